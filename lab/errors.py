@@ -1,0 +1,89 @@
+"""Every error the lab raises on purpose, and the exit code each one means.
+
+LabError
+├── UsageError           2   the command line, a file or a setting is wrong; nothing was started
+│   └── ScenarioError    2   a scenario file, with the key path of what is wrong
+├── SetupError           2   this machine lacks something that the lab won't or can't install
+├── LabFault             4   the lab, not the system under test, is unwell: nothing can be told
+│   ├── EngineError      4   Docker did not do what was asked, or went away
+│   ├── ClusterError     4   the cluster did not come up or did not answer
+│   ├── WaitTimeout      4   something was not so in time
+│   └── RecordError      4   the record of the run can't be written or read
+└── Interrupted        130   somebody pressed Ctrl-C (143: SIGTERM)
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process ends with: a documented contract (README, `lab --help`)."""
+
+    HELD = 0
+    BROKEN = 1
+    USAGE = 2
+    ROLLED_BACK = 3
+    COULD_NOT_TELL = 4
+    TOO_LITTLE_CHECKED = 5
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class LabError(Exception):
+    """An error with a way out: what was wrong, where it was (`at`), and what to do next (`way_out`)."""
+
+    exit_code: ExitCode = ExitCode.COULD_NOT_TELL
+
+    def __init__(self, what: str, *, at: str = "", way_out: str = "") -> None:
+        self.what, self.at, self.way_out = what, at, way_out
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        where = f"{self.at}: " if self.at else ""
+        todo = f"\n  try: {self.way_out}" if self.way_out else ""
+        return f"{where}{self.what}{todo}"
+
+
+class UsageError(LabError):
+    """The command line, a file or a setting is wrong; nothing was started."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ScenarioError(UsageError):
+    """A scenario file can't be used; `at` is its path and the key path inside it."""
+
+
+class SetupError(LabError):
+    """This machine lacks something that the lab won't or can't install; `way_out` is the commands to run."""
+
+    exit_code = ExitCode.USAGE
+
+
+class LabFault(LabError):
+    """The lab itself is unwell: the verdict is `could not tell`, never `broken`."""
+
+
+class EngineError(LabFault):
+    """Docker refused, failed or went away."""
+
+
+class ClusterError(LabFault):
+    """The cluster did not come up, or a part of it did not answer."""
+
+
+class WaitTimeout(LabFault):
+    """Something was not so in time; the message says what was last seen."""
+
+
+class RecordError(LabFault):
+    """The record of the run can't be written or read."""
+
+
+class Interrupted(LabError):
+    """Somebody asked the lab to stop; what it started has been cleaned up."""
+
+    def __init__(self, what: str, *, exit_code: ExitCode = ExitCode.INTERRUPTED) -> None:
+        super().__init__(what)
+        self.exit_code = exit_code

@@ -1,0 +1,204 @@
+"""The lab's words as frozen values: what a cluster is made of, what users did, what was found.
+
+Times are monotonic nanoseconds (`lab.clock`) unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, dataclass_transform
+
+import msgspec
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class _ValueMeta(msgspec.StructMeta):
+    """Makes every value frozen and keyword-only, which msgspec would want said again of each class."""
+
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **settings: Any) -> Any:
+        defaults = {"frozen": True, "kw_only": True, "omit_defaults": True, "forbid_unknown_fields": True}
+        return super().__new__(mcls, name, bases, namespace, **{**defaults, **settings})
+
+
+class Value(msgspec.Struct, metaclass=_ValueMeta):
+    """A frozen value that is compared by content and written as one JSON object."""
+
+
+# ---------------------------------------------------------------- the cluster
+
+
+class Role(StrEnum):
+    """What a container is for."""
+
+    APP = "app"
+    BALANCER = "balancer"
+    STORE = "store"
+    PATTERN = "pattern"  # never started: what compose made of the app's service, which replicas are cloned from
+
+
+class Release(Value):
+    """An image of the app together with its version."""
+
+    name: str
+    image: str
+
+
+class Slot(Value):
+    """A place for one replica. The balancer knows slots; which replica stands in a slot changes."""
+
+    name: str
+    zone: str
+
+
+class ReplicaState(StrEnum):
+    """Where a replica is in its life, as far as the engine knows."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DEAD = "dead"  # exited, or being removed
+
+
+class Replica(Value):
+    """One app container, as the engine describes it. Every act on a replica names its full container id."""
+
+    container: str
+    name: str
+    slot: str
+    zone: str
+    release: str
+    state: ReplicaState
+    generation: int = 0
+    """Counts up with every replica made for the cluster: of two in one slot, the higher is the newer."""
+
+
+# ---------------------------------------------------------------- what users did
+
+
+class Outcome(StrEnum):
+    """What is known of an operation's effect.
+
+    refused: it surely had none. unknown: it was sent and got no full answer, so that it may take effect at any
+    time after it began, or never.
+    """
+
+    OK = "ok"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class TryResult(StrEnum):
+    """How one try ended when no full, well-formed answer came."""
+
+    UNSENT = "unsent"  # no connection could be made, so nothing was sent
+    CUT = "cut"  # sent, and the connection ended before a full answer
+    TIMEOUT = "timeout"  # sent, and no full answer in time
+    GARBLED = "garbled"  # answered in full with 2xx, but not in the shape that the operation's kind promises
+
+
+class Try(Value):
+    """One request of an operation. `result` is an HTTP status ("200") or a TryResult."""
+
+    begin: int
+    end: int
+    result: str
+    sent: bool = True
+    replica: str | None = None
+    """The replica that answered, by its own word ("a1-7")."""
+    release: str | None = None
+    edge: tuple[str, ...] = ()
+    """The slots that the balancer tried, in order; more than one: the balancer repeated the request."""
+
+    @property
+    def answered(self) -> bool:
+        return self.result.isdigit()
+
+
+class Kind(StrEnum):
+    """What an operation does. Writes carry a unique id as their argument's identity: the idempotency key."""
+
+    LOGIN = "login"
+    LOGOUT = "logout"
+    VIEW = "view"  # append `key` to the recently viewed
+    HISTORY = "history"  # -> [count, [newest ids, oldest first]]
+    ADD = "add"  # put line `key` into the cart, `argument` items of it
+    REMOVE = "remove"  # take line `argument` out -> whether it was there
+    CART = "cart"  # -> {line: quantity}
+    CHECKOUT = "checkout"  # order `key` takes the whole cart -> {line: quantity}, empty for no order
+    ORDERS = "orders"  # -> [[order, {line: quantity}], ...] oldest first
+    RENAME = "rename"  # set the display name to `argument`
+    ACCOUNT = "account"  # -> the display name, null if never set
+    BROWSE = "browse"  # reads nothing that belongs to the user
+
+
+class Operation(Value):
+    """One thing that a user did, with all its tries; a retry carries the same key, so it stays one operation.
+
+    `begin` is taken before the first byte of the first try is sent, `end` after the last byte of the last
+    answer was read (or when the user gave up), so that the true effect of an `ok` lies between the two.
+    """
+
+    id: int
+    user: str
+    device: str
+    kind: Kind
+    begin: int
+    end: int
+    outcome: Outcome
+    tries: tuple[Try, ...]
+    key: str | None = None
+    argument: str | int | None = None
+    answer: Any = None
+    """What the app answered, in the shape that `kind` states."""
+    session: str | None = None
+    """An alias of the session the request carried or, for a login, was given; never the token itself."""
+    answered_as: str | None = None
+    """The account that the answer claims to be for."""
+    due: int | None = None
+    """When the user meant to begin, if the driver was behind."""
+
+    @property
+    def final(self) -> Try:
+        return self.tries[-1]
+
+    @property
+    def session_rejected(self) -> bool:
+        return self.final.result == "401" and self.kind is not Kind.LOGIN
+
+
+# ---------------------------------------------------------------- what was found
+
+
+class Verdict(StrEnum):
+    """Worst wins: broken over could-not-tell over held."""
+
+    HELD = "held"
+    COULD_NOT_TELL = "could not tell"
+    BROKEN = "broken"
+
+
+class Finding(Value):
+    """One broken promise, with the few operations that prove it."""
+
+    promise: str
+    anomaly: str
+    user: str
+    at: int
+    why: str
+    """One sentence that says what contradicts what."""
+    witness: tuple[Operation, ...] = ()
+    """In time order; enough to see the contradiction without the rest of the history."""
+    cause: str = ""
+    """One causal line: the strike, step or store event that explains it, if one does."""
+
+
+class PromiseResult(Value):
+    """How one promise fared: `checks` says what was counted, `count` how many were."""
+
+    promise: str
+    title: str
+    verdict: Verdict
+    count: int
+    checks: str
+    broken: int = 0
+    note: str = ""
