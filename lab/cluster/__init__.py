@@ -1,0 +1,1 @@
+"""The cluster of containers: what the lab may ask of it, and the real one on Docker."""

@@ -1,0 +1,223 @@
+"""The lab's images: which there are, what they are made of, and how they come to be on the engine.
+
+A tag carries a hash of everything the image is made from, so that an unchanged image is never built again, and
+two checkouts with different sources never take each other's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import yaml
+from docker import APIClient
+
+from lab.cluster import labels
+from lab.cluster.engine import NotFound, engine_errors, try_connect
+from lab.cluster.install import Say, provide_base_tools
+from lab.errors import EngineError, SetupError
+from lab.model import Value
+
+REPOSITORY = "cluster-lab"
+REGISTRY_PATIENCE = 6
+"""Seconds in which a registry must say what it has before the base is made from packages instead."""
+
+
+class BaseRecipe(Value):
+    """images/base/recipe.yaml."""
+
+    suite: str
+    pull: str
+    variant: str
+    leave_out: tuple[str, ...]
+
+
+class ImageRecipe(Value):
+    """One image: `name` is what people call it ("shop:v1")."""
+
+    name: str
+    folder: str
+    settings: Mapping[str, str] = {}
+    """Build arguments beside BASE."""
+
+
+def _shop(tag: str, release: str, **settings: str) -> ImageRecipe:
+    return ImageRecipe(name=f"shop:{tag}", folder="shop", settings={"RELEASE": release, **settings})
+
+
+RECIPES = (
+    ImageRecipe(name="nginx", folder="nginx"),
+    ImageRecipe(name="redis", folder="redis"),
+    _shop("v1", "v1"),
+    _shop("v2", "v2"),
+    _shop("v1-memory", "v1", SESSIONS="memory"),
+    _shop("v2-memory", "v2", SESSIONS="memory"),
+    _shop("v2-never-ready", "v2", SABOTAGE="never_ready"),
+)
+
+
+class ImageShelf:
+    """The images of one checkout on one engine."""
+
+    def __init__(self, engine: APIClient, folder: Path) -> None:
+        self._engine, self._folder = engine, folder
+        self._base_recipe = msgspec.convert(yaml.safe_load((folder / "base" / "recipe.yaml").read_text()), BaseRecipe)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(recipe.name for recipe in RECIPES)
+
+    def tag(self, name: str) -> str:
+        """The full tag of an image by its name. Raises SetupError for a name that the lab does not build."""
+        recipe = next((one for one in RECIPES if one.name == name), None)
+        if recipe is None:
+            raise SetupError(f"there is no image {name!r}", at="images/", way_out=f"one of: {', '.join(self.names)}")
+        stem, _, variant = name.partition(":")
+        made_of = _hash_folder(self._folder / recipe.folder)
+        digest = _short_hash(self.base_tag, made_of, msgspec.json.encode(recipe).decode())
+        return f"{REPOSITORY}/{stem}:{variant + '-' if variant else ''}{digest}"
+
+    @property
+    def base_tag(self) -> str:
+        return f"{REPOSITORY}/base:{self._base_recipe.suite}-{_hash_folder(self._folder / 'base')}"
+
+    def missing(self) -> list[str]:
+        """The names of images that the engine does not have yet, the base first."""
+        lacking = [] if self._has(self.base_tag) else ["base"]
+        return lacking + [recipe.name for recipe in RECIPES if not self._has(self.tag(recipe.name))]
+
+    def make_missing(self, say: Say) -> None:
+        """Build what is missing. May run at the same time in another checkout; doing it again does nothing."""
+        lacking = self.missing()
+        if "base" in lacking:
+            self._make_base(say)
+        # nginx, redis and the shop's first variant differ in their packages and are built two at a time; the
+        # shop's other variants then take its layers from the cache.
+        first = [one for one in RECIPES if one.name in lacking and one.name in {"nginx", "redis", "shop:v1"}]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda recipe: self._build(recipe, say), first))
+        for recipe in RECIPES:
+            if recipe.name in lacking and recipe not in first:
+                self._build(recipe, say)
+
+    def _has(self, tag: str) -> bool:
+        with engine_errors("look for an image", at=tag):
+            try:
+                self._engine.inspect_image(tag)
+            except NotFound:
+                return False
+        return True
+
+    def _make_base(self, say: Say) -> None:
+        recipe = self._base_recipe
+        repository, _, tag = self.base_tag.partition(":")
+        if _registry_has(recipe.pull):
+            say(f"base image: pulling {recipe.pull}")
+            name, _, version = recipe.pull.partition(":")
+            with engine_errors("pull the base image", at=recipe.pull):
+                self._engine.pull(name, tag=version)
+                self._engine.tag(recipe.pull, repository, tag)
+            return
+        provide_base_tools(say)
+        if shutil.which("mmdebstrap") is None:
+            raise SetupError(
+                "no registry answers, and mmdebstrap, which makes a base image from Debian's packages, is not here",
+                at="base image",
+                way_out="apt-get install mmdebstrap debian-archive-keyring   # or: docker pull " + recipe.pull,
+            )
+        say(f"base image: making Debian {recipe.suite} from packages with mmdebstrap (about 30 s)")
+        made = subprocess.run(_mmdebstrap(recipe), capture_output=True, check=False, timeout=900)
+        if made.returncode:
+            last = made.stderr.decode(errors="replace").strip().splitlines()[-3:]
+            raise EngineError(
+                f"mmdebstrap failed: {' / '.join(last)}", at="base image", way_out="apt-get update; lab setup"
+            )
+        with engine_errors("import the base image", at=self.base_tag):
+            changes = [f'LABEL {name}="{value}"' for name, value in _image_labels("base").items()]
+            self._engine.import_image_from_data(made.stdout, repository=repository, tag=tag, changes=changes)
+
+    def _build(self, recipe: ImageRecipe, say: Say) -> None:
+        tag = self.tag(recipe.name)
+        say(f"image {recipe.name}: building {tag}")
+        context = _pack(self._folder / recipe.folder)
+        with engine_errors(f"build image {recipe.name}", at=f"images/{recipe.folder}/Dockerfile"):
+            for line in self._engine.build(
+                fileobj=context,
+                custom_context=True,
+                tag=tag,
+                rm=True,
+                forcerm=True,
+                decode=True,
+                buildargs={"BASE": self.base_tag, **recipe.settings},
+                labels=_image_labels(recipe.name),
+            ):
+                if "error" in line:
+                    raise EngineError(
+                        f"image {recipe.name} can't be built: {str(line['error']).strip()}",
+                        at=f"images/{recipe.folder}/Dockerfile",
+                        way_out="lab doctor   # is the package mirror reached?",
+                    )
+        if not self._has(tag):
+            raise EngineError(f"the engine built image {recipe.name} but does not have it", at=tag)
+
+
+def _image_labels(name: str) -> dict[str, str]:
+    """Images are shared by all labs of an engine, so they belong to no run and never expire by themselves."""
+    return {labels.PROJECT: "images", labels.ROLE: "image", labels.RELEASE: name}
+
+
+def _registry_has(image: str) -> bool:
+    """Whether the engine's registry answers within a few seconds that it has `image`."""
+    quick = try_connect(timeout=REGISTRY_PATIENCE)
+    if quick is None:
+        return False
+    try:
+        with engine_errors("ask the registry", at=image):
+            quick.inspect_distribution(image)
+    except EngineError:
+        return False
+    finally:
+        quick.close()
+    return True
+
+
+def _mmdebstrap(recipe: BaseRecipe) -> list[str]:
+    leave_out = [f"--dpkgopt=path-exclude={path}" for path in recipe.leave_out]
+    keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+    keys = [f"--keyring={keyring}"] if keyring.exists() else []
+    return ["mmdebstrap", f"--variant={recipe.variant}", "--quiet", *leave_out, *keys, recipe.suite, "-"]
+
+
+def _pack(folder: Path) -> io.BytesIO:
+    """A build context whose bytes depend on names and contents alone, so that layers are found in the cache."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for path in _files(folder):
+            info = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            info.size, info.mode = path.stat().st_size, 0o755 if path.stat().st_mode & 0o100 else 0o644
+            with path.open("rb") as file:
+                tar.addfile(info, file)
+    packed.seek(0)
+    return packed
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _hash_folder(folder: Path) -> str:
+    made_of = hashlib.sha256()
+    for path in _files(folder):
+        made_of.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return made_of.hexdigest()[:12]
+
+
+def _short_hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

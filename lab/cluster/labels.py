@@ -1,0 +1,97 @@
+"""The labels by which the lab knows its own: whatever it stops, kills or removes is chosen by them alone."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+import psutil
+
+from lab.model import Replica, ReplicaState, Role, Value
+
+PROJECT, RUN, ROLE, OWNER, EXPIRES = "lab.project", "lab.run", "lab.role", "lab.owner", "lab.expires"
+RELEASE, ZONE, SLOT, REPLICA, GENERATION = (
+    "lab.release",
+    "lab.zone",
+    "lab.slot",
+    "lab.replica",
+    "lab.generation",
+)
+IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
+"""All of these must be there before the lab calls something its own; half of them is a stranger's."""
+
+KEPT = "kept"
+"""The owner of a cluster that outlives the command that made it (`lab up`)."""
+
+
+class Identity(Value):
+    """Whose a cluster is: put on everything that is made for it."""
+
+    project: str
+    run: str
+    owner: str
+    expires: int
+    """Seconds since the epoch; from then on `lab clean` may remove it whoever owns it."""
+
+    def labels(self, role: str) -> dict[str, str]:
+        return {
+            PROJECT: self.project,
+            RUN: self.run,
+            ROLE: role,
+            OWNER: self.owner,
+            EXPIRES: str(self.expires),
+        }
+
+
+def identity_of(labels: Mapping[str, str] | None) -> Identity | None:
+    """The identity that labels carry, or None for anything that is not wholly the lab's."""
+    if not labels or any(not labels.get(name) for name in IDENTIFYING):
+        return None
+    if not labels[EXPIRES].isdigit():
+        return None
+    return Identity(project=labels[PROJECT], run=labels[RUN], owner=labels[OWNER], expires=int(labels[EXPIRES]))
+
+
+def this_process() -> str:
+    """An owner: this process on this machine, told apart from a later one with the same number."""
+    me = psutil.Process()
+    return f"{socket.gethostname()}:{me.pid}:{me.create_time():.2f}"
+
+
+def is_owner_gone(owner: str) -> bool:
+    """Whether the process behind an owner surely no longer runs. Another machine's owner is never surely gone."""
+    if owner == KEPT:
+        return False
+    host, _, rest = owner.partition(":")
+    pid, _, started = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return False
+
+
+_STATES = {
+    "created": ReplicaState.CREATED,
+    "running": ReplicaState.RUNNING,
+    "restarting": ReplicaState.RUNNING,
+    "paused": ReplicaState.PAUSED,
+}
+
+
+def replica_of(container: str, labels: Mapping[str, str], state: str) -> Replica | None:
+    """The replica that a container's labels describe, or None if it is not an app replica of the lab."""
+    if identity_of(labels) is None or labels[ROLE] != Role.APP:
+        return None
+    return Replica(
+        container=container,
+        name=labels.get(REPLICA, ""),
+        slot=labels.get(SLOT, ""),
+        zone=labels.get(ZONE, ""),
+        release=labels.get(RELEASE, ""),
+        generation=int(labels.get(GENERATION, "0")),
+        state=_STATES.get(state, ReplicaState.DEAD),
+    )

@@ -1,0 +1,37 @@
+"""What the lab's actors may ask of a cluster, and nothing that only one backend could do."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lab.model import Release, Replica, Slot
+
+
+class Cluster(Protocol):
+    """App replicas in slots. Every act names a replica by its full container id and may safely be repeated.
+
+    All methods raise EngineError where the engine fails; none of them waits for a replica to be ready or gone.
+    """
+
+    @property
+    def slots(self) -> tuple[Slot, ...]: ...
+
+    def replicas(self) -> list[Replica]:
+        """Every app replica of this cluster that exists, dead ones too, as the engine sees it now."""
+        ...
+
+    def create(self, slot: Slot, release: Release) -> Replica:
+        """Make, but don't start, a replica of `release` for `slot`; its generation is above all others."""
+        ...
+
+    def start(self, replica: Replica) -> None:
+        """Start a created replica; a running one is left alone."""
+        ...
+
+    def signal(self, replica: Replica, signal: str) -> bool:
+        """Send a signal ("SIGTERM") to the replica's process; False where it no longer runs."""
+        ...
+
+    def remove(self, replica: Replica) -> None:
+        """Remove a replica and what it alone held, whatever it is doing; one that is gone counts as removed."""
+        ...

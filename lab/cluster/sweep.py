@@ -1,0 +1,84 @@
+"""Finds and removes what labs left behind, by labels alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from datetime import datetime
+
+from docker import APIClient
+
+from lab.cluster import labels
+from lab.cluster.compose import tear_down
+from lab.cluster.engine import engine_errors
+from lab.cluster.labels import Identity
+from lab.cluster.places import Places
+from lab.model import Value
+
+
+class Leftover(Value):
+    """A cluster of the lab that is on this engine."""
+
+    identity: Identity
+    parts: int
+    is_abandoned: bool
+    """Its owner is gone or its time is over: nobody will miss it."""
+
+
+def find_clusters(engine: APIClient, *, now: datetime) -> list[Leftover]:
+    """Every cluster of any lab on this engine, by the labels of its containers, networks and volumes."""
+    parts: dict[Identity, int] = {}
+    for carried in _all_labels(engine):
+        identity = labels.identity_of(carried)
+        if identity is not None:
+            parts[identity] = parts.get(identity, 0) + 1
+    return [
+        Leftover(
+            identity=identity,
+            parts=count,
+            is_abandoned=labels.is_owner_gone(identity.owner) or identity.expires < now.timestamp(),
+        )
+        for identity, count in sorted(parts.items(), key=lambda item: item[0].project)
+    ]
+
+
+def sweep(engine: APIClient, places: Places, found: Iterable[Leftover]) -> list[str]:
+    """Remove these clusters and the files that this checkout kept for them; say what was removed."""
+    removed = []
+    for leftover in found:
+        project = leftover.identity.project
+        removed += tear_down(engine, project, folder=places.cluster(project))
+    return removed
+
+
+def sweep_files(engine: APIClient, places: Places, *, now: datetime) -> list[str]:
+    """Remove this checkout's files of clusters that no longer exist."""
+    there = {one.identity.project for one in find_clusters(engine, now=now)}
+    kept = places.own / "clusters"
+    gone = [path for path in sorted(kept.iterdir()) if path.name not in there] if kept.is_dir() else []
+    for path in gone:
+        shutil.rmtree(path)
+    return [f"folder {path}" for path in gone]
+
+
+def remove_images(engine: APIClient) -> list[str]:
+    """Remove every image that a lab has built on this engine; images in use stay."""
+    removed = []
+    with engine_errors("remove the lab's images"):
+        found = engine.images(filters={"label": [f"{labels.PROJECT}=images", f"{labels.ROLE}=image"]})
+        for image in found:
+            for tag in image.get("RepoTags") or ():
+                engine.remove_image(tag, force=False)
+                removed.append(f"image {tag}")
+    return removed
+
+
+def _all_labels(engine: APIClient) -> Iterable[dict[str, str]]:
+    only = {"label": [labels.PROJECT]}
+    with engine_errors("list what the lab has made"):
+        for one in engine.containers(all=True, filters=only):
+            yield one["Labels"]
+        for network in engine.networks(filters=only):
+            yield network["Labels"]
+        for volume in engine.volumes(filters=only)["Volumes"] or ():
+            yield volume["Labels"]

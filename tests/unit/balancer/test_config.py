@@ -1,0 +1,38 @@
+"""The balancer's text: every slot is in it, and writes are repeated only where that is safe."""
+
+from __future__ import annotations
+
+from lab.balancer.config import Affinity, BalancerSettings, render
+from lab.model import Slot
+
+SLOTS = (Slot(name="a1", zone="a"), Slot(name="b1", zone="b"))
+
+
+def test_every_slot_is_an_upstream_server() -> None:
+    """A static upstream: a slot's socket is there from the first to the last moment."""
+    text = render(SLOTS, BalancerSettings())
+    for slot in SLOTS:
+        assert f"server unix:/run/slots/{slot.name}.sock max_fails=1" in text
+
+
+def test_writes_are_repeated_only_where_they_carry_keys() -> None:
+    """`non_idempotent` appears only on request."""
+    assert "non_idempotent" in render(SLOTS, BalancerSettings(repeats_writes=True))
+    assert "non_idempotent" not in render(SLOTS, BalancerSettings(repeats_writes=False))
+
+
+def test_affinity_sends_a_browser_back_by_its_cookie() -> None:
+    """With affinity there is a hash and a route cookie, without it neither."""
+    sticky = render(SLOTS, BalancerSettings(affinity=Affinity.COOKIE))
+    assert "hash $route consistent;" in sticky
+    assert "Set-Cookie" in sticky
+    free = render(SLOTS, BalancerSettings())
+    assert "hash" not in free
+    assert "Set-Cookie" not in free
+
+
+def test_braces_balance() -> None:
+    """The text is whole: nginx itself reads it in the tests on real containers."""
+    for affinity in Affinity:
+        text = render(SLOTS, BalancerSettings(affinity=affinity))
+        assert text.count("{") == text.count("}")

@@ -1,0 +1,70 @@
+"""By its labels, and by all of them, the lab knows its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lab.cluster import labels
+from lab.cluster.labels import Identity, identity_of, is_owner_gone, replica_of, this_process
+from lab.model import ReplicaState
+
+MINE = Identity(project="lab-x", run="r1", owner="host:1:2.00", expires=4102444800)
+
+
+def test_an_identity_survives_being_written_as_labels() -> None:
+    """What is put on a container is read back the same."""
+    assert identity_of(MINE.labels("app")) == MINE
+
+
+@pytest.mark.parametrize("missing", labels.IDENTIFYING)
+def test_a_container_with_any_label_missing_is_a_strangers(missing: str) -> None:
+    """Four of the five identifying labels are not enough."""
+    carried = MINE.labels("app")
+    del carried[missing]
+    assert identity_of(carried) is None
+
+
+def test_an_expiry_that_is_no_number_is_a_strangers() -> None:
+    """Labels that only look like the lab's are not taken for its own."""
+    assert identity_of({**MINE.labels("app"), labels.EXPIRES: "soon"}) is None
+
+
+def test_only_app_replicas_are_replicas() -> None:
+    """The balancer, the store and a stranger are never offered as somebody to act on."""
+    assert replica_of("c" * 64, MINE.labels("balancer"), "running") is None
+    assert replica_of("c" * 64, {"lab.role": "app"}, "running") is None
+    found = replica_of("c" * 64, {**MINE.labels("app"), labels.SLOT: "a1"}, "exited")
+    assert found is not None
+    assert found.state is ReplicaState.DEAD
+
+
+def test_this_process_is_not_gone() -> None:
+    """A living owner is never swept away."""
+    assert not is_owner_gone(this_process())
+
+
+def test_a_process_that_ended_is_gone() -> None:
+    """The owner of a killed lab is recognised."""
+    child = subprocess.run(
+        [sys.executable, "-c", "from lab.cluster.labels import this_process as t; print(t())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert is_owner_gone(child.stdout.strip())
+
+
+def test_a_later_process_with_the_same_number_is_not_the_owner() -> None:
+    """A pid that was reused does not keep a dead lab's cluster alive."""
+    host = this_process().split(":")[0]
+    assert is_owner_gone(f"{host}:{os.getpid()}:1.00")
+
+
+def test_another_machines_owner_is_never_surely_gone() -> None:
+    """An engine shared by two machines: the other's clusters are left alone."""
+    assert not is_owner_gone("elsewhere:1:1.00")
+    assert not is_owner_gone(labels.KEPT)
