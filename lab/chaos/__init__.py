@@ -1,0 +1,1 @@
+"""Who breaks things on purpose: when, whom, and within which bounds."""
