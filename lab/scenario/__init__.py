@@ -1,0 +1,1 @@
+"""The conductor: a scenario file becomes values, the values a run, the run a verdict."""

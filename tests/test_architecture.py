@@ -1,0 +1,106 @@
+"""The house rules that a machine can check: imports point down, and each outside library has one owner."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LAB = Path(__file__).resolve().parents[1] / "lab"
+FLOORS = {
+    **{"errors": 0.0, "clock": 0.1, "model": 0.2, "retry": 0.3, "record": 0.4},  # the words, in their own order
+    **dict.fromkeys(("cluster", "balancer", "state", "oracle"), 1),
+    **dict.fromkeys(("deploy", "chaos", "users", "scale"), 2),
+    **dict.fromkeys(("scenario", "report", "web"), 3),
+    **dict.fromkeys(("lessons", "pytest_plugin"), 4),
+    "cli": 5,
+    "__main__": 6,
+}
+OWNERS = {
+    "docker": ("lab/cluster/",),
+    "subprocess": ("lab/cluster/",),
+    "yaml": ("lab/scenario/file.py", "lab/cluster/images.py"),
+    "tenacity": ("lab/retry.py",),
+    "time": ("lab/clock.py",),
+    "requests": ("lab/balancer/nginx.py", "lab/cluster/engine.py"),
+    "httptools": ("lab/users/wire.py",),
+    "rich": ("lab/scenario/show.py",),
+}
+MODULES = sorted(LAB.rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def package(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "lab" and len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LAB)))
+def test_imports_point_strictly_down(path: Path) -> None:
+    """A package imports itself and lower floors, never a sibling; actors know ports by protocol modules below them."""
+    own = path.relative_to(LAB).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    for module in imports(path):
+        other = package(module)
+        if other is None or other == own or other not in FLOORS:
+            continue
+        assert FLOORS[other] < FLOORS[own], f"{path.name} of {own} imports {module}"
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_each_outside_library_has_one_owner(library: str) -> None:
+    """Swapping one means changing one place."""
+    for path in MODULES:
+        name = path.relative_to(LAB.parent).as_posix()
+        if any(module == library or module.startswith(f"{library}.") for module in imports(path)):
+            assert name.startswith(OWNERS[library]), f"{name} imports {library}"
+
+
+def test_backends_are_named_in_the_wiring_alone() -> None:
+    """A second backend is one new file and one line in the wiring."""
+    for path in MODULES:
+        if path.relative_to(LAB).parts[0] in {"deploy", "chaos", "users", "oracle"}:
+            for module in imports(path):
+                assert not module.startswith(("lab.cluster.compose", "lab.balancer.nginx")), path
+
+
+@pytest.mark.parametrize("module", ["lab.oracle", "lab.deploy.plan", "lab.chaos.schedule"])
+def test_what_decides_loads_without_docker_or_http(module: str) -> None:
+    """A verdict, a plan and a schedule can be made anywhere."""
+    heavy = "{'docker', 'requests', 'httptools', 'rich', 'uvloop'}"
+    code = f"import sys, {module}; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`lab --help` answers before any library that a verb needs is imported."""
+    code = (
+        "import sys, lab.cli\n"
+        "lab.cli.build_parser().format_help()\n"
+        "sys.exit(', '.join({'docker', 'requests', 'rich', 'yaml', 'msgspec', 'tenacity'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_host_of_a_registry_is_written_down() -> None:
+    """Where packages come from is the machine's setting, not the repository's."""
+    for path in LAB.parent.rglob("*"):
+        if path.suffix in {".py", ".sh", ".toml", ".yaml", ".txt", ".md"} and ".venv" not in path.parts:
+            text = path.read_text(errors="replace")
+            assert "pypi" + ".org/simple" not in text, path
+            assert "://deb" + ".debian.org" not in text, path
