@@ -1,0 +1,167 @@
+"""What explains a finding: who answered, who had made the state, and what had just been done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from lab.clock import NS
+from lab.model import Finding, Operation
+from lab.oracle.breach import seconds
+from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, Anomaly
+from lab.record import AnyEvent, ContainerEvent, Step, Strike
+
+JUST_BEFORE = 5.0
+"""Seconds in which a strike or a step that did not touch the replicas involved still counts as just before."""
+PATTERN_SHARE = 0.9
+"""The share of the findings that a pattern must fit."""
+
+_GOING = {"drain": "was told to leave", "stop": "was stopped", "stopped": "stopped", "remove": "was removed"}
+
+
+def blame(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> tuple[tuple[Finding, ...], str]:
+    """The findings with their `cause` set where one is known, and the likely pattern behind them, or "".
+
+    A cause is what the record shows in time order, not a proof; a pattern is named only where nearly all
+    findings fit it and nothing else does.
+    """
+    ordered = sorted(events, key=lambda event: event.at)
+    caused = tuple(replace(finding, cause=_cause(finding, ordered)) for finding in findings)
+    return caused, _likely(findings, ordered)
+
+
+def _cause(finding: Finding, events: Sequence[AnyEvent]) -> str:
+    parts: list[str] = []
+    maker, reader = _maker(finding), _reader(finding)
+    what = "made the session" if finding.promise == LOGGED_IN else "answered first"
+    if reader is not None:
+        is_same = maker is not None and maker.id != reader.id and _replica(maker) == _replica(reader)
+        parts.append(f"answered by {_who(reader)}" + (f", which had {what}" if is_same else ""))
+        if maker is not None and _replica(maker) != _replica(reader):
+            parts.append(f"{_who(maker)} had {what}")
+    fate = _fate(_replica(maker) if maker is not None else None, finding.at, events)
+    if fate:
+        parts.append(fate)
+    return "; ".join(parts)
+
+
+def _maker(finding: Finding) -> Operation | None:
+    """The first operation of the witness that a replica is known to have answered."""
+    return next((one for one in finding.witness if _replica(one) is not None), None)
+
+
+def _reader(finding: Finding) -> Operation | None:
+    return next((one for one in reversed(finding.witness) if _replica(one) is not None), None)
+
+
+def _replica(operation: Operation) -> str | None:
+    return operation.tries[-1].replica if operation.tries else None
+
+
+def _release(operation: Operation) -> str | None:
+    return operation.tries[-1].release if operation.tries else None
+
+
+def _who(operation: Operation) -> str:
+    release = _release(operation)
+    return f"{_replica(operation)} ({release})" if release else str(_replica(operation))
+
+
+def _fate(replica: str | None, at: int, events: Sequence[AnyEvent]) -> str:
+    """What had happened to `replica` before `at`; else whatever else had happened just before."""
+    own, other = "", ""
+    for event in events:
+        if event.at > at:
+            break
+        ago = at - event.at
+        just_before = ago <= JUST_BEFORE * NS
+        if isinstance(event, Strike):
+            line = f"{event.victim} was struck ({event.fault}) {seconds(ago)} before"
+            own = line if event.victim == replica else own
+            other = line if just_before else other
+        elif isinstance(event, Step) and event.action in _GOING:
+            if event.replica == replica and not own:
+                own = f"{event.replica} {_GOING[event.action]} ({event.why or 'planned'}) {seconds(ago)} before"
+            elif just_before and event.replica != replica:
+                other = f"{event.replica} {_GOING[event.action]} {seconds(ago)} before"
+        elif isinstance(event, ContainerEvent) and event.role == "store" and _is_loss(event) and just_before:
+            other = f"the store's container: {event.action} {seconds(ago)} before"
+    return own or other
+
+
+def _is_loss(event: ContainerEvent) -> bool:
+    return event.action in {"kill", "die", "oom", "stop", "destroy", "pause"}
+
+
+def _likely(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+    hurt = [finding for finding in findings if finding.witness]
+    sessions = [one for one in hurt if one.anomaly in {Anomaly.FORCED_LOGOUT, Anomaly.FLAPPING}]
+    missing = [one for one in hurt if one.anomaly in {Anomaly.LOST_WRITE, Anomaly.STALE_READ}]
+    doubled = [
+        one
+        for one in hurt
+        if one.promise in {APPLIED_ONCE, ORDERS_ONCE}
+        and one.anomaly in {Anomaly.APPLIED_TWICE, Anomaly.WRONG_QUANTITY, Anomaly.ORDER_DOUBLED}
+    ]
+    if sessions or missing:
+        return _likely_place(sessions, "sessions live", events) or _likely_place(missing, "state lives", events)
+    if doubled and _share(doubled, _was_repeated) >= PATTERN_SHARE:
+        return "a repeated request is applied again: writes have no idempotency key, or it is ignored"
+    if any(one.promise == CLEAN_STOPS for one in findings):
+        return "replicas leave before they have answered what they hold: they do not drain"
+    return ""
+
+
+def _likely_place(findings: Sequence[Finding], what: str, events: Sequence[AnyEvent]) -> str:
+    """Told by who had made what is missing: another replica (memory), or another release (formats)."""
+    elsewhere = [one for one in findings if _is_elsewhere(one)]
+    if not findings or len(elsewhere) < PATTERN_SHARE * len(findings) or _store_was_lost(findings, events):
+        return ""
+    outlived = [one for one in elsewhere if not _maker_is_gone(one, events)]
+    if outlived and _share(outlived, _is_other_release) >= PATTERN_SHARE and len(outlived) >= 3:
+        return "two releases do not read each other's data: formats are mixed"
+    if not outlived or len(elsewhere) >= 5:
+        return f"{what} in the instance's memory"
+    return ""
+
+
+def _share(findings: Sequence[Finding], fits: Callable[[Finding], bool]) -> float:
+    return sum(1 for finding in findings if fits(finding)) / len(findings)
+
+
+def _is_elsewhere(finding: Finding) -> bool:
+    maker, reader = _maker(finding), _reader(finding)
+    return maker is not None and reader is not None and _replica(maker) != _replica(reader)
+
+
+def _is_other_release(finding: Finding) -> bool:
+    maker, reader = _maker(finding), _reader(finding)
+    return maker is not None and reader is not None and _release(maker) != _release(reader)
+
+
+def _maker_is_gone(finding: Finding, events: Sequence[AnyEvent]) -> bool:
+    maker = _maker(finding)
+    name = _replica(maker) if maker is not None else None
+    return any(
+        event.at <= finding.at
+        and (
+            (isinstance(event, Strike) and event.victim == name)
+            or (isinstance(event, Step) and event.replica == name and event.action in _GOING)
+        )
+        for event in events
+    )
+
+
+def _store_was_lost(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> bool:
+    first = min(finding.at for finding in findings)
+    return any(
+        isinstance(event, ContainerEvent) and event.role == "store" and _is_loss(event) and event.at <= first
+        for event in events
+    )
+
+
+def _was_repeated(finding: Finding) -> bool:
+    return any(
+        len(operation.tries) > 1 or any(len(one.edge) > 1 for one in operation.tries) for operation in finding.witness
+    )

@@ -1,0 +1,203 @@
+"""The cart and the orders, one object: a checkout moves lines from the one into the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lab.model import Operation
+from lab.oracle import cart_rules
+from lab.oracle.breach import Breach
+from lab.oracle.cart_states import NOTHING, Lines, Pending, State, follow, search
+from lab.oracle.counts import Counts
+from lab.oracle.interval import begin_of, cut_at_quiet
+from lab.oracle.words import ADD, CART, CHECKOUT, OK, ORDERS, REMOVE, UNKNOWN
+
+GONE_KEPT = 1000
+"""How many lines that left the cart are remembered, to tell a line that comes back from one never written."""
+
+
+class Cart:
+    """Exact: replays what nothing overlaps, searches short windows of what does.
+
+    Where a search would hold more than cart_states.STATES_AT_MOST states, `judge` raises Undecided and nothing
+    more is claimed for this user's cart. The search alone decides whether something is wrong; `cart_rules` then
+    only names it.
+    """
+
+    __slots__ = (
+        "_counts",
+        "_orders_found",
+        "_shown",
+        "_states",
+        "adds",
+        "cart",
+        "checkouts",
+        "gone",
+        "last_orders",
+        "last_read",
+        "orders",
+        "pending",
+        "refused",
+    )
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self.cart: dict[str, int] = {}
+        self.orders: list[tuple[str, dict[str, int]]] = []
+        self._states: set[State] | None = None
+        """The possible states, where there is more than one; `cart` and `orders` mean nothing then."""
+        self.pending = Pending()
+        self.adds: dict[str, Operation] = {}
+        """The addition of each line that may be in the cart."""
+        self.gone: dict[str, tuple[Operation | None, Operation | None]] = {}
+        """Lines that left the cart: their addition, and what took them."""
+        self.refused: dict[str, Operation] = {}
+        self.checkouts: dict[str, Operation] = {}
+        self._shown: set[str] = set()
+        self._orders_found = 0
+        self.last_read: Operation | None = None
+        self.last_orders: Operation | None = None
+
+    def judge(self, window: Sequence[Operation]) -> Breach | None:
+        """Take in all operations on the cart between two quiet points; the first contradiction, or None.
+
+        Raises Undecided.
+        """
+        if len(window) == 1 and window[0].outcome is OK and self._replay(window[0]):
+            return None
+        answered = [operation for operation in window if self._note(operation)]
+        answered.sort(key=begin_of)
+        for part in cut_at_quiet(answered, begin_of):
+            if len(part) == 1 and self._replay(part[0]):
+                continue
+            found = self._search(part)
+            if found is not None:
+                return found
+        return None
+
+    def states(self) -> set[State]:
+        """The states that can be now."""
+        if self._states is not None:
+            return self._states
+        orders = tuple((key, _freeze(lines)) for key, lines in self.orders)
+        return {State(_freeze(self.cart), orders)}
+
+    def shows(self, operation: Operation, identifier: str) -> bool:
+        """Does this answer show the line or the order?"""
+        if operation.kind is ORDERS:
+            return any(identifier == key or identifier in lines for key, lines in operation.answer)
+        return operation.kind in {CART, CHECKOUT} and identifier in operation.answer
+
+    def was_shown(self, line: str) -> bool:
+        """Has an answer shown this line in the cart?"""
+        return line in self._shown
+
+    def _note(self, operation: Operation) -> bool:
+        """Was the operation answered, so that it must fit? If not, it is remembered as what may still happen."""
+        if operation.outcome is OK:
+            return True
+        if operation.outcome is UNKNOWN:
+            self._wrote(operation)
+            self.pending.note(operation)
+        elif operation.kind in {ADD, CHECKOUT}:
+            self.refused[str(operation.key)] = operation
+        return False
+
+    def _wrote(self, operation: Operation) -> None:
+        if operation.kind is ADD:
+            self.adds[str(operation.key)] = operation
+        elif operation.kind is CHECKOUT:
+            self.checkouts[str(operation.key)] = operation
+
+    def _replay(self, operation: Operation) -> bool:
+        """Nothing overlaps and only one state is possible: does the operation fit? If not, nothing has changed."""
+        if self._states is not None or self.pending.checkouts:
+            return False
+        kind, answer, key = operation.kind, operation.answer, str(operation.key)
+        if kind is ADD:
+            self.adds[key] = operation
+            self.cart[key] = int(operation.argument or 0)
+            return True
+        if kind is CART:
+            fits = bool(answer == self.cart)
+        elif kind is ORDERS:
+            fits = len(answer) == len(self.orders) and all(
+                shown[0] == key and shown[1] == lines for shown, (key, lines) in zip(answer, self.orders, strict=True)
+            )
+        elif kind is REMOVE:
+            line = str(operation.argument)
+            fits = (line in self.cart) == bool(answer)
+            if fits and answer:
+                del self.cart[line]
+        else:
+            fits = bool(answer == self.cart)
+            if fits:
+                self.checkouts[key] = operation
+                self.cart = {}
+                if answer:
+                    self.orders.append((key, answer))
+        if fits:
+            self._remember(operation)
+        return fits
+
+    def _search(self, part: Sequence[Operation]) -> Breach | None:
+        def after(state: State, operation: Operation, until: int) -> Iterable[State]:
+            return follow(self.pending, state, operation, until)
+
+        for operation in part:
+            self._wrote(operation)
+        before = self.states()
+        states = search(part, before, after)
+        if not states:
+            return cart_rules.name(self, part, before, after)
+        for operation in part:
+            self._remember(operation)
+        only = next(iter(states))
+        if len(states) == 1 and only.settled:
+            self._adopt(only)
+        else:
+            self._states = states
+        return None
+
+    def _adopt(self, state: State) -> None:
+        self._states = None
+        self.cart = dict(state.cart)
+        self.orders = [(key, dict(lines)) for key, lines in state.orders if isinstance(lines, frozenset)]
+        self.pending.forget(state.used)
+        for line in [line for line in self.adds if line not in self.cart and line not in self.pending.adds]:
+            self._take(line, None)
+
+    def _remember(self, operation: Operation) -> None:
+        """Keep what naming a later contradiction needs, and count what was compared."""
+        kind, answer = operation.kind, operation.answer
+        if kind is CART:
+            self.last_read = operation
+            self._counts.reads_compared += 1
+            self._show(answer)
+        elif kind is CHECKOUT:
+            self._show(answer)
+            for line in answer:
+                self._take(line, operation)
+        elif kind is REMOVE and answer:
+            self._take(str(operation.argument), operation)
+        elif kind is ORDERS:
+            self.last_orders = operation
+            self._counts.reads_compared += 1
+            self._counts.orders_found += max(0, len(answer) - self._orders_found)
+            self._orders_found = max(self._orders_found, len(answer))
+
+    def _show(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            if line not in self._shown:
+                self._shown.add(line)
+                self._counts.writes_found += 1
+
+    def _take(self, line: str, by: Operation | None) -> None:
+        self.gone[line] = (self.adds.pop(line, None), by)
+        self._shown.discard(line)
+        if len(self.gone) > GONE_KEPT:
+            self.gone.pop(next(iter(self.gone)))
+
+
+def _freeze(lines: dict[str, int]) -> Lines:
+    return frozenset(lines.items()) if lines else NOTHING

@@ -1,0 +1,141 @@
+"""The three lines with which a run ends: the verdict, what it rests on, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.clock import NS
+from lab.model import Finding, Value, Verdict
+from lab.oracle.promises import (
+    CLEAN_STOPS,
+    NAME_REGISTER,
+    ORDERS_ONCE,
+    PROMISES,
+    SERVING_FLOOR,
+    STATE_KEPT,
+    TRIES,
+)
+from lab.oracle.verdict import Judgement
+
+_INDENT = " " * 7
+_REASONS_SHOWN = 3
+_SERVICE = (TRIES, CLEAN_STOPS, SERVING_FLOOR)
+
+
+class RunFacts(Value):
+    """What the closing lines tell of the run beside the verdict."""
+
+    began: int
+    """When the run began, monotonic nanoseconds: times are told from there."""
+    seconds: float
+    replacements: int = 0
+    """Replicas that were replaced by an upgrade."""
+    strikes: int = 0
+    zones_lost: int = 0
+    report: str = ""
+    repeat: str = ""
+
+
+def closing_lines(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
+    """The last three lines of a run, an interface for people: they keep their form."""
+    if judgement.verdict is Verdict.HELD:
+        return _held(judgement, facts)
+    if judgement.verdict is Verdict.BROKEN:
+        return _broken(judgement, facts)
+    return _could_not_tell(judgement, facts)
+
+
+def _held(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
+    evidence = judgement.evidence
+    kept = evidence.users - evidence.users_hurt
+    back = "; the new release was rolled back" if evidence.rolled_back else ""
+    through = f" through {_through(facts)}" if _through(facts) else ""
+    return (
+        f"HELD   {_number(kept)} of {_plural(evidence.users, 'user')} kept their state{through}{back}",
+        _INDENT + _checked(judgement),
+        _INDENT + _pointers(facts) + f"     {facts.seconds:.1f} s",
+    )
+
+
+def _broken(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
+    broken = [one for one in judgement.promises if one.verdict is Verdict.BROKEN]
+    worst = broken[0]
+    of_it = sorted((one for one in judgement.findings if one.promise == worst.promise), key=lambda one: one.at)
+    first = of_it[0]
+    at = f"first at {_seconds_in(first, facts):.1f} s"
+    also = f"; also {', '.join(one.promise for one in broken[1:])}" if len(broken) > 1 else ""
+    if worst.promise in _SERVICE:
+        head = f"{PROMISES[worst.promise].title}: not so {_plural(worst.broken, 'time')} in {_number(worst.count)}"
+    else:
+        users = len({one.user for one in of_it})
+        hurt = "lost state" if worst.promise == STATE_KEPT else "were hurt"
+        head = f"{_number(users)} of {_plural(judgement.evidence.users, 'user')} {hurt}"
+    cause = f"; {first.cause}" if first.cause else ""
+    who = f"{first.user}: " if first.user else ""
+    likely = f"likely: {judgement.likely}      " if judgement.likely else ""
+    return (
+        f"BROKEN {worst.promise}: {head} ({at}){also}",
+        f"{_INDENT}{who}{first.why}{cause}",
+        _INDENT + likely + _pointers(facts),
+    )
+
+
+def _could_not_tell(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
+    reasons = judgement.reasons or ("no reason is known",)
+    more = f" (and {len(reasons) - _REASONS_SHOWN} more reasons)" if len(reasons) > _REASONS_SHOWN else ""
+    return (
+        f"COULD NOT TELL   {'; '.join(_one_line(reason) for reason in reasons[:_REASONS_SHOWN])}{more}",
+        _INDENT + _checked(judgement),
+        _INDENT + _pointers(facts) + f"     {facts.seconds:.1f} s",
+    )
+
+
+def _checked(judgement: Judgement) -> str:
+    evidence, tries = judgement.evidence, judgement.evidence.first_tries
+    reads = evidence.checks.get(STATE_KEPT, 0) + evidence.checks.get(NAME_REGISTER, 0)
+    parts = [
+        f"{_plural(reads, 'read')} compared",
+        f"{_plural(evidence.checks.get(ORDERS_ONCE, 0), 'order')} counted once",
+        f"{_plural(tries.saved, 'action')} needed a retry (max {tries.most_tries} tries)",
+        f"{_number(tries.lost)} failed",
+    ]
+    return ", ".join(parts)
+
+
+def _through(facts: RunFacts) -> str:
+    parts = [
+        _plural(count, what)
+        for count, what in (
+            (facts.replacements, "replacement"),
+            (facts.strikes, "kill"),
+            (facts.zones_lost, "lost zone"),
+        )
+        if count
+    ]
+    return _listed(parts)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
+
+
+def _pointers(facts: RunFacts) -> str:
+    return "     ".join(
+        f"{what}  {value}" for what, value in (("report", facts.report), ("repeat", facts.repeat)) if value
+    )
+
+
+def _seconds_in(finding: Finding, facts: RunFacts) -> float:
+    return (finding.at - facts.began) / NS
+
+
+def _number(count: int) -> str:
+    return f"{count:,}".replace(",", " ")
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{_number(count)} {what}{'' if count == 1 else 's'}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

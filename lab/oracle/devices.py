@@ -1,0 +1,89 @@
+"""All devices of an account show the same once everything has come to rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.model import Kind, Operation
+from lab.oracle.breach import Breach, breach
+from lab.oracle.counts import Counts
+from lab.oracle.interval import READS, begin_of
+from lab.oracle.promises import DEVICES_AGREE, Anomaly
+from lab.oracle.words import ACCOUNT, ADD, CART, CHECKOUT, HISTORY, OK, ORDERS, REFUSED, REMOVE, RENAME, UNKNOWN, VIEW
+
+_WRITTEN_BY = {
+    VIEW: (HISTORY,),
+    ADD: (CART,),
+    REMOVE: (CART,),
+    CHECKOUT: (CART, ORDERS),
+    RENAME: (ACCOUNT,),
+}
+_WHAT = {
+    HISTORY: "viewed items",
+    CART: "a cart",
+    ORDERS: "orders",
+    ACCOUNT: "a display name",
+}
+
+
+class Devices:
+    """Sound: only reads that began after the last write had ended are compared.
+
+    Where they differ and a write of unknown outcome is not in both of them, it may have come in between: nothing
+    is said. Nothing here depends on the other rules, so that a stale read which has healed breaks no promise of
+    this kind.
+    """
+
+    __slots__ = ("_counts", "_last_read", "_unknown", "_written_until")
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._last_read: dict[Kind, dict[str, Operation]] = {}
+        self._unknown: dict[Kind, list[Operation]] = {}
+        self._written_until: dict[Kind, int] = {}
+
+    def note(self, operation: Operation) -> None:
+        """Remember what the last comparison needs; constant work, and no memory but for unknown outcomes."""
+        kind = operation.kind
+        if operation.outcome is REFUSED:
+            return
+        if kind in READS:
+            if operation.outcome is OK:
+                self._last_read.setdefault(kind, {})[operation.device] = operation
+            return
+        for shown in _WRITTEN_BY.get(kind, ()):
+            if operation.outcome is UNKNOWN:
+                self._unknown.setdefault(shown, []).append(operation)
+            else:
+                self._written_until[shown] = max(operation.end, self._written_until.get(shown, operation.end))
+
+    def judge(self) -> Breach | None:
+        """Compare the last reads of all devices; the first difference, or None."""
+        for kind, reads in self._last_read.items():
+            rested = self._written_until.get(kind)
+            last = [read for read in reads.values() if rested is None or begin_of(read) > rested]
+            if len(last) < 2:
+                continue
+            found = next(self._differences(kind, last), None)
+            if found is not None:
+                return found
+            self._counts.devices_compared += len(last)
+        return None
+
+    def _differences(self, kind: Kind, reads: list[Operation]) -> Iterator[Breach]:
+        first = reads[0]
+        for other in reads[1:]:
+            if first.answer != other.answer and all(
+                _is_in(write, first) and _is_in(write, other) for write in self._unknown.get(kind, ())
+            ):
+                why = (
+                    f"after all writes had ended, devices {first.device} and {other.device} "
+                    f"of one account are shown {_WHAT[kind]} that differ"
+                )
+                yield breach(DEVICES_AGREE, Anomaly.DEVICES_DIFFER, why, first, other)
+
+
+def _is_in(write: Operation, read: Operation) -> bool:
+    if write.kind is VIEW:
+        return write.key in read.answer[1]
+    return write.kind is ADD and read.kind is CART and write.key in read.answer

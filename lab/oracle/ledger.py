@@ -1,0 +1,171 @@
+"""One user's objects: what the answers must agree with, judged from one quiet point to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from lab.model import Operation
+from lab.oracle import own_data
+from lab.oracle.breach import Breach
+from lab.oracle.cart import Cart
+from lab.oracle.cart_states import Undecided
+from lab.oracle.counts import Counts
+from lab.oracle.devices import Devices
+from lab.oracle.findings import Findings
+from lab.oracle.history import History
+from lab.oracle.interval import NEVER, cut_at_quiet
+from lab.oracle.name import Name
+from lab.oracle.session import SessionLimits, Sessions
+from lab.oracle.words import ACCOUNT, ADD, CART, CHECKOUT, HISTORY, OK, ORDERS, REMOVE, RENAME, VIEW
+
+
+class _Object(Protocol):
+    """One thing that belongs to a user, whose history is linearizable or not for itself."""
+
+    def judge(self, window: Sequence[Operation]) -> Breach | None: ...
+
+    def shows(self, operation: Operation, identifier: str) -> bool: ...
+
+
+class _Judged:
+    """An object with its first finding, if there is one; after that nothing more is said about it."""
+
+    __slots__ = ("finding", "missing", "over", "subject")
+
+    def __init__(self, subject: _Object) -> None:
+        self.subject = subject
+        self.over = False
+        self.finding = -1
+        self.missing: str | None = None
+
+
+_HISTORY, _CART, _NAME = range(3)
+_OBJECT_OF = {
+    VIEW: _HISTORY,
+    HISTORY: _HISTORY,
+    ADD: _CART,
+    REMOVE: _CART,
+    CART: _CART,
+    CHECKOUT: _CART,
+    ORDERS: _CART,
+    RENAME: _NAME,
+    ACCOUNT: _NAME,
+}
+
+
+class Ledger:
+    """Everything about one user. Memory is bounded by the user's state and by what a quiet point leaves open."""
+
+    __slots__ = (
+        "_counts",
+        "_devices",
+        "_findings",
+        "_judged_until",
+        "_objects",
+        "_own_data",
+        "_sessions",
+        "_user",
+        "late",
+        "undecided",
+        "waiting",
+    )
+
+    def __init__(self, user: str, findings: Findings, counts: Counts, limits: SessionLimits) -> None:
+        self._user, self._findings, self._counts = user, findings, counts
+        self._objects = (_Judged(History(counts)), _Judged(Cart(counts)), _Judged(Name(counts)))
+        self._sessions = _Judged(Sessions(counts, limits))
+        self._devices = Devices(counts)
+        self._own_data = True
+        self._judged_until = -NEVER
+        self.waiting: list[Operation] = []
+        """What ended since the last quiet point."""
+        self.undecided = False
+        """The search for one of the objects was given up: nothing more is claimed of it."""
+        self.late = False
+        """An operation had begun before a quiet point that was announced after: nothing can be claimed any more."""
+
+    def feed(self, operation: Operation) -> None:
+        """Take in an operation that has ended; it is judged at the next quiet point, but for whose data it shows."""
+        self.waiting.append(operation)
+        self._devices.note(operation)
+        self._check_owner(operation)
+
+    def judge(self) -> None:
+        """The user is quiet: judge all that waits."""
+        window, self.waiting = self.waiting, []
+        if not window or self.late:
+            return
+        only = window[0] if len(window) == 1 else None
+        began = only.begin if only is not None else min(operation.begin for operation in window)
+        if began < self._judged_until:
+            self.late = True
+            return
+        self._judged_until = only.end if only is not None else max(operation.end for operation in window)
+        if not self._sessions.over:
+            self._judge(self._sessions, window)
+        if only is not None:
+            place = _OBJECT_OF.get(only.kind)
+            if place is not None:
+                self._judge(self._objects[place], window)
+            return
+        parts: tuple[list[Operation], ...] = ([], [], [])
+        for operation in window:
+            place = _OBJECT_OF.get(operation.kind)
+            if place is not None:
+                parts[place].append(operation)
+        for judged, part in zip(self._objects, parts, strict=True):
+            if part:
+                self._judge(judged, part)
+
+    def judge_all(self) -> None:
+        """The run is over: find the quiet points in what waits, judge it, and compare the last reads."""
+        waiting = sorted(self.waiting, key=lambda operation: operation.begin)
+        for window in cut_at_quiet(waiting):
+            self.waiting = window
+            self.judge()
+        self.waiting = []
+        if not self.late:
+            found = self._devices.judge()
+            if found is not None:
+                self._findings.add(self._user, found)
+
+    def _judge(self, judged: _Judged, window: Sequence[Operation]) -> None:
+        if judged.over:
+            self._look_again(judged, window)
+            return
+        try:
+            found = judged.subject.judge(window)
+        except Undecided:
+            judged.over = self.undecided = True
+            return
+        if found is not None:
+            judged.over = True
+            judged.missing = found.missing
+            judged.finding = self._findings.add(self._user, found)
+            self._look_again(judged, [one for one in window if one not in found.witness])
+
+    def _look_again(self, judged: _Judged, window: Sequence[Operation]) -> None:
+        if judged.missing is None:
+            return
+        found_at = self._findings.all[judged.finding].at
+        for operation in window:
+            later = operation.outcome is OK and operation.end > found_at
+            if later and judged.subject.shows(operation, judged.missing):
+                self._findings.refine(judged.finding, operation)
+                judged.missing = None
+                return
+
+    def _check_owner(self, operation: Operation) -> None:
+        if not own_data.says_whose(operation):
+            return
+        self._counts.answers_owned += 1
+        found = own_data.judge(operation)
+        if found is None:
+            return
+        if self._own_data:
+            self._own_data = False
+            self._findings.add(self._user, found)
+        place = _OBJECT_OF.get(operation.kind)
+        if place is not None:
+            self._objects[place].over = True

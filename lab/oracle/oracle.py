@@ -1,0 +1,97 @@
+"""The oracle: fed with what users did, it says what contradicts what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+
+from lab.model import Finding, Operation
+from lab.oracle.counts import Counts
+from lab.oracle.findings import Findings
+from lab.oracle.ledger import Ledger
+from lab.oracle.session import SessionLimits
+
+
+class Oracle:
+    """Judges the state promises of all users while the run goes on, or afterwards (`check`): the same code.
+
+    Never finds anything in a history that some order of the operations within their times explains. Every
+    operation that began must be fed once it has ended, as unknown if nobody knows. Not safe for several threads.
+    """
+
+    def __init__(self, limits: SessionLimits | None = None) -> None:
+        self._limits = limits or SessionLimits()
+        self._found = Findings()
+        self._counts = Counts()
+        self._ledgers: dict[str, Ledger] = {}
+        self._finished = False
+        self.operations = 0
+
+    def feed(self, operation: Operation) -> None:
+        """Take in an operation, in the order in which a user's operations ended."""
+        ledger = self._ledgers.get(operation.user)
+        if ledger is None:
+            ledger = Ledger(operation.user, self._found, self._counts, self._limits)
+            self._ledgers[operation.user] = ledger
+        ledger.feed(operation)
+        self.operations += 1
+
+    def quiet(self, user: str) -> None:
+        """The user has nothing in flight: judge what ended since the last time. May be called at any such moment.
+
+        If an operation is fed later that had begun before, nothing more is claimed of this user (`unjudged`).
+        """
+        ledger = self._ledgers.get(user)
+        if ledger is not None:
+            ledger.judge()
+
+    def finish(self) -> Sequence[Finding]:
+        """The run is over and everybody is quiet: judge what is left. Calling it again changes nothing."""
+        if not self._finished:
+            self._finished = True
+            for ledger in self._ledgers.values():
+                ledger.judge_all()
+        return self.findings
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """All findings so far, in the order in which they became certain."""
+        return self._found.all
+
+    @property
+    def users(self) -> Set[str]:
+        """The users who did anything."""
+        return self._ledgers.keys()
+
+    @property
+    def users_hurt(self) -> Set[str]:
+        """The users who have a finding."""
+        return self._found.hurt
+
+    @property
+    def comparisons(self) -> int:
+        """How many comparisons were made for all promises together."""
+        return sum(self.counts.values())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many comparisons were made for each promise."""
+        return self._counts.by_promise()
+
+    @property
+    def undecided(self) -> int:
+        """Users with an object about which nothing was claimed, because its search would have grown too wide."""
+        return sum(1 for ledger in self._ledgers.values() if ledger.undecided)
+
+    @property
+    def unjudged(self) -> int:
+        """Users about whom nothing was claimed any more, because a quiet point had been announced too early."""
+        return sum(1 for ledger in self._ledgers.values() if ledger.late)
+
+
+def check(operations: Iterable[Operation], limits: SessionLimits | None = None) -> Oracle:
+    """Judge a whole history, in any order: the quiet points are found from the begins and ends."""
+    oracle = Oracle(limits)
+    for operation in operations:
+        oracle.feed(operation)
+    oracle.finish()
+    return oracle

@@ -1,0 +1,72 @@
+"""The promises by name: what each says, what is counted for it, and which anomalies break it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from lab.model import Value
+
+STATE_KEPT = "state_kept"
+APPLIED_ONCE = "applied_once"
+ORDERS_ONCE = "orders_once"
+LOGGED_IN = "logged_in"
+OWN_DATA = "own_data"
+NAME_REGISTER = "name_register"
+DEVICES_AGREE = "devices_agree"
+TRIES = "tries"
+CLEAN_STOPS = "clean_stops"
+SERVING_FLOOR = "serving_floor"
+
+
+class Anomaly(StrEnum):
+    """What went wrong, in the words of a finding."""
+
+    LOST_WRITE = "lost write"
+    STALE_READ = "stale read"
+    PHANTOM = "phantom"
+    REFUSED_APPLIED = "refused yet applied"
+    ORDER_CHANGED = "order changed"
+    REMOVED_BACK = "removed item back"
+    BOUGHT_BACK = "bought item back"
+    CONTRADICTION = "contradiction"
+    APPLIED_TWICE = "applied twice"
+    WRONG_QUANTITY = "wrong quantity"
+    ORDER_MISSING = "order missing"
+    ORDER_DOUBLED = "order doubled"
+    PARTIAL_ORDER = "partial order"
+    SOLD_TWICE = "item sold twice"
+    FORCED_LOGOUT = "forced logout"
+    ALIVE_AFTER_LOGOUT = "alive after logout"
+    FLAPPING = "flapping"
+    LEAK = "leak"
+    SWAP = "swap"
+    DEVICES_DIFFER = "devices differ"
+    NOT_ANSWERED = "not answered"
+    CUT_BY_STOP = "cut by a planned stop"
+    BELOW_FLOOR = "too few serving"
+
+
+class Promise(Value):
+    """One promise: its title for people and what its count counts."""
+
+    name: str
+    title: str
+    checks: str
+
+
+PROMISES: dict[str, Promise] = {
+    promise.name: promise
+    for promise in (
+        Promise(name=STATE_KEPT, title="Users keep their state", checks="reads compared"),
+        Promise(name=APPLIED_ONCE, title="Every write is applied once", checks="writes found once"),
+        Promise(name=ORDERS_ONCE, title="Every order is placed once, whole", checks="orders counted once"),
+        Promise(name=LOGGED_IN, title="Users stay logged in", checks="requests with a session"),
+        Promise(name=OWN_DATA, title="Users see only what is theirs", checks="answers checked for their owner"),
+        Promise(name=NAME_REGISTER, title="The display name is the last one set", checks="names compared"),
+        Promise(name=DEVICES_AGREE, title="All devices show the same in the end", checks="last reads compared"),
+        Promise(name=TRIES, title="Every action is answered within its tries", checks="actions"),
+        Promise(name=CLEAN_STOPS, title="A planned stop cuts nobody off", checks="planned stops"),
+        Promise(name=SERVING_FLOOR, title="Enough replicas serve at all times", checks="counts of the serving"),
+    )
+}
+"""In the order in which they are shown."""

@@ -1,0 +1,166 @@
+"""How well the users were served: tries, planned stops, the floor of serving replicas, and what informs only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.model import Finding, Operation, Try, TryResult, Value
+from lab.oracle.latency import Latencies, Latency
+from lab.oracle.promises import CLEAN_STOPS, SERVING_FLOOR, TRIES, Anomaly
+from lab.oracle.serving import judge_floor
+from lab.oracle.stops import find_cut, is_cut, planned_stops
+from lab.record import AnyEvent, Strike, StrikeProved, Trouble
+
+FINDINGS_SHOWN = 20
+"""Findings kept of one promise of the service; all are counted."""
+
+
+class ServiceRules(Value):
+    """What is asked of the service. `floor` 0: the count of serving replicas is not judged."""
+
+    tries: int = 3
+    floor: int = 0
+
+
+class FirstTries(Value):
+    """How actions fared: clean on the first try, saved by a retry, or lost (no proper answer in any try)."""
+
+    actions: int = 0
+    clean: int = 0
+    saved: int = 0
+    lost: int = 0
+    repeated_at_the_edge: int = 0
+    """Actions of which the balancer repeated a request at another slot."""
+    most_tries: int = 0
+    dropped: int = 0
+    """Actions that the lab broke off before their tries were used up, as when it is interrupted: nobody's fault."""
+
+
+class ServiceReport(Value):
+    """All that was seen of the service; `checks` and `broken` count by promise."""
+
+    first_tries: FirstTries
+    checks: dict[str, int]
+    broken: dict[str, int]
+    findings: tuple[Finding, ...]
+    requests_by_release: dict[str, int]
+    users_by_release: dict[str, int]
+    latency: Latency
+    strikes: int
+    strikes_that_hit: int
+    planned_stops: int
+    troubles: tuple[str, ...]
+
+
+class Service:
+    """Fed with every operation and event; `report` may be asked at any time. Not safe for several threads.
+
+    Memory grows with what failed and with the events, not with the operations.
+    """
+
+    def __init__(self, rules: ServiceRules | None = None) -> None:
+        self._rules = rules or ServiceRules()
+        self._actions = self._clean = self._saved = self._lost = self._repeated = self._most = self._dropped = 0
+        self._unanswered: list[Finding] = []
+        self._broken_tries = 0
+        self._failed: list[tuple[Operation, Try]] = []
+        self._requests: dict[str, int] = {}
+        self._users: dict[str, set[str]] = {}
+        self._latencies = Latencies()
+        self._events: list[AnyEvent] = []
+        self._until = 0
+
+    def feed(self, operation: Operation) -> None:
+        """Take in an operation that has ended."""
+        tries = operation.tries
+        self._until = max(self._until, operation.end)
+        for one in tries:
+            if one.release is not None:
+                self._requests[one.release] = self._requests.get(one.release, 0) + 1
+                self._users.setdefault(one.release, set()).add(operation.user)
+        if self._was_dropped(operation):
+            self._dropped += 1
+            return
+        self._actions += 1
+        self._most = max(self._most, len(tries))
+        self._latencies.add(operation.end - operation.begin)
+        answered = bool(tries) and is_proper(tries[-1])
+        if not answered:
+            self._lost += 1
+        elif len(tries) == 1:
+            self._clean += 1
+        else:
+            self._saved += 1
+        if not answered or len(tries) > self._rules.tries:
+            self._broken_tries += 1
+            if len(self._unanswered) < FINDINGS_SHOWN:
+                self._unanswered.append(_not_answered(operation, self._rules.tries))
+        self._repeated += any(len(one.edge) > 1 for one in tries)
+        self._failed += [(operation, one) for one in tries if is_cut(one)]
+
+    def _was_dropped(self, operation: Operation) -> bool:
+        """Did the user stop trying though another try was due? Only the lab's own end does that."""
+        tries = operation.tries
+        return len(tries) < self._rules.tries and (not tries or is_tried_again(tries[-1]))
+
+    def event(self, event: AnyEvent) -> None:
+        """Take in an event, in any order."""
+        self._events.append(event)
+
+    @property
+    def first_tries(self) -> FirstTries:
+        """The counts of this moment."""
+        return FirstTries(
+            actions=self._actions,
+            clean=self._clean,
+            saved=self._saved,
+            lost=self._lost,
+            repeated_at_the_edge=self._repeated,
+            most_tries=self._most,
+            dropped=self._dropped,
+        )
+
+    def report(self) -> ServiceReport:
+        """Judge the service by what was fed so far."""
+        events: Sequence[AnyEvent] = sorted(self._events, key=lambda event: event.at)
+        stops = planned_stops(events)
+        cut = find_cut(self._failed, events)
+        counts, below = 0, list[Finding]()
+        if self._rules.floor:
+            counts, below = judge_floor(events, self._rules.floor, until=self._until or None)
+        return ServiceReport(
+            first_tries=self.first_tries,
+            checks={TRIES: self._actions, CLEAN_STOPS: len(stops), SERVING_FLOOR: counts},
+            broken={TRIES: self._broken_tries, CLEAN_STOPS: len(cut), SERVING_FLOOR: len(below)},
+            findings=(*self._unanswered, *cut[:FINDINGS_SHOWN], *below[:FINDINGS_SHOWN]),
+            requests_by_release=dict(sorted(self._requests.items())),
+            users_by_release={release: len(users) for release, users in sorted(self._users.items())},
+            latency=self._latencies.summary(),
+            strikes=sum(1 for event in events if isinstance(event, Strike)),
+            strikes_that_hit=sum(1 for event in events if isinstance(event, StrikeProved) and event.hit),
+            planned_stops=len(stops),
+            troubles=tuple(event.what for event in events if isinstance(event, Trouble)),
+        )
+
+
+def is_proper(one: Try) -> bool:
+    """Is this an answer that a user can go on with? Not: no answer, a garbled one, or a 5xx."""
+    return one.answered and int(one.result) < 500
+
+
+def is_tried_again(one: Try) -> bool:
+    """Does a user try again after this?"""
+    return not is_proper(one) and one.result != TryResult.GARBLED
+
+
+def _not_answered(operation: Operation, most: int) -> Finding:
+    results = ", ".join(one.result for one in operation.tries)
+    why = f"{operation.kind} was not answered within {most} tries: {results}"
+    return Finding(
+        promise=TRIES,
+        anomaly=str(Anomaly.NOT_ANSWERED),
+        user=operation.user,
+        at=operation.end,
+        why=why,
+        witness=(operation,),
+    )

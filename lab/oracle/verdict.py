@@ -1,0 +1,214 @@
+"""From what was found and how much was checked to one verdict: the worst wins, too little is never green."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import field
+
+from lab.clock import NS
+from lab.errors import ExitCode
+from lab.model import Finding, PromiseResult, Value, Verdict
+from lab.oracle.oracle import Oracle
+from lab.oracle.promises import (
+    APPLIED_ONCE,
+    DEVICES_AGREE,
+    LOGGED_IN,
+    NAME_REGISTER,
+    ORDERS_ONCE,
+    OWN_DATA,
+    PROMISES,
+    STATE_KEPT,
+    TRIES,
+)
+from lab.oracle.service import FirstTries, ServiceReport
+
+STATE_PROMISES = (
+    STATE_KEPT,
+    APPLIED_ONCE,
+    ORDERS_ONCE,
+    LOGGED_IN,
+    OWN_DATA,
+    NAME_REGISTER,
+    DEVICES_AGREE,
+)
+ALWAYS_ASKED = (*STATE_PROMISES, TRIES)
+
+LONGEST_OPERATION = 30.0
+"""Seconds: in a torn record only what was found earlier than this before its end is certain."""
+
+
+class Enough(Value):
+    """Below any of these the verdict is "could not tell": a green run always means something."""
+
+    operations: int = 1
+    checks: int = 1
+    """Comparisons of state, all promises together."""
+    strikes_that_hit: int = 0
+    """Strikes whose victim was serving."""
+    users_served_by_new: int = 0
+
+
+class Evidence(Value):
+    """All that a verdict rests on."""
+
+    operations: int
+    users: int
+    users_hurt: int
+    checks: dict[str, int]
+    """How many comparisons were made, by promise."""
+    findings: tuple[Finding, ...] = ()
+    broken: dict[str, int] = field(default_factory=dict)
+    """How often a promise was broken, where more than its findings are counted."""
+    undecided: int = 0
+    unjudged: int = 0
+    strikes: int = 0
+    strikes_that_hit: int = 0
+    users_served_by_new: int = 0
+    first_tries: FirstTries = FirstTries()
+    troubles: tuple[str, ...] = ()
+    torn: int = 0
+    """Lines of the record that could not be read."""
+    crashed: str = ""
+    """What a check died of, if one did."""
+    last: int = 0
+    """When the last recorded operation ended."""
+    rolled_back: bool = False
+
+
+class Judgement(Value):
+    """The end of it: `reasons` say why nothing can be told, where that is so."""
+
+    verdict: Verdict
+    exit_code: ExitCode
+    promises: tuple[PromiseResult, ...]
+    findings: tuple[Finding, ...]
+    reasons: tuple[str, ...]
+    evidence: Evidence
+    likely: str = ""
+
+
+def gather(
+    oracle: Oracle,
+    service: ServiceReport,
+    *,
+    last: int = 0,
+    new_release: str | None = None,
+    torn: int = 0,
+    crashed: str = "",
+    rolled_back: bool = False,
+) -> Evidence:
+    """What a finished oracle and the service's report say, as one value."""
+    return Evidence(
+        operations=oracle.operations,
+        users=len(oracle.users),
+        users_hurt=len(oracle.users_hurt),
+        checks={**oracle.counts, **service.checks},
+        findings=(*oracle.findings, *service.findings),
+        broken=service.broken,
+        undecided=oracle.undecided,
+        unjudged=oracle.unjudged,
+        strikes=service.strikes,
+        strikes_that_hit=service.strikes_that_hit,
+        users_served_by_new=service.users_by_release.get(new_release, 0) if new_release else 0,
+        first_tries=service.first_tries,
+        troubles=service.troubles,
+        torn=torn,
+        crashed=crashed,
+        last=last,
+        rolled_back=rolled_back,
+    )
+
+
+def judge(evidence: Evidence, enough: Enough | None = None, asked: Sequence[str] = ALWAYS_ASKED) -> Judgement:
+    """The verdict on the promises that were `asked` for; an asked promise with nothing checked is never held.
+
+    Broken, if anything asked for was certainly broken. Else could not tell: of the lab's own trouble, of a torn
+    or empty record, of a crashed check (exit 4), or because too little was checked (exit 5). Else held; exit 3
+    where the new release was rolled back and no user was harmed.
+    """
+    enough = enough or Enough()
+    certain = _certain(evidence)
+    results = tuple(_result(name, evidence, certain) for name in asked)
+    unwell = _unwell(evidence)
+    too_little = _too_little(evidence, enough, results)
+    if any(one.verdict is Verdict.BROKEN for one in results):
+        verdict, exit_code = Verdict.BROKEN, ExitCode.BROKEN
+    elif unwell:
+        verdict, exit_code = Verdict.COULD_NOT_TELL, ExitCode.COULD_NOT_TELL
+    elif too_little:
+        verdict, exit_code = Verdict.COULD_NOT_TELL, ExitCode.TOO_LITTLE_CHECKED
+    else:
+        verdict = Verdict.HELD
+        exit_code = ExitCode.ROLLED_BACK if evidence.rolled_back else ExitCode.HELD
+    return Judgement(
+        verdict=verdict,
+        exit_code=exit_code,
+        promises=results,
+        findings=tuple(finding for finding in certain if finding.promise in asked),
+        reasons=(*unwell, *too_little),
+        evidence=evidence,
+    )
+
+
+def _certain(evidence: Evidence) -> tuple[Finding, ...]:
+    """A torn record may lack operations that explain what was seen at its end."""
+    if not evidence.torn:
+        return evidence.findings
+    until = evidence.last - int(LONGEST_OPERATION * NS)
+    return tuple(finding for finding in evidence.findings if finding.at <= until)
+
+
+def _result(name: str, evidence: Evidence, certain: Sequence[Finding]) -> PromiseResult:
+    promise, count = PROMISES[name], evidence.checks.get(name, 0)
+    found = sum(1 for finding in certain if finding.promise == name)
+    broken = max(found, evidence.broken.get(name, 0)) if found else 0
+    note = ""
+    if broken:
+        verdict = Verdict.BROKEN
+    elif not count:
+        verdict, note = Verdict.COULD_NOT_TELL, "nothing was checked"
+    elif _unwell(evidence):
+        verdict, note = Verdict.COULD_NOT_TELL, "the run itself was in trouble"
+    else:
+        verdict = Verdict.HELD
+    return PromiseResult(
+        promise=name,
+        title=promise.title,
+        verdict=verdict,
+        count=count,
+        checks=promise.checks,
+        broken=broken,
+        note=note,
+    )
+
+
+def _unwell(evidence: Evidence) -> tuple[str, ...]:
+    reasons: list[str] = []
+    if evidence.crashed:
+        reasons.append(f"a check ended early: {evidence.crashed}")
+    if evidence.torn:
+        reasons.append(f"the record is torn: {evidence.torn} lines can't be read")
+    if not evidence.operations:
+        reasons.append("the record holds no operation")
+    if evidence.first_tries.dropped:
+        reasons.append(f"{evidence.first_tries.dropped} actions were broken off: the run ended early")
+    if evidence.unjudged:
+        reasons.append(f"{evidence.unjudged} users were called quiet while something of theirs was in flight")
+    return (*reasons, *evidence.troubles)
+
+
+def _too_little(evidence: Evidence, enough: Enough, results: Sequence[PromiseResult]) -> tuple[str, ...]:
+    checks = sum(evidence.checks.get(name, 0) for name in STATE_PROMISES)
+    floors = [
+        ("operations", evidence.operations, enough.operations),
+        ("comparisons of state", checks, enough.checks),
+        ("strikes that hit a serving replica", evidence.strikes_that_hit, enough.strikes_that_hit),
+    ]
+    if not evidence.rolled_back:
+        floors.append(("users served by the new release", evidence.users_served_by_new, enough.users_served_by_new))
+    reasons = [f"{count} {what}, at least {least} are needed" for what, count, least in floors if count < least]
+    reasons += [f"{one.promise}: nothing was checked" for one in results if not one.count and not one.broken]
+    if evidence.undecided:
+        reasons.append(f"{evidence.undecided} users did too much at once to be judged")
+    return tuple(reasons)

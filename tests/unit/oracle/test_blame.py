@@ -1,0 +1,108 @@
+"""The causal line of a finding, and the pattern behind many."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from lab.clock import NS
+from lab.model import Finding, Kind, Operation, Outcome
+from lab.oracle import blame, check
+from lab.oracle.promises import LOGGED_IN
+from lab.record import AnyEvent, ContainerEvent, Step, Strike
+from tests.unit.oracle.making import op
+
+STRIKE = Strike(
+    at=10 * NS, strike=3, fault="SIGKILL", victim="a1-1", container="c", slot="a1", zone="a", release="v1", serving=6
+)
+STORE_DIED = ContainerEvent(at=10 * NS, action="die", container="s", name="store", role="store")
+
+
+def drain(replica: str, at: float) -> Step:
+    return Step(at=int(at * NS), action="drain", slot=replica[:2], replica=replica, release="v1", why="upgrade")
+
+
+def forced_logout(user: str, maker: str, reader: str, *, releases: tuple[str, str] = ("v1", "v1")) -> Finding:
+    """A finding as the oracle makes it: logged in by `maker` at 5 s, rejected by `reader` at 11 s."""
+    login = op(Kind.LOGIN, 5 * NS, 6 * NS, user=user, session=f"{user}/1#1", replica=maker, release=releases[0])
+    rejected = op(
+        Kind.CART,
+        11 * NS,
+        11 * NS + 1,
+        user=user,
+        session=f"{user}/1#1",
+        outcome=Outcome.REFUSED,
+        result="401",
+        replica=reader,
+        release=releases[1],
+    )
+    return next(iter(check([login, rejected]).findings))
+
+
+def likely(findings: list[Finding], *events: AnyEvent) -> str:
+    return blame(findings, events)[1]
+
+
+def test_the_cause_tells_who_answered_who_had_made_it_and_what_became_of_them() -> None:
+    """One line: the replica that answered, the one that had made the session, and the strike at it."""
+    finding = forced_logout("u", "a1-1", "b2-4")
+    (caused,), sentence = blame([finding], [drain("b1-1", 2), STRIKE])
+    assert caused.promise == LOGGED_IN
+    assert caused.cause == (
+        "answered by b2-4 (v1); a1-1 (v1) had made the session; a1-1 was struck (SIGKILL) 1.0 s before"
+    )
+    assert replace(caused, cause="") == finding
+    assert sentence == "sessions live in the instance's memory"
+
+
+def test_the_cause_without_events_is_only_who_answered() -> None:
+    """Nothing is invented where nothing was recorded."""
+    (caused,), _ = blame([forced_logout("u", "a1-1", "a1-1")], [])
+    assert caused.cause == "answered by a1-1 (v1), which had made the session"
+    (later,), _ = blame([forced_logout("u", "a1-1", "b1-1")], [replace(STRIKE, at=12 * NS)])
+    assert "struck" not in later.cause
+
+
+def test_a_planned_stop_of_the_maker_is_told_too() -> None:
+    """Sessions that go with an upgraded replica have a step as their cause, not a strike."""
+    (caused,), sentence = blame([forced_logout("u", "a1-1", "a1-9", releases=("v1", "v2"))], [drain("a1-1", 9)])
+    assert caused.cause.endswith("a1-1 was told to leave (upgrade) 2.0 s before")
+    assert sentence == "sessions live in the instance's memory"
+
+
+def test_memory_is_not_blamed_for_what_the_store_lost() -> None:
+    """If the store had died before, or the same replica rejects what it made, memory is not the pattern."""
+    many = [forced_logout(f"u{n}", "a1-1", "b1-1") for n in range(6)]
+    assert likely(many) == "sessions live in the instance's memory"
+    assert likely(many, STORE_DIED) == ""
+    assert likely([forced_logout(f"u{n}", "a1-1", "a1-1") for n in range(6)], STRIKE) == ""
+    assert likely(many[:1]) == "", "one case while its maker lives may be anything"
+
+
+def test_mixed_formats_are_told_by_the_release() -> None:
+    """Makers are alive and each reader is of the other release: the two don't read each other's sessions."""
+    mixed = [forced_logout(f"u{n}", "a1-1", "b1-1", releases=("v1", "v2")) for n in range(4)]
+    assert likely(mixed) == "two releases do not read each other's data: formats are mixed"
+
+
+@pytest.mark.parametrize("is_repeated", [True, False])
+def test_doubled_by_retry(is_repeated: bool) -> None:
+    """Duplicates that all belong to repeated requests say that the key is ignored."""
+    view = op(Kind.VIEW, 1, 4, "u.1.1", replica="a1-1")
+    view = replace(view, tries=(replace(view.tries[0], result="cut"), view.tries[0])) if is_repeated else view
+    read = op(Kind.HISTORY, 5, 6, answer=[2, ["u.1.1", "u.1.1"]])
+    findings = list(check([view, read]).findings)
+    assert [one.anomaly for one in findings] == ["applied twice"]
+    assert bool(likely(findings)) == is_repeated
+
+
+def test_no_drain_is_told_by_the_stops() -> None:
+    """Requests cut by planned stops, and nothing worse, say that replicas leave too early."""
+    one: Operation = op(Kind.CART, 1, 2, outcome=Outcome.UNKNOWN)
+    cut = Finding(promise="clean_stops", anomaly="cut by a planned stop", user="u", at=2, why="cut", witness=(one,))
+    assert "drain" in likely([cut])
+
+
+def test_nothing_is_said_of_nothing() -> None:
+    """No findings, no pattern."""
+    assert blame([], [STRIKE]) == ((), "")

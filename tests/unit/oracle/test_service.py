@@ -1,0 +1,169 @@
+"""Tries, planned stops and the floor of serving replicas, judged from operations and events."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.clock import NS
+from lab.model import Kind, Operation, Outcome, Try
+from lab.oracle.promises import CLEAN_STOPS, SERVING_FLOOR, TRIES
+from lab.oracle.service import Service, ServiceReport, ServiceRules
+from lab.record import AnyEvent, Serving, Step, Strike, StrikeProved, Trouble
+from tests.unit.oracle.making import op
+
+
+def step(action: str, at: float, replica: str = "a1-1", why: str = "upgrade") -> Step:
+    return Step(at=int(at * NS), action=action, slot=replica[:2], replica=replica, release="v1", why=why)
+
+
+def strike(at: float, victim: str = "a1-1", serving: int = 6) -> Strike:
+    return Strike(
+        at=int(at * NS),
+        strike=1,
+        fault="SIGKILL",
+        victim=victim,
+        container="c",
+        slot=victim[:2],
+        zone="a",
+        release="v1",
+        serving=serving,
+    )
+
+
+def serving(at: float, total: int) -> Serving:
+    return Serving(at=int(at * NS), by_release={"v1": total}, total=total)
+
+
+STOP = (step("drain", 10), step("remove", 12))
+
+
+def acted(
+    begin: float, *results: str, edge: tuple[str, ...] = (), replica: str | None = None, seconds: float = 0.1
+) -> Operation:
+    """An operation whose tries ended as `results`, one after another."""
+    tries = tuple(
+        Try(
+            begin=int((begin + number * seconds) * NS),
+            end=int((begin + (number + 1) * seconds) * NS),
+            result=result,
+            replica=replica,
+            release="v2" if replica else None,
+            edge=edge,
+        )
+        for number, result in enumerate(results)
+    )
+    answered = results[-1] == "200"
+    outcome = Outcome.OK if answered else Outcome.UNKNOWN
+    return op(Kind.BROWSE, tries[0].begin, tries[-1].end, outcome=outcome, tries=tries)
+
+
+def report(*fed: Operation | AnyEvent, floor: int = 0) -> ServiceReport:
+    service = Service(ServiceRules(tries=3, floor=floor))
+    for one in fed:
+        if isinstance(one, Operation):
+            service.feed(one)
+        else:
+            service.event(one)
+    return service.report()
+
+
+def test_actions_are_counted_by_how_they_fared() -> None:
+    """Clean on the first try, saved by a retry, lost, repeated by the balancer: each is counted for itself."""
+    seen = report(
+        acted(1, "200", replica="a1-1"),
+        acted(2, "cut", "200", replica="a1-1"),
+        acted(3, "cut", "timeout", "502"),
+        acted(4, "200", edge=("a1", "b1"), replica="b1-1"),
+        acted(5, "garbled"),
+    )
+    tries = seen.first_tries
+    assert (tries.actions, tries.clean, tries.saved, tries.lost) == (5, 2, 1, 2)
+    assert (tries.repeated_at_the_edge, tries.most_tries) == (1, 3)
+    assert seen.requests_by_release == {"v2": 4}
+    assert seen.users_by_release == {"v2": 1}
+    assert seen.checks[TRIES] == 5
+    assert seen.broken[TRIES] == 2
+    assert 0.09 < seen.latency.half < 0.35
+    assert seen.latency.slowest == pytest.approx(0.3)
+
+
+def test_what_the_lab_broke_off_is_nobodys_fault() -> None:
+    """An action that ends unanswered with tries left was dropped by the lab, and is not held against the service."""
+    seen = report(*STOP, acted(11, "cut"), acted(11, "502", "timeout"), acted(1, "200"))
+    assert (seen.first_tries.dropped, seen.first_tries.actions, seen.first_tries.lost) == (2, 1, 0)
+    assert not seen.broken[TRIES]
+    assert not seen.broken[CLEAN_STOPS]
+
+
+def test_a_clear_refusal_is_an_answer() -> None:
+    """A 4xx is an answer within the tries; whether it was right is for other promises."""
+    assert not report(acted(1, "404")).broken[TRIES]
+    assert report(acted(1, "503", "503", "503")).broken[TRIES] == 1
+    assert report(acted(1, "503", "503", "503", "200")).broken[TRIES] == 1
+
+
+def test_a_request_cut_by_a_planned_stop_is_found() -> None:
+    """A failed try at the stopping replica's slot, or one that names no slot, breaks the promise."""
+    for failed in (
+        acted(11, "cut", "200"),
+        acted(11, "502", "200", edge=("a1",)),
+        acted(11, "500", "200", replica="a1-1"),
+    ):
+        seen = report(*STOP, failed)
+        assert [one.promise for one in seen.findings if one.promise == CLEAN_STOPS] == [CLEAN_STOPS]
+        assert seen.checks[CLEAN_STOPS] == 1
+
+
+def test_what_a_planned_stop_did_not_cut_is_not_laid_at_it() -> None:
+    """Another time, another slot, or a try that was never sent."""
+    for failed in (
+        acted(9, "cut", "200"),
+        acted(13, "cut", "200"),
+        acted(11, "502", "200", edge=("b1",)),
+        acted(11, "unsent", "200"),
+        acted(11, "500", "200", replica="b1-4"),
+    ):
+        assert not report(*STOP, step("ready", 1, "b1-4"), failed).broken[CLEAN_STOPS]
+
+
+def test_a_strike_explains_only_what_it_can() -> None:
+    """A strike excuses what was under way around it, and its victim's slot until that has a new replica."""
+    cut = acted(11, "cut", "200")
+    assert not report(*STOP, strike(10.5, "b2-1"), cut).broken[CLEAN_STOPS]
+    assert report(*STOP, strike(8, "b2-1"), cut).broken[CLEAN_STOPS] == 1
+    assert report(*STOP, strike(11.5, "b2-1"), cut).broken[CLEAN_STOPS] == 1
+    here = acted(11, "502", "200", edge=("a1",))
+    assert report(*STOP, strike(10.5, "b2-1"), here).broken[CLEAN_STOPS] == 1
+    assert not report(*STOP, strike(7, "a1-2"), here).broken[CLEAN_STOPS]
+    assert report(*STOP, strike(7, "a1-2"), step("ready", 8, "a1-3"), here).broken[CLEAN_STOPS] == 1
+
+
+def test_a_struck_replica_is_no_planned_stop() -> None:
+    """Tidying up what a strike left is not counted as a stop that went well."""
+    assert report(strike(9), *STOP).checks[CLEAN_STOPS] == 0
+
+
+def test_the_floor_excuses_what_was_struck_and_not_replaced() -> None:
+    """One fewer after a strike is excused until the slot has a new replica; two fewer is not."""
+    begin = (acted(0, "200"), serving(0, 3), serving(1, 6))
+    after = acted(60, "200")
+    assert not report(*begin, strike(10), serving(10.2, 5), serving(14, 6), after, floor=6).broken[SERVING_FLOOR]
+    assert report(*begin, strike(10), serving(10.2, 4), after, floor=6).broken[SERVING_FLOOR] == 1
+    replaced = (strike(10), serving(10.2, 5), step("ready", 13, "a1-9"), serving(13.1, 6))
+    assert report(*begin, *replaced, serving(20, 5), after, floor=6).broken[SERVING_FLOOR] == 1
+    healed = (strike(10), serving(10.2, 5), serving(15, 6))
+    assert report(*begin, *healed, serving(20, 5), after, floor=6).broken[SERVING_FLOOR] == 1
+    assert report(*begin, after, floor=6).checks[SERVING_FLOOR] == 1
+
+
+def test_counts_after_the_last_operation_are_not_judged() -> None:
+    """When the cluster is taken down at the end nothing is asked of it any more."""
+    assert not report(serving(1, 6), acted(5, "200"), serving(9, 0), floor=6).broken[SERVING_FLOOR]
+
+
+def test_strikes_and_troubles_are_passed_on() -> None:
+    """The verdict needs them: how many strikes hit, and what went wrong in the lab."""
+    seen = report(
+        strike(1), StrikeProved(at=2, strike=1, hit=True), strike(3), Trouble(at=9, what="the engine was slow")
+    )
+    assert (seen.strikes, seen.strikes_that_hit, seen.troubles) == (2, 1, ("the engine was slow",))
