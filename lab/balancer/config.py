@@ -27,7 +27,7 @@ class BalancerSettings(Value):
 
     affinity: Affinity = Affinity.NONE
     connect_timeout: float = 0.25
-    answer_timeout: float = 2.0
+    answer_timeout: float = 4.0
     """How long one replica may be silent before the request is repeated elsewhere."""
     most_tries: int = 3
     repeats_writes: bool = True
@@ -36,9 +36,13 @@ class BalancerSettings(Value):
 
 def render(slots: Iterable[Slot], settings: BalancerSettings) -> str:
     """The whole nginx.conf. The users' door is port 8080, the lab's is 8081; both are inside the container."""
-    servers = "\n".join(
-        f"    server unix:{SLOTS_FOLDER}/{slot.name}.sock max_fails=1 fail_timeout=1s;" for slot in slots
-    )
+    sockets = [f"unix:{SLOTS_FOLDER}/{slot.name}.sock" for slot in slots]
+    lines = [f"    server {socket} max_fails=1 fail_timeout=1s;" for socket in sockets]
+    if settings.affinity is Affinity.NONE:
+        # Where every slot has failed within a second, nginx would ask nobody at all. The last resort asks them
+        # anyway: a stall of the whole cluster must not become an outage. (`hash` allows no backup servers.)
+        lines += [f"    server {socket} max_fails=0 backup;" for socket in sockets]
+    servers = "\n".join(lines)
     repeat = "error timeout non_idempotent" if settings.repeats_writes else "error timeout"
     balance, stick = "", ""
     if settings.affinity is Affinity.COOKIE:

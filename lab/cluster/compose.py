@@ -8,6 +8,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from lab.model import Release, Replica, ReplicaState, Role, Slot
 APP_SERVICE = "app"
 USERS_PORT, LAB_PORT = "8080/tcp", "8081/tcp"
 
+LAB_PASSWORD = "lab_password"  # noqa: S105 -- the name of a file that no container mounts
+"""The store's administrator, for tests and for people: `redis-cli --user lab`."""
+REMOVALS_AT_ONCE = 4
 GONE_MEANWHILE = {404, 409}
 """What the engine answers where a container was removed, died or is being removed between a look and an act."""
 
@@ -73,7 +77,7 @@ class ComposeCluster:
             labels.GENERATION: str(generation),
             "com.docker.compose.container-number": str(generation),
         }
-        told = {"LAB_SLOT": slot.name, "LAB_ZONE": slot.zone, "LAB_REPLICA": name}
+        told = {"LAB_SLOT": slot.name, "LAB_ZONE": slot.zone, "LAB_REPLICA": name, "LAB_RELEASE": release.name}
         body = _clone(pattern, image=release.image, hostname=name, own_labels=own, told=told)
         with engine_errors(f"create replica {name}", at=release.image):
             made = self._engine.create_container_from_config(body, f"{self.project}-{name}")
@@ -189,18 +193,22 @@ def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
     """Write what the cluster's containers mount. The store's password is new for every cluster."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     plan.folder.parent.chmod(0o700)  # the folder is closed, so that its files may be readable inside containers
-    password = secrets.token_urlsafe(32)
-    digest = hashlib.sha256(password.encode()).hexdigest()
+    password, lab_password = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     acl = (
         "user default off\n"
         "user health on >health -@all +ping\n"
-        f"user shop on #{digest} {_STORE_RIGHTS}\n"
-        f"user lab on #{digest} ~* &* +@all\n"
+        f"user shop on #{_digest(password)} {_STORE_RIGHTS}\n"
+        f"user lab on #{_digest(lab_password)} ~* &* +@all\n"
     )
-    for name, text in (("nginx.conf", nginx_conf), ("store_acl", acl), ("store_password", password)):
+    mounted = {"nginx.conf": nginx_conf, "store_acl": acl, "store_password": password}
+    for name, text in {**mounted, LAB_PASSWORD: lab_password}.items():
         path = plan.folder / name
         path.write_text(text)
-        path.chmod(0o444)
+        path.chmod(0o444 if name in mounted else 0o400)
+
+
+def _digest(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def bring_up(engine: APIClient, compose: Sequence[str], plan: ClusterPlan, slots: Sequence[Slot]) -> ComposeCluster:
@@ -244,10 +252,10 @@ def tear_down(engine: APIClient, project: str, *, folder: Path | None = None) ->
     only = {"label": [f"{labels.PROJECT}={project}"]}
     removed = []
     with engine_errors("remove the cluster's parts", at=project, way_out=f"lab down -p {project}"):
-        for one in engine.containers(all=True, filters=only):
-            if labels.identity_of(one["Labels"]):
-                _remove_container(engine, one["Id"])
-                removed.append(f"container {one['Names'][0].lstrip('/')}")
+        ours = [one for one in engine.containers(all=True, filters=only) if labels.identity_of(one["Labels"])]
+        with ThreadPoolExecutor(REMOVALS_AT_ONCE) as pool:
+            list(pool.map(lambda one: _remove_container(engine, one["Id"]), ours))
+        removed += [f"container {one['Names'][0].lstrip('/')}" for one in ours]
         for network in engine.networks(filters=only):
             if labels.identity_of(network["Labels"]):
                 engine.remove_network(network["Id"])

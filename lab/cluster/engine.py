@@ -18,7 +18,16 @@ from lab.model import Value
 OLDEST_API = (1, 41)
 """Docker Engine 20.10."""
 
-__all__ = ["APIError", "EngineInfo", "NotFound", "connect", "describe", "engine_address", "engine_errors", "try_connect"]
+__all__ = [
+    "APIError",
+    "EngineInfo",
+    "NotFound",
+    "connect",
+    "describe",
+    "engine_address",
+    "engine_errors",
+    "try_connect",
+]
 
 
 class EngineInfo(Value):

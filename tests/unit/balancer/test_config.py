@@ -15,6 +15,14 @@ def test_every_slot_is_an_upstream_server() -> None:
         assert f"server unix:/run/slots/{slot.name}.sock max_fails=1" in text
 
 
+def test_every_slot_is_asked_in_the_last_resort() -> None:
+    """However many slots have just failed, there is always somebody to ask."""
+    text = render(SLOTS, BalancerSettings())
+    for slot in SLOTS:
+        assert f"server unix:/run/slots/{slot.name}.sock max_fails=0 backup;" in text
+    assert "backup" not in render(SLOTS, BalancerSettings(affinity=Affinity.COOKIE))
+
+
 def test_writes_are_repeated_only_where_they_carry_keys() -> None:
     """`non_idempotent` appears only on request."""
     assert "non_idempotent" in render(SLOTS, BalancerSettings(repeats_writes=True))

@@ -1,0 +1,136 @@
+"""Runs one replica: takes its slot when it is ready, and leaves without cutting anybody off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+
+import uvicorn
+
+from shop.app import build
+from shop.edge import Edge
+from shop.life import Drain, Life
+from shop.refusals import StoreUnavailable
+from shop.settings import Settings, settings_from
+from shop.slot import Slot, bind_port, has_callers
+from shop.store import Store, load_scripts
+
+LOOK_SECONDS = 0.02
+STORE_AGAIN_SECONDS = 0.1
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the balancer keeps its connections, so that it is never the replica that closes one first."""
+
+log = logging.getLogger("shop")
+
+
+def run(*, started: float) -> None:
+    """Serve until told to stop; `started` is when the process began, in monotonic seconds."""
+    settings = settings_from(os.environ)
+    logging.basicConfig(level=logging.INFO, format=f"{settings.replica} {settings.deployed_as} %(message)s")
+    runner = asyncio.Runner(loop_factory=_new_loop)
+    with runner:
+        runner.run(serve(settings, started=started))
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    import uvloop  # noqa: PLC0415 -- only the process that serves needs it
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+async def serve(settings: Settings, *, started: float) -> None:
+    """Bind, become ready, answer, drain."""
+    life = Life()
+    store = Store(url=settings.store_url, password=_password(settings), scripts=load_scripts())
+    slot = Slot(settings.slots_folder, slot=settings.slot, replica=settings.replica) if settings.slot else None
+    listener = slot.bind() if slot else bind_port(settings.port)
+    listener.setblocking(False)
+
+    told_to_go = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_go.set)
+
+    # uvicorn's own run() would answer a signal by closing connections that the balancer is about to use; so its
+    # three parts are run here, with the drain between them.
+    server = _server(build(settings, store, life, now=time.time))
+    await server.startup(sockets=[listener])
+    ticking = asyncio.create_task(server.main_loop())
+    becoming_ready = asyncio.create_task(_become_ready(settings, store, life, slot, started=started))
+    await told_to_go.wait()
+
+    becoming_ready.cancel()
+    life.draining, life.ready = True, False
+    if slot:
+        slot.give_up()
+    await _drain(server, listener, longest=settings.drain_seconds)
+    server.should_exit = True
+    await ticking
+    await server.shutdown(sockets=[listener])
+    await store.close()
+
+
+async def _become_ready(settings: Settings, store: Store, life: Life, slot: Slot | None, *, started: float) -> None:
+    """Take the slot once the store answers and knows the scripts; try for as long as it takes."""
+    while True:
+        try:
+            await store.prepare()
+        except StoreUnavailable as exc:
+            why = f"store: {exc.why}"
+        else:
+            why = "built never to become ready" if settings.sabotage == "never_ready" else ""
+        if not why:
+            break
+        if why != life.why:
+            log.warning("not ready: %s", why)
+        life.why = why
+        await asyncio.sleep(STORE_AGAIN_SECONDS)
+    if slot:
+        slot.take()
+    life.ready, life.why = True, ""
+    log.info("ready after %.3f s", time.monotonic() - started)
+
+
+async def _drain(server: uvicorn.Server, listener: socket.socket, *, longest: float) -> None:
+    connections = server.server_state.connections
+    began = time.monotonic()
+    log.info("draining, %d connections", len(connections))
+    drain = Drain(longest=longest)
+    while not drain.may_leave(
+        after=time.monotonic() - began, connections=len(connections), callers=has_callers(listener)
+    ):
+        await asyncio.sleep(LOOK_SECONDS)
+    log.info("left after %.3f s, %d connections cut", time.monotonic() - began, len(connections))
+
+
+def _server(app: Edge) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=1024,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=1,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    return server
+
+
+def _password(settings: Settings) -> str | None:
+    if settings.store_password_file is None:
+        return None
+    return settings.store_password_file.read_text().strip()

@@ -1,0 +1,60 @@
+"""What one replica was told by its image and its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SESSIONS = ("redis", "memory")
+SABOTAGES = ("", "never_ready")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """`slot` is None where the replica listens on TCP `port`; times are seconds."""
+
+    release: str = "v1"
+    sessions: str = "redis"
+    sabotage: str = ""
+    deployed_as: str = "v1"
+    """What the cluster calls this release: builds that are spoilt on purpose carry another name than their code."""
+    slot: str | None = None
+    zone: str = "-"
+    replica: str = "shop"
+    port: int = 8000
+    slots_folder: Path = Path("/run/slots")
+    store_url: str = "redis://shop@store:6379/0"
+    store_password_file: Path | None = None
+    drain_seconds: float = 8.0
+    scrypt_log2_n: int = 12
+    """Cheap (4 MiB, about 12 ms) because a lab's crowd logs in all at once on two cores; a real shop wants 17."""
+
+
+def settings_from(environ: Mapping[str, str]) -> Settings:
+    """The settings that `environ` states; raises ValueError with the variable's name if one makes no sense."""
+    slot = environ.get("LAB_SLOT") or None
+    password_file = environ.get("STORE_PASSWORD_FILE")
+    release = environ.get("SHOP_RELEASE", "v1")
+    return Settings(
+        release=release,
+        deployed_as=environ.get("LAB_RELEASE", release),
+        sessions=_one_of(environ, "SHOP_SESSIONS", SESSIONS),
+        sabotage=_one_of(environ, "SHOP_SABOTAGE", SABOTAGES),
+        slot=slot,
+        zone=environ.get("LAB_ZONE", "-"),
+        replica=environ.get("LAB_REPLICA", slot or "shop"),
+        port=int(environ.get("PORT", "8000")),
+        slots_folder=Path(environ.get("SLOTS_FOLDER", "/run/slots")),
+        store_url=environ.get("STORE_URL", "redis://shop@store:6379/0"),
+        store_password_file=Path(password_file) if password_file else None,
+        drain_seconds=float(environ.get("DRAIN_SECONDS", "8")),
+        scrypt_log2_n=int(environ.get("SHOP_SCRYPT_LOG2_N", "12")),
+    )
+
+
+def _one_of(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = environ.get(name, choices[0])
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}")
+    return value

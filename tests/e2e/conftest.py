@@ -1,0 +1,105 @@
+"""A real cluster of the shop, shared by the tests that only ask it things."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+
+from lab.cluster.compose import LAB_PASSWORD, LAB_PORT
+from lab.cluster.setup import Toolbox
+from lab.deploy.deployer import Deployer
+from lab.deploy.plan import Wanted
+from lab.model import Release, ReplicaState, Slot
+from lab.retry import wait_until
+from lab.scenario.file import ClusterWish
+from lab.scenario.wiring import LiveCluster, release_of, run_identity, temporary_cluster
+
+IMAGES = ("shop:v1", "shop:v2", "shop:v2-never-ready")
+
+
+@dataclass
+class ShopCluster:
+    """A cluster of the shop under test, and what tests may ask of it."""
+
+    live: LiveCluster
+    toolbox: Toolbox
+    releases: dict[str, Release]
+
+    @property
+    def url(self) -> str:
+        return self.live.url
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        return self.live.cluster.slots
+
+    def ask(self, slot: str, method: str, path: str, **request: Any) -> requests.Response:
+        """A request through the balancer's inner door to the replica in one slot, never repeated elsewhere."""
+        host, port = self.live.cluster.address(LAB_PORT)
+        return requests.request(
+            method, f"http://{host}:{port}/_lab/slot/{slot}{path}", timeout=10, allow_redirects=False, **request
+        )
+
+    def store(self, *command: str) -> str:
+        """Run a command in the store as its administrator; the reply's text."""
+        engine, store = self.toolbox.engine, self._container("store")
+        password = (self.toolbox.places.cluster(self.live.project) / LAB_PASSWORD).read_text()
+        argv = ["redis-cli", "--user", "lab", "--pass", password, "--no-auth-warning", *command]
+        made = engine.exec_create(store, argv)
+        return str(engine.exec_start(made["Id"]).decode()).rstrip("\n")
+
+    def logs(self) -> str:
+        """Everything that every container of the cluster has written so far."""
+        found = self.toolbox.engine.containers(all=True, filters={"label": f"lab.project={self.live.project}"})
+        return "\n".join(self.live.cluster.logs(one["Id"], last=100_000) for one in found)
+
+    def inspect(self) -> dict[str, dict[str, Any]]:
+        """What the engine says of every container, by name."""
+        engine = self.toolbox.engine
+        found = engine.containers(all=True, filters={"label": f"lab.project={self.live.project}"})
+        return {one["Names"][0].lstrip("/"): engine.inspect_container(one["Id"]) for one in found}
+
+    def upgrade(self, slot: str, release: str) -> None:
+        """Replace one slot's replica by one of another release, as the deployer does: ready first, then drain."""
+        cluster, name = self.live.cluster, slot
+        old = [one for one in cluster.replicas() if one.slot == name]
+        place = next(one for one in self.slots if one.name == name)
+        new = cluster.create(place, self.releases[release])
+        cluster.start(new)
+        wait_until(
+            f"{new.name} answers in {name}",
+            lambda: self.live.balancer.answering([name]).get(name) == new.name,
+            within=30,
+        )
+        for one in old:
+            cluster.signal(one, "SIGTERM")
+        gone = {one.container for one in old}
+
+        def have_left() -> bool:
+            states = [one.state for one in cluster.replicas() if one.container in gone]
+            return all(state is ReplicaState.DEAD for state in states)
+
+        wait_until(f"the old replicas of {name} have left", have_left, within=20)
+        for one in old:
+            cluster.remove(one)
+
+    def _container(self, role: str) -> str:
+        wanted = [f"lab.project={self.live.project}", f"lab.role={role}"]
+        return str(self.toolbox.engine.containers(filters={"label": wanted})[0]["Id"])
+
+
+@pytest.fixture(scope="session")
+def shop_cluster(toolbox: Toolbox) -> Iterator[ShopCluster]:
+    """Six replicas of v1 behind a balancer, brought up once."""
+    releases = {one.name: one for one in (release_of(toolbox, image) for image in IMAGES)}
+    identity = run_identity(f"test-{secrets.token_hex(3)}")
+    slots = ClusterWish(release="shop:v1").slots
+    with temporary_cluster(toolbox, identity, slots, releases["v1"].image) as live:
+        with Deployer(live.cluster, live.balancer, releases, Wanted(release="v1"), lambda _: None) as deployer:
+            wait_until("every slot serves", lambda: deployer.is_settled, within=90)
+        yield ShopCluster(live=live, toolbox=toolbox, releases=releases)

@@ -1,0 +1,137 @@
+"""Whole runs: what is promised is held by the healthy shop, and broken, by name, by one that deserves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.cluster.setup import Toolbox
+from lab.record import ContainerEvent, Serving, Step, Strike, StrikeProved
+from tests.e2e.runs import Ended, lab, scenario
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module", autouse=True)
+def images(toolbox: Toolbox) -> None:
+    """The images are there before a run is timed."""
+
+
+def nothing_is_left(toolbox: Toolbox, ended: Ended) -> bool:
+    only = {"label": f"lab.project={ended.project}"}
+    engine = toolbox.engine
+    return not (
+        engine.containers(all=True, filters=only)
+        or engine.networks(filters=only)
+        or engine.volumes(filters=only)["Volumes"]
+    )
+
+
+def first_tries_failed(ended: Ended) -> list[str]:
+    """The results of first tries that were no answer, or one that blames the server."""
+    firsts = [operation.tries[0].result for operation in ended.history()]
+    return [result for result in firsts if not result.isdigit() or result >= "500"]
+
+
+def test_a_rolling_upgrade_fails_no_first_try(toolbox: Toolbox, tmp_path: Path) -> None:
+    """Six replicas upgraded under load: of at least 2,000 requests, none fails, without any client's retry."""
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            cluster='{release: "shop:v1", zones: {a: 2, b: 2, c: 2}}',
+            users="{count: 60, on_two_devices: 20, think: 0.3, tries: 1}",
+            promises="{serving_at_least: 6}",
+            steps='[{settle: {for: 2}}, {roll: {to: "shop:v2"}}, {settle: {for: 2}}]',
+            enough="{operations: 2000, checks: 2000, users_served_by_new: 60}",
+        ),
+    )
+    assert ended.code == 0, ended.out + ended.err
+    history = ended.history()
+    assert len(history) >= 2000
+    assert first_tries_failed(ended) == []
+    assert {one.tries[0].release for one in history} >= {"v1", "v2"}
+    most = max(event.total for event in ended.events() if isinstance(event, Serving))
+    assert most == 6
+    assert count_at_peak(ended) == 7
+    assert nothing_is_left(toolbox, ended)
+
+
+def count_at_peak(ended: Ended) -> int:
+    """The most app containers that ran at once, by the engine's own events."""
+    running: set[str] = set()
+    peak = 0
+    for event in ended.events():
+        if isinstance(event, ContainerEvent) and event.role == "app":
+            if event.action == "start":
+                running.add(event.container)
+            elif event.action == "die":
+                running.discard(event.container)
+            peak = max(peak, len(running))
+    return peak
+
+
+def test_the_demo_holds(toolbox: Toolbox) -> None:
+    """Upgrade and kills together: nobody loses anything, and the record proves that it was not for want of trying."""
+    ended = lab("run", "demo", "--seed", "7")
+    assert ended.code == 0, ended.out + ended.err
+    assert "HELD   60 of 60 users kept their state" in ended.out
+    assert first_tries_failed(ended) == []
+    events = ended.events()
+    struck = [event for event in events if isinstance(event, Strike)]
+    assert sum(event.hit for event in events if isinstance(event, StrikeProved)) >= 4
+    died = {event.container for event in events if isinstance(event, ContainerEvent) and event.action == "die"}
+    assert {event.container for event in struck} <= died
+    before = min(serving.total for serving in events if isinstance(serving, Serving) and serving.at > struck[0].at)
+    assert before >= 5
+    for name in ("environment.json", "scenario.json", "verdict.json", "events.jsonl", "history.jsonl"):
+        assert (ended.folder / name).stat().st_size > 0
+    assert nothing_is_left(toolbox, ended)
+
+
+def test_sessions_in_memory_turn_the_run_red_by_name() -> None:
+    """The demo with sessions inside the replicas breaks `logged_in`, tells a hurt user's story, and exits 1."""
+    ended = lab("run", "demo-broken", "--seed", "7")
+    assert ended.code == 1, ended.out + ended.err
+    broken = {one["promise"] for one in ended.verdict["promises"] if one["verdict"] == "broken"}
+    assert broken == {"logged_in"}
+    assert "BROKEN logged_in" in ended.out
+    assert "likely: sessions" in ended.out
+
+
+def test_a_release_that_never_gets_ready_leaves_the_old_one_serving(toolbox: Toolbox, tmp_path: Path) -> None:
+    """The new release is given up, the old one serves all the while, the users are unharmed: exit 3."""
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            promises="{serving_at_least: 3}",
+            steps='[{roll: {to: "shop:v2-never-ready", ready_within: 4}}, {settle: {for: 1}}]',
+        ),
+    )
+    assert ended.code == 3, ended.out + ended.err
+    assert first_tries_failed(ended) == []
+    assert {one.tries[0].release for one in ended.history()} == {"v1"}
+    assert any(isinstance(event, Step) and event.action == "give_up" for event in ended.events())
+    assert nothing_is_left(toolbox, ended)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"longer_than": "1"}, 4),
+        ({"enough": "{operations: 1000000}"}, 5),
+        ({"enough": "{operations: 100, checks: 100, strikes_that_hit: 1}"}, 5),
+        ({"enough": "{operations: 100, checks: 100, users_served_by_new: 1}"}, 5),
+    ],
+    ids=["time limit", "too few operations", "no strike", "no new release"],
+)
+def test_a_run_that_proves_nothing_is_never_green(
+    toolbox: Toolbox, tmp_path: Path, changes: dict[str, str], code: int
+) -> None:
+    """Cut short: 4; too little checked, nobody struck, nobody served by a new release: 5."""
+    ended = lab("run", scenario(tmp_path, **changes))
+    assert ended.code == code, ended.out + ended.err
+    assert "HELD" not in ended.out
+    assert nothing_is_left(toolbox, ended)
