@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -42,11 +43,18 @@ def run_command_line(argv: Sequence[str]) -> int:
             return exc.exit_code
         except LabError as exc:
             if asked.verbose:
-                raise
+                traceback.print_exc()
             print(f"lab: {exc}", file=sys.stderr)
             return exc.exit_code
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.COULD_NOT_TELL
+        except Exception as exc:  # noqa: BLE001
+            # A fault of the lab is never "a promise was broken": Python's own exit code for it would say just that.
+            if asked.verbose:
+                traceback.print_exc()
+            fault = f"{type(exc).__name__}: {exc}"
+            print(f"lab: a fault of the lab itself: {fault}\n  try: lab -v ...   # shows where", file=sys.stderr)
             return ExitCode.COULD_NOT_TELL
 
 
@@ -73,6 +81,14 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, help="repeat the same schedule; a fresh one is drawn and printed otherwise")
     run.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
     run.set_defaults(verb=_run)
+
+    check = verbs.add_parser("check", help="judge a recorded run again, from its record alone")
+    check.add_argument("run", help="a folder, or the name of a run in runs/")
+    check.add_argument("--json", action="store_true", help="the whole verdict as JSON, and nothing else on stdout")
+    check.set_defaults(verb=_check)
+
+    runs = verbs.add_parser("runs", help="the recorded runs and how they ended")
+    runs.set_defaults(verb=_runs)
 
     up = verbs.add_parser("up", help="bring a cluster up and leave it running")
     up.add_argument("--release", default="shop:v1", help="the app's image (default: shop:v1)")
@@ -128,6 +144,18 @@ def _run(asked: argparse.Namespace) -> int:
     from lab.scenario.command import run_scenario
 
     return run_scenario(asked.scenario, seed=asked.seed, port=asked.port, say=_say)
+
+
+def _check(asked: argparse.Namespace) -> int:
+    from lab.scenario.command import check_run
+
+    return check_run(asked.run, as_json=asked.json, say=_say)
+
+
+def _runs(_: argparse.Namespace) -> int:
+    from lab.scenario.command import list_runs
+
+    return list_runs(say=_say)
 
 
 def _up(asked: argparse.Namespace) -> int:
@@ -187,7 +215,7 @@ def _stoppable() -> Iterator[None]:
             sys.stderr.write("\nlab: left at once; to remove what is still there: lab clean\n")
             os._exit(code)
         sys.stderr.write("\nlab: stopping and cleaning up; once more to leave at once\n")
-        raise Interrupted("interrupted; what was started has been removed", exit_code=code)
+        raise Interrupted(code)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

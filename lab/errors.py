@@ -4,11 +4,12 @@ LabError
 ├── UsageError           2   the command line, a file or a setting is wrong; nothing was started
 │   └── ScenarioError    2   a scenario file, with the key path of what is wrong
 ├── SetupError           2   this machine lacks something that the lab won't or can't install
-├── LabFault             4   the lab, not the system under test, is unwell: nothing can be told
-│   ├── EngineError      4   Docker did not do what was asked, or went away
-│   ├── ClusterError     4   the cluster did not come up or did not answer
-│   ├── WaitTimeout      4   something was not so in time
-│   └── RecordError      4   the record of the run can't be written or read
+└── LabFault             4   the lab, not the system under test, is unwell: nothing can be told
+    ├── EngineError      4   Docker did not do what was asked, or went away
+    ├── ClusterError     4   the cluster did not come up or did not answer
+    ├── WaitTimeout      4   something was not so in time
+    └── RecordError      4   the record of the run can't be written or read
+KeyboardInterrupt
 └── Interrupted        130   somebody pressed Ctrl-C (143: SIGTERM)
 """
 
@@ -81,9 +82,9 @@ class RecordError(LabFault):
     """The record of the run can't be written or read."""
 
 
-class Interrupted(LabError):
-    """Somebody asked the lab to stop; what it started has been cleaned up."""
+class Interrupted(KeyboardInterrupt):
+    """Somebody asked the lab to stop. Not a LabError, so that nothing that survives errors survives this."""
 
-    def __init__(self, what: str, *, exit_code: ExitCode = ExitCode.INTERRUPTED) -> None:
-        super().__init__(what)
+    def __init__(self, exit_code: ExitCode) -> None:
         self.exit_code = exit_code
+        super().__init__("interrupted; what was started has been removed")

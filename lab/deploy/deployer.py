@@ -48,6 +48,7 @@ class Deployer:
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="deployer", daemon=True)
         self._started_at: dict[str, int] = {}
+        self._why: dict[str, Why] = {}
         self._drained_at: dict[str, int] = {}
         self._ready: dict[str, Replica] = {}
         self._upgraded_at: int | None = None
@@ -159,12 +160,14 @@ class Deployer:
         if step.act is Act.CREATE:
             slot = next(one for one in self._cluster.slots if one.name == step.slot)
             replica = self._cluster.create(slot, self._releases[step.release])
+            self._why[replica.container] = step.why
             self._note(step.act.value, replica, step.why)
             return
         assert replica is not None  # noqa: S101 -- every act but a creation names its replica
         if step.act is Act.START:
             self._started_at[replica.container] = self._clock.now()
-            self._note("start", replica, step.why)
+            self._why[replica.container] = self._why.get(replica.container, step.why)
+            self._note("start", replica, self._why[replica.container])
             self._cluster.start(replica)
         elif step.act is Act.DRAIN:
             self._drained_at[replica.container] = self._clock.now()
@@ -176,6 +179,7 @@ class Deployer:
         else:
             told = self._drained_at.pop(replica.container, None)
             self._started_at.pop(replica.container, None)
+            self._why.pop(replica.container, None)
             if told is not None:
                 self._upgraded_at = self._clock.now()
             self._note("remove", replica, Why.UPGRADE if told is not None else Why.REPLACEMENT, since=told)
@@ -190,7 +194,9 @@ class Deployer:
         self._note("give_up", failed, Why.ROLLBACK)
 
     def _note_ready(self, replica: Replica) -> None:
-        self._note("ready", replica, "", since=self._started_at.get(replica.container))
+        self._note(
+            "ready", replica, self._why.get(replica.container, ""), since=self._started_at.get(replica.container)
+        )
 
     def _note_serving(self, ready: Mapping[str, Replica]) -> None:
         by_release: dict[str, int] = {}

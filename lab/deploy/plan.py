@@ -103,21 +103,22 @@ def decide(seen: Seen, wanted: Wanted, slots: Sequence[Slot]) -> Decision:
         for name, here in live.items()
         for replica in here
     )
+    refill = Why.REPLACEMENT if seen.answering or wanted.previous else Why.FIRST
     for slot in slots:
         here = live[slot.name]
         serving = next((one for one in here if seen.answering.get(slot.name) == one.name), None)
         newest = here[0] if here else None
         if newest is None:
             release = wanted.release if proven or wanted.previous is None else wanted.previous
-            why = Why.REPLACEMENT if wanted.previous or proven else Why.FIRST
-            steps.append(Step(act=Act.CREATE, slot=slot.name, why=why, release=release))
+            steps.append(Step(act=Act.CREATE, slot=slot.name, why=refill, release=release))
             continue
         if newest is serving and len(here) == 1:
             if newest.release != wanted.release:
                 candidates.append(slot)
             continue
         under_change += 1
-        slot_steps, slot_failed = _settle_slot(seen, wanted, here, serving)
+        why = Why.UPGRADE if len(here) > 1 else refill
+        slot_steps, slot_failed = _settle_slot(seen, wanted, here, serving, why)
         steps += slot_steps
         failed = failed or slot_failed
 
@@ -132,11 +133,10 @@ def decide(seen: Seen, wanted: Wanted, slots: Sequence[Slot]) -> Decision:
 
 
 def _settle_slot(
-    seen: Seen, wanted: Wanted, here: Sequence[Replica], serving: Replica | None
+    seen: Seen, wanted: Wanted, here: Sequence[Replica], serving: Replica | None, why: Why
 ) -> tuple[list[Step], Replica | None]:
     """One slot that is under change: start, wait, hand over, or give up on the newcomer. Newest first in `here`."""
     newest = here[0]
-    why = Why.UPGRADE if len(here) > 1 else Why.REPLACEMENT
     if newest is serving:
         return [step for old in here[1:] for step in _retire(seen, wanted, old, why)], None
     if newest.state is ReplicaState.CREATED:

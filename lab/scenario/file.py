@@ -46,7 +46,7 @@ class UsersWish(Value):
     think: float = 0.4
     """Mean seconds between what one device does and what it does next."""
     tries: int = 3
-    answer_timeout: float = 5.0
+    answer_timeout: float = 10.0
 
 
 class Settle(Value, rename={"seconds": "for"}):

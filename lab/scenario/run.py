@@ -71,6 +71,7 @@ class Conductor:
         self._crowd: Crowd | None = None
         self._deployer: Deployer | None = None
         self.oracle = Oracle()
+        self._is_watched = True
         self.rolled_back = False
         """Whether a release was given up and the previous one put back."""
 
@@ -206,7 +207,7 @@ class Conductor:
             CrowdSize(users=users.count, two_devices=users.on_two_devices / users.count, think=users.think),
             chance=Random(self._random.getrandbits(64)),
             on_operation=self._on_operation,
-            on_quiet=self.oracle.quiet,
+            on_quiet=lambda user: self._watch(lambda: self.oracle.quiet(user)),
             policy=Tries(most=users.tries, timeout=users.answer_timeout),
             clock=self._clock,
         )
@@ -246,7 +247,16 @@ class Conductor:
     def _on_operation(self, operation: Operation) -> None:
         self._record.operation(operation)
         self._served.note(operation)
-        self.oracle.feed(operation)
+        self._watch(lambda: self.oracle.feed(operation))
+
+    def _watch(self, judge: Callable[[], None]) -> None:
+        """Let the oracle look on. One that dies must not end the run: what it missed is judged from the record."""
+        if self._is_watched:
+            try:
+                judge()
+            except Exception as exc:  # noqa: BLE001 -- it goes into the record, and the verdict is could not tell
+                self._is_watched = False
+                self._report(record.Trouble(at=self._clock.now(), what=f"a check died: {type(exc).__name__}: {exc}"))
 
     def _show(self) -> None:
         with self._lock:

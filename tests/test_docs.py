@@ -1,0 +1,82 @@
+"""What the documents say is so: verbs, exit codes, targets, scenarios and promises can't drift from the code."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.cli import EXIT_CODES, build_parser
+from lab.errors import ExitCode
+from lab.oracle.promises import PROMISES
+from lab.scenario.file import LIBRARY, Scenario
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def verbs() -> dict[str, argparse.ArgumentParser]:
+    found = next(one for one in build_parser()._actions if isinstance(one, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+@pytest.mark.parametrize("verb", sorted(verbs()))
+def test_every_verb_is_in_the_readme(verb: str) -> None:
+    """No verb without a line for people."""
+    assert f"`lab {verb}" in README or f"`lab {verb}`" in README
+
+
+def test_every_verb_in_the_readme_exists() -> None:
+    """No line about a verb that is not there."""
+    named = set(re.findall(r"`lab ([a-z]+)", README))
+    assert named <= set(verbs())
+
+
+@pytest.mark.parametrize("code", list(ExitCode), ids=lambda code: code.name)
+def test_every_exit_code_is_documented(code: ExitCode) -> None:
+    """In the README and in the help."""
+    assert re.search(rf"^\| [0-9, ]*\b{code.value}\b", README, re.MULTILINE)
+    assert re.search(rf"\b{code.value}\b", EXIT_CODES)
+
+
+def test_every_target_has_a_line_of_help() -> None:
+    """`make help` lists each target that a person may call, and the README names only those that are there."""
+    makefile = (ROOT / "Makefile").read_text()
+    phony = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index]
+    helped = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    assert phony == helped
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in helped:
+        assert f"make {target}" in shown
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)) <= helped
+
+
+@pytest.mark.parametrize("path", sorted(LIBRARY.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_scenario_is_named_in_help_and_readme(path: Path) -> None:
+    """What comes with the lab can be found."""
+    assert path.stem in README
+    assert path.stem in verbs()["run"].format_help()
+
+
+def test_the_demo_uses_every_key_of_a_scenario() -> None:
+    """The demo's file is the reference of the format: each key of the schema stands in it."""
+    text = (LIBRARY / "demo.yaml").read_text()
+    keys = set(Scenario.__struct_fields__) - {"seed"}
+    for key in keys:
+        assert re.search(rf"^{key}:", text, re.MULTILINE), key
+
+
+def test_the_readme_speaks_of_every_promise() -> None:
+    """As many promises are told as there are."""
+    told = README[README.index("**Promises.**") :].split("\n\n")[0].count("·") + 1
+    assert told == len(PROMISES)
+
+
+def test_every_picture_of_the_readme_is_there() -> None:
+    """No broken picture, no broken link inside the repository."""
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
