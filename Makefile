@@ -13,7 +13,7 @@ demo: setup ## users keep their state through a rolling upgrade and random kills
 	@$(LAB) run demo
 
 demo-broken: setup ## the same with sessions in the replicas' memory: why it matters
-	@$(LAB) run demo-broken
+	@$(LAB) run demo-broken; code=$$?; [ $$code -eq 1 ] || exit $$code
 
 test: setup ## all tests: the quick ones, then those on real containers
 	@$(PY) -m pytest

@@ -18,12 +18,15 @@ SERVED_JUST_NOW = 2.0
 """Seconds before a strike in which its victim must have answered somebody for the strike to count as a hit."""
 
 
-def choose_victim(serving: Sequence[Replica], slots: int, settings: MonkeySettings, random: Random) -> Replica | None:
-    """A serving replica, or None while a strike would leave too few: the blast radius is one replica at a time,
-    and the next falls only when all slots serve again."""
-    if len(serving) < slots or len(serving) - 1 < settings.least_serving:
+def choose_victim(answering: Sequence[Replica], slots: int, settings: MonkeySettings, random: Random) -> Replica | None:
+    """One of the replicas that users got answers from just now, or None while a strike would be too much.
+
+    The blast radius is one replica at a time, and the next strike falls only when every slot answers users again:
+    a slot that serves but that the balancer still avoids would leave the users one replica fewer than it seems.
+    """
+    if len(answering) < slots or len(answering) - 1 < settings.least_serving:
         return None
-    return random.choice(sorted(serving, key=lambda one: one.slot))
+    return random.choice(sorted(answering, key=lambda one: one.slot))
 
 
 class Monkey:
@@ -86,7 +89,9 @@ class Monkey:
 
     def _wait_for_victim(self) -> Replica | None:
         while not self._ending.is_set():
-            victim = choose_victim(self._serving(), len(self._cluster.slots), self._settings, self._random)
+            since = self._clock.now() - int(SERVED_JUST_NOW * NS)
+            answering = [one for one in self._serving() if self._answered_since(one.name, since)]
+            victim = choose_victim(answering, len(self._cluster.slots), self._settings, self._random)
             if victim is not None:
                 return victim
             self._ending.wait(self.LOOK_EVERY)

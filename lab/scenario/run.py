@@ -34,7 +34,7 @@ from lab.scenario.served import Served
 from lab.scenario.show import Moment, View
 from lab.scenario.steps import Stage, make_step
 from lab.scenario.wiring import LiveCluster, release_of, run_identity, temporary_cluster
-from lab.users import Crowd, CrowdSize, Target, Tries
+from lab.users import Counts, Crowd, CrowdSize, Target, Tries
 
 LOOK_EVERY = 0.1
 LEAST_FREE_MB = 200
@@ -69,6 +69,7 @@ class Conductor:
         )
         self._served = Served()
         self._crowd: Crowd | None = None
+        self._counts: Counts | None = None
         self._deployer: Deployer | None = None
         self.oracle = Oracle()
         self._is_watched = True
@@ -261,11 +262,13 @@ class Conductor:
     def _show(self) -> None:
         with self._lock:
             board = self._board
+        if self._crowd is not None:
+            self._counts = self._crowd.counts()
         self._view.show(
             Moment(
                 now=self._clock.now(),
                 board=board,
-                counts=self._crowd.counts() if self._crowd is not None else None,
+                counts=self._counts,
                 users_hurt=len(self.oracle.users_hurt),
                 checks=self.oracle.comparisons,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -18,7 +18,7 @@ from lab.scenario.board import Board, SlotView
 from lab.users.counts import Counts
 
 # Colour means release and nothing else; red means a broken promise and nothing else. State is told by shape.
-RELEASE_COLOURS = ("blue", "cyan", "magenta", "green")
+RELEASE_COLOURS = ("dodger_blue2", "cyan", "magenta", "green")
 SHAPES = {"serving": "●", "starting": "○", "killed": "✕", "empty": "·"}
 PLAIN_EVERY = 5 * NS
 NEWS_SHOWN = 5
@@ -118,7 +118,7 @@ class LiveView:
             zones.add_row(*row)
         parts: list[RenderableType] = [head, Text(""), zones, Text("")]
         if moment.counts is not None:
-            parts += [self._draw_users(moment, moment.counts), self._draw_rates(moment.counts)]
+            parts += [self._draw_users(moment, moment.counts), *self._draw_rates(board, moment.counts)]
         parts += [Text(""), *(Text(line, style="dim") for line in board.news[-NEWS_SHOWN:])]
         if board.trouble:
             parts.append(Text(f"trouble: {board.trouble}", style="bold"))
@@ -141,15 +141,16 @@ class LiveView:
             f"   {moment.checks} comparisons   {counts.logged_in} of {counts.devices} devices logged in",
         )
 
-    def _draw_rates(self, counts: Counts) -> Text:
-        drawn = Text(f"{sum(counts.by_release_last_second.values()):4d} answers/s  ")
+    def _draw_rates(self, board: Board, counts: Counts) -> Iterator[Text]:
+        drawn = Text(f"{sum(counts.by_release_last_second.values())} answers/s  ")
         for release, count in sorted(counts.by_release_last_second.items()):
             drawn.append(f"{release} {count}  ", self._colour(release))
-        drawn.append(
-            f"  {counts.tries} tries, {counts.first_tries_failed} failed at first, {counts.saved_by_retry} saved by"
-            f" a retry, {counts.lost} lost, {counts.repeated_at_edge} repeated by the balancer"
+        drawn.append(f" {board.hits} kills   {board.upgraded} upgraded   {board.replaced} replaced")
+        yield drawn
+        yield Text(
+            f"{counts.tries} tries: {counts.first_tries_failed} failed at first, {counts.saved_by_retry} saved by a"
+            f" retry, {counts.lost} lost; {counts.repeated_at_edge} repeated by the balancer unnoticed"
         )
-        return drawn
 
     def _colour(self, release: str) -> str:
         if release not in self._colours:
