@@ -1,0 +1,107 @@
+"""What a crowd has done so far, for showing while it goes on; the record alone is judged."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+
+from lab.clock import NS, Clock
+from lab.model import Operation, Outcome, Value
+from lab.users.tries import TRIED_AGAIN
+
+BUCKETS = 10
+"""Into how many parts the last second is cut."""
+
+
+class Counts(Value):
+    """One moment's counts of a crowd."""
+
+    users: int
+    devices: int
+    logged_in: int
+    """Devices that are logged in."""
+    in_flight: int
+    """Operations that were begun and haven't ended."""
+    operations: int
+    tries: int
+    first_tries_failed: int
+    saved_by_retry: int
+    """Operations that a further try brought to a good end."""
+    lost: int
+    """Operations without a good answer after all tries; a 4xx is an answer."""
+    by_release: dict[str, int]
+    """Answers by the release that gave them."""
+    by_release_last_second: dict[str, int]
+    repeated_at_edge: int
+    """Tries that the balancer sent to more than one replica."""
+    worst_lag: float
+    """The most seconds by which the driver itself, not the app, was ever behind its schedule."""
+
+
+class Tally:
+    """Counts operations as they end; may be read from any thread."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._operations = self._tries = self._failed_first = self._saved = self._lost = self._repeated = 0
+        self._in_flight = 0
+        self._by_release: Counter[str] = Counter()
+        self._lately: deque[tuple[int, Counter[str]]] = deque(maxlen=BUCKETS)
+        self._worst_lag = 0.0
+
+    def began(self) -> None:
+        self._in_flight += 1
+
+    def late(self, seconds: float) -> None:
+        """The driver did something `seconds` after it should have."""
+        self._worst_lag = max(self._worst_lag, seconds)
+
+    def ended(self, operation: Operation) -> None:
+        tries = operation.tries
+        with self._lock:
+            self._in_flight -= 1
+            self._operations += 1
+            self._tries += len(tries)
+            good = operation.outcome is Outcome.OK
+            if tries[0].result in TRIED_AGAIN:
+                self._failed_first += 1
+                self._saved += good
+            self._lost += not good and not operation.final.result.startswith("4")
+            for done in tries:
+                if done.release is not None:
+                    self._by_release[done.release] += 1
+                    self._bucket()[done.release] += 1
+                self._repeated += len(done.edge) > 1
+
+    def counts(self, *, users: int, devices: int, logged_in: int) -> Counts:
+        with self._lock:
+            oldest = self._now() - BUCKETS
+            lately: Counter[str] = Counter()
+            for bucket, answers in self._lately:
+                if bucket > oldest:
+                    lately.update(answers)
+            return Counts(
+                users=users,
+                devices=devices,
+                logged_in=logged_in,
+                in_flight=self._in_flight,
+                operations=self._operations,
+                tries=self._tries,
+                first_tries_failed=self._failed_first,
+                saved_by_retry=self._saved,
+                lost=self._lost,
+                by_release=dict(self._by_release),
+                by_release_last_second=dict(lately),
+                repeated_at_edge=self._repeated,
+                worst_lag=self._worst_lag,
+            )
+
+    def _bucket(self) -> Counter[str]:
+        now = self._now()
+        if not self._lately or self._lately[-1][0] != now:
+            self._lately.append((now, Counter()))
+        return self._lately[-1][1]
+
+    def _now(self) -> int:
+        return self._clock.now() * BUCKETS // NS

@@ -1,0 +1,238 @@
+"""Many logged-in users in one thread of their own, and the conductor's controls over them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import resource
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from lab.clock import NS, SYSTEM_CLOCK, Clock
+from lab.errors import LabFault, SetupError, UsageError, WaitTimeout
+from lab.model import Operation
+from lab.users.accounts import CrowdSize, plan_accounts
+from lab.users.counts import Counts, Tally
+from lab.users.device import Device, User
+from lab.users.journey import Journey
+from lab.users.loop_thread import LoopThread, each
+from lab.users.pace import Pace
+from lab.users.shop import Shopper
+from lab.users.tries import Tries
+from lab.users.wire import Target, quickest_loop
+
+HEARTBEAT = 0.05
+"""Every so many seconds the crowd looks how late its own event loop is."""
+
+LOGIN_PAUSE = 0.25
+"""Seconds before a device whose login failed tries another one, so that a wrong password can't hammer the app."""
+
+SPARE_FILES = 256
+"""Open files that are left to the rest of the process."""
+
+
+class Crowd:
+    """Users that log in, act and read back over HTTP, in a thread of their own.
+
+    `on_operation` is called with each operation as it ends, `on_quiet` with a user's account whenever none of its
+    devices has anything in flight, after `on_operation`; both in the crowd's thread, so they must be quick, and an
+    exception of theirs is a fault of the crowd. Every control may be called from any thread but the crowd's, raises
+    what went wrong inside the crowd, and leaves it running: `stop` (or leaving the `with` block) ends it.
+
+    Devices take turns among `targets`, which are doors to the same app. The same `chance` gives the same accounts
+    and plans; what a device draws doesn't depend on any other device.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        size: CrowdSize,
+        *,
+        chance: random.Random,
+        on_operation: Callable[[Operation], None],
+        on_quiet: Callable[[str], None] = lambda _: None,
+        journey: Callable[[Device], Journey] = Shopper,
+        policy: Tries | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        loop_factory: Callable[[], asyncio.AbstractEventLoop] = quickest_loop,
+    ) -> None:
+        if not targets:
+            raise UsageError("a crowd needs somewhere to go", at="users")
+        seed, accounts = plan_accounts(size, chance)
+        self._size, self._clock = size, clock
+        self._on_operation, self._on_quiet = on_operation, on_quiet
+        self._tally = Tally(clock=clock)
+        ids, doors = itertools.count(), itertools.cycle(targets)
+
+        def device_of(user: User, number: int) -> Device:
+            return Device(
+                user,
+                number,
+                target=next(doors),
+                seed=f"{seed}/{user.name}.{number}",
+                ids=ids,
+                witness=self,
+                policy=policy or Tries(),
+                clock=clock,
+            )
+
+        self.users = tuple(user for user, _ in accounts)
+        self._homes = tuple(
+            tuple(journey(device_of(user, number)) for number in range(1, devices + 1)) for user, devices in accounts
+        )
+        """Each user's journeys, one a device."""
+        self._journeys = tuple(itertools.chain.from_iterable(self._homes))
+        self.devices = tuple(journey.device for journey in self._journeys)
+        self._walks: list[tuple[Pace, asyncio.Task[None]]] = []
+        self._is_shopping = False
+        self._thread = LoopThread("crowd", loop_factory, began=self._begin, leaving=self._close_all)
+
+    # the conductor's controls
+
+    def start(self) -> None:
+        """Start the thread; nothing is sent yet. Raises SetupError where the process may open too few files."""
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        needed = len(self.devices) + SPARE_FILES
+        if most != resource.RLIM_INFINITY and most < needed:
+            raise SetupError(
+                f"{len(self.devices)} devices need {needed} open files, and {most} are allowed",
+                way_out=f"ulimit -n {needed}",
+            )
+        self._thread.start()
+
+    def log_in(self, within: float) -> None:
+        """Return when every device is logged in; raises WaitTimeout after `within` seconds."""
+        self._thread.command(self._log_in_all(within))
+
+    def shop(self) -> None:
+        """Let every device act from now on, until `settle`. Calling it again does nothing."""
+        self._thread.command(self._begin_walks())
+
+    def settle(self, within: float) -> None:
+        """Begin no more actions, and return when all that were begun have ended.
+
+        Raises WaitTimeout after `within` seconds; what is in flight goes on then, and it may be called again.
+        """
+        self._thread.command(self._end_walks(within))
+
+    def read_back(self, within: float) -> None:
+        """Let every device, one after another of each user, read the whole state; settles first if need be.
+
+        Raises WaitTimeout after `within` seconds.
+        """
+        self._thread.command(self._read_back_all(within))
+
+    def counts(self) -> Counts:
+        """The counts of this moment; never waits for the crowd and never raises."""
+        logged_in = sum(device.is_logged_in for device in self.devices)
+        return self._tally.counts(users=len(self.users), devices=len(self.devices), logged_in=logged_in)
+
+    def check(self) -> None:
+        """Raise what went wrong inside the crowd, if something did."""
+        self._thread.check()
+
+    def stop(self) -> None:
+        """Drop whatever is under way, recorded as cut, close all sockets and end the thread.
+
+        Calling it again does nothing. Raises nothing: `check` still tells what went wrong.
+        """
+        self._thread.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stop()
+        if kind is None:
+            self.check()
+
+    # what devices tell, in the crowd's thread
+
+    def began(self, user: User) -> None:
+        user.in_flight += 1
+        self._tally.began()
+
+    def ended(self, user: User, operation: Operation) -> None:
+        user.in_flight -= 1
+        self._tally.ended(operation)
+        self._on_operation(operation)
+        if not user.in_flight:
+            self._on_quiet(user.name)
+
+    # in the crowd's thread
+
+    def _begin(self) -> None:
+        self._heart = self._thread.go(self._beat())
+
+    async def _close_all(self) -> None:
+        for device in self.devices:
+            await device.close()
+
+    async def _beat(self) -> None:
+        while True:
+            due = self._clock.now() + int(HEARTBEAT * NS)
+            await asyncio.sleep(HEARTBEAT)
+            self._tally.late((self._clock.now() - due) / NS)
+
+    async def _log_in_all(self, within: float) -> None:
+        async def log_in(journey: Journey) -> None:
+            await journey.log_in()
+            while not journey.device.is_logged_in:
+                await asyncio.sleep(LOGIN_PAUSE)
+                await journey.log_in()
+
+        # First devices first: a new account is then made by one login, not by a race of two.
+        order = sorted(
+            (journey for journey in self._journeys if not journey.device.is_logged_in),
+            key=lambda journey: journey.device.number,
+        )
+        if not await each(order, log_in, at_once=self._size.logins_at_once, within=within):
+            raise self._not_logged_in(within)
+
+    def _not_logged_in(self, within: float) -> WaitTimeout:
+        missing = [device for device in self.devices if not device.is_logged_in]
+        seen = next((f"{device.name} last got {device.last}" for device in missing if device.last), "no login ended")
+        return WaitTimeout(
+            f"{len(missing)} of {len(self.devices)} devices were not logged in after {within:g} s: {seen}",
+            at="users",
+            way_out="another users.prefix, if accounts of an earlier crowd have these names (401, 422)",
+        )
+
+    async def _begin_walks(self) -> None:
+        if self._is_shopping:
+            return
+        if self._walks:
+            raise LabFault("users that are still settling can't begin to shop", at="users")
+        self._is_shopping = True
+        for journey in self._journeys:
+            pace = Pace(journey, think=self._size.think, clock=self._clock, late=self._tally.late)
+            self._walks.append((pace, self._thread.go(pace.walk())))
+
+    async def _end_walks(self, within: float) -> None:
+        self._is_shopping = False
+        for pace, _ in self._walks:
+            pace.end()
+        if self._walks:
+            _, busy = await asyncio.wait([task for _, task in self._walks], timeout=within)
+            if busy:
+                raise WaitTimeout(f"{len(busy)} devices were not settled after {within:g} s", at="users")
+        self._walks.clear()
+
+    async def _read_back_all(self, within: float) -> None:
+        until = self._clock.now() + int(within * NS)
+        await self._end_walks(within)
+        read = 0
+
+        async def read_back(home: tuple[Journey, ...]) -> None:
+            nonlocal read
+            for journey in home:
+                if not journey.device.is_logged_in:
+                    await journey.log_in()
+                await journey.read_back()
+            read += 1
+
+        left = (until - self._clock.now()) / NS
+        if not await each(self._homes, read_back, at_once=self._size.readers_at_once, within=left):
+            raise WaitTimeout(f"only {read} of {len(self._homes)} users had read back after {within:g} s", at="users")

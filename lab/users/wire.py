@@ -1,0 +1,231 @@
+"""One user's keep-alive HTTP connection, exact about what became of each request."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from typing import cast
+
+import httptools
+
+from lab.clock import NS, Clock
+from lab.model import TryResult, Value
+
+MOST_BYTES = 1 << 20
+"""An answer longer than this (head and body) is given up as cut: nobody's memory is the app's to fill."""
+
+
+class Target(Value):
+    """Where users find the balancer."""
+
+    port: int
+    host: str = "127.0.0.1"
+
+
+class Answer(Value):
+    """One full answer. Header names are lower case; `cookies` holds each Set-Cookie line."""
+
+    status: int
+    headers: dict[bytes, bytes]
+    cookies: tuple[bytes, ...]
+    body: bytes
+
+    def header(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+class Exchange(Value):
+    """What became of one request.
+
+    `begin` was taken before a byte of it was sent, `end` after the last byte of its answer was read, or when it
+    was certain that there would be none. `came` is the full answer or why there is none.
+    """
+
+    begin: int
+    end: int
+    came: Answer | TryResult
+
+
+def quickest_loop() -> asyncio.AbstractEventLoop:
+    """A new uvloop event loop where that imports, else asyncio's own."""
+    try:
+        uvloop = importlib.import_module("uvloop")
+    except ImportError:
+        return asyncio.new_event_loop()
+    return cast("Callable[[], asyncio.AbstractEventLoop]", uvloop.new_event_loop)()
+
+
+class Connection:
+    """Sends one request at a time to `target` over a connection that is kept alive between them.
+
+    It sends nothing a second time, ever. A connection that is known to have ended before a request begins is
+    replaced first, since nothing of the request was sent on it.
+    """
+
+    __slots__ = ("_clock", "_stream", "_target")
+
+    def __init__(self, target: Target, *, clock: Clock) -> None:
+        self._target, self._clock = target, clock
+        self._stream: _Stream | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next request would go over the connection that the last one used."""
+        return self._stream is not None and not self._stream.ended
+
+    async def exchange(self, request: bytes, *, timeout: float) -> Exchange:
+        """Send `request` once and wait for its answer, at most `timeout` seconds, connecting included.
+
+        Never raises for what network or server do. If it is cancelled the connection is dropped, and the request
+        may have been sent.
+        """
+        begin = self._clock.now()
+        stream = self._stream
+        if stream is None or stream.ended:
+            stream = self._stream = await self._connect(timeout)
+            if stream is None or stream.ended:
+                return Exchange(begin=begin, end=self._clock.now(), came=TryResult.UNSENT)
+            timeout -= (self._clock.now() - begin) / NS
+        came = await stream.ask(request, timeout)
+        return Exchange(begin=begin, end=stream.answered_at, came=came)
+
+    async def close(self) -> None:
+        """Drop the connection and wait until its socket is closed; a later exchange would open a new one."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.drop()
+
+    async def _connect(self, timeout: float) -> _Stream | None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                _, stream = await loop.create_connection(
+                    lambda: _Stream(self._clock), self._target.host, self._target.port
+                )
+        except OSError:  # refused, unreachable, an unknown name, or not made in time (TimeoutError is one too)
+            return None
+        return stream
+
+
+class _Stream(asyncio.Protocol):
+    """One TCP connection's life; the parser calls back the methods `on_...`."""
+
+    __slots__ = (
+        "_body",
+        "_clock",
+        "_cookies",
+        "_headers",
+        "_lost",
+        "_parser",
+        "_received",
+        "_transport",
+        "_waiter",
+        "answered_at",
+        "ended",
+    )
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._transport: asyncio.Transport | None = None
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[Answer | TryResult] | None = None
+        self._lost: asyncio.Future[None] | None = None
+        self._received = 0
+        self._body = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._cookies: tuple[bytes, ...] = ()
+        self.answered_at = 0
+        self.ended = False
+        """Nothing may be sent on it any more."""
+
+    async def ask(self, request: bytes, timeout: float) -> Answer | TryResult:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Answer | TryResult] = loop.create_future()
+        self._waiter = waiter
+        self._received = 0
+        alarm = loop.call_later(timeout, self._end, TryResult.TIMEOUT)
+        if self._transport is not None:  # it is, until connection_lost, and then `ended` says so
+            self._transport.write(request)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self._end(TryResult.CUT)
+            raise
+        finally:
+            alarm.cancel()
+            self._waiter = None
+
+    async def drop(self) -> None:
+        if self._transport is not None:
+            self._lost = asyncio.get_running_loop().create_future()
+            self._end(TryResult.CUT)
+            await self._lost
+
+    def _end(self, fate: TryResult) -> None:
+        """Close the connection now; a request that is still under way ends as `fate`."""
+        self.ended = True
+        self._settle(fate)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _settle(self, came: Answer | TryResult) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self.answered_at = self._clock.now()
+            self._waiter.set_result(came)
+
+    # what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        unasked = self._waiter is None or self._waiter.done()
+        if unasked or self._received > MOST_BYTES or self._parser is None:
+            self._end(TryResult.CUT)
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._end(TryResult.CUT)
+
+    def eof_received(self) -> None:
+        self.ended = True  # the loop closes the transport next
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the loop's signature
+        # An answer whose end only this close could tell is cut too: nobody can say that it was whole.
+        self.ended = True
+        self._settle(TryResult.CUT)
+        self._transport = self._parser = None
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
+
+    # what the parser calls
+
+    def on_message_begin(self) -> None:
+        self._headers, self._cookies, self._body = {}, (), b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"set-cookie":
+            self._cookies += (value,)
+        else:
+            self._headers[name] = value
+
+    def on_body(self, part: bytes) -> None:
+        self._body = self._body + part if self._body else part
+
+    def on_message_complete(self) -> None:
+        parser = self._parser
+        status = 0 if parser is None else parser.get_status_code()
+        if parser is None or status < 200:  # an interim answer (100, 103): the real one follows
+            return
+        if self._waiter is not None and self._waiter.done():  # a second answer to one request
+            self._end(TryResult.CUT)
+            return
+        if not parser.should_keep_alive():
+            self.ended = True
+            if self._transport is not None:
+                self._transport.close()
+        self._settle(Answer(status=status, headers=self._headers, cookies=self._cookies, body=self._body))

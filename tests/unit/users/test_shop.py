@@ -1,0 +1,203 @@
+"""The journey does everything a user of the shop does, and reads enough to judge it by."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab.clock import SYSTEM_CLOCK
+from lab.model import Kind, Operation, Outcome, TryResult
+from lab.users import Device, Shopper, Tries, User, answers
+from lab.users.shop import READS_DUE, WEIGHTS, WRITTEN
+
+if TYPE_CHECKING:
+    from tests.unit.users.conftest import FakeShop
+
+ACTIONS = 700
+
+
+class Told:
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+
+    def began(self, _: User) -> None: ...
+
+    def ended(self, _: User, operation: Operation) -> None:
+        self.operations.append(operation)
+
+
+def live(shop: FakeShop, actions: int, *, seed: str = "1") -> list[Operation]:
+    """One user on one device does so many things and reads back; what was told."""
+    told = Told()
+
+    async def run() -> None:
+        device = Device(
+            User("user-001", "secret"),
+            1,
+            target=shop.target,
+            seed=seed,
+            ids=itertools.count(),
+            witness=told,
+            policy=Tries(first=0.001, factor=1),
+            clock=SYSTEM_CLOCK,
+        )
+        journey = Shopper(device)
+        for _ in range(actions):
+            if not device.is_logged_in:
+                await journey.log_in()
+            await journey.act()
+        if not device.is_logged_in:
+            await journey.log_in()
+        await journey.read_back()
+        await device.close()
+
+    asyncio.run(run())
+    return told.operations
+
+
+@pytest.fixture(scope="module")
+def lived_in(new_shop: Callable[[], FakeShop]) -> Iterator[FakeShop]:
+    with new_shop() as shop:
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def long_life(lived_in: FakeShop) -> list[Operation]:
+    return live(lived_in, ACTIONS)
+
+
+def test_every_kind_is_done_and_answered(long_life: list[Operation]) -> None:
+    """A healthy shop answers all that a long life does, and every kind of operation is in it."""
+    assert {one.kind for one in long_life} == set(Kind)
+    assert {one.outcome for one in long_life} == {Outcome.OK}
+    assert sum(WEIGHTS.values()) == 100
+
+
+def test_kinds_have_sensible_weights(long_life: list[Operation]) -> None:
+    """Users mostly look, add and read; they check out, rename and log out now and then."""
+    count = Counter(one.kind for one in long_life)
+    assert min(count[Kind.VIEW], count[Kind.ADD]) > ACTIONS / 10
+    assert sum(count[kind] for kind in READS_DUE) > ACTIONS / 4
+    assert max(count[Kind.CHECKOUT], count[Kind.RENAME], count[Kind.LOGOUT]) < ACTIONS / 10
+
+
+def test_writes_are_read_soon(long_life: list[Operation]) -> None:
+    """No more writes to an object go unread than the journey promises, and a few more for queueing reads."""
+    unread: Counter[Kind] = Counter()
+    for operation in long_life:
+        unread[operation.kind] = 0
+        unread.update(WRITTEN.get(operation.kind, ()))
+        assert all(unread[read] <= most + len(READS_DUE) for read, most in READS_DUE.items())
+
+
+def test_removals_are_of_lines_that_the_device_knows(long_life: list[Operation]) -> None:
+    """On one device every removal finds its line."""
+    removals = [one for one in long_life if one.kind is Kind.REMOVE]
+    assert removals
+    assert all(one.answer is True for one in removals)
+
+
+def test_answers_have_the_models_shapes(long_life: list[Operation], lived_in: FakeShop) -> None:
+    """What is read back is what the shop holds, in the shape that each kind states."""
+    mine = lived_in.accounts["user-001"]
+    read = {one.kind: one.answer for one in long_life}  # the last of each kind
+    assert read[Kind.HISTORY] == [len(mine.views), [view["id"] for view in mine.views[-100:]]]
+    assert read[Kind.CART] == {line["id"]: line["quantity"] for line in mine.lines.values()}
+    assert read[Kind.ORDERS] == [
+        [order["id"], {line["id"]: line["quantity"] for line in order["lines"]}] for order in mine.orders
+    ]
+    assert read[Kind.ACCOUNT] == mine.name
+    assert mine.orders
+    bought = [one for one in long_life if one.kind is Kind.CHECKOUT and one.answer]
+    assert [[one.key, one.answer] for one in bought] == read[Kind.ORDERS]
+    renames = [one for one in long_life if one.kind is Kind.RENAME]
+    assert all(one.argument == one.key for one in renames)
+
+
+def test_keys_are_unique_and_name_their_owner(long_life: list[Operation]) -> None:
+    """Every state change has a key of its own, `<account>.<device>.<counter>`; reads have none."""
+    keys = [one.key for one in long_life if one.kind not in {*READS_DUE, Kind.BROWSE}]
+    assert None not in keys
+    assert len(set(keys)) == len(keys)
+    assert all(key is not None and key.startswith("user-001.1.") for key in keys)
+    assert all(one.key is None for one in long_life if one.kind in {*READS_DUE, Kind.BROWSE})
+
+
+def test_bad_luck_does_not_shift_the_plan(new_shop: Callable[[], FakeShop]) -> None:
+    """Under one seed the same actions are planned though tries fail; another seed plans others."""
+
+    def planned(*, seed: str, cuts: int) -> list[tuple[Kind, str | None, str | int | None]]:
+        with new_shop() as shop:
+            for number in range(1, cuts + 1):
+                shop.misbehave("lost", to=f"Idempotency-Key: user-001.1.{number}\r\n")
+            operations = live(shop, 150, seed=seed)
+        assert sum(len(one.tries) > 1 for one in operations) == cuts
+        return [(one.kind, one.key, one.argument) for one in operations]
+
+    calm = planned(seed="1", cuts=0)
+    assert calm == planned(seed="1", cuts=40)
+    assert calm != planned(seed="2", cuts=0)
+
+
+def test_nonsense_from_the_app_never_ends_the_journey(shop: FakeShop) -> None:
+    """Whatever route answers nonsense, the user goes on and it is told as garbled."""
+    for path in ("POST /login", "GET / ", "/view", "/cart", "/checkout", "/orders", "/account", "/history"):
+        shop.misbehave("garbage", "wrong shape", to=path)
+    operations = live(shop, 300)
+    garbled = [one for one in operations if one.final.result == TryResult.GARBLED]
+    assert len(garbled) >= 14
+    assert {one.outcome for one in garbled} == {Outcome.UNKNOWN}
+    assert operations[-1].outcome is Outcome.OK
+
+
+def test_read_back_reads_again_after_a_lost_session(shop: FakeShop) -> None:
+    """A session that is gone at the end doesn't hide what became of the state."""
+    shop.misbehave("unauthorised", to="GET /history")
+    kinds = [(one.kind, one.final.result) for one in live(shop, 0)]
+    assert kinds[1:5] == [
+        (Kind.HISTORY, "401"),
+        (Kind.LOGIN, "200"),
+        (Kind.HISTORY, "200"),
+        (Kind.CART, "200"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("normalise", "said"),
+    [
+        (answers.history, {"account": "a", "count": "3", "entries": []}),
+        (answers.history, {"account": "a", "count": 1, "entries": [{"sku": "tea"}]}),
+        (answers.history, {"count": 0, "entries": []}),
+        (answers.cart, {"account": "a", "lines": {"x": 1}}),
+        (answers.orders, {"account": "a", "orders": [{"id": "k"}]}),
+        (answers.removed, {"account": "a", "removed": "yes"}),
+        (answers.account_name, {"account": "a"}),
+        (answers.account_name, []),
+        (answers.viewed("k1"), {"account": "a", "view": "k2"}),
+        (answers.added("k1"), {"account": "a", "line": None}),
+        (answers.bought_as("k1"), {"account": "a", "order": "k2", "lines": []}),
+        (answers.for_account, {"error": "?"}),
+        (answers.skus, {"items": [{"name": "Tea"}]}),
+        (answers.item, None),
+    ],
+)
+def test_other_shapes_than_promised_are_rejected(normalise: Any, said: Any) -> None:
+    """A missing field, another type or somebody else's key is no answer."""
+    with pytest.raises((ValueError, TypeError, LookupError)):
+        normalise(said)
+
+
+def test_a_line_listed_twice_shows() -> None:
+    """A doubled line can't hide in the normalised cart."""
+    line = {"id": "k", "sku": "tea", "quantity": 2, "gift": True}
+    assert answers.cart({"account": "a", "lines": [line, line]}) == {"k": 4}
+
+
+def test_an_empty_checkout_is_no_order() -> None:
+    """A checkout of nothing answers an empty order."""
+    assert answers.bought_as("k1")({"account": "a", "order": None, "lines": []}) == {}

@@ -1,0 +1,221 @@
+"""What became of a request is told exactly, and nothing is ever sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab.clock import SYSTEM_CLOCK
+from lab.model import TryResult
+from lab.users.wire import Answer, Connection, Exchange, Target, quickest_loop
+
+if TYPE_CHECKING:
+    from tests.unit.users.conftest import Bad, FakeShop
+
+GET = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
+
+Loop = Callable[[], asyncio.AbstractEventLoop]
+
+
+@pytest.fixture(params=[quickest_loop, asyncio.new_event_loop], ids=["quickest", "asyncio"])
+def loop_factory(request: pytest.FixtureRequest) -> Loop:
+    factory: Loop = request.param
+    return factory
+
+
+def run(work: Coroutine[Any, Any, None], loop_factory: Loop) -> None:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(work)
+
+
+@asynccontextmanager
+async def connected(target: Target) -> AsyncIterator[Connection]:
+    """A connection that is closed even where a test fails: uvloop never ends with an open one."""
+    connection = Connection(target, clock=SYSTEM_CLOCK)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def ask(connection: Connection, timeout: float = 2.0) -> Exchange:
+    return await connection.exchange(GET, timeout=timeout)
+
+
+async def until_closed(connection: Connection) -> None:
+    async with asyncio.timeout(2):
+        while connection.is_open:
+            await asyncio.sleep(0)
+
+
+def test_two_requests_share_a_connection(shop: FakeShop, loop_factory: Loop) -> None:
+    """A connection is kept alive, and each request's interval holds its sending and its answer."""
+
+    async def work() -> None:
+        async with connected(shop.target) as connection:
+            before = SYSTEM_CLOCK.now()
+            first, second = await ask(connection), await ask(connection)
+            assert isinstance(first.came, Answer)
+            assert first.came.status == 200
+            assert first.came.header(b"x-replica") == "a1-7"
+            assert b'"sku"' in first.came.body
+            assert before <= first.begin < first.end <= second.begin < second.end <= SYSTEM_CLOCK.now()
+
+    run(work(), loop_factory)
+    assert [seen.connection for seen in shop.seen] == [0, 0]
+
+
+def test_a_closed_port_is_unsent(closed_port: int, loop_factory: Loop) -> None:
+    """Where nobody listens nothing was sent, and it is told at once."""
+
+    async def work() -> None:
+        done = await ask(Connection(Target(port=closed_port), clock=SYSTEM_CLOCK))
+        assert done.came is TryResult.UNSENT
+        assert done.end >= done.begin > 0
+
+    run(work(), loop_factory)
+
+
+def test_a_name_that_nobody_has_is_unsent() -> None:
+    """A host that can't be found is unsent, not an error."""
+
+    async def work() -> None:
+        target = Target(host="no-such-host.invalid", port=1)
+        assert (await ask(Connection(target, clock=SYSTEM_CLOCK))).came is TryResult.UNSENT
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("how", ["cut", "lost", "cut body", "endless", "huge"])
+def test_without_a_whole_answer_it_is_cut(shop: FakeShop, loop_factory: Loop, how: Bad) -> None:
+    """An answer that ends early, or whose end can't be told, is cut; the request was sent exactly once."""
+    shop.misbehave(how)
+
+    async def work() -> None:
+        async with connected(shop.target) as connection:
+            assert (await ask(connection)).came is TryResult.CUT
+            assert len(shop.seen) == 1
+            assert isinstance((await ask(connection)).came, Answer)
+
+    run(work(), loop_factory)
+    assert [seen.connection for seen in shop.seen] == [0, 1]
+
+
+def test_a_cut_on_a_reused_connection_is_not_sent_again(shop: FakeShop, loop_factory: Loop) -> None:
+    """Where a kept-alive connection dies under a request, the request was sent once and is cut."""
+
+    async def work() -> None:
+        async with connected(shop.target) as connection:
+            await ask(connection)
+            shop.misbehave("cut")
+            assert (await ask(connection)).came is TryResult.CUT
+
+    run(work(), loop_factory)
+    assert len(shop.seen) == 2
+
+
+def test_no_answer_in_time_is_a_timeout(shop: FakeShop, loop_factory: Loop) -> None:
+    """A request without an answer is given up in time, and its connection with it."""
+    shop.misbehave("hang")
+
+    async def work() -> None:
+        async with connected(shop.target) as connection:
+            done = await ask(connection, timeout=0.1)
+            assert done.came is TryResult.TIMEOUT
+            assert 0.09e9 < done.end - done.begin < 1e9
+            assert isinstance((await ask(connection)).came, Answer)
+
+    run(work(), loop_factory)
+    assert [seen.connection for seen in shop.seen] == [0, 1]
+
+
+@pytest.mark.parametrize("how", ["says close", "closes silently"])
+def test_a_connection_that_ended_is_replaced_before_anything_is_sent(
+    shop: FakeShop, loop_factory: Loop, how: Bad
+) -> None:
+    """After `Connection: close`, or an end that was seen, the next request goes over a new connection."""
+    shop.misbehave(how)
+
+    async def work() -> None:
+        async with connected(shop.target) as connection:
+            assert isinstance((await ask(connection)).came, Answer)
+            await until_closed(connection)
+            assert isinstance((await ask(connection)).came, Answer)
+
+    run(work(), loop_factory)
+    assert [seen.connection for seen in shop.seen] == [0, 1]
+
+
+def test_connection_close_is_honoured_at_once(shop: FakeShop) -> None:
+    """`Connection: close` ends the connection with the answer, without waiting for the server's end."""
+    shop.misbehave("says close")
+
+    async def work() -> None:
+        async with connected(shop.target) as connection:
+            await ask(connection)
+            assert not connection.is_open
+
+    asyncio.run(work())
+
+
+def test_an_answer_nobody_asked_for_ends_the_connection(shop: FakeShop, loop_factory: Loop) -> None:
+    """A second answer to one request is never taken for the next request's."""
+    shop.misbehave("twice")
+
+    async def work() -> None:
+        async with connected(shop.target) as connection:
+            assert isinstance((await ask(connection)).came, Answer)
+            await until_closed(connection)
+
+    run(work(), loop_factory)
+
+
+def test_a_late_second_answer_is_not_the_next_ones(shop: FakeShop, loop_factory: Loop) -> None:
+    """What arrives on an idle connection ends it, so that it can't answer the next request."""
+    shop.misbehave("unasked")
+
+    async def work() -> None:
+        async with connected(shop.target) as connection:
+            assert isinstance((await ask(connection)).came, Answer)
+            assert connection.is_open
+            shop.let_go()
+            await until_closed(connection)
+            assert isinstance((await ask(connection)).came, Answer)
+
+    run(work(), loop_factory)
+    assert [seen.connection for seen in shop.seen] == [0, 1]
+
+
+def test_an_interim_answer_is_passed_over(shop: FakeShop) -> None:
+    """A 103 before the answer is not the answer."""
+    shop.misbehave("interim")
+
+    async def work() -> None:
+        async with connected(shop.target) as connection:
+            done = await ask(connection)
+            assert isinstance(done.came, Answer)
+            assert done.came.status == 200
+            assert b"link" not in done.came.headers
+
+    asyncio.run(work())
+
+
+def test_cancelling_drops_the_connection(shop: FakeShop, loop_factory: Loop) -> None:
+    """A request that is cancelled leaves no connection on which its answer could come later."""
+    shop.misbehave("slow")
+
+    async def work() -> None:
+        async with connected(shop.target) as connection:
+            asking = asyncio.create_task(ask(connection))
+            await asyncio.to_thread(shop.slow_ones.acquire, timeout=2)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            assert not connection.is_open
+            shop.let_go()
+
+    run(work(), loop_factory)
