@@ -11,7 +11,11 @@ import pytest
 
 LAB = Path(__file__).resolve().parents[1] / "lab"
 FLOORS = {
-    **{"errors": 0.0, "clock": 0.1, "model": 0.2, "retry": 0.3, "record": 0.4},  # the words, in their own order
+    "errors": 0.0,
+    "clock": 0.1,
+    "model": 0.2,
+    "retry": 0.3,
+    "record": 0.4,  # the words, in their own order
     **dict.fromkeys(("cluster", "balancer", "state", "oracle"), 1),
     **dict.fromkeys(("deploy", "chaos", "users", "scale"), 2),
     **dict.fromkeys(("scenario", "report", "web"), 3),

@@ -1,4 +1,4 @@
-"""A replica that dies in the middle of a request costs its user nothing: the edge asks another, the key keeps it once."""
+"""A replica that dies in the middle of a request costs its user nothing: the edge asks another, once in effect."""
 
 from __future__ import annotations
 

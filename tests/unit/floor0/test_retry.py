@@ -19,7 +19,7 @@ def test_it_gives_up_in_time_and_says_what_was_last_seen() -> None:
     """The message names the wait, the time, the last sight and the next step."""
     clock = FakeClock()
     with pytest.raises(WaitTimeout) as caught:
-        wait_until("a1 is ready", lambda: [], within=2, every=0.5, next_step="lab status", clock=clock)
+        wait_until("a1 is ready", list, within=2, every=0.5, next_step="lab status", clock=clock)
     assert clock.now() <= 2.5e9
     for part in ("a1 is ready", "2.0 s", "[]", "lab status"):
         assert part in str(caught.value)

@@ -59,7 +59,7 @@ def test_what_is_no_scenario_at_all_is_refused(tmp_path: Path, content: bytes) -
     """Never a traceback."""
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
-    with pytest.raises(ScenarioError, match="mine.yaml"):
+    with pytest.raises(ScenarioError, match=r"mine\.yaml"):
         read_scenario(path)
 
 
