@@ -28,6 +28,9 @@ HEARTBEAT = 0.05
 LOGIN_PAUSE = 0.25
 """Seconds before a device whose login failed tries another one, so that a wrong password can't hammer the app."""
 
+BEGIN_AT_ONCE = 200
+"""So many devices begin to shop in one turn of the event loop."""
+
 SPARE_FILES = 256
 """Open files that are left to the rest of the process."""
 
@@ -206,7 +209,11 @@ class Crowd:
         if self._walks:
             raise LabFault("users that are still settling can't begin to shop", at="users")
         self._is_shopping = True
-        for journey in self._journeys:
+        for number, journey in enumerate(self._journeys):
+            if number % BEGIN_AT_ONCE == 0:
+                await asyncio.sleep(0)  # thousands of beginnings in one turn would look like the driver's lag
+                if not self._is_shopping:
+                    return
             pace = Pace(journey, think=self._size.think, clock=self._clock, late=self._tally.late)
             self._walks.append((pace, self._thread.go(pace.walk())))
 

@@ -89,6 +89,8 @@ def test_a_whole_life(shop: FakeShop, book: Book) -> None:
         counts = crowd.counts()
         assert (counts.users, counts.devices, counts.logged_in) == (12, 16, 16)
         assert {one.kind for one in book.operations} == {Kind.LOGIN}
+        begun = sorted(book.operations, key=lambda one: one.begin)
+        assert [one.device[-2:] for one in begun] == [".1"] * 12 + [".2"] * 4
         crowd.shop()
         crowd.shop()
         book.wait_for(500)
