@@ -1,0 +1,167 @@
+"""The state in one SQLite file: the embedded default, safe between the processes of one machine."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from lab.clock import NS, SYSTEM_CLOCK, Clock
+from lab.errors import Fenced, Stale, StateError
+from lab.state.protocol import Document, Lease
+
+BUSY_SECONDS = 10.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS document (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS lease (
+  name TEXT PRIMARY KEY, holder TEXT NOT NULL, token INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL
+) STRICT;
+"""
+
+
+class FileState:
+    """One file with its write-ahead log beside it. Every change is on disk when the call returns.
+
+    Wall time decides when a lease is over, so a clock that is set back makes one last longer, never shorter.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._path, self._clock = path, clock
+        self._lock = threading.Lock()
+        with self._told():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(_TABLES)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; nothing may be asked afterwards."""
+        with self._lock:
+            self._db.close()
+
+    def read(self, key: str) -> Document | None:
+        with self._told(), self._lock:
+            row = self._db.execute("SELECT version, body FROM document WHERE key = ?", (key,)).fetchone()
+        return None if row is None else Document(version=row[0], body=row[1])
+
+    def write(self, key: str, body: bytes, *, version: int, lease: Lease | None = None) -> int:
+        with self._changing():
+            if lease is not None:
+                self._check_lease(lease)
+            row = self._db.execute("SELECT version FROM document WHERE key = ?", (key,)).fetchone()
+            stored = 0 if row is None else int(row[0])
+            if stored != version:
+                raise Stale(f"it is at version {stored}, not {version}", at=key, way_out="read it again")
+            self._db.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (key, version + 1, body))
+        return version + 1
+
+    def forget(self, name: str) -> None:
+        with self._changing():
+            self._db.execute(
+                "DELETE FROM document WHERE key = ? OR substr(key, 1, ?) = ?", (name, len(name) + 1, f"{name}/")
+            )
+
+    def acquire(
+        self, name: str, holder: str, seconds: float, *, is_gone: Callable[[str], bool] = lambda _: False
+    ) -> Lease | None:
+        with self._changing():
+            last = self._last_lease(name)
+            now = self._now()
+            if last is not None and last.until > now and not is_gone(last.holder):
+                return None
+            lease = Lease(
+                name=name,
+                holder=holder,
+                token=1 if last is None else last.token + 1,
+                since=now,
+                until=now + int(seconds * NS),
+            )
+            self._keep(lease)
+        return lease
+
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        with self._changing():
+            self._check_lease(lease)
+            renewed = msgspec.structs.replace(lease, until=self._now() + int(seconds * NS))
+            self._keep(renewed)
+        return renewed
+
+    def release(self, lease: Lease) -> None:
+        with self._changing():
+            last = self._last_lease(lease.name)
+            if last is not None and last.token == lease.token:
+                self._keep(msgspec.structs.replace(last, until=0))
+
+    def lease(self, name: str) -> Lease | None:
+        with self._told(), self._lock:
+            last = self._last_lease(name)
+        return last if last is not None and last.until > self._now() else None
+
+    def _check_lease(self, lease: Lease) -> None:
+        last = self._last_lease(lease.name)
+        if last is None or last.token != lease.token:
+            leads = "nobody" if last is None else f"{last.holder} with token {last.token}"
+            raise Fenced(f"token {lease.token} leads no more: {leads} does", at=lease.name, way_out="lab lock")
+        if last.until <= self._now():
+            raise Fenced(f"the lease with token {lease.token} is over", at=lease.name, way_out="lab lock")
+
+    def _last_lease(self, name: str) -> Lease | None:
+        row = self._db.execute("SELECT holder, token, since, until FROM lease WHERE name = ?", (name,)).fetchone()
+        return None if row is None else Lease(name=name, holder=row[0], token=row[1], since=row[2], until=row[3])
+
+    def _keep(self, lease: Lease) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?)",
+            (lease.name, lease.holder, lease.token, lease.since, lease.until),
+        )
+
+    def _now(self) -> int:
+        return int(self._clock.wall().timestamp() * NS)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One transaction that holds the file's write lock from its first line on."""
+        with self._told(), self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise StateError, with the path and a way out, for whatever the file or the disk refuses."""
+        try:
+            yield
+        except sqlite3.DatabaseError as exc:
+            way_out = (
+                f"stop every lab, then: mv {self._path} {self._path}.broken   # clusters are found by their labels"
+            )
+            if "locked" in str(exc):
+                way_out = f"see who holds it: fuser {self._path}"
+            raise StateError(f"the lab's state can't be used: {exc}", at=str(self._path), way_out=way_out) from exc
+        except OSError as exc:
+            what = f"the lab's state can't be written: {exc.strerror or exc}"
+            raise StateError(what, at=str(self._path), way_out=f"ls -ld {self._path.parent}; df -h .") from exc

@@ -1,0 +1,136 @@
+"""What the state in a file promises beyond the contract: between processes, over kills, and in words."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lab.clock import FakeClock
+from lab.cluster.labels import is_owner_gone
+from lab.errors import Fenced, StateError
+from lab.retry import wait_until
+from lab.state.file import FileState
+
+RACER = """
+import sys
+from pathlib import Path
+from lab.state.file import FileState
+state = FileState(Path(sys.argv[1]))
+for name in range(40):
+    lease = state.acquire(f"race {name}", sys.argv[2], 60.0)
+    print(name, lease.token if lease else 0, flush=True)
+"""
+HOLDER = """
+import sys, time
+from pathlib import Path
+from lab.cluster.labels import this_process
+from lab.state.file import FileState
+state = FileState(Path(sys.argv[1]))
+print(state.acquire("c", this_process(), 3600.0).holder, flush=True)
+time.sleep(3600)
+"""
+
+
+def test_of_racing_processes_exactly_one_gets_each_lease(tmp_path: Path) -> None:
+    """Three processes ask for forty leases at once: every lease is given once."""
+    path = tmp_path / "state.db"
+    FileState(path).close()
+    racers = [
+        subprocess.Popen([sys.executable, "-c", RACER, str(path), f"racer {n}"], stdout=subprocess.PIPE, text=True)
+        for n in range(3)
+    ]
+    given: dict[str, list[int]] = {}
+    for racer in racers:
+        out, _ = racer.communicate(timeout=60)
+        assert racer.returncode == 0
+        for line in out.splitlines():
+            name, token = line.split()
+            given.setdefault(name, []).append(int(token))
+    assert len(given) == 40
+    assert all(sorted(tokens) == [0, 0, 1] for tokens in given.values())
+
+
+def test_a_killed_holder_is_followed_at_once(tmp_path: Path) -> None:
+    """SIGKILL leaves its lease in the file; whoever sees that the process is gone takes it without waiting."""
+    path = tmp_path / "state.db"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    named = holder.stdout.readline().strip()
+    with FileState(path) as state:
+        assert state.acquire("c", "next", 60.0, is_gone=is_owner_gone) is None
+        os.kill(holder.pid, signal.SIGKILL)
+        wait_until("it is gone", lambda: is_owner_gone(named), within=5, every=0.02)  # a zombie is gone too
+        lease = state.acquire("c", "next", 60.0, is_gone=is_owner_gone)
+        assert lease is not None
+        assert lease.token == 2
+    holder.communicate()
+
+
+def test_threads_lose_no_change(tmp_path: Path) -> None:
+    """Read, change, write, and again where somebody was quicker: nothing is lost."""
+    with FileState(tmp_path / "state.db") as state:
+        state.write("n", b"0", version=0)
+
+        def count(_: int) -> int:
+            for refused in range(1000):
+                found = state.read("n")
+                assert found is not None
+                try:
+                    state.write("n", str(int(found.body) + 1).encode(), version=found.version)
+                except StateError:
+                    continue
+                return refused
+            raise AssertionError("never came through")
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(count, range(100)))
+        found = state.read("n")
+        assert found is not None
+        assert found.body == b"100"
+
+
+def test_a_clock_that_goes_back_never_ends_a_lease_early(tmp_path: Path) -> None:
+    """It lasts longer then; and a clock that leaps ahead ends it, which fences its holder."""
+    clock = FakeClock(10**18)
+    with FileState(tmp_path / "state.db", clock=clock) as state:
+        lease = state.acquire("c", "me", 10.0)
+        assert lease is not None
+        clock.sleep(-3600)
+        assert state.acquire("c", "you", 10.0) is None
+        clock.sleep(2 * 3600)
+        with pytest.raises(Fenced):
+            state.renew(lease, 10.0)
+
+
+def test_a_file_that_is_no_state_is_told_and_left_as_it_is(tmp_path: Path) -> None:
+    """With its path and a way out; its content is nobody's to throw away."""
+    path = tmp_path / "state.db"
+    path.write_bytes(b"this is somebody's diary, not a database" * 50)
+    before = path.read_bytes()
+    with pytest.raises(StateError, match="not a database") as told:
+        FileState(path)
+    assert (told.value.at, path.read_bytes()) == (str(path), before)
+    assert "mv " in told.value.way_out
+
+
+def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+    """A file stands where the folder should be: no traceback, the path, a way out."""
+    (tmp_path / "own").write_text("in the way")
+    with pytest.raises(StateError) as told:
+        FileState(tmp_path / "own" / "state.db")
+    assert told.value.at.endswith("state.db")
+    assert told.value.way_out
+
+
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    """The file is made closed."""
+    path = tmp_path / "state.db"
+    with FileState(path) as state:
+        state.write("k", b"v", version=0)
+        assert path.stat().st_mode & 0o077 == 0
