@@ -20,6 +20,9 @@ class Affinity(StrEnum):
 
     NONE = "none"
     COOKIE = "cookie"
+    """By a cookie of the balancer's own: each browser for itself."""
+    ACCOUNT = "account"
+    """By the `bucket` cookie that the app sets at login: all devices of an account go to one slot."""
 
 
 class BalancerSettings(Value):
@@ -30,8 +33,16 @@ class BalancerSettings(Value):
     answer_timeout: float = 4.0
     """How long one replica may be silent before the request is repeated elsewhere."""
     most_tries: int = 3
+    """How many replicas a request may be sent to; slots that may stand empty come on top of that."""
+    may_be_empty: int = 0
+    """How many slots may have no replica: finding one empty costs a try of nginx's, though nothing was sent."""
     repeats_writes: bool = True
     """Only where every state change carries an idempotency key, as the shop's do."""
+    gated: bool = False
+    """Whether a gate stands before every replica: it passes connections on that carry one request each."""
+    ready: str = "/readyz"
+    """Where a replica says whether it is ready."""
+    largest_body: str = "64k"
 
 
 def render(slots: Iterable[Slot], settings: BalancerSettings) -> str:
@@ -43,28 +54,40 @@ def render(slots: Iterable[Slot], settings: BalancerSettings) -> str:
         # anyway: a stall of the whole cluster must not become an outage. (`hash` allows no backup servers.)
         lines += [f"    server {socket} max_fails=0 backup;" for socket in sockets]
     servers = "\n".join(lines)
-    repeat = "error timeout non_idempotent" if settings.repeats_writes else "error timeout"
-    balance, stick = "", ""
-    if settings.affinity is Affinity.COOKIE:
+    repeat = "error timeout http_503 non_idempotent" if settings.repeats_writes else "error timeout"
+    balance, stick, new_cookie = "", "", ""
+    if settings.affinity is not Affinity.NONE:
+        name = "route" if settings.affinity is Affinity.COOKIE else "bucket"
         balance = "    hash $route consistent;"
-        stick = (
-            "  map $cookie_route $route { default $cookie_route; '' $request_id; }\n"
-            "  map $cookie_route $new_route { default ''; '' 'route=$request_id; Path=/; HttpOnly; SameSite=Lax'; }"
-        )
+        stick = f"  map $cookie_{name} $route {{ default $cookie_{name}; '' $request_id; }}\n"
+    if settings.affinity is Affinity.COOKIE:
+        cookie = "route=$request_id; Path=/; HttpOnly; SameSite=Lax"
+        stick += f"  map $cookie_route $new_route {{ default ''; '' '{cookie}'; }}\n"
+        new_cookie = "add_header Set-Cookie $new_route always;"
     return _TEXT.format(
         servers=servers,
         balance=balance,
         stick=stick,
-        stick_header="add_header Set-Cookie $new_route always;" if stick else "",
+        stick_header=new_cookie,
         repeat=repeat,
-        tries=settings.most_tries,
+        tries=settings.most_tries + settings.may_be_empty,
         connect_ms=round(settings.connect_timeout * 1000),
         answer_ms=round(settings.answer_timeout * 1000),
         all_ms=round(settings.answer_timeout * 1000 * settings.most_tries),
         slots=SLOTS_FOLDER,
+        ready=settings.ready,
+        largest_body=settings.largest_body,
+        connection="close" if settings.gated else "",
+        keep="" if settings.gated else _KEEP,
         policy="; ".join(f"{rule} 'none'" for rule in ("default-src", "base-uri", "form-action", "frame-ancestors")),
     )
 
+
+_KEEP = """\
+    keepalive 64;
+    keepalive_timeout 1s;
+    keepalive_requests 1000000;
+"""
 
 _TEXT = """\
 worker_processes 2;
@@ -87,19 +110,16 @@ http {{
   # Users keep their connections; the lab never reloads, so that nothing but their own silence ends them.
   keepalive_timeout 75s;
   keepalive_requests 1000000;
-  client_max_body_size 64k;
+  client_max_body_size {largest_body};
 {stick}
   upstream shop {{
     zone shop 128k;
 {balance}
 {servers}
-    keepalive 64;
-    keepalive_timeout 1s;
-    keepalive_requests 1000000;
-  }}
+{keep}  }}
 
   proxy_http_version 1.1;
-  proxy_set_header Connection "";
+  proxy_set_header Connection "{connection}";
   proxy_set_header Host $http_host;
   proxy_set_header X-Forwarded-For $remote_addr;
   proxy_set_header X-Forwarded-Proto $scheme;
@@ -118,10 +138,12 @@ http {{
       add_header X-Edge $upstream_addr always;
       {stick_header}
     }}
-    error_page 502 504 @nobody;
-    location @nobody {{
-      root /usr/share/lab;
-      try_files /maintenance.html =502;
+    # Not a named location: that would keep the request's method, and a file can't be POSTed to. The 405 would tell
+    # the user that nothing was done, where nobody knows.
+    error_page 502 504 /_lab/nobody;
+    location = /_lab/nobody {{
+      internal;
+      alias /usr/share/lab/maintenance.html;
       add_header X-Edge $upstream_addr always;
       add_header Cache-Control "no-store" always;
       add_header X-Content-Type-Options "nosniff" always;
@@ -130,16 +152,28 @@ http {{
     }}
   }}
 
-  # The lab's own door: one slot's replica by name, never repeated elsewhere.
+  # The lab's own door: one slot's replica, or a replica by its own name, never repeated elsewhere.
   server {{
     listen 8081;
     access_log off;
     error_log /dev/stderr alert;  # that a slot is empty is an answer here, not an error
     location = /_lab/alive {{ return 200 "alive\\n"; }}
     location = /_lab/figures {{ stub_status; }}
+    location ~ ^/_lab/slot/(?<slot>[a-z0-9-]+)/readyz$ {{
+      proxy_next_upstream off;
+      proxy_pass http://unix:{slots}/$slot.sock:{ready};
+    }}
+    location ~ ^/_lab/replica/(?<replica>[a-z0-9-]+)/readyz$ {{
+      proxy_next_upstream off;
+      proxy_pass http://unix:{slots}/.$replica.sock:{ready};
+    }}
     location ~ ^/_lab/slot/(?<slot>[a-z0-9-]+)/(?<path>.*)$ {{
       proxy_next_upstream off;
       proxy_pass http://unix:{slots}/$slot.sock:/$path$is_args$args;
+    }}
+    location ~ ^/_lab/replica/(?<replica>[a-z0-9-]+)/(?<path>.*)$ {{
+      proxy_next_upstream off;
+      proxy_pass http://unix:{slots}/.$replica.sock:/$path$is_args$args;
     }}
   }}
 }}

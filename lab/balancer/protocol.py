@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from typing import Protocol
+
+from lab.model import Value
+
+
+class Answer(Value):
+    """What a replica said when it was asked how it is."""
+
+    replica: str
+    is_ready: bool
 
 
 class Balancer(Protocol):
-    """Knows slots. A replica that is ready takes its slot over by itself; the lab only asks who answers there."""
+    """Knows slots, and lets the lab ask by itself whoever stands in one. Asking changes nothing."""
 
-    def answering(self, slots: Iterable[str]) -> dict[str, str]:
-        """By slot, the name of the replica that says it is ready there. Slots where none does are left out."""
+    def holders(self, slots: Collection[str]) -> Mapping[str, Answer]:
+        """By slot, the replica that requests go to. Slots where nobody answers are left out."""
+        ...
+
+    def replicas(self, names: Collection[str]) -> Mapping[str, Answer]:
+        """By name, what these replicas say, in a slot or not. Those that do not answer are left out."""
         ...

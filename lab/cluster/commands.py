@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab.cluster.edges import BALANCER_SERVICE, Edge, service_of
 from lab.cluster.labels import Identity
 from lab.model import Value
 
@@ -19,8 +20,19 @@ class ClusterPlan(Value):
     app_image: str
     nginx_image: str
     redis_image: str
-    port: int | None = None
-    """The users' port on 127.0.0.1; None for a free one."""
+    edges: tuple[Edge, ...]
+    """One at least; the first is the compose file's own balancer."""
+    app: str = "app"
+    """The service that is multiplied."""
+    balancer: str = BALANCER_SERVICE
+    others: tuple[str, ...] = ("store",)
+    waits: bool = False
+    """Whether the others must be healthy, as they themselves define it, before a replica is made."""
+
+    @property
+    def edges_file(self) -> Path:
+        """What says how the others are made."""
+        return self.folder / "edges.yaml"
 
 
 def environment(plan: ClusterPlan) -> dict[str, str]:
@@ -35,18 +47,26 @@ def environment(plan: ClusterPlan) -> dict[str, str]:
         "LAB_APP_IMAGE": plan.app_image,
         "LAB_NGINX_IMAGE": plan.nginx_image,
         "LAB_REDIS_IMAGE": plan.redis_image,
-        "LAB_PORT": "" if plan.port is None else str(plan.port),
+        "LAB_EDGE_ZONE": plan.edges[0].zone,
+        "LAB_PORT": str(plan.edges[0].port),
+        "LAB_DOOR": str(plan.edges[0].door),
     }
 
 
 def up(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
     """Bring up what is not multiplied, without waiting: the lab asks each part itself whether it answers."""
-    return [*_compose(compose, plan), "up", "--detach", "--no-build", "--pull", "never", "balancer", "store"]
+    started = (plan.balancer, *(service_of(edge) for edge in plan.edges[1:]), *plan.others)
+    return [*_compose(compose, plan), "up", "--detach", "--no-build", "--pull", "never", *started]
+
+
+def wait_healthy(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
+    """Wait until the others are as their own health checks want them."""
+    return [*_compose(compose, plan), "up", "--detach", "--wait", "--no-build", "--pull", "never", *plan.others]
 
 
 def create_pattern(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
     """Make the app's pattern container and leave it unstarted."""
-    return [*_compose(compose, plan), "create", "--no-build", "--pull", "never", "app"]
+    return [*_compose(compose, plan), "create", "--no-build", "--pull", "never", plan.app]
 
 
 def config(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
@@ -61,6 +81,7 @@ def _compose(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
         plan.identity.project,
         "--file",
         str(plan.compose_file),
+        *(("--file", str(plan.edges_file)) if len(plan.edges) > 1 else ()),
         "--progress",
         "quiet",
     ]

@@ -9,18 +9,20 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from docker import APIClient
 
 from lab.cluster import commands, labels
 from lab.cluster.commands import ClusterPlan
+from lab.cluster.edges import edges_file
 from lab.cluster.engine import APIError, NotFound, engine_errors
-from lab.errors import ClusterError, EngineError
+from lab.errors import ClusterError, EngineError, Fenced
 from lab.model import Release, Replica, ReplicaState, Role, Slot
 
-APP_SERVICE = "app"
+SERVICE = "com.docker.compose.service"
 USERS_PORT, LAB_PORT = "8080/tcp", "8081/tcp"
 
 LAB_PASSWORD = "lab_password"  # noqa: S105 -- the name of a file that no container mounts
@@ -28,6 +30,7 @@ LAB_PASSWORD = "lab_password"  # noqa: S105 -- the name of a file that no contai
 REMOVALS_AT_ONCE = 4
 GONE_MEANWHILE = {404, 409}
 """What the engine answers where a container was removed, died or is being removed between a look and an act."""
+CONFLICT = 409
 
 # What docker makes of the image where the service says nothing: another release's image has its own.
 _FROM_IMAGE = (
@@ -49,23 +52,31 @@ _STORE_RIGHTS = (
 class ComposeCluster:
     """One cluster on a Docker engine. Everything it makes carries `identity`'s labels and nothing else is touched."""
 
-    def __init__(self, engine: APIClient, *, project: str, slots: Sequence[Slot]) -> None:
+    def __init__(self, engine: APIClient, *, project: str, slots: Sequence[Slot], epoch: int | None = None) -> None:
         self._engine, self.project = engine, project
         self._slots = tuple(slots)
+        self._epoch = epoch
         self._pattern: dict[str, Any] | None = None
+        self._newest = 0
+        """The highest generation made or removed by this handle: its name is not given again."""
 
     @property
     def slots(self) -> tuple[Slot, ...]:
         return self._slots
 
+    def fenced(self, epoch: int) -> Self:
+        return type(self)(self._engine, project=self.project, slots=self._slots, epoch=epoch)
+
     def replicas(self) -> list[Replica]:
         with engine_errors("list the replicas", at=self.project):
             found = self._engine.containers(all=True, filters={"label": self._only(Role.APP)})
+        if self._epoch is not None:
+            found = [one for one in found if self._take_over(one)]
         seen = (labels.replica_of(one["Id"], one["Labels"], one["State"]) for one in found)
         return [replica for replica in seen if replica is not None]
 
     def create(self, slot: Slot, release: Release) -> Replica:
-        generation = 1 + max((replica.generation for replica in self.replicas()), default=0)
+        self._newest = generation = 1 + max([self._newest, *(one.generation for one in self.replicas())])
         name = f"{slot.name}-{generation}"
         pattern = self._read_pattern()
         own = {
@@ -77,10 +88,10 @@ class ComposeCluster:
             labels.GENERATION: str(generation),
             "com.docker.compose.container-number": str(generation),
         }
-        told = {"LAB_SLOT": slot.name, "LAB_ZONE": slot.zone, "LAB_REPLICA": name, "LAB_RELEASE": release.name}
+        told = self._told(slot, name, release)
         body = _clone(pattern, image=release.image, hostname=name, own_labels=own, told=told)
         with engine_errors(f"create replica {name}", at=release.image):
-            made = self._engine.create_container_from_config(body, f"{self.project}-{name}")
+            made = self._engine.create_container_from_config(body, self._container_name(name))
         return Replica(
             container=made["Id"],
             name=name,
@@ -93,14 +104,18 @@ class ComposeCluster:
 
     def start(self, replica: Replica) -> None:
         with engine_errors(f"start {replica.name}", at=replica.container[:12]):
-            self._engine.start(replica.container)
+            try:
+                self._engine.start(self._address(replica))
+            except NotFound:
+                self._check_fence(replica)
+                raise
 
     def signal(self, replica: Replica, signal: str) -> bool:
         if not self._is_still(replica):
             return False
         with engine_errors(f"send {signal} to {replica.name}", at=replica.container[:12]):
             try:
-                self._engine.kill(replica.container, signal)
+                self._engine.kill(self._address(replica), signal)
             except APIError as exc:
                 if exc.status_code not in GONE_MEANWHILE:
                     raise
@@ -108,33 +123,102 @@ class ComposeCluster:
         return True
 
     def remove(self, replica: Replica) -> None:
+        self._newest = max(self._newest, replica.generation)
         with engine_errors(f"remove {replica.name}", at=replica.container[:12]):
-            _remove_container(self._engine, replica.container)
+            if not remove_container(self._engine, self._address(replica)):
+                self._check_fence(replica)
 
-    def address(self, container_port: str = USERS_PORT) -> tuple[str, int]:
-        """Where the balancer's port is published: always on loopback. Raises ClusterError if it is not."""
-        with engine_errors("find the balancer's port", at=self.project):
-            found = self._engine.containers(filters={"label": self._only(Role.BALANCER)})
-            ports = self._engine.inspect_container(found[0]["Id"])["NetworkSettings"]["Ports"] if found else {}
-        bound = ports.get(container_port) or []
-        if not bound:
-            raise ClusterError("the balancer does not run", at=self.project, way_out="lab status")
-        return bound[0]["HostIp"], int(bound[0]["HostPort"])
+    def addresses(self, container_port: str = USERS_PORT) -> tuple[tuple[str, int], ...]:
+        """Where each balancer's port is published, by zone: always on loopback, and for one that is down too.
+
+        Raises ClusterError where there is none.
+        """
+        with engine_errors("find the balancers' ports", at=self.project):
+            found = self._engine.containers(all=True, filters={"label": self._only(Role.BALANCER)})
+            found.sort(key=lambda one: str(one["Labels"].get(labels.ZONE, "")))
+            bound = [self._engine.inspect_container(one["Id"])["HostConfig"]["PortBindings"] for one in found]
+        published = [ports[container_port][0] for ports in bound if ports and ports.get(container_port)]
+        if not published:
+            raise ClusterError("there is no balancer", at=self.project, way_out="lab status")
+        return tuple((one["HostIp"], int(one["HostPort"])) for one in published)
 
     def logs(self, container: str, *, last: int = 200) -> str:
         """The last lines that a container wrote."""
         with engine_errors("read a container's log", at=container[:12]):
             return self._engine.logs(container, tail=last).decode(errors="replace")
 
+    def _told(self, slot: Slot, name: str, release: Release) -> Mapping[str, str]:
+        """What a replica's environment says of its place."""
+        return {
+            "LAB_SLOT": slot.name,
+            "LAB_ZONE": slot.zone,
+            "LAB_REPLICA": name,
+            "LAB_RELEASE": release.name,
+            "LAB_ENTERS": "told",
+        }
+
     def _only(self, role: Role) -> list[str]:
         return [f"{labels.PROJECT}={self.project}", f"{labels.ROLE}={role.value}"]
+
+    def _container_name(self, replica: str) -> str:
+        """A container bears the tenure of the deployer that leads, so that an earlier one's call finds none."""
+        return f"{self.project}-{replica}" + ("" if self._epoch is None else f".e{self._epoch}")
+
+    def _address(self, replica: Replica) -> str:
+        """How an act names its container: by full id, or for a deployer by the name that its tenure gave."""
+        return replica.container if self._epoch is None else self._container_name(replica.name)
+
+    def _take_over(self, found: Mapping[str, Any]) -> bool:
+        """Give an earlier tenure's container this one's name; False for one that was made too late and is removed.
+
+        Raises Fenced where a later tenure named it.
+        """
+        name, replica = found["Names"][0].lstrip("/"), self._name_part(found["Labels"])
+        if name == self._container_name(replica):
+            return True
+        epoch = _epoch_of(name)
+        if self._epoch is not None and epoch > self._epoch:
+            raise self._fenced_by(epoch)
+        with engine_errors(f"take {replica} over", at=name):
+            try:
+                self._engine.rename(found["Id"], self._container_name(replica))
+            except NotFound:
+                return False
+            except APIError as exc:
+                if exc.status_code != CONFLICT:
+                    raise
+                # Made by an earlier tenure after this one had given the same name to another: never started.
+                remove_container(self._engine, found["Id"])
+                return False
+        return True
+
+    def _name_part(self, its_labels: Mapping[str, str]) -> str:
+        """What tells a container's name from those of the cluster's others."""
+        return its_labels.get(labels.REPLICA, "")
+
+    def _check_fence(self, replica: Replica) -> None:
+        """Raise Fenced if the container of this name is gone only because a later tenure named it."""
+        if self._epoch is None:
+            return
+        with engine_errors(f"read {replica.name} again", at=replica.container[:12]):
+            try:
+                now = self._engine.inspect_container(replica.container)
+            except NotFound:
+                return
+        epoch = _epoch_of(now["Name"])
+        if epoch > self._epoch:
+            raise self._fenced_by(epoch)
+
+    def _fenced_by(self, epoch: int) -> Fenced:
+        return Fenced(f"tenure {self._epoch} is over, {epoch} leads", at=self.project, way_out="lab lock")
 
     def _is_still(self, replica: Replica) -> bool:
         """Read the victim again by its full id just before anything is done to it."""
         with engine_errors(f"read {replica.name} again", at=replica.container[:12]):
             try:
-                now = self._engine.inspect_container(replica.container)
+                now = self._engine.inspect_container(self._address(replica))
             except NotFound:
+                self._check_fence(replica)
                 return False
         seen = labels.replica_of(now["Id"], now["Config"]["Labels"], now["State"]["Status"])
         identity = labels.identity_of(now["Config"]["Labels"])
@@ -177,7 +261,8 @@ def _clone(
             config.pop(key, None)
     from_image = set(image_config.get("Env") or ())
     env = [line for line in config.get("Env") or () if line not in from_image]
-    networks = {name: {"Aliases": [APP_SERVICE]} for name in pattern["NetworkSettings"]["Networks"]}
+    service = config["Labels"][SERVICE]
+    networks = {name: {"Aliases": [service]} for name in pattern["NetworkSettings"]["Networks"]}
     return {
         **config,
         "Image": image,
@@ -191,8 +276,6 @@ def _clone(
 
 def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
     """Write what the cluster's containers mount. The store's password is new for every cluster."""
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    plan.folder.parent.chmod(0o700)  # the folder is closed, so that its files may be readable inside containers
     password, lab_password = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     acl = (
         "user default off\n"
@@ -200,24 +283,39 @@ def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
         f"user shop on #{_digest(password)} {_STORE_RIGHTS}\n"
         f"user lab on #{_digest(lab_password)} ~* &* +@all\n"
     )
-    mounted = {"nginx.conf": nginx_conf, "store_acl": acl, "store_password": password}
-    for name, text in {**mounted, LAB_PASSWORD: lab_password}.items():
+    if len(plan.edges) > 1:
+        edges = edges_file(plan.compose_file.read_text(), plan.edges[1:])
+        write_mounted(plan, {plan.edges_file.name: edges})
+    write_mounted(plan, {"nginx.conf": nginx_conf, "store_acl": acl, "store_password": password})
+    path = plan.folder / LAB_PASSWORD
+    path.write_text(lab_password)
+    path.chmod(0o400)
+
+
+def write_mounted(plan: ClusterPlan, files: Mapping[str, str]) -> None:
+    """Write files that containers may read, into the cluster's folder."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    plan.folder.parent.chmod(0o700)  # the folder is closed, so that its files may be readable inside containers
+    for name, text in files.items():
         path = plan.folder / name
         path.write_text(text)
-        path.chmod(0o444 if name in mounted else 0o400)
+        path.chmod(0o444)
 
 
 def _digest(password: str) -> str:
     return hashlib.sha256(password.encode()).hexdigest()
 
 
-def bring_up(engine: APIClient, compose: Sequence[str], plan: ClusterPlan, slots: Sequence[Slot]) -> ComposeCluster:
-    """Make the cluster's networks, volumes, balancer, store and pattern, and return it without any replica.
+def bring_up(compose: Sequence[str], plan: ClusterPlan) -> None:
+    """Make the cluster's networks, volumes, balancer, store and pattern, without any replica.
 
     Doing it again changes nothing. Whatever it made stays where it fails: the caller tears down.
     Raises ClusterError with Compose's own words, naming a port that is taken.
     """
-    for argv in (commands.create_pattern(compose, plan), commands.up(compose, plan)):
+    argvs = [commands.create_pattern(compose, plan), commands.up(compose, plan)]
+    if plan.waits and plan.others:
+        argvs.append(commands.wait_healthy(compose, plan))
+    for argv in argvs:
         done = subprocess.run(
             argv,
             env={**os.environ, **commands.environment(plan)},
@@ -228,16 +326,15 @@ def bring_up(engine: APIClient, compose: Sequence[str], plan: ClusterPlan, slots
         )
         if done.returncode:
             raise _compose_failed(plan, done.stderr.strip() or done.stdout.strip())
-    return ComposeCluster(engine, project=plan.identity.project, slots=slots)
 
 
 def _compose_failed(plan: ClusterPlan, said: str) -> ClusterError:
     last = said.splitlines()[-1] if said else "nothing was said"
     if "address already in use" in said or "port is already allocated" in said:
         return ClusterError(
-            f"port {plan.port} of 127.0.0.1 is taken by another program",
+            f"port {plan.edges[0].port} of 127.0.0.1 is taken by another program",
             at="--port",
-            way_out=f"leave --port out for a free one, or see who has it: ss -ltnp 'sport = :{plan.port}'",
+            way_out=f"leave --port out for a free one, or see who has it: ss -ltnp 'sport = :{plan.edges[0].port}'",
         )
     return ClusterError(
         f"compose could not bring the cluster up: {last}", at=str(plan.compose_file), way_out="lab doctor"
@@ -254,24 +351,35 @@ def tear_down(engine: APIClient, project: str, *, folder: Path | None = None) ->
     with engine_errors("remove the cluster's parts", at=project, way_out=f"lab down -p {project}"):
         ours = [one for one in engine.containers(all=True, filters=only) if labels.identity_of(one["Labels"])]
         with ThreadPoolExecutor(REMOVALS_AT_ONCE) as pool:
-            list(pool.map(lambda one: _remove_container(engine, one["Id"]), ours))
+            list(pool.map(lambda one: remove_container(engine, one["Id"]), ours))
         removed += [f"container {one['Names'][0].lstrip('/')}" for one in ours]
         for network in engine.networks(filters=only):
             if labels.identity_of(network["Labels"]):
-                engine.remove_network(network["Id"])
+                with suppress(NotFound):  # somebody else's `down` was quicker
+                    engine.remove_network(network["Id"])
                 removed.append(f"network {network['Name']}")
         for volume in engine.volumes(filters=only)["Volumes"] or ():
             if labels.identity_of(volume["Labels"]):
-                engine.remove_volume(volume["Name"])
+                with suppress(NotFound):
+                    engine.remove_volume(volume["Name"])
                 removed.append(f"volume {volume['Name']}")
     if folder is not None and folder.exists():
         shutil.rmtree(folder)
     return removed
 
 
-def _remove_container(engine: APIClient, container: str) -> None:
+def _epoch_of(container_name: str) -> int:
+    """The tenure that a container's name tells of; 0 for none."""
+    _, _, epoch = container_name.rpartition(".e")
+    return int(epoch) if epoch.isdigit() else 0
+
+
+def remove_container(engine: APIClient, container: str) -> bool:
+    """Remove it, whatever it is doing; False where it was gone or going already."""
     try:
         engine.remove_container(container, force=True, v=True)
     except APIError as exc:
         if exc.status_code not in GONE_MEANWHILE:
             raise
+        return False
+    return True

@@ -21,6 +21,7 @@ OLDEST_API = (1, 41)
 __all__ = [
     "APIError",
     "EngineInfo",
+    "APIClient",
     "NotFound",
     "connect",
     "describe",

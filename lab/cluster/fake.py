@@ -6,71 +6,175 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from lab.errors import EngineError
+from lab.cluster.harm import (
+    AnyHarm,
+    Crash,
+    Join,
+    Leave,
+    Limit,
+    Pause,
+    Send,
+    Squeeze,
+    Start,
+    Stop,
+    Throttle,
+    Unpause,
+    Victim,
+)
+from lab.errors import EngineError, Fenced
 from lab.model import Release, Replica, ReplicaState, Slot
 
 
 @dataclass
+class FakeEngine:
+    """What all handles of one fake cluster share."""
+
+    there: dict[str, Replica] = field(default_factory=dict)
+    entered: dict[str, str] = field(default_factory=dict)
+    """By slot, the container that took it last."""
+    acts: list[str] = field(default_factory=list)
+    made: int = 0
+    epoch: int = 0
+
+
+@dataclass
 class FakeCluster:
-    """Replicas are values in a dict; `never_ready` names releases that start and never answer."""
+    """Replicas are values in a dict; one that gets SIGUSR1 has its slot, any other signal ends it."""
 
     slots: tuple[Slot, ...]
-    never_ready: frozenset[str] = frozenset()
-    acts: list[str] = field(default_factory=list)
-    _there: dict[str, Replica] = field(default_factory=dict)
-    _made: int = 0
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    epoch: int | None = None
+
+    @property
+    def acts(self) -> list[str]:
+        """Everything that was done, in order."""
+        return self.engine.acts
+
+    def fenced(self, epoch: int) -> FakeCluster:
+        self.engine.epoch = max(epoch, self.engine.epoch)
+        return FakeCluster(self.slots, self.engine, epoch)
 
     def replicas(self) -> list[Replica]:
-        return list(self._there.values())
+        self._check_fence()
+        return list(self.engine.there.values())
 
     def create(self, slot: Slot, release: Release) -> Replica:
-        self._made += 1
+        self.engine.made += 1
+        made = self.engine.made
         replica = Replica(
-            container=f"{self._made:064x}",
-            name=f"{slot.name}-{self._made}",
+            container=f"{made:064x}",
+            name=f"{slot.name}-{made}",
             slot=slot.name,
             zone=slot.zone,
             release=release.name,
-            generation=self._made,
+            generation=made,
             state=ReplicaState.CREATED,
         )
-        self._there[replica.container] = replica
+        self.engine.there[replica.container] = replica
         self.acts.append(f"create {replica.name} {release.name}")
         return replica
 
     def start(self, replica: Replica) -> None:
+        self._check_fence()
         there = self._find(replica)
         if there.state is ReplicaState.CREATED:
             self._become(there, ReplicaState.RUNNING)
             self.acts.append(f"start {replica.name}")
 
     def signal(self, replica: Replica, signal: str) -> bool:
-        there = self._there.get(replica.container)
+        self._check_fence()
+        there = self.engine.there.get(replica.container)
         if there is None or there.state is not ReplicaState.RUNNING:
             return False
         self.acts.append(f"{signal} {replica.name}")
-        self._become(there, ReplicaState.DEAD)
+        if signal == "SIGUSR1":
+            self.engine.entered[there.slot] = there.container
+        else:
+            self._become(there, ReplicaState.DEAD)
         return True
 
     def remove(self, replica: Replica) -> None:
-        if self._there.pop(replica.container, None) is not None:
+        self._check_fence()
+        if self.engine.there.pop(replica.container, None) is not None:
             self.acts.append(f"remove {replica.name}")
 
-    def answering(self) -> dict[str, str]:
-        """By slot, the replica that answers there: the newest that runs and whose release gets ready at all."""
-        ready: dict[str, Replica] = {}
-        for replica in self._there.values():
-            if replica.state is ReplicaState.RUNNING and replica.release not in self.never_ready:
-                newest = ready.get(replica.slot)
-                if newest is None or newest.generation < replica.generation:
-                    ready[replica.slot] = replica
-        return {slot: replica.name for slot, replica in ready.items()}
+    def _check_fence(self) -> None:
+        if self.epoch is not None and self.epoch < self.engine.epoch:
+            raise Fenced(f"tenure {self.epoch} is over, {self.engine.epoch} leads", at="the fake cluster")
 
     def _find(self, replica: Replica) -> Replica:
         try:
-            return self._there[replica.container]
+            return self.engine.there[replica.container]
         except KeyError:
             raise EngineError("no such container", at=replica.name) from None
 
     def _become(self, replica: Replica, state: ReplicaState) -> None:
-        self._there[replica.container] = msgspec.structs.replace(replica, state=state)
+        self.engine.there[replica.container] = msgspec.structs.replace(replica, state=state)
+
+
+@dataclass
+class FakeHarm:
+    """Victims as values in a dict; what is done to them is kept in order, and said at once."""
+
+    there: dict[str, Victim] = field(default_factory=dict)
+    acts: list[tuple[str, AnyHarm]] = field(default_factory=list)
+    is_silent: bool = False
+    """An engine that says nothing of what it did."""
+    _said: list[tuple[str, str]] = field(default_factory=list)
+
+    def victims(self) -> list[Victim]:
+        return list(self.there.values())
+
+    def read(self, container: str) -> Victim | None:
+        return self.there.get(container)
+
+    def do(self, container: str, harm: AnyHarm) -> bool:
+        victim = self.there.get(container)
+        if victim is None or isinstance(harm, Start) == victim.is_running:
+            return False
+        changed, said = _harmed(victim, harm)
+        if changed == victim and isinstance(harm, Pause | Unpause | Leave | Join):
+            return False
+        self.there[container] = changed
+        self.acts.append((container, harm))
+        if not self.is_silent:
+            self._said += [(container, one) for one in said]
+        return True
+
+    def mark(self) -> str:
+        return str(len(self._said))
+
+    def said(self, container: str, since: str) -> list[str]:
+        return [action for about, action in self._said[int(since) :] if about == container]
+
+
+def _harmed(victim: Victim, harm: AnyHarm) -> tuple[Victim, tuple[str, ...]]:
+    """The victim afterwards, and what an engine says of it."""
+    change = msgspec.structs.replace
+    dead = change(victim, is_running=False, is_paused=False)
+    ended: tuple[Victim, tuple[str, ...]]
+    match harm:
+        case Send():
+            ended = (dead, ("kill", "die")) if harm.signal == "SIGKILL" else (victim, ("kill",))
+        case Crash():
+            ended = dead, ("die",)
+        case Stop():
+            ended = dead, ("kill", "die", "stop")
+        case Squeeze():
+            ended = dead, ("update", "oom", "die")
+        case Start():
+            ended = change(victim, is_running=True), ("start",)
+        case Pause():
+            ended = change(victim, is_paused=True), ("pause",)
+        case Unpause():
+            ended = change(victim, is_paused=False), ("unpause",)
+        case Throttle():
+            ended = change(victim, cpu_quota=harm.quota), ("update",)
+        case Limit():
+            ended = change(victim, memory=harm.memory, memory_swap=harm.memory_swap), ("update",)
+        case Leave():
+            left = {name: one for name, one in victim.networks.items() if name not in harm.networks}
+            ended = change(victim, networks=left), ("disconnect",)
+        case Join():
+            ended = change(victim, networks={**victim.networks, **harm.networks}), ("connect",)
+    return ended

@@ -11,7 +11,7 @@ import io
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -52,15 +52,38 @@ def _shop(tag: str, release: str, **settings: str) -> ImageRecipe:
     return ImageRecipe(name=f"shop:{tag}", folder="shop", settings={"RELEASE": release, **settings})
 
 
+GATE = "gate"
+"""The shop's image under another name: what stands before somebody's own app, see shop/gate.py."""
+
 RECIPES = (
     ImageRecipe(name="nginx", folder="nginx"),
     ImageRecipe(name="redis", folder="redis"),
+    ImageRecipe(name=GATE, folder="shop"),
     _shop("v1", "v1"),
     _shop("v2", "v2"),
     _shop("v1-memory", "v1", SESSIONS="memory"),
     _shop("v2-memory", "v2", SESSIONS="memory"),
     _shop("v2-never-ready", "v2", SABOTAGE="never_ready"),
 )
+"""What the lab's own scenarios need: made ready at set-up."""
+
+SPOILT = tuple(
+    _shop(f"{release}-{mistake.replace('_', '-')}", release, SABOTAGE=mistake)
+    for release in ("v1", "v2")
+    for mistake in (
+        "lost_update",
+        "doubled",
+        "stale_read",
+        "leak",
+        "drops_field",
+        "logs_out",
+        "short_life",
+        "logout_stays",
+        "early_ready",
+        "no_drain",
+    )
+)
+"""Builds with one mistake each, by which the oracle itself is tested: made when a scenario asks for them."""
 
 
 class ImageShelf:
@@ -72,13 +95,24 @@ class ImageShelf:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The images that every set-up makes."""
         return tuple(recipe.name for recipe in RECIPES)
 
     def tag(self, name: str) -> str:
-        """The full tag of an image by its name. Raises SetupError for a name that the lab does not build."""
-        recipe = next((one for one in RECIPES if one.name == name), None)
+        """The full tag of an image by its name; an image that the lab does not build is taken as the engine has it.
+
+        Raises SetupError where the engine does not have it.
+        """
+        recipe = _recipe(name)
         if recipe is None:
-            raise SetupError(f"there is no image {name!r}", at="images/", way_out=f"one of: {', '.join(self.names)}")
+            if self._has(name):
+                return name
+            known = ", ".join(one.name for one in RECIPES)
+            raise SetupError(
+                f"the lab builds no image {name!r}, and the engine does not have it",
+                at="images/",
+                way_out=f"docker build -t {name} .   # or: docker pull {name}; the lab's own are {known}",
+            )
         stem, _, variant = name.partition(":")
         made_of = _hash_folder(self._folder / recipe.folder)
         digest = _short_hash(self.base_tag, made_of, msgspec.json.encode(recipe).decode())
@@ -88,23 +122,31 @@ class ImageShelf:
     def base_tag(self) -> str:
         return f"{REPOSITORY}/base:{self._base_recipe.suite}-{_hash_folder(self._folder / 'base')}"
 
-    def ids(self) -> dict[str, str]:
-        """The engine's content id of each image that is there, by its full tag."""
-        found = {}
-        for tag in (self.base_tag, *(self.tag(name) for name in self.names)):
-            if self._has(tag):
-                with engine_errors("look at an image", at=tag):
-                    found[tag] = str(self._engine.inspect_image(tag)["Id"])
-        return found
+    def ids(self, needs: Collection[str] = ()) -> dict[str, str]:
+        """The engine's content id of each image that is there, by its full tag; `needs` beside the usual ones."""
+        tags = dict.fromkeys((self.base_tag, *(self.tag(name) for name in (*self.names, *needs))))
+        found = {tag: self.id_of(tag) for tag in tags}
+        return {tag: content for tag, content in found.items() if content is not None}
 
-    def missing(self) -> list[str]:
-        """The names of images that the engine does not have yet, the base first."""
+    def id_of(self, tag: str) -> str | None:
+        """The engine's content id of an image by its full tag, None where it is not there."""
+        with engine_errors("look at an image", at=tag):
+            try:
+                return str(self._engine.inspect_image(tag)["Id"])
+            except NotFound:
+                return None
+
+    def missing(self, needs: Collection[str] = ()) -> list[str]:
+        """The names of images that the engine does not have yet, the base first; `needs` beside the usual ones."""
+        for name in needs:
+            if _recipe(name) is None:
+                self.tag(name)  # somebody's own, which only they can make
         lacking = [] if self._has(self.base_tag) else ["base"]
-        return lacking + [recipe.name for recipe in RECIPES if not self._has(self.tag(recipe.name))]
+        return lacking + [name for name in dict.fromkeys((*self.names, *needs)) if not self._has(self.tag(name))]
 
-    def make_missing(self, say: Say) -> None:
+    def make_missing(self, say: Say, needs: Collection[str] = ()) -> None:
         """Build what is missing. May run at the same time in another checkout; doing it again does nothing."""
-        lacking = self.missing()
+        lacking = self.missing(needs)
         if "base" in lacking:
             self._make_base(say)
         # nginx, redis and the shop's first variant differ in their packages and are built two at a time; the
@@ -112,7 +154,7 @@ class ImageShelf:
         first = [one for one in RECIPES if one.name in lacking and one.name in {"nginx", "redis", "shop:v1"}]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda recipe: self._build(recipe, say), first))
-        for recipe in RECIPES:
+        for recipe in (*RECIPES, *SPOILT):
             if recipe.name in lacking and recipe not in first:
                 self._build(recipe, say)
 
@@ -177,6 +219,15 @@ class ImageShelf:
                     )
         if not self._has(tag):
             raise EngineError(f"the engine built image {recipe.name} but does not have it", at=tag)
+
+
+def is_own_image(name: str) -> bool:
+    """Whether the lab builds this image itself."""
+    return _recipe(name) is not None
+
+
+def _recipe(name: str) -> ImageRecipe | None:
+    return next((one for one in (*RECIPES, *SPOILT) if one.name == name), None)
 
 
 def _image_labels(name: str) -> dict[str, str]:

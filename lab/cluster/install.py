@@ -35,6 +35,8 @@ APT_PACKAGES = ("docker.io", "iptables", "mmdebstrap", "debian-archive-keyring")
 COMPOSE_WHEEL = Path(__file__).with_name("compose-wheel.txt")
 HOST_LOCK = Path(tempfile.gettempdir()) / f"cluster-lab-{getpass.getuser()}.lock"
 """Held while something of the machine, not of a checkout, is changed."""
+CLUSTER_LOCK = HOST_LOCK.with_name(f"cluster-lab-tests-{getpass.getuser()}.lock")
+"""Held while a test's cluster is up."""
 
 
 class Machine(Value):
@@ -207,11 +209,24 @@ def still_at_it(what: str, say: Say) -> Iterator[None]:
 @contextmanager
 def host_lock(say: Say) -> Iterator[None]:
     """Only one lab of this machine at a time changes the machine; the lock dies with its holder."""
-    with HOST_LOCK.open("w") as file:
+    with _locked(HOST_LOCK, "waiting: another lab is setting this machine up", say):
+        yield
+
+
+@contextmanager
+def cluster_lock(say: Say) -> Iterator[None]:
+    """One test's cluster of this user at a time, over all processes: two at once would starve each other."""
+    with _locked(CLUSTER_LOCK, "waiting: another test's cluster is up; --lab-parallel 1 would not wait", say):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, waiting: str, say: Say) -> Iterator[None]:
+    with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting: another lab is setting this machine up")
+            say(waiting)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

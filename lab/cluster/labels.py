@@ -17,6 +17,8 @@ RELEASE, ZONE, SLOT, REPLICA, GENERATION = (
     "lab.replica",
     "lab.generation",
 )
+PORT, GATE = "lab.port", "lab.gate"
+"""On the pattern of somebody's own app: where it listens, and the image of its replicas' gates."""
 IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
 """All of these must be there before the lab calls something its own; half of them is a stranger's."""
 
@@ -67,7 +69,8 @@ def is_owner_gone(owner: str) -> bool:
     if host != socket.gethostname() or not pid.isdigit():
         return False
     try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+        process = psutil.Process(int(pid))
+        return f"{process.create_time():.2f}" != started or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
     except psutil.AccessDenied:

@@ -34,6 +34,11 @@ class Places(Value):
     def runs(self) -> Path:
         return self.root / "runs"
 
+    @property
+    def state(self) -> Path:
+        """What is wanted of this checkout's clusters, and who leads them."""
+        return self.own / "state.db"
+
     def cluster(self, project: str) -> Path:
         return self.own / "clusters" / project
 

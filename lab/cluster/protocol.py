@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, Self
 
 from lab.model import Release, Replica, Slot
 
@@ -15,6 +15,15 @@ class Cluster(Protocol):
 
     @property
     def slots(self) -> tuple[Slot, ...]: ...
+
+    def fenced(self, epoch: int) -> Self:
+        """This cluster for the deployer of tenure `epoch`, which is above all before it.
+
+        From now on every replica bears that tenure's name: whatever an earlier tenure still does to a replica
+        finds none of its name and raises Fenced, and so does everything that it asks after. Replicas that an
+        earlier one makes too late are taken over at the next `replicas()`.
+        """
+        ...
 
     def replicas(self) -> list[Replica]:
         """Every app replica of this cluster that exists, dead ones too, as the engine sees it now."""

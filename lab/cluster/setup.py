@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from docker import APIClient
 
 from lab.cluster.engine import connect
@@ -20,8 +22,10 @@ class Toolbox(Value):
     images: ImageShelf
 
 
-def make_ready(places: Places, say: Say) -> Toolbox:
+def make_ready(places: Places, say: Say, needs: Collection[str] = ()) -> Toolbox:
     """Engine, Compose and images: what is there is used as it is, what is missing is made, and said.
+
+    `needs` names images beside those that every set-up makes.
 
     Raises SetupError where this machine is none on which the lab installs an engine.
     """
@@ -29,7 +33,7 @@ def make_ready(places: Places, say: Say) -> Toolbox:
     engine = connect()
     compose = provide_compose(say)
     shelf = ImageShelf(engine, places.images)
-    if shelf.missing():
+    if shelf.missing(needs):
         with host_lock(say):
-            shelf.make_missing(say)
+            shelf.make_missing(say, needs)
     return Toolbox(places=places, engine=engine, compose=tuple(compose), images=shelf)

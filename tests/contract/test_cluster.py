@@ -9,7 +9,7 @@ import pytest
 
 from lab.cluster.fake import FakeCluster
 from lab.cluster.protocol import Cluster
-from lab.errors import EngineError
+from lab.errors import EngineError, Fenced
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.scenario.wiring import release_of, run_identity, temporary_cluster
@@ -72,6 +72,13 @@ def test_every_replica_has_a_higher_generation_and_its_own_name(cluster: Cluster
     assert second.name != first.name
 
 
+def test_a_name_is_not_given_again(cluster: Cluster, release: Release) -> None:
+    """Records tell replicas apart by name, so one that replaces the newest must not be called as it was."""
+    newest = cluster.create(SLOTS[0], release)
+    cluster.remove(newest)
+    assert cluster.create(SLOTS[0], release).name != newest.name
+
+
 def test_starting_twice_is_starting_once(cluster: Cluster, release: Release) -> None:
     """Every act may be repeated."""
     made = cluster.create(SLOTS[0], release)
@@ -116,3 +123,56 @@ def test_starting_what_is_gone_is_an_engine_error(cluster: Cluster, release: Rel
     cluster.remove(made)
     with pytest.raises(EngineError):
         cluster.start(made)
+
+
+def test_an_earlier_tenure_acts_no_more(cluster: Cluster, release: Release) -> None:
+    """Once a later deployer has looked, whatever an earlier one still does to a replica is refused."""
+    old, new = cluster.fenced(11), cluster.fenced(12)
+    made = cluster.create(SLOTS[0], release)
+    cluster.start(made)
+    wait_for(cluster, made, ReplicaState.RUNNING)
+    assert [one.container for one in new.replicas()] == [made.container]
+    with pytest.raises(Fenced):
+        old.signal(made, "SIGTERM")
+    with pytest.raises(Fenced):
+        old.remove(made)
+    with pytest.raises(Fenced):
+        old.replicas()
+    found = find(cluster, made)
+    assert found is not None
+    assert found.state is ReplicaState.RUNNING
+    assert new.signal(made, "SIGKILL")
+    wait_for(cluster, made, ReplicaState.DEAD)
+
+
+def test_an_earlier_tenure_starts_nothing(cluster: Cluster, release: Release) -> None:
+    """What it made is taken over, unstarted."""
+    old, new = cluster.fenced(21), cluster.fenced(22)
+    made = old.create(SLOTS[0], release)
+    assert [one.container for one in new.replicas()] == [made.container]
+    with pytest.raises(Fenced):
+        old.start(made)
+    new.start(made)
+    wait_for(cluster, made, ReplicaState.RUNNING)
+
+
+def test_what_is_made_too_late_is_taken_over(cluster: Cluster, release: Release) -> None:
+    """A replica that an earlier tenure makes after the later one looked belongs to the later one at its next look."""
+    old, new = cluster.fenced(31), cluster.fenced(32)
+    new.replicas()
+    late = old.create(SLOTS[1], release)
+    assert late.container in [one.container for one in new.replicas()]
+    with pytest.raises(Fenced):
+        old.start(late)
+    new.remove(late)
+    assert find(cluster, late) is None
+
+
+def test_whoever_is_not_fenced_goes_on_by_full_id(cluster: Cluster, release: Release) -> None:
+    """Chaos and teardown are nobody's tenure: a renamed replica is still the same container."""
+    made = cluster.create(SLOTS[0], release)
+    cluster.start(made)
+    wait_for(cluster, made, ReplicaState.RUNNING)
+    cluster.fenced(41).replicas()
+    assert cluster.signal(made, "SIGKILL")
+    wait_for(cluster, made, ReplicaState.DEAD)

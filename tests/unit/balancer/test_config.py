@@ -29,6 +29,12 @@ def test_writes_are_repeated_only_where_they_carry_keys() -> None:
     assert "non_idempotent" not in render(SLOTS, BalancerSettings(repeats_writes=False))
 
 
+def test_a_replica_that_says_503_is_passed_over_only_where_writes_may_be_repeated() -> None:
+    """One that is cut off from the store is there and of no use; without keys nobody knows what it did."""
+    assert "http_503" in render(SLOTS, BalancerSettings(repeats_writes=True))
+    assert "http_503" not in render(SLOTS, BalancerSettings(repeats_writes=False))
+
+
 def test_affinity_sends_a_browser_back_by_its_cookie() -> None:
     """With affinity there is a hash and a route cookie, without it neither."""
     sticky = render(SLOTS, BalancerSettings(affinity=Affinity.COOKIE))
@@ -37,6 +43,14 @@ def test_affinity_sends_a_browser_back_by_its_cookie() -> None:
     free = render(SLOTS, BalancerSettings())
     assert "hash" not in free
     assert "Set-Cookie" not in free
+
+
+def test_affinity_by_account_trusts_the_cookie_of_the_app() -> None:
+    """The balancer hands out no cookie of its own then, and whoever has none yet goes anywhere."""
+    sticky = render(SLOTS, BalancerSettings(affinity=Affinity.ACCOUNT))
+    assert "map $cookie_bucket $route { default $cookie_bucket; '' $request_id; }" in sticky
+    assert "hash $route consistent;" in sticky
+    assert "Set-Cookie" not in sticky
 
 
 def test_braces_balance() -> None:

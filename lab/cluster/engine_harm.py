@@ -1,0 +1,176 @@
+"""Does harm to real containers: chosen by labels, read again by full id just before, proved by the engine's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from docker import APIClient
+
+from lab.cluster import labels
+from lab.cluster.engine import APIError, NotFound, engine_errors
+from lab.cluster.harm import (
+    AnyHarm,
+    Crash,
+    Join,
+    Leave,
+    Limit,
+    Pause,
+    Send,
+    Squeeze,
+    Start,
+    Stop,
+    Throttle,
+    Unpause,
+    Victim,
+)
+from lab.cluster.parts import GONE_OR_SO, SO_ALREADY
+from lab.model import Role
+
+CPU_PERIOD = 100_000
+"""Microseconds over which processor time is counted out."""
+LEFT_OVER = 4 * 2**20
+"""Bytes that a squeezed container has left; then something in it asks for more, and the kernel must end the largest."""
+NOT_STRUCK = frozenset({Role.PATTERN, Role.GATE})
+"""The pattern never runs, and a gate shares its replica's life."""
+
+
+class EngineHarm:
+    """What may be struck of one project. What bears half of the labels, or another project's, is left alone."""
+
+    def __init__(self, engine: APIClient, *, project: str) -> None:
+        self._engine, self._project = engine, project
+
+    def victims(self) -> list[Victim]:
+        with engine_errors("list what may be struck", at=self._project):
+            found = self._engine.containers(all=True, filters={"label": f"{labels.PROJECT}={self._project}"})
+        read = (self.read(one["Id"]) for one in found)
+        return sorted((one for one in read if one is not None), key=lambda one: (one.role, one.zone, one.name))
+
+    def read(self, container: str) -> Victim | None:
+        with engine_errors("read a container again", at=container[:12]):
+            try:
+                now = self._engine.inspect_container(container)
+            except NotFound:
+                return None
+        return victim_of(now, self._project)
+
+    def do(self, container: str, harm: AnyHarm) -> bool:
+        victim = self.read(container)
+        if victim is None or victim.container != container:
+            return False
+        with engine_errors(f"{type(harm).__name__.lower()} a container", at=container[:12]):
+            try:
+                return self._act(victim, harm)
+            except NotFound:
+                return False
+            except APIError as exc:
+                if exc.status_code not in GONE_OR_SO and not any(said in str(exc) for said in SO_ALREADY):
+                    raise
+                return False
+
+    def mark(self) -> str:
+        with engine_errors("ask the engine for the time"):
+            now = datetime.fromisoformat(self._engine.info()["SystemTime"])
+        return f"{now.timestamp():.6f}"
+
+    def said(self, container: str, since: str) -> Sequence[str]:
+        asked: dict[str, Any] = {"since": since, "until": self.mark(), "decode": True}
+        with engine_errors("read the engine's events", at=container[:12]):
+            told = list(self._engine.events(**asked))
+        return [str(one["Action"]) for one in told if _is_about(one, container)]
+
+    def _act(self, victim: Victim, harm: AnyHarm) -> bool:
+        acts: Mapping[type[AnyHarm], Callable[[Any], object]] = {
+            Send: lambda it: self._engine.kill(victim.container, it.signal),
+            Crash: lambda _: self._run_inside(victim, "kill -KILL -1"),
+            Stop: lambda it: self._engine.stop(victim.container, timeout=it.patience),
+            Start: lambda _: self._engine.start(victim.container),
+            Pause: lambda _: self._engine.pause(victim.container),
+            Unpause: lambda _: self._engine.unpause(victim.container),
+            Throttle: lambda it: self._engine.update_container(
+                victim.container, cpu_quota=it.quota, cpu_period=CPU_PERIOD
+            ),
+            Squeeze: lambda _: self._squeeze(victim),
+            Limit: lambda it: self._engine.update_container(
+                victim.container, mem_limit=it.memory or -1, memswap_limit=it.memory_swap or -1
+            ),
+            Leave: lambda it: self._leave(victim, it),
+            Join: lambda it: self._join(victim, it),
+        }
+        # Starting what runs, and ending what does not, would each be taken for done.
+        if isinstance(harm, Start) == victim.is_running or (isinstance(harm, Pause) and victim.is_paused):
+            return False
+        return acts[type(harm)](harm) is not False
+
+    def _run_inside(self, victim: Victim, script: str) -> None:
+        made = self._engine.exec_create(victim.container, ["/bin/sh", "-c", script])
+        self._engine.exec_start(made["Id"])
+
+    def _squeeze(self, victim: Victim) -> None:
+        """A limit under what is in use would be refused by some kernels; so a little is left, and used up from inside.
+
+        Whatever uses it up stays smaller than the app, which the kernel therefore ends first.
+        """
+        used = self._engine.stats(victim.container, stream=False)["memory_stats"]
+        by_kind = used["stats"]
+        held = int(by_kind.get("rss") or by_kind.get("anon") or used["usage"])
+        limit = held + LEFT_OVER
+        self._engine.update_container(victim.container, mem_limit=limit, memswap_limit=limit)
+        self._run_inside(victim, "tail /dev/zero")
+
+    def _leave(self, victim: Victim, harm: Leave) -> bool:
+        there = [network for network in harm.networks if network in victim.networks]
+        for network in there:
+            self._engine.disconnect_container_from_network(victim.container, network)
+        return bool(there)
+
+    def _join(self, victim: Victim, harm: Join) -> bool:
+        missing = {network: aliases for network, aliases in harm.networks.items() if network not in victim.networks}
+        for network, aliases in missing.items():
+            self._engine.connect_container_to_network(victim.container, network, aliases=list(aliases))
+        return bool(missing)
+
+
+def victim_of(inspected: Mapping[str, Any], project: str) -> Victim | None:
+    """What may be struck of `project`, from the engine's whole description; None for everything else."""
+    carried = inspected["Config"]["Labels"] or {}
+    identity = labels.identity_of(carried)
+    role = carried.get(labels.ROLE)
+    if identity is None or identity.project != project or role not in set(Role) - NOT_STRUCK:
+        return None
+    host, state = inspected["HostConfig"], inspected["State"]
+    networks = inspected["NetworkSettings"]["Networks"] or {}
+    return Victim(
+        container=inspected["Id"],
+        name=carried.get(labels.REPLICA) or _name_of_part(inspected["Name"].lstrip("/"), project, carried),
+        role=Role(role),
+        slot=carried.get(labels.SLOT, ""),
+        zone=carried.get(labels.ZONE, ""),
+        release=carried.get(labels.RELEASE, "") if role == Role.APP else "",
+        is_running=bool(state["Running"]),
+        is_paused=bool(state["Paused"]),
+        cpu_quota=host.get("CpuQuota") or -1,
+        memory=host.get("Memory") or 0,
+        memory_swap=host.get("MemorySwap") or -1,
+        networks={name: _aliases(one, inspected["Id"]) for name, one in networks.items()},
+    )
+
+
+def _name_of_part(container: str, project: str, carried: Mapping[str, str]) -> str:
+    """What people call a container that is no replica: "balancer-b", or its service."""
+    if carried[labels.ROLE] == Role.BALANCER and carried.get(labels.ZONE):
+        return f"{Role.BALANCER}-{carried[labels.ZONE]}"
+    return container.removeprefix(f"{project}-").removesuffix("-1")
+
+
+def _aliases(endpoint: Mapping[str, Any], container: str) -> tuple[str, ...]:
+    """Its names there; the engine adds the short id again by itself."""
+    return tuple(one for one in endpoint.get("Aliases") or () if one != container[:12])
+
+
+def _is_about(event: Mapping[str, Any], container: str) -> bool:
+    """Events of networks name the container that left or came among their attributes."""
+    actor = event.get("Actor") or {}
+    return container in {actor.get("ID"), (actor.get("Attributes") or {}).get("container")}
