@@ -1,9 +1,14 @@
-"""Acts on the cluster until it is as wanted: look, decide (`lab.deploy.plan`), do, record, and look again."""
+"""Makes a cluster what it should be: look, decide, do, again and again; whoever holds the lease does it.
+
+It may be killed between any two of its acts, or stopped and woken up later: what is wanted is in the state, what is
+so is on the engine, and an act that comes too late is refused by the engine, because the container bears another
+deployer's name by then.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
@@ -13,49 +18,70 @@ from lab import record
 from lab.balancer.protocol import Balancer
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.protocol import Cluster
-from lab.deploy.plan import Act, Decision, Seen, Step, Wanted, Why, decide
-from lab.model import Release, Replica, ReplicaState
+from lab.deploy.advance import Progress, advance
+from lab.deploy.desk import Desk, Kept, Status
+from lab.deploy.gate import GateVerdict, Judged, judge
+from lab.deploy.look import Lookout
+from lab.deploy.plan import Act, Decision, Seen, Step, Why, decide
+from lab.deploy.results import ReleaseFigures
+from lab.deploy.rollout import Desired, Phase, Rollout
+from lab.deploy.target import target_of
+from lab.deploy.tenure import Tenure
+from lab.errors import EngineError, Fenced, Stale
+from lab.model import Replica, ReplicaState
+from lab.state.protocol import State
 
 Report = Callable[[record.AnyEvent], None]
 
+ENTER_SIGNAL, LEAVE_SIGNAL, KILL_SIGNAL = "SIGUSR1", "SIGTERM", "SIGKILL"
+
+
+Boundary = Callable[[str, record.Step], None]
+"""Called "before" and "after" every act: where a rehearsal lets a deployer die, or does something to the cluster."""
+
 
 class Deployer:
-    """One thread that keeps a cluster as wanted. Upgrades and replacements go through the same loop.
+    """One thread that keeps a cluster as wanted, while it holds the lease; until then it stands by.
 
-    It remembers only when it first saw things, so another deployer can go on where this one died. It never
-    acts on a replica that it did not see in the same round, and never waits inside an act.
+    It never acts on a replica that it did not see in the same round, and never waits inside an act. Upgrades,
+    scaling and replacements go through the same loop.
     """
 
     ROUND = 0.1
     """Seconds between looks while something is under change; an engine event wakes it earlier."""
     IDLE_ROUND = 0.5
+    STANDBY_LOOKS = 0.25
+    """Seconds between two looks of a deployer that waits for the lease."""
 
     def __init__(
         self,
         cluster: Cluster,
         balancer: Balancer,
-        releases: Mapping[str, Release],
-        wanted: Wanted,
+        state: State,
+        name: str,
         report: Report,
         *,
+        holder: str,
+        is_gone: Callable[[str], bool] = lambda _: False,
+        boundary: Boundary = lambda _moment, _step: None,
+        lost_zones: Callable[[], Collection[str]] = tuple,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._cluster, self._balancer, self._releases = cluster, balancer, releases
-        self._report, self._clock = report, clock
-        self._wanted = wanted
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._ending = threading.Event()
+        self._lost_zones = lost_zones
+        self._unfenced, self._cluster, self._balancer = cluster, cluster, balancer
+        self._state, self._name, self._holder, self._is_gone = state, name, holder, is_gone
+        self.desk = Desk(state, name, clock=clock)
+        self._report, self._boundary, self._clock = report, boundary, clock
+        self._wake, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="deployer", daemon=True)
-        self._started_at: dict[str, int] = {}
+        self._tenure: Tenure | None = None
+        self._lookout = Lookout(balancer, clock)
         self._why: dict[str, Why] = {}
-        self._drained_at: dict[str, int] = {}
-        self._ready: dict[str, Replica] = {}
-        self._upgraded_at: int | None = None
+        self._told_ready: set[str] = set()
+        self._counted: set[str] = set()
         self._last_serving: dict[str, int] | None = None
-        self._settled = False
-        self.failed: Replica | None = None
-        """The replica whose release did not get ready and was given up, if any."""
+        self._last_status: Status | None = None
+        self._last_step = ""
         self.error: BaseException | None = None
         """What ended the thread, if anything did."""
 
@@ -70,152 +96,318 @@ class Deployer:
         self._wake.set()
         self._thread.join()
 
-    def want(self, wanted: Wanted) -> None:
-        """Change what the cluster should become; takes effect in the next round."""
-        with self._lock:
-            self._wanted, self._settled = wanted, False
-        self.wake()
-
     def wake(self) -> None:
         """Look now: the engine said that something changed."""
         self._wake.set()
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether the last look found everything as wanted. Raises what ended the thread, if anything did."""
+    def check(self) -> None:
+        """Raise what ended the thread, if anything did."""
         if self.error is not None:
             raise self.error
-        with self._lock:
-            return self._settled
 
-    @property
-    def wanted(self) -> Wanted:
-        with self._lock:
-            return self._wanted
+    def run_until(self, is_over: Callable[[], bool]) -> None:
+        """Do the work in this thread instead, until `is_over`; raises what goes wrong."""
+        try:
+            while not (self._ending.is_set() or is_over()):
+                self._work()
+        finally:
+            self._resign()
 
-    def serving(self) -> list[Replica]:
-        """The replicas that answer in their slots and were not told to leave, by the last look."""
-        with self._lock:
-            return list(self._ready.values())
-
-    def round(self) -> Decision:
-        """One look, one decision, and its acts."""
-        wanted = self.wanted
-        seen = self._look()
-        decision = decide(seen, wanted, self._cluster.slots)
-        if decision.failed is not None and wanted.previous is not None:
-            self._give_up(decision.failed, wanted)
-        for step in decision.steps:
-            self._do(step)
-        with self._lock:
-            self._settled = decision.is_settled and self._wanted == wanted
-        return decision
+    def end(self) -> None:
+        """Let `run_until` come to its end after the act that it is at."""
+        self._ending.set()
+        self._wake.set()
 
     def _run(self) -> None:
         try:
-            while not self._ending.is_set():
-                decision = self.round()
-                pause = self.IDLE_ROUND if decision.is_settled else self.ROUND
-                if not decision.steps:
-                    self._wake.wait(pause)
-                self._wake.clear()
-        except BaseException as exc:  # noqa: BLE001 -- it goes into the record and to whoever asks `is_settled`
+            self.run_until(lambda: False)
+        except BaseException as exc:  # noqa: BLE001 -- it goes into the record and to whoever asks `check`
             self.error = exc
             if not self._ending.is_set():
                 self._report(record.Trouble(at=self._clock.now(), what=f"the deployer stopped: {exc}"))
 
-    def _look(self) -> Seen:
-        replicas = tuple(self._cluster.replicas())
-        now = self._clock.now()
-        running = {one.container: one for one in replicas if one.state is ReplicaState.RUNNING}
-        for container in running:
-            self._started_at.setdefault(container, now)
-        with self._lock:
-            ready = {
-                name: one
-                for name, one in self._ready.items()
-                if one.container in running and one.container not in self._drained_at
-            }
-        in_question = {one.slot for one in running.values() if ready.get(one.slot) != one}
-        answering = self._balancer.answering(sorted(in_question)) if in_question else {}
-        for one in running.values():
-            if answering.get(one.slot) == one.name and one.container not in self._drained_at:
-                if ready.get(one.slot) != one:
-                    self._note_ready(one)
-                ready[one.slot] = one
-        with self._lock:
-            self._ready = ready
-        self._note_serving(ready)
-        return Seen(
-            at=self._clock.now(),
-            replicas=replicas,
-            answering={**answering, **{slot: one.name for slot, one in ready.items()}},
-            started_at=self._started_at,
-            drained_at=self._drained_at,
-            upgraded_at=self._upgraded_at,
-        )
-
-    def _do(self, step: Step) -> None:
-        replica = step.replica
-        if step.act is Act.CREATE:
-            slot = next(one for one in self._cluster.slots if one.name == step.slot)
-            replica = self._cluster.create(slot, self._releases[step.release])
-            self._why[replica.container] = step.why
-            self._note(step.act.value, replica, step.why)
+    def _work(self) -> None:
+        """One round in office, or one look for the office."""
+        if self._tenure is None and not self._take_office():
+            self._pause(self.STANDBY_LOOKS)
             return
-        assert replica is not None  # noqa: S101 -- every act but a creation names its replica
-        if step.act is Act.START:
-            self._started_at[replica.container] = self._clock.now()
-            self._why[replica.container] = self._why.get(replica.container, step.why)
-            self._note("start", replica, self._why[replica.container])
-            self._cluster.start(replica)
-        elif step.act is Act.DRAIN:
-            self._drained_at[replica.container] = self._clock.now()
-            self._note("drain", replica, step.why)
-            self._cluster.signal(replica, "SIGTERM")
-        elif step.act is Act.STOP:
-            self._note("stop", replica, step.why)
-            self._cluster.signal(replica, "SIGKILL")
-        else:
-            told = self._drained_at.pop(replica.container, None)
-            self._started_at.pop(replica.container, None)
-            self._why.pop(replica.container, None)
-            if told is not None:
-                self._upgraded_at = self._clock.now()
-            self._note("remove", replica, Why.UPGRADE if told is not None else Why.REPLACEMENT, since=told)
-            self._cluster.remove(replica)
+        try:
+            decision = self.round()
+        except Fenced as exc:
+            self._tenure = None
+            self._tell("fenced", str(exc.what))
+            return
+        except Stale:
+            return  # somebody wants something else by now: look again
+        if not decision.steps:
+            self._pause(self.IDLE_ROUND if decision.is_settled and self._is_idle() else self.ROUND)
 
-    def _give_up(self, failed: Replica, wanted: Wanted) -> None:
-        """The new release does not get ready: want the previous one again. It is not tried a second time."""
-        self.failed = failed
-        with self._lock:
-            if self._wanted == wanted:
-                self._wanted = msgspec.structs.replace(wanted, release=wanted.previous, previous=None)
-        self._note("give_up", failed, Why.ROLLBACK)
+    def _is_idle(self) -> bool:
+        return self._last_status is not None and self._last_status.is_settled
 
-    def _note_ready(self, replica: Replica) -> None:
-        self._note(
-            "ready", replica, self._why.get(replica.container, ""), since=self._started_at.get(replica.container)
+    def _pause(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    # the office
+
+    def _take_office(self) -> bool:
+        tenure = Tenure.begin(self._state, self._name, self._holder, is_gone=self._is_gone, clock=self._clock)
+        if tenure is None:
+            return False
+        self._tenure = tenure
+        # From here on every container bears this tenure's name, so that a call of an earlier deployer finds none.
+        self._cluster = self._unfenced.fenced(tenure.lease.token)
+        self._lookout = Lookout(self._balancer, self._clock)
+        token = tenure.lease.token
+        self._tell("in office", f"deployer {self._holder} leads, tenure {token}", is_first=token == 1)
+        return True
+
+    def _resign(self) -> None:
+        if self._tenure is not None:
+            self._tenure.end()
+            self._tenure = None
+
+    def _in_office(self) -> Tenure:
+        if self._tenure is None:
+            raise Fenced("this deployer does not lead", at=self._name, way_out="lab lock")
+        return self._tenure
+
+    # one round
+
+    def round(self) -> Decision:
+        """One look, one decision, and its acts. Raises Fenced where another deployer leads by now."""
+        tenure = self._in_office()
+        tenure.guard()
+        kept = self.desk.read()
+        replicas = self._cluster.replicas()
+        lost = self._lost_slots()  # looked up first: what is made in a zone that is lost meanwhile is struck there
+        seen = msgspec.structs.replace(self._lookout.look(replicas), lost=lost)
+        self._note_news(seen)
+        decision = decide(seen, target_of(kept.desired, self._cluster.slots))
+        kept, has_moved = self._advance(kept, seen, decision, tenure)
+        if has_moved:
+            self._write_status(kept, seen, tenure, is_settled=False)
+            return msgspec.structs.replace(decision, steps=(), is_settled=False)  # what to do has changed with it
+        for step in decision.steps:
+            tenure.guard()
+            self._do(step, kept.desired)
+        self._write_status(kept, seen, tenure, is_settled=decision.is_settled)
+        return decision
+
+    def _lost_slots(self) -> frozenset[str]:
+        zones = set(self._lost_zones())
+        return frozenset(slot.name for slot in self._cluster.slots if slot.zone in zones)
+
+    def _advance(self, kept: Kept, seen: Seen, decision: Decision, tenure: Tenure) -> tuple[Kept, bool]:
+        """Let the rollout enter its next phase, if it is time to."""
+        desired = self._count_early_deaths(kept.desired, seen)
+        rollout = desired.under_way
+        if rollout is None:
+            return kept, False
+        failed = decision.failed
+        progress = Progress(
+            at=int(self._clock.wall().timestamp() * NS),
+            is_settled=decision.is_settled,
+            failed=f"{failed.name} did not get ready in {rollout.strategy.ready_within:g} s" if failed else "",
+            judged=self._judge(rollout),
+        )
+        further = advance(desired, progress, by=self._holder)
+        if further is kept.desired:
+            return kept, False
+        after = further.rollout
+        assert after is not None  # noqa: S101 -- `advance` never forgets a rollout
+        written = self.desk.write(kept, further, tenure.lease)
+        if after.phase is not rollout.phase or after.stage != rollout.stage:
+            self._tell_rollout(after)
+        return written, True
+
+    def _count_early_deaths(self, desired: Desired, seen: Seen) -> Desired:
+        """Replicas that died before they were ready: a release that cannot start is not tried for ever."""
+        rollout = desired.under_way
+        early = 0
+        for one in seen.replicas:
+            is_new = one.container not in self._counted  # it may be seen again before it is removed
+            if one.state is ReplicaState.DEAD and is_new and one.slot in seen.lost:
+                self._counted.add(one.container)  # it died with its zone, which says nothing of its release
+            elif one.state is ReplicaState.DEAD and is_new and not self._lookout.was_ready(one):
+                self._counted.add(one.container)
+                self._lookout.note_early_death(one)
+                early += rollout is not None and one.release == rollout.to.name and one.name in self._why
+        if rollout is None or not early:
+            return desired
+        return msgspec.structs.replace(
+            desired, rollout=msgspec.structs.replace(rollout, never_ready=rollout.never_ready + early)
         )
 
-    def _note_serving(self, ready: Mapping[str, Replica]) -> None:
+    def _judge(self, rollout: Rollout) -> Judged | None:
+        settings = rollout.strategy.judge
+        if settings is None or rollout.phase not in {Phase.MOVE, Phase.WATCH, Phase.KEEP}:
+            return None
+        waited = (int(self._clock.wall().timestamp() * NS) - rollout.since) / NS
+        figures = self.desk.results() or ReleaseFigures()
+        judged = judge(figures.of(rollout.to.name), figures.of(rollout.before.name), settings, waited=waited)
+        if (
+            rollout.phase is not Phase.WATCH
+            and judged.verdict is GateVerdict.ROLL_BACK
+            and not figures.of(rollout.to.name).tries
+        ):
+            return None  # nobody was sent to the new release yet, so that patience has not begun
+        return judged
+
+    # acts
+
+    def _do(self, step: Step, desired: Desired) -> None:
+        """One act, in the record before it is done; the boundary is told before and after."""
+        if step.act is Act.CREATE:
+            self._create(step, desired)
+            return
+        replica = step.replica
+        assert replica is not None  # noqa: S101 -- every act but a creation names its replica
+        note = self._note_of(step, replica)
+        self._boundary("before", note)
+        now = self._clock.now()
+        if step.act is Act.START:
+            self._lookout.started_at[replica.container] = now
+            self._why.setdefault(replica.name, step.why)
+        elif step.act is Act.DRAIN:
+            self._lookout.drained_at[replica.container] = now
+        elif step.act is Act.REMOVE and replica.container in self._lookout.drained_at:
+            self._lookout.upgraded_at = now
+        self._say(note)
+        try:
+            self._act(step.act, replica)
+        except EngineError:
+            # It may have died a moment ago, which the next look will show; if it has not, the engine is unwell.
+            there = self._cluster.replicas()
+            if any(one.container == replica.container and one.state is replica.state for one in there):
+                raise
+        self._boundary("after", note)
+
+    def _act(self, act: Act, replica: Replica) -> None:
+        match act:
+            case Act.START:
+                self._cluster.start(replica)
+            case Act.ENTER:
+                self._cluster.signal(replica, ENTER_SIGNAL)
+                self._lookout.note_entered(replica)
+            case Act.DRAIN:
+                self._cluster.signal(replica, LEAVE_SIGNAL)
+            case Act.STOP:
+                self._cluster.signal(replica, KILL_SIGNAL)
+            case _:
+                self._cluster.remove(replica)
+                self._lookout.note_gone(replica)
+                self._why.pop(replica.name, None)
+
+    def _create(self, step: Step, desired: Desired) -> None:
+        slot = next(one for one in self._cluster.slots if one.name == step.slot)
+        release = desired.releases[step.release]
+        before = record.Step(
+            at=self._clock.now(),
+            action=Act.CREATE.value,
+            slot=step.slot,
+            replica="",
+            release=release.name,
+            why=step.why,
+        )
+        self._boundary("before", before)
+        replica = self._cluster.create(slot, release)
+        self._why[replica.name] = step.why
+        note = msgspec.structs.replace(before, at=self._clock.now(), replica=replica.name)
+        self._say(note)
+        self._boundary("after", note)
+
+    # telling
+
+    def _note_of(self, step: Step, replica: Replica) -> record.Step:
+        since = {Act.REMOVE: self._lookout.drained_at.get(replica.container)}.get(step.act)
+        why = self._why.get(replica.name, step.why) if step.act in {Act.START, Act.ENTER} else step.why
+        now = self._clock.now()
+        return record.Step(
+            at=now,
+            action=step.act.value,
+            slot=replica.slot,
+            replica=replica.name,
+            release=replica.release,
+            why=str(why),
+            seconds=None if since is None else (now - since) / NS,
+        )
+
+    def _say(self, note: record.Step) -> None:
+        self._last_step = f"{note.action} {note.replica} ({note.release}), {note.why}"
+        self._report(msgspec.structs.replace(note, at=self._clock.now()))
+
+    def _note_news(self, seen: Seen) -> None:
+        """Say who got ready, who serves, and how many."""
+        by_name = {one.name: one for one in seen.replicas}
+        self._told_ready &= by_name.keys()
+        for name in sorted(seen.ready - self._told_ready):
+            one = by_name[name]
+            started = seen.started_at.get(one.container)
+            took = None if started is None or name not in self._why else (seen.at - started) / NS
+            self._say(self._step("ready", one, took))
+            self._told_ready.add(name)
+        serving = self._serving(seen)
         by_release: dict[str, int] = {}
-        for replica in ready.values():
-            by_release[replica.release] = by_release.get(replica.release, 0) + 1
+        for one in serving:
+            by_release[one.release] = by_release.get(one.release, 0) + 1
         if by_release != self._last_serving:
             self._last_serving = by_release
-            self._report(record.Serving(at=self._clock.now(), by_release=by_release, total=len(ready)))
+            self._report(record.Serving(at=self._clock.now(), by_release=by_release, total=len(serving)))
 
-    def _note(self, action: str, replica: Replica, why: str, *, since: int | None = None) -> None:
+    def _step(self, action: str, one: Replica, took: float | None) -> record.Step:
+        return record.Step(
+            at=self._clock.now(),
+            action=action,
+            slot=one.slot,
+            replica=one.name,
+            release=one.release,
+            why=str(self._why.get(one.name, "")),
+            seconds=took,
+        )
+
+    def _serving(self, seen: Seen) -> list[Replica]:
+        holding = set(seen.holders.values())
+        return [
+            one
+            for one in seen.replicas
+            if one.name in holding
+            and one.name in seen.ready
+            and one.state is ReplicaState.RUNNING
+            and one.container not in seen.drained_at
+        ]
+
+    def _write_status(self, kept: Kept, seen: Seen, tenure: Tenure, *, is_settled: bool) -> None:
+        serving = tuple(sorted(self._serving(seen), key=lambda one: one.slot))
+        ready = is_settled and len(serving) == len(kept.desired.active)
+        status = Status(
+            holder=self._holder,
+            at=int(self._clock.wall().timestamp() * NS),
+            desired=kept.version,
+            is_settled=ready,
+            serving=serving,
+            step=self._last_step,
+        )
+        last = self._last_status
+        if last is None or msgspec.structs.replace(last, at=status.at) != status:
+            self.desk.write_status(status, tenure.lease)
+            self._last_status = status
+
+    def _tell(self, action: str, text: str, *, is_first: bool = False) -> None:
         now = self._clock.now()
+        self._report(record.Office(at=now, action=action, holder=self._holder, text=text, is_first=is_first))
+
+    def _tell_rollout(self, rollout: Rollout) -> None:
         self._report(
-            record.Step(
-                at=now,
-                action=action,
-                slot=replica.slot,
-                replica=replica.name,
-                release=replica.release,
-                why=str(why),
-                seconds=None if since is None else (now - since) / NS,
+            record.RolloutMoved(
+                at=self._clock.now(),
+                rollout=rollout.id,
+                to=rollout.to.name,
+                before=rollout.before.name,
+                phase=str(rollout.phase),
+                stage=rollout.stage,
+                ending=str(rollout.ending or ""),
+                why=rollout.why,
             )
         )

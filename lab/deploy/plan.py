@@ -1,4 +1,4 @@
-"""Decides, from what is seen and what is wanted, the next acts on the cluster: pure, and the same after any crash.
+"""Decides, from what is seen and what each slot is to have, the next acts: pure, and the same after any crash.
 
 Level-triggered: nothing is remembered between rounds but what the engine's labels say and when something was
 first seen, so a deployer that dies, or a replica that does, is the same thing as a round that saw it.
@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from lab.clock import NS
-from lab.model import Replica, ReplicaState, Slot, Value
+from lab.deploy.target import SlotTarget, Target
+from lab.model import Replica, ReplicaState, Value
 
 
 class Act(StrEnum):
     CREATE = "create"
     START = "start"
+    ENTER = "enter"  # SIGUSR1: take the slot; whoever had it keeps answering what it has begun
     DRAIN = "drain"  # SIGTERM: answer what has begun, then leave
     STOP = "stop"  # SIGKILL: it did not leave in time, or never got ready
     REMOVE = "remove"
@@ -26,21 +28,7 @@ class Why(StrEnum):
     UPGRADE = "upgrade"
     REPLACEMENT = "replacement"
     ROLLBACK = "rollback"
-
-
-class Wanted(Value):
-    """What the cluster should become. `previous` is what dead replicas are replaced by until the new release
-    has proven that it gets ready at all."""
-
-    release: str
-    previous: str | None = None
-    batch: int = 1
-    """How many slots may be under change at once; as many replicas more than slots may exist for a while."""
-    pause: float = 0.0
-    """Seconds between the end of one slot's upgrade and the begin of the next."""
-    ready_within: float = 30.0
-    grace: float = 10.0
-    """Seconds that a draining replica may take before it is killed."""
+    SCALE = "scale"
 
 
 class Seen(Value):
@@ -48,14 +36,24 @@ class Seen(Value):
 
     at: int
     replicas: tuple[Replica, ...]
-    answering: Mapping[str, str]
-    """By slot, the replica that answers there."""
+    ready: frozenset[str]
+    """The replicas that say they are ready, whether or not anybody is sent to them."""
+    holders: Mapping[str, str]
+    """By slot, the replica that the balancer sends to."""
+    frozen: frozenset[str] = frozenset()
+    """Containers that run and have not answered for so long that they are replaced."""
     started_at: Mapping[str, int] = {}
     """By container, when the deployer first saw it running or started it."""
     drained_at: Mapping[str, int] = {}
     """By container, when it was told to drain."""
     upgraded_at: int | None = None
     """When the last upgrade of a slot ended."""
+    held: frozenset[str] = frozenset()
+    """The slots that have been served before, so that a new replica there is a replacement."""
+    not_before: Mapping[str, int] = {}
+    """By slot, when a replica may be made there again, where the last ones died before they were ready."""
+    lost: frozenset[str] = frozenset()
+    """The slots of zones that are lost: nothing can be done there until they are back."""
 
 
 class Step(Value):
@@ -70,92 +68,177 @@ class Step(Value):
 
 
 class Decision(Value):
-    """What to do now; `failed` names a replica of the wanted release that did not get ready in time."""
+    """What to do now."""
 
     steps: tuple[Step, ...] = ()
     failed: Replica | None = None
+    """A replica of the new release that did not get ready in time."""
+    settled: frozenset[str] = frozenset()
+    """The slots that have exactly what they are to have."""
     is_settled: bool = False
-    """Every slot has exactly one replica, of the wanted release, and it answers."""
+    """All slots have, and nothing else is there."""
 
 
-def decide(seen: Seen, wanted: Wanted, slots: Sequence[Slot]) -> Decision:
+class _Slot(Value):
+    """What one slot needs. `begin` is what would start a change of it that may wait for its turn."""
+
+    steps: tuple[Step, ...] = ()
+    begin: Step | None = None
+    is_settled: bool = False
+    failed: Replica | None = None
+
+
+def decide(seen: Seen, target: Target) -> Decision:
     """The next acts. Doing none of them, some of them or all of them and deciding again is always right.
 
-    Guarantees: a serving replica is drained only once a newer one answers in its slot; never more than
-    len(slots) + batch live replicas unless somebody else made them; dead ones are removed first, empty slots
-    filled before anything is upgraded.
+    Guarantees: unless the target is in place, a serving replica is drained only once another one has its slot;
+    no more than `at_once` slots are under change for an upgrade; dead replicas are removed and empty slots filled
+    before anything more is upgraded.
     """
     steps: list[Step] = []
-    live: dict[str, list[Replica]] = {slot.name: [] for slot in slots}
+    here: dict[str, list[Replica]] = {name: [] for name in target.slots}
     for replica in sorted(seen.replicas, key=lambda one: -one.generation):
         if replica.state is ReplicaState.DEAD:
-            steps.append(Step(act=Act.REMOVE, slot=replica.slot, why=Why.REPLACEMENT, replica=replica))
-        elif replica.slot in live:
-            live[replica.slot].append(replica)
+            why = Why.UPGRADE if replica.container in seen.drained_at else Why.REPLACEMENT
+            steps.append(Step(act=Act.REMOVE, slot=replica.slot, why=why, replica=replica))
+        elif replica.slot in here:
+            here[replica.slot].append(replica)
         else:
-            steps.append(Step(act=Act.DRAIN, slot=replica.slot, why=Why.UPGRADE, replica=replica))
+            steps += _retire(seen, target, replica, Why.SCALE)
+    leaving = bool(steps)
 
-    failed: Replica | None = None
-    under_change = 0
-    candidates: list[Slot] = []
-    proven = any(
-        replica.release == wanted.release and seen.answering.get(name) == replica.name
-        for name, here in live.items()
-        for replica in here
-    )
-    refill = Why.REPLACEMENT if seen.answering or wanted.previous else Why.FIRST
-    for slot in slots:
-        here = live[slot.name]
-        serving = next((one for one in here if seen.answering.get(slot.name) == one.name), None)
-        newest = here[0] if here else None
-        if newest is None:
-            release = wanted.release if proven or wanted.previous is None else wanted.previous
-            steps.append(Step(act=Act.CREATE, slot=slot.name, why=refill, release=release))
-            continue
-        if newest is serving and len(here) == 1:
-            if newest.release != wanted.release:
-                candidates.append(slot)
-            continue
-        under_change += 1
-        why = Why.UPGRADE if len(here) > 1 else refill
-        slot_steps, slot_failed = _settle_slot(seen, wanted, here, serving, why)
-        steps += slot_steps
-        failed = failed or slot_failed
+    proven = any(one.release == target.unproven and one.name in seen.ready for one in seen.replicas)
+    slots: dict[str, _Slot] = {}
+    trying = {name: any(one.release == target.unproven for one in replicas) for name, replicas in here.items()}
+    for name, wish in target.slots.items():
+        others_try = any(tries for other, tries in trying.items() if other != name)
+        gap_release = wish.serve
+        if wish.serve == target.unproven and not proven and not (target.in_place and not others_try):
+            gap_release = target.fallback or wish.serve
+        is_lost = name in seen.lost
+        slots[name] = _Slot() if is_lost else _plan_slot(seen, target, name, here[name], gap_release)
+        trying[name] = trying[name] or any(step.release == target.unproven for step in slots[name].steps)
 
+    steps += [step for one in slots.values() for step in one.steps]
+    failed = next((one.failed for one in slots.values() if one.failed is not None), None)
+    waiting = [one.begin for one in slots.values() if one.begin is not None]
+    under_change = sum(not one.is_settled and one.begin is None for one in slots.values())
+    rests = seen.upgraded_at is not None and seen.at - seen.upgraded_at < target.pause * NS
     has_gap = any(step.act is Act.CREATE for step in steps)
-    rests = seen.upgraded_at is not None and seen.at - seen.upgraded_at < wanted.pause * NS
-    if not has_gap and failed is None and not rests:
-        for slot in candidates[: max(0, wanted.batch - under_change)]:
-            why = Why.UPGRADE
-            steps.append(Step(act=Act.CREATE, slot=slot.name, why=why, release=wanted.release))
-    is_settled = not steps and not under_change and not candidates
-    return Decision(steps=tuple(steps), failed=failed, is_settled=is_settled)
+    if failed is None and not rests and not has_gap:
+        steps += waiting[: max(0, target.at_once - under_change)]
+    settled = frozenset(name for name, one in slots.items() if one.is_settled)
+    return Decision(
+        steps=tuple(steps), failed=failed, settled=settled, is_settled=not leaving and len(settled) == len(slots)
+    )
 
 
-def _settle_slot(
-    seen: Seen, wanted: Wanted, here: Sequence[Replica], serving: Replica | None, why: Why
-) -> tuple[list[Step], Replica | None]:
-    """One slot that is under change: start, wait, hand over, or give up on the newcomer. Newest first in `here`."""
-    newest = here[0]
-    if newest is serving:
-        return [step for old in here[1:] for step in _retire(seen, wanted, old, why)], None
-    if newest.state is ReplicaState.CREATED:
-        return [Step(act=Act.START, slot=newest.slot, why=why, replica=newest)], None
-    if newest.container in seen.drained_at:
-        return _retire(seen, wanted, newest, why), None
-    waited = seen.at - seen.started_at.get(newest.container, seen.at)
-    if waited > wanted.ready_within * NS:
-        stop = Step(act=Act.STOP, slot=newest.slot, why=why, replica=newest)
-        return [stop], newest if newest.release == wanted.release else None
+def _plan_slot(seen: Seen, target: Target, name: str, here: Sequence[Replica], gap_release: str) -> _Slot:
+    """One slot's needs; `here` are its live replicas, newest first."""
+    wish = target.slots[name]
+    live = [one for one in here if one.container not in seen.frozen]
+    staying = [one for one in live if one.container not in seen.drained_at]
+    holder = next((one for one in live if one.name == seen.holders.get(name)), None)
+    best = next((one for one in staying if one.release == wish.serve), None)
+    why = Why.UPGRADE if holder is not None else Why.REPLACEMENT if name in seen.held else Why.FIRST
+
+    if best is None and holder is not None:
+        return _begin_change(seen, target, wish, holder, here)
+    if best is None:
+        # Something that fills the gap until the right one is ready; but nobody is sent to a group that stands by.
+        best = next((one for one in staying if one.release != wish.stand_by), None)
+        if best is None:
+            leaving = tuple(_clear(seen, target, wish, here, set(), Why.REPLACEMENT))
+            waits_for_leaver = target.in_place and bool(live)
+            if waits_for_leaver or seen.at < seen.not_before.get(name, 0):
+                return _Slot(steps=leaving)
+            create = Step(act=Act.CREATE, slot=name, why=why, release=gap_release)
+            return _Slot(steps=(create, *leaving))
+
+    if best is not holder:
+        steps, failed = _bring_up(seen, target, best, why, enters=True)
+        keeps = {best.container} | ({holder.container} if holder is not None else set())
+        return _Slot(steps=(*steps, *_clear(seen, target, wish, here, keeps, why)), failed=failed)
+    return _beside(seen, target, wish, here, best)
+
+
+def _begin_change(seen: Seen, target: Target, wish: SlotTarget, holder: Replica, here: Sequence[Replica]) -> _Slot:
+    """Another release serves here: begin to change that, when it is this slot's turn."""
+    if holder.container in seen.drained_at:
+        return _Slot(steps=tuple(_retire(seen, target, holder, Why.UPGRADE)))
+    act = Act.DRAIN if target.in_place else Act.CREATE
+    begin = Step(
+        act=act,
+        slot=holder.slot,
+        why=Why.UPGRADE,
+        replica=holder if target.in_place else None,
+        release="" if target.in_place else wish.serve,
+    )
+    steps = tuple(_clear(seen, target, wish, here, {holder.container}, Why.UPGRADE))
+    return _Slot(steps=steps, begin=begin if seen.at >= seen.not_before.get(holder.slot, 0) else None)
+
+
+def _beside(seen: Seen, target: Target, wish: SlotTarget, here: Sequence[Replica], best: Replica) -> _Slot:
+    """The right one serves: see to those that stand by, and let the others go."""
+    keeps = {best.container}
+    steps: list[Step] = []
+    begin, failed, waits = None, None, False
+    if wish.keep is not None:
+        keeps |= {one.container for one in here if one.release == wish.keep}
+    if wish.stand_by is not None:
+        beside = next((one for one in here if one.release == wish.stand_by and _may_stay(seen, one)), None)
+        if beside is None:
+            begin = Step(act=Act.CREATE, slot=best.slot, why=Why.UPGRADE, release=wish.stand_by)
+        else:
+            keeps.add(beside.container)
+            steps, failed = _bring_up(seen, target, beside, Why.UPGRADE, enters=False)
+            waits = beside.name not in seen.ready
+    steps += _clear(seen, target, wish, here, keeps, Why.UPGRADE)
+    retiring = any(one.container not in keeps for one in here)
+    return _Slot(
+        steps=tuple(steps), begin=begin, failed=failed, is_settled=begin is None and not waits and not retiring
+    )
+
+
+def _may_stay(seen: Seen, one: Replica) -> bool:
+    return one.container not in seen.drained_at and one.container not in seen.frozen
+
+
+def _bring_up(seen: Seen, target: Target, one: Replica, why: Why, *, enters: bool) -> tuple[list[Step], Replica | None]:
+    """Start, wait, enter; or stop what did not get ready in time and say whether the new release failed by it."""
+    if one.state is ReplicaState.CREATED:
+        return [Step(act=Act.START, slot=one.slot, why=why, replica=one, release=one.release)], None
+    if one.name in seen.ready:
+        return ([Step(act=Act.ENTER, slot=one.slot, why=why, replica=one)] if enters else []), None
+    if seen.at - seen.started_at.get(one.container, seen.at) > target.ready_within * NS:
+        stop = Step(act=Act.STOP, slot=one.slot, why=why, replica=one)
+        return [stop], one if one.release == target.unproven else None
     return [], None
 
 
-def _retire(seen: Seen, wanted: Wanted, old: Replica, why: Why) -> list[Step]:
-    """Let an old replica drain; kill it only when its grace is over."""
+def _clear(
+    seen: Seen, target: Target, wish: SlotTarget, here: Sequence[Replica], keeps: set[str], why: Why
+) -> list[Step]:
+    """Let everything go that neither serves nor stands by; a kept release stays while it may be needed."""
+    staying = {wish.keep, wish.stand_by}
+    go = [one for one in here if one.container not in keeps]
+    go = [one for one in go if one.release not in staying or not _may_stay(seen, one) or _has_newer(one, here)]
+    return [step for one in go for step in _retire(seen, target, one, why)]
+
+
+def _has_newer(one: Replica, here: Sequence[Replica]) -> bool:
+    return any(other.release == one.release and other.generation > one.generation for other in here)
+
+
+def _retire(seen: Seen, target: Target, old: Replica, why: Why) -> list[Step]:
+    """Let a replica drain; kill it only when its grace is over, or where it could not hear."""
     told = seen.drained_at.get(old.container)
+    if old.container in seen.frozen or old.state is ReplicaState.PAUSED:
+        return [Step(act=Act.REMOVE, slot=old.slot, why=Why.REPLACEMENT, replica=old)]
+    if old.state is ReplicaState.CREATED:
+        return [Step(act=Act.REMOVE, slot=old.slot, why=why, replica=old)]
     if told is None:
-        act = Act.STOP if old.state is not ReplicaState.RUNNING else Act.DRAIN
-        return [Step(act=act, slot=old.slot, why=why, replica=old)]
-    if seen.at - told > wanted.grace * NS:
+        return [Step(act=Act.DRAIN, slot=old.slot, why=why, replica=old)]
+    if seen.at - told > target.grace * NS:
         return [Step(act=Act.STOP, slot=old.slot, why=why, replica=old)]
     return []

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import msgspec
-import pytest
 
 from lab.clock import NS
-from lab.deploy.plan import Act, Decision, Seen, Wanted, Why, decide
-from lab.model import Replica, ReplicaState, Slot
+from lab.deploy.plan import Act, Decision, Seen, Why, decide
+from lab.deploy.target import SlotTarget, Target
+from lab.model import Replica, ReplicaState
+from tests.unit.deploy.conftest import replica
 
-SLOTS = tuple(Slot(name=name, zone=name[0]) for name in ("a1", "b1", "c1"))
-V2_FROM_V1 = Wanted(release="v2", previous="v1")
+NAMES = ("a1", "b1", "c1")
+STEADY = Target(slots={name: SlotTarget(serve="v1") for name in NAMES}, at_once=3)
+TO_V2 = Target(slots={name: SlotTarget(serve="v2") for name in NAMES}, fallback="v1", unproven="v2")
+V1 = (replica("a1", 1), replica("b1", 2), replica("c1", 3))
+NEW = replica("a1", 4, "v2")
 
 
-def replica(slot: str, generation: int, release: str = "v1", state: ReplicaState = ReplicaState.RUNNING) -> Replica:
-    return Replica(
-        container=f"{generation:064x}",
-        name=f"{slot}-{generation}",
-        slot=slot,
-        zone=slot[0],
-        release=release,
-        state=state,
-        generation=generation,
+def look(*replicas: Replica, **seen: object) -> Seen:
+    """All running ones are ready, and each slot belongs to the oldest of them, unless said otherwise."""
+    running = [one for one in replicas if one.state is ReplicaState.RUNNING]
+    holders: dict[str, str] = {}
+    for one in running:
+        holders.setdefault(one.slot, one.name)
+    found = Seen(
+        at=100 * NS,
+        replicas=replicas,
+        ready=frozenset(one.name for one in running),
+        holders=holders,
+        held=frozenset(NAMES),
     )
-
-
-def look(*replicas: Replica, answering: dict[str, str] | None = None, **seen: object) -> Seen:
-    if answering is None:
-        answering = {one.slot: one.name for one in replicas if one.state is ReplicaState.RUNNING}
-    return msgspec.structs.replace(Seen(at=100 * NS, replicas=replicas, answering=answering), **seen)
+    return msgspec.structs.replace(found, **seen)
 
 
 def acts(decision: Decision) -> list[tuple[Act, str]]:
@@ -38,222 +38,167 @@ def acts(decision: Decision) -> list[tuple[Act, str]]:
 
 
 def test_an_empty_cluster_gets_a_replica_for_every_slot() -> None:
-    """With nothing there, every slot is filled at once with the wanted release."""
-    decision = decide(look(), Wanted(release="v1"), SLOTS)
+    """With nothing there, every slot is filled at once with the wanted release, for the first time."""
+    decision = decide(look(held=frozenset()), STEADY)
     assert acts(decision) == [(Act.CREATE, "a1"), (Act.CREATE, "b1"), (Act.CREATE, "c1")]
-    assert {step.release for step in decision.steps} == {"v1"}
+    assert {(step.release, step.why) for step in decision.steps} == {("v1", Why.FIRST)}
 
 
 def test_a_settled_cluster_is_left_alone() -> None:
-    """One answering replica of the wanted release in each slot: nothing to do."""
-    decision = decide(look(*(replica(slot.name, n + 1) for n, slot in enumerate(SLOTS))), Wanted(release="v1"), SLOTS)
+    """One ready replica of the wanted release has each slot: nothing to do."""
+    decision = decide(look(*V1), STEADY)
     assert decision.is_settled
     assert decision.steps == ()
 
 
+def test_a_ready_replica_enters_only_when_it_is_told() -> None:
+    """Readiness and rotation are two steps: what is ready without a slot is sent into it."""
+    decision = decide(look(*V1, holders={"b1": "b1-2", "c1": "c1-3"}), STEADY)
+    assert acts(decision) == [(Act.ENTER, "a1-1")]
+
+
 def test_an_upgrade_begins_with_one_newcomer() -> None:
     """N+1 at the peak: only one slot at a time gets a second replica, and nobody is stopped for it."""
-    decision = decide(look(replica("a1", 1), replica("b1", 2), replica("c1", 3)), V2_FROM_V1, SLOTS)
+    decision = decide(look(*V1), TO_V2)
     assert acts(decision) == [(Act.CREATE, "a1")]
     assert decision.steps[0].release == "v2"
 
 
-def test_the_old_replica_stays_until_the_new_one_answers() -> None:
+def test_the_old_replica_stays_until_the_new_one_is_ready() -> None:
     """While the newcomer is not ready, the serving one is not touched, and no other slot is begun."""
-    seen = look(
-        replica("a1", 1), replica("b1", 2), replica("c1", 3), replica("a1", 4, "v2"),
-        answering={"a1": "a1-1", "b1": "b1-2", "c1": "c1-3"},
-    )  # fmt: skip
-    assert decide(seen, V2_FROM_V1, SLOTS).steps == ()
+    assert decide(look(*V1, NEW, ready=frozenset({"a1-1", "b1-2", "c1-3"})), TO_V2).steps == ()
 
 
-def test_the_old_replica_drains_once_the_new_one_answers() -> None:
-    """The newcomer has taken the slot over: the old one is told to leave, once."""
-    seen = look(
-        replica("a1", 1), replica("b1", 2), replica("c1", 3), replica("a1", 4, "v2"),
-        answering={"a1": "a1-4", "b1": "b1-2", "c1": "c1-3"},
-    )  # fmt: skip
-    assert acts(decide(seen, V2_FROM_V1, SLOTS)) == [(Act.DRAIN, "a1-1")]
-    told = msgspec.structs.replace(seen, drained_at={replica("a1", 1).container: 99 * NS})
-    assert decide(told, V2_FROM_V1, SLOTS).steps == ()
+def test_the_newcomer_takes_the_slot_before_the_old_one_drains() -> None:
+    """First it enters; only when the balancer sends to it is the old one told to leave, once."""
+    entering = look(*V1, NEW)
+    assert acts(decide(entering, TO_V2)) == [(Act.ENTER, "a1-4")]
+    entered = look(*V1, NEW, holders={"a1": "a1-4", "b1": "b1-2", "c1": "c1-3"})
+    assert acts(decide(entered, TO_V2)) == [(Act.DRAIN, "a1-1")]
+    told = msgspec.structs.replace(entered, drained_at={V1[0].container: 99 * NS})
+    assert decide(told, TO_V2).steps == ()
 
 
 def test_a_drain_that_takes_too_long_is_ended() -> None:
     """After its grace a draining replica is killed."""
-    old = replica("a1", 1)
-    seen = look(
-        old, replica("b1", 2), replica("c1", 3), replica("a1", 4, "v2"),
-        answering={"a1": "a1-4", "b1": "b1-2", "c1": "c1-3"}, drained_at={old.container: 80 * NS},
-    )  # fmt: skip
-    assert acts(decide(seen, V2_FROM_V1, SLOTS)) == [(Act.STOP, "a1-1")]
+    holders = {"a1": "a1-4", "b1": "b1-2", "c1": "c1-3"}
+    seen = look(*V1, NEW, holders=holders, drained_at={V1[0].container: 80 * NS})
+    assert acts(decide(seen, TO_V2)) == [(Act.STOP, "a1-1")]
+
+
+def test_in_place_the_old_one_leaves_first() -> None:
+    """Drain, then move: never more replicas than slots, and one slot at a time."""
+    in_place = msgspec.structs.replace(TO_V2, in_place=True)
+    assert acts(decide(look(*V1), in_place)) == [(Act.DRAIN, "a1-1")]
+    left = look(*V1[1:], replica("a1", 1, state=ReplicaState.DEAD))
+    decision = decide(left, in_place)
+    assert acts(decision) == [(Act.REMOVE, "a1-1"), (Act.CREATE, "a1")]
+    assert decision.steps[1].release == "v2"
 
 
 def test_a_dead_replica_is_replaced_before_anything_is_upgraded() -> None:
     """A gap comes first; before the new release has proven itself, the old one fills it."""
     dead = replica("b1", 2, state=ReplicaState.DEAD)
-    decision = decide(look(replica("a1", 1), dead, replica("c1", 3)), V2_FROM_V1, SLOTS)
+    decision = decide(look(V1[0], dead, V1[2]), TO_V2)
     assert acts(decision) == [(Act.REMOVE, "b1-2"), (Act.CREATE, "b1")]
-    assert decision.steps[1].release == "v1"
-    assert decision.steps[1].why is Why.REPLACEMENT
+    assert (decision.steps[1].release, decision.steps[1].why) == ("v1", Why.REPLACEMENT)
 
 
 def test_a_gap_is_filled_with_the_new_release_once_that_is_proven() -> None:
-    """A replica of the new release answers, so the gap's replacement is an upgrade too."""
+    """A replica of the new release is ready, so the gap's replacement is an upgrade too."""
     dead = replica("b1", 2, state=ReplicaState.DEAD)
-    decision = decide(look(replica("a1", 4, "v2"), dead, replica("c1", 3)), V2_FROM_V1, SLOTS)
-    assert decision.steps[1].release == "v2"
+    assert decide(look(NEW, dead, V1[2]), TO_V2).steps[1].release == "v2"
 
 
-def test_a_newcomer_that_never_answers_is_given_up() -> None:
+def test_a_newcomer_that_never_gets_ready_is_given_up() -> None:
     """Not ready in time: it is stopped and named as failed; the serving replica is left alone."""
-    new = replica("a1", 4, "v2")
-    seen = look(
-        replica("a1", 1), replica("b1", 2), replica("c1", 3), new,
-        answering={"a1": "a1-1", "b1": "b1-2", "c1": "c1-3"}, started_at={new.container: 60 * NS},
-    )  # fmt: skip
-    decision = decide(seen, V2_FROM_V1, SLOTS)
+    seen = look(*V1, NEW, ready=frozenset({"a1-1", "b1-2", "c1-3"}), started_at={NEW.container: 60 * NS})
+    decision = decide(seen, TO_V2)
     assert acts(decision) == [(Act.STOP, "a1-4")]
-    assert decision.failed == new
+    assert decision.failed == NEW
 
 
 def test_a_created_replica_is_started() -> None:
     """A deployer that died between creating and starting is the same as one that did not."""
-    seen = look(
-        replica("a1", 1), replica("b1", 2), replica("c1", 3), replica("a1", 4, "v2", ReplicaState.CREATED)
-    )  # fmt: skip
-    assert acts(decide(seen, V2_FROM_V1, SLOTS)) == [(Act.START, "a1-4")]
+    made = replica("a1", 4, "v2", ReplicaState.CREATED)
+    assert acts(decide(look(*V1, made), TO_V2)) == [(Act.START, "a1-4")]
 
 
 def test_a_pause_is_kept_between_two_upgrades() -> None:
     """The next slot is not begun before the pause since the last one is over."""
-    seen = look(replica("a1", 4, "v2"), replica("b1", 2), replica("c1", 3), upgraded_at=99 * NS)
-    slow = msgspec.structs.replace(V2_FROM_V1, pause=5.0)
-    assert decide(seen, slow, SLOTS).steps == ()
-    assert acts(decide(seen, msgspec.structs.replace(V2_FROM_V1, pause=0.5), SLOTS)) == [(Act.CREATE, "b1")]
+    seen = look(NEW, *V1[1:], upgraded_at=99 * NS)
+    assert decide(seen, msgspec.structs.replace(TO_V2, pause=5.0)).steps == ()
+    assert acts(decide(seen, msgspec.structs.replace(TO_V2, pause=0.5))) == [(Act.CREATE, "b1")]
 
 
-def test_a_replica_in_no_known_slot_is_drained() -> None:
-    """What an earlier, larger cluster left in a slot that is no more is let go."""
-    seen = look(replica("a1", 1), replica("b1", 2), replica("c1", 3), replica("d1", 4))
-    assert acts(decide(seen, Wanted(release="v1"), SLOTS)) == [(Act.DRAIN, "d1-4")]
+def test_a_replica_in_a_slot_that_is_no_more_drains() -> None:
+    """Scaling in never kills: what has no slot any more is told to leave."""
+    decision = decide(look(*V1, replica("d1", 4)), STEADY)
+    assert acts(decision) == [(Act.DRAIN, "d1-4")]
+    assert decision.steps[0].why is Why.SCALE
 
 
-class World:
-    """A cluster that obeys decisions, loses replicas at random, and readies newcomers after a few rounds."""
-
-    def __init__(self, random: Random, *, broken_release: str = "") -> None:
-        self.random, self.broken_release = random, broken_release
-        self.there: dict[str, Replica] = {}
-        self.answering: dict[str, str] = {}
-        self.started: dict[str, int] = {}
-        self.drained: dict[str, int] = {}
-        self.made, self.at = 0, 0
-
-    def step(self, wanted: Wanted, *, kill: bool) -> Decision:
-        self.at += NS
-        for one in list(self.there.values()):
-            ripe = self.at - self.started.get(one.container, self.at) >= 2 * NS
-            if one.state is ReplicaState.RUNNING and ripe and one.release != self.broken_release:
-                now = next((r for r in self.there.values() if r.name == self.answering.get(one.slot)), None)
-                if (now is None or now.generation < one.generation) and one.container not in self.drained:
-                    self.answering[one.slot] = one.name
-            if one.container in self.drained and self.random.random() < 0.5:
-                self._become(one, ReplicaState.DEAD)
-        if kill:
-            running = [one for one in self.there.values() if one.state is ReplicaState.RUNNING]
-            if running:
-                self._become(self.random.choice(running), ReplicaState.DEAD)
-        seen = Seen(
-            at=self.at,
-            replicas=tuple(self.there.values()),
-            answering=self.answering,
-            started_at=self.started,
-            drained_at=self.drained,
-        )
-        decision = decide(seen, wanted, SLOTS)
-        for step in decision.steps:
-            if self.random.random() < 0.8:  # the deployer may die between any two of its acts
-                self._obey(step.act, step.slot, step.replica, step.release)
-        return decision
-
-    def live(self) -> int:
-        return sum(one.state is not ReplicaState.DEAD for one in self.there.values())
-
-    def _obey(self, act: Act, slot: str, who: Replica | None, release: str) -> None:
-        if act is Act.CREATE:
-            self.made += 1
-            made = replica(slot, self.made, release, ReplicaState.CREATED)
-            self.there[made.container] = made
-        elif who is None or who.container not in self.there:
-            return
-        elif act is Act.START:
-            self._become(who, ReplicaState.RUNNING)
-            self.started[who.container] = self.at
-        elif act is Act.DRAIN:
-            self.drained[who.container] = self.at
-        elif act is Act.STOP:
-            self._become(who, ReplicaState.DEAD)
-        else:
-            del self.there[who.container]
-
-    def _become(self, who: Replica, state: ReplicaState) -> None:
-        if who.container in self.there:
-            self.there[who.container] = msgspec.structs.replace(who, state=state)
-        if state is ReplicaState.DEAD and self.answering.get(who.slot) == who.name:
-            del self.answering[who.slot]
+def test_a_frozen_replica_is_replaced_and_removed() -> None:
+    """One that went silent gets no drain, which it could not hear, and its slot a new replica."""
+    decision = decide(look(*V1, frozen=frozenset({V1[0].container})), STEADY)
+    assert acts(decision) == [(Act.CREATE, "a1"), (Act.REMOVE, "a1-1")]
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_an_upgrade_amid_random_kills_ends_right(seed: int) -> None:
-    """Whatever dies and whichever acts are lost, it ends with one replica of the new release in each slot, and
-    never more than one more live replica than slots."""
-    random = Random(seed)
-    world = World(random)
-    for _ in range(30):
-        if world.step(Wanted(release="v1"), kill=False).is_settled:
-            break
-    most = 0
-    for round_number in range(400):
-        decision = world.step(V2_FROM_V1, kill=round_number < 60 and random.random() < 0.15)
-        most = max(most, world.live())
-        if decision.is_settled and round_number >= 60:
-            break
-    assert decision.is_settled
-    assert {one.release for one in world.there.values()} == {"v2"}
-    assert len(world.there) == len(SLOTS)
-    assert most <= len(SLOTS) + V2_FROM_V1.batch
+def test_a_standby_group_is_made_and_nobody_is_sent_to_it() -> None:
+    """Red/black: the new group gets ready beside the old one; it does not fill a gap either."""
+    beside = Target(
+        slots={name: SlotTarget(serve="v1", stand_by="v2") for name in NAMES}, fallback="v1", unproven="v2", at_once=2
+    )
+    assert acts(decide(look(*V1), beside)) == [(Act.CREATE, "a1"), (Act.CREATE, "b1")]
+    group = (NEW, replica("b1", 5, "v2"), replica("c1", 6, "v2"))
+    assert decide(look(*V1, *group), beside).is_settled
+    gap = decide(look(*V1[1:], *group, holders={"b1": "b1-2", "c1": "c1-3"}), beside)
+    assert acts(gap) == [(Act.CREATE, "a1")]
+    assert gap.steps[0].release == "v1"
 
 
-def test_without_kills_an_upgrade_never_leaves_a_slot_unserved() -> None:
-    """At every round of an undisturbed upgrade all slots answer."""
-    world = World(Random(1))
-    for _ in range(30):
-        if world.step(Wanted(release="v1"), kill=False).is_settled:
-            break
-    for _ in range(200):
-        decision = world.step(V2_FROM_V1, kill=False)
-        assert len(world.answering) == len(SLOTS)
-        if decision.is_settled:
-            break
-    assert decision.is_settled
+def test_a_kept_group_stays_and_takes_over_where_the_new_one_dies() -> None:
+    """The old group stands by disabled; a slot whose new replica died goes back to it at once."""
+    kept = Target(
+        slots={name: SlotTarget(serve="v2", keep="v1") for name in NAMES}, fallback="v1", unproven="v2", at_once=2
+    )
+    group = (NEW, replica("b1", 5, "v2"), replica("c1", 6, "v2"))
+    moved = {"a1": "a1-4", "b1": "b1-5", "c1": "c1-6"}
+    assert decide(look(*V1, *group, holders=moved), kept).is_settled
+    died = look(*V1, *group[1:], holders={"b1": "b1-5", "c1": "c1-6"})
+    assert acts(decide(died, kept)) == [(Act.ENTER, "a1-1")]
 
 
-def test_a_release_that_never_gets_ready_never_takes_a_slot() -> None:
-    """The failed newcomer is named; going back leaves the old release in every slot."""
-    world = World(Random(2), broken_release="v2")
-    for _ in range(30):
-        if world.step(Wanted(release="v1"), kill=False).is_settled:
-            break
-    wanted = msgspec.structs.replace(V2_FROM_V1, ready_within=5.0)
-    failed = None
-    for _ in range(100):
-        decision = world.step(wanted, kill=False)
-        if decision.failed is not None:
-            failed = decision.failed
-            wanted = Wanted(release="v1")
-        if failed is not None and decision.is_settled:
-            break
-    assert failed is not None
-    assert failed.release == "v2"
-    assert {one.release for one in world.there.values()} == {"v1"}
-    assert len(world.there) == len(SLOTS)
+def test_going_back_enables_the_old_group_before_the_new_one_goes() -> None:
+    """Every slot is taken by the old group at once, and no replica of the new one is touched."""
+    back = Target(
+        slots={name: SlotTarget(serve="v1", keep="v2") for name in NAMES}, fallback="v1", unproven="v2", at_once=2
+    )
+    group = (NEW, replica("b1", 5, "v2"), replica("c1", 6, "v2"))
+    seen = look(*V1, *group, holders={"a1": "a1-4", "b1": "b1-5", "c1": "c1-6"})
+    assert acts(decide(seen, back)) == [(Act.ENTER, "a1-1"), (Act.ENTER, "b1-2"), (Act.ENTER, "c1-3")]
+
+
+def test_a_slot_where_replicas_die_early_waits() -> None:
+    """A replica that cannot start is not made again and again without a rest."""
+    seen = look(*V1[1:], not_before={"a1": 101 * NS})
+    assert decide(seen, STEADY).steps == ()
+    assert acts(decide(msgspec.structs.replace(seen, at=102 * NS), STEADY)) == [(Act.CREATE, "a1")]
+
+
+def test_nothing_is_made_in_a_lost_zone_until_it_is_back() -> None:
+    """Its empty slot is no gap to fill and not settled either; the others are looked after all the while."""
+    lost = frozenset({"b1"})
+    decision = decide(look(V1[0], lost=lost), STEADY)
+    assert acts(decision) == [(Act.CREATE, "c1")]
+    assert not decide(look(V1[0], V1[2], lost=lost), STEADY).is_settled
+    assert acts(decide(look(V1[0], V1[2]), STEADY)) == [(Act.CREATE, "b1")]
+
+
+def test_a_replica_in_a_lost_zone_is_left_alone_whatever_it_does() -> None:
+    """Cut off, it can neither be asked nor told anything: it is not taken for frozen, nor upgraded."""
+    frozen = frozenset({V1[1].container})
+    assert decide(look(*V1, frozen=frozen, lost=frozenset({"b1"})), STEADY).steps == ()
+    assert decide(look(*V1, frozen=frozen), STEADY).steps != ()
+    upgrade = decide(look(*V1, lost=frozenset({"a1", "b1", "c1"})), TO_V2)
+    assert upgrade.steps == ()

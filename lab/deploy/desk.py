@@ -1,0 +1,169 @@
+"""Where anybody reads and writes what a cluster should become; deployers do the rest.
+
+Nothing here acts on the cluster, so it works whether or not a deployer runs, and from any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from lab.clock import NS, Clock
+from lab.deploy.results import ReleaseFigures
+from lab.deploy.rollout import Ask, Desired, Phase, Rollout, Strategy, begin_rollout
+from lab.errors import Stale, UsageError
+from lab.model import Release, Replica, Value
+from lab.state.protocol import Lease, State
+
+WRITES_TRIED = 20
+"""How often a change is made again where somebody else changed the same thing meanwhile."""
+
+
+class Status(Value):
+    """What the deployer last saw and did; for people and for whoever waits."""
+
+    holder: str
+    at: int
+    """Wall-clock nanoseconds."""
+    desired: int
+    """The version of the desired state that this speaks of."""
+    is_settled: bool
+    serving: tuple[Replica, ...]
+    """The replicas that are ready and have their slots."""
+    step: str = ""
+    """The last thing done."""
+
+
+class Kept(Value):
+    """A document with the version under which it may be written again."""
+
+    version: int
+    desired: Desired
+
+
+class Desk:
+    """The desired state of one cluster, over a State. May be used from several threads if the State may."""
+
+    def __init__(self, state: State, cluster: str, *, clock: Clock) -> None:
+        self._state, self._cluster, self._clock = state, cluster, clock
+
+    # the desired state
+
+    def read(self) -> Kept:
+        """Raises UsageError where nothing was ever wanted of this cluster."""
+        found = self._state.read(f"{self._cluster}/desired")
+        if found is None:
+            raise UsageError("there is no such cluster", at=self._cluster, way_out="lab up")
+        return Kept(version=found.version, desired=msgspec.json.decode(found.body, type=Desired))
+
+    def exists(self) -> bool:
+        """Whether anything is wanted of this cluster."""
+        return self._state.read(f"{self._cluster}/desired") is not None
+
+    def begin(self, desired: Desired) -> None:
+        """Want something of a cluster of which nothing is wanted yet, or something else altogether."""
+        found = self._state.read(f"{self._cluster}/desired")
+        self._put(desired, version=0 if found is None else found.version)
+
+    def write(self, kept: Kept, desired: Desired, lease: Lease) -> Kept:
+        """The deployer's way: refused (Stale, Fenced) if anybody wrote since, or leads since."""
+        body = msgspec.json.encode(desired)
+        version = self._state.write(f"{self._cluster}/desired", body, version=kept.version, lease=lease)
+        return Kept(version=version, desired=desired)
+
+    def roll(self, to: Release, strategy: Strategy, *, id: str, by: str) -> None:  # noqa: A002 -- the field's own name
+        """Want a rollout. Raises UsageError while another one is under way."""
+        now = self._now()
+        self._change(lambda desired: begin_rollout(desired, to, strategy, id=id, now=now, by=by))
+
+    def approve(self) -> Rollout:
+        """Let the rollout go on to its next stage; what was approved is approved once."""
+
+        def approved(rollout: Rollout) -> Rollout:
+            if not rollout.strategy.approve:
+                raise UsageError("this rollout waits for nobody", at=rollout.id, way_out="lab status")
+            if rollout.phase is not Phase.WATCH:
+                raise UsageError(f"it is not waiting yet: {rollout.phase}", at=rollout.id, way_out="lab status")
+            return msgspec.structs.replace(rollout, approved=rollout.stage + 1)
+
+        return self._change_rollout(approved)
+
+    def ask(self, what: Ask) -> Rollout:
+        """Want the old release back, or the rollout to stop and go back."""
+        return self._change_rollout(lambda rollout: msgspec.structs.replace(rollout, asked=what))
+
+    def scale(self, slots: tuple[str, ...]) -> None:
+        """Want replicas in these slots and no others; those that lose theirs drain."""
+        self._change(lambda desired: msgspec.structs.replace(desired, active=slots))
+
+    # what is
+
+    def status(self) -> Status | None:
+        """What the deployer wrote last, if any ever did."""
+        found = self._state.read(f"{self._cluster}/status")
+        return None if found is None else msgspec.json.decode(found.body, type=Status)
+
+    def write_status(self, status: Status, lease: Lease) -> None:
+        """The deployer's word. Raises Fenced where it leads no more."""
+        key = f"{self._cluster}/status"
+        found = self._state.read(key)
+        body = msgspec.json.encode(status)
+        self._state.write(key, body, version=0 if found is None else found.version, lease=lease)
+
+    def is_settled(self) -> bool:
+        """Whether the cluster is as wanted by now and no rollout is under way."""
+        kept, status = self.read(), self.status()
+        return (
+            status is not None
+            and status.is_settled
+            and status.desired == kept.version
+            and kept.desired.under_way is None
+        )
+
+    def lease(self) -> Lease | None:
+        """Who leads, if anybody does."""
+        return self._state.lease(self._cluster)
+
+    # what users got
+
+    def write_results(self, figures: ReleaseFigures) -> None:
+        """What users got from each release lately; whoever watches users writes it for the gate."""
+        key = f"{self._cluster}/results"
+        found = self._state.read(key)
+        self._state.write(key, msgspec.json.encode(figures), version=0 if found is None else found.version)
+
+    def results(self) -> ReleaseFigures | None:
+        """What users got from each release lately, if anybody watches them."""
+        found = self._state.read(f"{self._cluster}/results")
+        return None if found is None else msgspec.json.decode(found.body, type=ReleaseFigures)
+
+    def _change_rollout(self, change: Callable[[Rollout], Rollout]) -> Rollout:
+        def changed(desired: Desired) -> Desired:
+            if desired.under_way is None:
+                raise UsageError("no rollout is under way", at=self._cluster, way_out="lab roll IMAGE")
+            return msgspec.structs.replace(desired, rollout=change(desired.under_way))
+
+        rollout = self._change(changed).rollout
+        assert rollout is not None  # noqa: S101 -- `changed` raised otherwise
+        return rollout
+
+    def _change(self, change: Callable[[Desired], Desired]) -> Desired:
+        """Read, change, write; again where somebody else wrote in between."""
+        for left in range(WRITES_TRIED, 0, -1):
+            kept = self.read()
+            desired = change(kept.desired)
+            try:
+                self._put(desired, version=kept.version)
+            except Stale:
+                if left == 1:
+                    raise
+                continue
+            return desired
+        raise AssertionError  # the loop returns or raises
+
+    def _put(self, desired: Desired, *, version: int) -> None:
+        self._state.write(f"{self._cluster}/desired", msgspec.json.encode(desired), version=version)
+
+    def _now(self) -> int:
+        return int(self._clock.wall().timestamp() * NS)

@@ -1,0 +1,131 @@
+"""Looks at a cluster, round after round: what exists, who is ready, who has a slot, and who has gone silent."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from lab.balancer.protocol import Answer, Balancer
+from lab.clock import NS, Clock
+from lab.deploy.plan import Seen
+from lab.model import Replica, ReplicaState
+
+ASK_AGAIN = 1.0
+"""Seconds after which a replica that was well is asked again."""
+FROZEN_AFTER = 8.0
+"""Seconds without any answer from a replica that answered before: longer than the balancer is patient with it, so
+that a stall that heals by itself is not made worse by a replacement."""
+FIRST_WAIT, LONGEST_WAIT = 0.5, 15.0
+"""Seconds before a replica is made again where the last one died before it was ready; doubled each time."""
+
+
+class Lookout:
+    """What the deployer knows from looking. It remembers only when it saw things first: another one starts afresh."""
+
+    def __init__(self, balancer: Balancer, clock: Clock) -> None:
+        self._balancer, self._clock = balancer, clock
+        self.started_at: dict[str, int] = {}
+        self.drained_at: dict[str, int] = {}
+        self.upgraded_at: int | None = None
+        self.held: set[str] = set()
+        self._answered_at: dict[str, int] = {}
+        self._asked_at: dict[str, int] = {}
+        self._ready: set[str] = set()
+        self._holders: dict[str, str] = {}
+        self._died_early: dict[str, int] = {}
+        self._not_before: dict[str, int] = {}
+
+    def look(self, replicas: Sequence[Replica]) -> Seen:
+        """One look. Whoever was well within ASK_AGAIN is taken at its word; everybody else is asked."""
+        running = {one.name: one for one in replicas if one.state is ReplicaState.RUNNING}
+        there = {one.name: one for one in replicas if one.state is not ReplicaState.DEAD}
+        now = self._clock.now()
+        for one in running.values():
+            self.started_at.setdefault(one.container, now)
+        self._forget(there)
+        self._ask(running)
+        for slot in self._holders:
+            self.held.add(slot)
+        return Seen(
+            at=self._clock.now(),
+            replicas=tuple(replicas),
+            ready=frozenset(self._ready),
+            holders=dict(self._holders),
+            frozen=frozenset(self._frozen(there.values())),
+            started_at=self.started_at,
+            drained_at=self.drained_at,
+            upgraded_at=self.upgraded_at,
+            held=frozenset(self.held),
+            not_before=self._not_before,
+        )
+
+    def was_ready(self, replica: Replica) -> bool:
+        """Whether it ever answered that it is ready, as far as this deployer knows."""
+        return replica.name in self._answered_at
+
+    def note_entered(self, replica: Replica) -> None:
+        """Ask again at once who has its slot."""
+        self._holders.pop(replica.slot, None)
+
+    def note_early_death(self, replica: Replica) -> None:
+        """Wait longer each time before another one is made where replicas die before they are ready."""
+        count = self._died_early.get(replica.slot, 0)
+        self._died_early[replica.slot] = count + 1
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2**count)
+        self._not_before[replica.slot] = self._clock.now() + int(wait * NS)
+
+    def note_gone(self, replica: Replica) -> None:
+        """Forget a container that was removed."""
+        for times in (self.started_at, self.drained_at):
+            times.pop(replica.container, None)
+
+    def _forget(self, there: Mapping[str, Replica]) -> None:
+        self._ready &= there.keys()
+        self._holders = {slot: name for slot, name in self._holders.items() if name in there}
+        for times in (self._answered_at, self._asked_at):
+            for name in times.keys() - there.keys():
+                del times[name]
+
+    def _ask(self, running: Mapping[str, Replica]) -> None:
+        now = self._clock.now()
+        stale = now - int(ASK_AGAIN * NS)
+        due = {
+            name
+            for name, one in running.items()
+            if one.container not in self.drained_at
+            and (name not in self._ready or self._asked_at.get(name, stale) <= stale)
+        }
+        slots = {running[name].slot for name in due} | {one.slot for one in running.values()} - self._holders.keys()
+        for name in due:
+            self._asked_at[name] = now
+        self._take_in({name: running[name] for name in due}, self._balancer.replicas(sorted(due)))
+        answers = self._balancer.holders(sorted(slots))
+        for slot in slots:
+            answer = answers.get(slot)
+            if answer is not None:
+                self._holders[slot] = answer.replica
+            elif slot in self._holders and self._holders[slot] not in running:
+                del self._holders[slot]
+
+    def _take_in(self, asked: Mapping[str, Replica], answers: Mapping[str, Answer]) -> None:
+        now = self._clock.now()
+        for name, one in asked.items():
+            answer = answers.get(name)
+            if answer is None:
+                continue  # silence is not news until it has lasted: `_frozen` sees to that
+            self._ready.discard(name)
+            if answer.is_ready:
+                self._ready.add(name)
+                self._died_early.pop(one.slot, None)
+            if answer.is_ready or name in self._answered_at:
+                self._answered_at[name] = now
+
+    def _frozen(self, there: Collection[Replica]) -> set[str]:
+        """Those that were ready once and have been silent since; a draining one is on its way out anyway."""
+        now = self._clock.now()
+        return {
+            one.container
+            for one in there
+            if one.name in self._answered_at
+            and one.container not in self.drained_at
+            and now - self._answered_at[one.name] > FROZEN_AFTER * NS
+        }

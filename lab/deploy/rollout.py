@@ -1,0 +1,312 @@
+"""What a cluster should become, as durable values: the wanted release, a rollout's strategy and how far it got.
+
+Only what cannot be seen on the engine is kept: progress within a stage is read from the replicas' labels. Times
+are wall-clock nanoseconds since the epoch, since they must mean the same to the next deployer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from lab.deploy.gate import JudgeSettings
+from lab.errors import UsageError
+from lab.model import Release, Slot, Value
+
+NEVER_READY_LIMIT = 3
+"""Replicas of a new release that may die before they are ready; then it is given up."""
+HISTORY_KEPT = 60
+
+
+class Order(StrEnum):
+    """In which order slots are taken."""
+
+    SPREAD = "spread"  # a1 b1 c1 a2 b2 c2: every zone in turn
+    ZONE = "zone"  # a1 a2 b1 b2 c1 c2: one zone after the other
+
+
+class _Strategy(Value, tag_field="strategy"):
+    """What all strategies have. Times in seconds."""
+
+    batch: int | str = 1
+    """How many slots may be under change at once: a number, or a percentage of the slots ("25%", rounded up)."""
+    pause: float = 0.0
+    """Between the end of one slot's upgrade and the begin of the next."""
+    ready_within: float = 30.0
+    """A new replica that is not ready by then has failed, and the release with it."""
+    grace: float = 10.0
+    """That a draining replica may take before it is killed."""
+    order: Order = Order.SPREAD
+    judge: JudgeSettings | None = None
+    """Compare what users got from the new release and the old one, and roll back where the new one is worse."""
+    approve: bool = False
+    """Whether a person must say `lab approve` after each stage."""
+
+    @property
+    def stages(self) -> tuple[float, ...]:
+        """The shares of the slots that serve the new release, one after the other; the last is 1."""
+        return (1.0,)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether a slot's old replica leaves before its new one is made."""
+        return False
+
+    @property
+    def keeps_old(self) -> float:
+        """Seconds that the old group stands by, disabled, after all slots serve the new release."""
+        return 0.0
+
+    def at_once(self, slots: int) -> int:
+        """How many slots may be under change at once. Raises UsageError where `batch` makes no sense."""
+        if isinstance(self.batch, int):
+            count = self.batch
+        else:
+            number = self.batch.removesuffix("%")
+            if not self.batch.endswith("%") or not number.isdigit():
+                raise UsageError("is neither a number nor a percentage", at=f"batch: {self.batch}", way_out="25%")
+            count = math.ceil(slots * int(number) / 100)
+        if not count >= 1:
+            raise UsageError("at least one slot must be taken at a time", at=f"batch: {self.batch}", way_out="1")
+        return min(count, max(slots, 1))
+
+
+class Rolling(_Strategy, tag="rolling"):
+    """Slot by slot: the new replica stands beside the old, takes its slot, and the old one drains.
+
+    With `surge` 0 the old one leaves first, so that there are never more replicas than slots.
+    """
+
+    surge: int | None = None
+    """Replicas more than slots at the peak; as many as the batch if not given."""
+
+    @property
+    def in_place(self) -> bool:
+        return self.surge == 0
+
+    def at_once(self, slots: int) -> int:
+        count = super().at_once(slots)
+        return min(count, self.surge) if self.surge else count
+
+
+class DrainThenMove(_Strategy, tag="drain-then-move"):
+    """One replica leaves the balancer, finishes its requests and ends; the new one is made in its place."""
+
+    @property
+    def in_place(self) -> bool:
+        return True
+
+
+class Canary(_Strategy, tag="canary"):
+    """A few slots serve the new release and are judged, then more. Shares are rounded up to whole slots."""
+
+    shares: tuple[float, ...] = (0.1, 0.5, 1.0)
+    hold: float = 5.0
+    """Seconds that every stage lasts at least."""
+
+    @property
+    def stages(self) -> tuple[float, ...]:
+        return self.shares
+
+
+class RedBlack(_Strategy, tag="red-black"):
+    """A whole new group beside the old; traffic moves at once or in shares; the old group stands by for a time."""
+
+    batch: int | str = 2
+    """How many new replicas may be starting at once: a group that starts all at once starves those that serve."""
+    shares: tuple[float, ...] = (1.0,)
+    hold: float = 0.0
+    keep: float = 20.0
+    """Seconds that the old group stands by for an instant reverse."""
+
+    @property
+    def stages(self) -> tuple[float, ...]:
+        return self.shares
+
+    @property
+    def keeps_old(self) -> float:
+        return self.keep
+
+
+Strategy = Rolling | DrainThenMove | Canary | RedBlack
+
+
+def check_strategy(strategy: Strategy, slots: int) -> None:
+    """Raise UsageError for a strategy that makes no sense on so many slots."""
+    strategy.at_once(slots)
+    shares = strategy.stages
+    if not shares or any(not 0 < one <= 1 for one in shares) or list(shares) != sorted(set(shares)) or shares[-1] != 1:
+        raise UsageError("shares must grow, from over 0 to 1", at=f"shares: {list(shares)}", way_out="[0.1, 0.5, 1]")
+    if strategy.in_place and slots < 2:
+        raise UsageError(
+            "with a single slot nobody serves while it is changed in place", at="cluster.zones", way_out="surge: 1"
+        )
+
+
+def strategy_from(name: str, given: Mapping[str, object]) -> Strategy:
+    """The strategy of that name with these settings. Raises UsageError for one that it does not have."""
+    try:
+        strategy: Strategy = msgspec.convert({"strategy": name, **given}, Strategy)
+    except msgspec.ValidationError as exc:
+        what, _, key = str(exc).partition(" - at ")
+        raise UsageError(
+            what, at=key.strip("`").removeprefix("$.") or f"strategy: {name}", way_out="lab roll --help"
+        ) from exc
+    return strategy
+
+
+class Phase(StrEnum):
+    """How far a rollout is."""
+
+    PREPARE = "prepare"  # red/black: the new group is made, nobody is sent to it
+    MOVE = "move"  # slots go to the new release, up to the stage's share
+    WATCH = "watch"  # the stage's share is reached: hold, judge, wait for a person
+    KEEP = "keep"  # all moved; the old group stands by
+    BACK = "back"  # everything goes back to the old release; the old is enabled before the new is disabled
+    ENDED = "ended"
+
+
+class Ending(StrEnum):
+    """How a rollout ended."""
+
+    DONE = "done"
+    ROLLED_BACK = "rolled back"  # the release failed, or was judged worse
+    REVERSED = "reversed"  # a person wanted the old one back
+    ABORTED = "aborted"
+
+
+class Ask(StrEnum):
+    """What a person asked of a rollout that is under way."""
+
+    REVERSE = "reverse"
+    ABORT = "abort"
+
+
+class Note(Value):
+    """One line of a rollout's history."""
+
+    at: int
+    holder: str
+    phase: Phase
+    stage: int
+    why: str
+
+
+class Rollout(Value):
+    """One deployment: durable, so that any deployer can go on with it."""
+
+    id: str
+    to: Release
+    before: Release
+    strategy: Strategy
+    began: int
+    phase: Phase
+    since: int
+    """When the phase began."""
+    stage: int = 0
+    approved: int = 0
+    """How many stages a person has approved."""
+    asked: Ask | None = None
+    never_ready: int = 0
+    """Replicas of the new release that died before they were ready."""
+    ending: Ending | None = None
+    why: str = ""
+    history: tuple[Note, ...] = ()
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.phase is not Phase.ENDED
+
+
+class Desired(Value):
+    """The one thing that rollout, scaling and replacement all go by."""
+
+    release: Release
+    """What every slot serves, but for a rollout that is under way."""
+    slots: tuple[Slot, ...]
+    """Every slot that the balancer knows."""
+    active: tuple[str, ...]
+    """The slots that are to have a replica; others drain."""
+    rollout: Rollout | None = None
+    """The one under way, or the last."""
+
+    @property
+    def under_way(self) -> Rollout | None:
+        return self.rollout if self.rollout is not None and self.rollout.is_under_way else None
+
+    @property
+    def releases(self) -> dict[str, Release]:
+        """Every release that may be needed, by name."""
+        named = {self.release.name: self.release}
+        if self.rollout is not None:
+            named |= {one.name: one for one in (self.rollout.before, self.rollout.to)}
+        return named
+
+
+def first_desired(release: Release, slots: tuple[Slot, ...], active: tuple[str, ...] | None = None) -> Desired:
+    """A cluster that serves one release, in every slot if not said otherwise."""
+    return Desired(release=release, slots=slots, active=active or tuple(slot.name for slot in slots))
+
+
+def begin_rollout(desired: Desired, to: Release, strategy: Strategy, *, id: str, now: int, by: str) -> Desired:  # noqa: A002 -- the field's own name
+    """Want a rollout. Raises UsageError while another is under way, or where the release already serves."""
+    if desired.under_way is not None:
+        raise UsageError(
+            f"a rollout to {desired.under_way.to.name} is under way ({desired.under_way.phase})",
+            at=desired.under_way.id,
+            way_out="lab status, then lab abort or lab resume",
+        )
+    if to == desired.release:
+        raise UsageError("every slot is to serve this release already", at=to.name, way_out="lab status")
+    check_strategy(strategy, len(desired.active))
+    phase = Phase.PREPARE if isinstance(strategy, RedBlack) else Phase.MOVE
+    note = Note(at=now, holder=by, phase=phase, stage=0, why=f"{desired.release.name} to {to.name}")
+    rollout = Rollout(
+        id=id, to=to, before=desired.release, strategy=strategy, began=now, phase=phase, since=now, history=(note,)
+    )
+    return msgspec.structs.replace(desired, rollout=rollout)
+
+
+def ordered(slots: tuple[Slot, ...], order: Order) -> tuple[Slot, ...]:
+    """Slots in the order in which a rollout takes them."""
+    if order is Order.ZONE:
+        return tuple(sorted(slots, key=lambda one: (one.zone, one.name)))
+    within: dict[str, int] = {}
+    ranked = []
+    for slot in sorted(slots, key=lambda one: (one.zone, one.name)):
+        rank = within.get(slot.zone, 0)
+        within[slot.zone] = rank + 1
+        ranked.append((rank, slot.zone, slot))
+    return tuple(slot for _, _, slot in sorted(ranked, key=lambda one: one[:2]))
+
+
+def pick_slots(desired: Desired, counts: Mapping[str, int]) -> tuple[str, ...]:
+    """The active slots if each of these zones is to have so many: its first ones. Other zones keep what they have.
+
+    Raises UsageError for a zone that there isn't, or that has fewer slots.
+    """
+    zones = sorted({slot.zone for slot in desired.slots})
+    picked: list[str] = []
+    for zone in sorted(counts.keys() - set(zones)):
+        raise UsageError(f"there is no zone {zone}", at=zone, way_out=f"one of {', '.join(zones)}")
+    for zone in zones:
+        here = [slot.name for slot in desired.slots if slot.zone == zone]
+        count = counts.get(zone)
+        if count is None:
+            picked += [name for name in here if name in desired.active]
+        elif 0 <= count <= len(here):
+            picked += here[:count]
+        else:
+            what = f"zone {zone} has {len(here)} slots, not {count}"
+            raise UsageError(what, at=f"{zone}={count}", way_out=f"lab scale {zone}={len(here)}")
+    if not picked:
+        raise UsageError("somebody must serve", at="every zone is 0", way_out=f"lab scale {zones[0]}=1")
+    return tuple(picked)
+
+
+def share_of(slots: int, share: float) -> int:
+    """How many slots a share is: rounded up, so that a stage never means none."""
+    return min(slots, max(1, math.ceil(share * slots - 1e-9)))

@@ -1,0 +1,77 @@
+"""What each slot is to have right now: follows from the desired state alone, and is the same for every deployer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lab.deploy.rollout import Desired, Phase, RedBlack, Rollout, ordered, share_of
+from lab.model import Slot, Value
+
+
+class SlotTarget(Value):
+    """One slot: who is to serve, and who may or must stand beside."""
+
+    serve: str
+    stand_by: str | None = None
+    """A release of which a ready replica must stand by."""
+    keep: str | None = None
+    """A release whose replica may stay without serving; one that dies is not replaced."""
+
+
+class Target(Value):
+    """All slots, in the order in which they are taken, and the pace."""
+
+    slots: Mapping[str, SlotTarget]
+    fallback: str | None = None
+    """The release that fills gaps until the new one has proven that it gets ready at all."""
+    unproven: str | None = None
+    """The new release."""
+    in_place: bool = False
+    at_once: int = 1
+    pause: float = 0.0
+    ready_within: float = 30.0
+    grace: float = 10.0
+
+
+def target_of(desired: Desired, slots: Sequence[Slot]) -> Target:
+    """The target of a cluster with these slots."""
+    active = tuple(slot for slot in slots if slot.name in desired.active)
+    rollout = desired.under_way
+    if rollout is None:
+        steady = {slot.name: SlotTarget(serve=desired.release.name) for slot in active}
+        return Target(slots=steady, at_once=max(1, len(active)))
+    strategy = rollout.strategy
+    taken = ordered(active, strategy.order)
+    moved = moved_slots(rollout, len(taken))
+    goes_back = rollout.phase is Phase.BACK
+    return Target(
+        slots={slot.name: _slot_target(rollout, is_moved=rank < moved) for rank, slot in enumerate(taken)},
+        fallback=rollout.before.name,
+        unproven=rollout.to.name,
+        in_place=strategy.in_place,
+        at_once=strategy.at_once(len(taken)),
+        pause=0.0 if goes_back else strategy.pause,
+        ready_within=strategy.ready_within,
+        grace=strategy.grace,
+    )
+
+
+def moved_slots(rollout: Rollout, slots: int) -> int:
+    """How many slots the new release is to serve in this phase."""
+    if rollout.phase in {Phase.PREPARE, Phase.BACK}:
+        return 0
+    if rollout.phase is Phase.KEEP:
+        return slots
+    return share_of(slots, rollout.strategy.stages[rollout.stage])
+
+
+def _slot_target(rollout: Rollout, *, is_moved: bool) -> SlotTarget:
+    to, before = rollout.to.name, rollout.before.name
+    if not isinstance(rollout.strategy, RedBlack):
+        return SlotTarget(serve=to if is_moved else before)
+    if rollout.phase is Phase.BACK:
+        # The new group stays until the old one serves everywhere: disabling comes only after enabling worked.
+        return SlotTarget(serve=before, keep=to)
+    if is_moved:
+        return SlotTarget(serve=to, keep=before)
+    return SlotTarget(serve=before, stand_by=to)

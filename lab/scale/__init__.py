@@ -1,0 +1,1 @@
+"""How many replicas there are to be, by what users ask of them."""

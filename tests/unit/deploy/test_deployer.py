@@ -1,0 +1,254 @@
+"""The deployer's loop over a fake engine and a real state: deaths, stale ones, gates, wishes of people."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import record
+from lab.balancer.protocol import Answer
+from lab.clock import SYSTEM_CLOCK
+from lab.cluster.fake import FakeCluster
+from lab.deploy.deployer import Boundary, Deployer
+from lab.deploy.desk import Desk
+from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
+from lab.deploy.results import ReleaseFigures
+from lab.deploy.rollout import Ask, Canary, Ending, RedBlack, Rolling, Strategy, first_desired
+from lab.errors import UsageError
+from lab.model import Release, ReplicaState, Slot
+from lab.retry import wait_until
+from lab.state.file import FileState
+
+SLOTS = tuple(Slot(name=f"{zone}1", zone=zone) for zone in "abc")
+V1, V2 = Release(name="v1", image="shop:1"), Release(name="v2", image="shop:2")
+
+
+class Killed(BaseException):
+    """What a SIGKILL is to a thread."""
+
+
+class FakeBalancer:
+    """Every running replica is ready at once, but for those of a broken release."""
+
+    def __init__(self, cluster: FakeCluster, broken: str = "") -> None:
+        self._cluster, self._broken = cluster, broken
+
+    def holders(self, slots: Collection[str]) -> dict[str, Answer]:
+        engine = self._cluster.engine
+        found = {}
+        for slot in slots:
+            one = engine.there.get(engine.entered.get(slot, ""))
+            if one is not None and one.state is ReplicaState.RUNNING:
+                found[slot] = Answer(replica=one.name, is_ready=True)
+        return found
+
+    def replicas(self, names: Collection[str]) -> dict[str, Answer]:
+        return {
+            one.name: Answer(replica=one.name, is_ready=one.release != self._broken)
+            for one in list(self._cluster.engine.there.values())
+            if one.name in names and one.state is ReplicaState.RUNNING
+        }
+
+
+class Ground:
+    """A fake cluster, its state and its desk."""
+
+    def __init__(self, state: FileState, broken: str = "") -> None:
+        self.state, self.cluster = state, FakeCluster(slots=SLOTS)
+        self.balancer = FakeBalancer(self.cluster, broken)
+        self.desk = Desk(state, "c", clock=SYSTEM_CLOCK)
+        self.events: list[record.AnyEvent] = []
+        self.desk.begin(first_desired(V1, SLOTS))
+
+    def deployer(self, holder: str, boundary: Boundary = lambda _moment, _step: None) -> Deployer:
+        return Deployer(
+            self.cluster,
+            self.balancer,
+            self.state,
+            "c",
+            self.events.append,
+            holder=holder,
+            is_gone=lambda other: other in self.gone,
+            boundary=boundary,
+        )
+
+    gone: Collection[str] = frozenset()
+
+    def settle(self, deployer: Deployer) -> None:
+        deployer.run_until(self.desk.is_settled)
+
+    def releases(self) -> list[str]:
+        return sorted(one.release for one in self.cluster.replicas())
+
+    def ending(self) -> Ending | None:
+        rollout = self.desk.read().desired.rollout
+        return rollout.ending if rollout is not None else None
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here takes time, so that rounds need not wait."""
+    monkeypatch.setattr(Deployer, "ROUND", 0.003)
+    monkeypatch.setattr(Deployer, "IDLE_ROUND", 0.01)
+    monkeypatch.setattr(Deployer, "STANDBY_LOOKS", 0.01)
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    with FileState(tmp_path / "state.db") as state:
+        yield Ground(state)
+
+
+def roll(ground: Ground, strategy: Strategy, to: Release = V2) -> None:
+    ground.desk.roll(to, strategy, id="r1", by="test")
+
+
+@pytest.mark.parametrize("strategy", [Rolling(), RedBlack(keep=0.05), Canary(hold=0.05), Rolling(surge=0)])
+def test_what_is_wanted_comes_about(ground: Ground, strategy: Strategy) -> None:
+    """From nothing to v1 everywhere, then by each strategy to v2 everywhere, with its history kept."""
+    ground.settle(ground.deployer("one"))
+    assert ground.releases() == ["v1"] * 3
+    roll(ground, strategy)
+    ground.settle(ground.deployer("two"))
+    assert (ground.releases(), ground.ending()) == (["v2"] * 3, Ending.DONE)
+    rollout = ground.desk.read().desired.rollout
+    assert rollout is not None
+    assert rollout.history[-1].holder == "two"
+    assert ground.desk.lease() is None
+
+
+@pytest.mark.parametrize("strategy", [Rolling(), RedBlack(keep=0.05), Rolling(surge=0)])
+def test_it_may_die_at_every_boundary(ground: Ground, strategy: Strategy) -> None:
+    """A rollout goes on over a death before and after each of its acts, and ends as if nobody had died."""
+    ground.settle(ground.deployer("first"))
+    roll(ground, strategy)
+    places: set[tuple[str, str, str]] = set()
+    for number in range(100):
+
+        def die(moment: str, step: record.Step) -> None:
+            place = (moment, step.action, step.slot)
+            if place not in places:
+                places.add(place)
+                raise Killed
+
+        try:
+            deployer = ground.deployer(f"deployer {number}", die)
+            while not ground.desk.is_settled():
+                deployer._work()
+            break
+        except Killed:
+            ground.gone = frozenset({*ground.gone, f"deployer {number}"})  # its lease still runs
+    assert (ground.releases(), ground.ending()) == (["v2"] * 3, Ending.DONE)
+    assert len(places) == number
+    assert number >= 24
+
+
+def test_whoever_stands_by_does_nothing_until_the_leader_is_gone(ground: Ground) -> None:
+    """Two deployers at once: one acts; when it ends, the other goes on."""
+    with ground.deployer("one") as one:
+        wait_until("one leads", ground.desk.is_settled, within=10, every=0.01)
+        with ground.deployer("two") as two:
+            roll(ground, Rolling())
+            wait_until("it is done", ground.desk.is_settled, within=10, every=0.01)
+            lead = {event.holder for event in ground.events if isinstance(event, record.Office)}
+            assert lead == {"one"}
+            one.end()
+            ground.desk.roll(V1, Rolling(), id="r2", by="test")
+            wait_until("it is done", ground.desk.is_settled, within=10, every=0.01)
+            two.check()
+    assert ground.releases() == ["v1"] * 3
+
+
+def test_a_deployer_that_slept_through_its_lease_is_refused(ground: Ground) -> None:
+    """Stopped just before it takes an old replica away, woken up when another one leads and has gone back: its call
+    finds nobody, and it says so."""
+    ground.settle(ground.deployer("first"))
+    roll(ground, Rolling())
+    asleep, wake = threading.Event(), threading.Event()
+
+    def sleep(moment: str, step: record.Step) -> None:
+        if (moment, step.action) == ("before", "drain") and not asleep.is_set():
+            asleep.set()
+            assert wake.wait(20)
+
+    with ground.deployer("sleeper", sleep):
+        assert asleep.wait(10)
+        ground.gone = frozenset({"sleeper"})
+        ground.desk.ask(Ask.ABORT)
+        ground.settle(ground.deployer("other"))
+        assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ABORTED)
+        acts = len(ground.cluster.acts)
+        wake.set()
+        wait_until(
+            "it was refused",
+            lambda: any(isinstance(one, record.Office) and one.action == "fenced" for one in ground.events),
+            within=10,
+            every=0.01,
+        )
+        assert ground.cluster.acts[acts:] == []
+
+
+def test_a_release_that_cannot_start_is_not_tried_for_ever(tmp_path: Path) -> None:
+    """Its replicas die as soon as they run: after three it is given up and the old release serves."""
+    with FileState(tmp_path / "state.db") as state:
+        ground = Ground(state, broken="v2")
+        ground.settle(ground.deployer("one"))
+        roll(ground, Rolling())
+
+        def dies(moment: str, step: record.Step) -> None:
+            if (moment, step.action, step.release) == ("after", "start", "v2"):
+                victim = next(one for one in ground.cluster.replicas() if one.name == step.replica)
+                ground.cluster.signal(victim, "SIGKILL")
+
+        ground.settle(ground.deployer("two", dies))
+        assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ROLLED_BACK)
+        assert sum(act.startswith("create") and act.endswith("v2") for act in ground.cluster.acts) == 3
+
+
+def test_a_release_that_users_suffer_from_is_rolled_back(ground: Ground) -> None:
+    """The gate reads what users got: one broken promise at the canary's first stage, and all slots go back."""
+    ground.settle(ground.deployer("one"))
+    bins = (100, *[0] * len(EDGES_MS))
+    bad = Figures(tries=100, failed=0, broken=1, latencies=bins)
+    good = Figures(tries=100, failed=0, broken=0, latencies=bins)
+    ground.desk.write_results(ReleaseFigures(by_release={"v1": good, "v2": bad}))
+    roll(ground, Canary(shares=(0.1, 1.0), hold=60, judge=JudgeSettings()))
+    ground.settle(ground.deployer("two"))
+    assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ROLLED_BACK)
+    ground.desk.write_results(ReleaseFigures(by_release={"v1": good, "v2": good}))
+    ground.desk.roll(V2, Canary(shares=(0.1, 1.0), hold=0.05, judge=JudgeSettings()), id="r2", by="test")
+    ground.settle(ground.deployer("three"))
+    assert (ground.releases(), ground.ending()) == (["v2"] * 3, Ending.DONE)
+
+
+def test_a_killed_replica_is_replaced(ground: Ground) -> None:
+    """Without any rollout: a gap is filled with what serves elsewhere."""
+    ground.settle(ground.deployer("one"))
+    ground.cluster.signal(ground.cluster.replicas()[0], "SIGKILL")
+    slots = [slot.name for slot in SLOTS]
+    with ground.deployer("two"):
+        wait_until(
+            "it is replaced, and in the slot",
+            lambda: (
+                [one.state for one in ground.cluster.replicas()] == [ReplicaState.RUNNING] * 3
+                and len(ground.balancer.holders(slots)) == 3
+            ),
+            within=10,
+            every=0.01,
+        )
+
+
+def test_wishes_of_people_are_refused_where_they_make_no_sense(ground: Ground) -> None:
+    """No rollout to turn back, nobody to approve, no such cluster: told as such."""
+    with pytest.raises(UsageError, match="no rollout"):
+        ground.desk.ask(Ask.REVERSE)
+    with pytest.raises(UsageError, match="no rollout"):
+        ground.desk.approve()
+    with pytest.raises(UsageError, match="no such cluster"):
+        Desk(ground.state, "nobody's", clock=SYSTEM_CLOCK).read()
+    roll(ground, Rolling())
+    with pytest.raises(UsageError, match="waits for nobody"):
+        ground.desk.approve()
