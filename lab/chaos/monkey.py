@@ -1,4 +1,4 @@
-"""Kills replicas that serve, at the times and within the bounds that its settings state."""
+"""Strikes whoever has opted in, at the times and within the bounds that its settings state."""
 
 from __future__ import annotations
 
@@ -9,51 +9,61 @@ from types import TracebackType
 from typing import Self
 
 from lab import record
-from lab.chaos.schedule import MonkeySettings, draw_gaps
+from lab.chaos.faults import FAULTS, Fault
+from lab.chaos.schedule import Due, MonkeySettings, draw_schedule
+from lab.chaos.striker import Striker
 from lab.clock import NS, SYSTEM_CLOCK, Clock
-from lab.cluster.protocol import Cluster
-from lab.model import Replica
-
-SERVED_JUST_NOW = 2.0
-"""Seconds before a strike in which its victim must have answered somebody for the strike to count as a hit."""
+from lab.cluster.harm import Victim
+from lab.errors import LabFault, UsageError
+from lab.model import Replica, Role
 
 
-def choose_victim(answering: Sequence[Replica], slots: int, settings: MonkeySettings, random: Random) -> Replica | None:
-    """One of the replicas that users got answers from just now, or None while a strike would be too much.
+def is_opted_in(victim: Victim, groups: Sequence[str]) -> bool:
+    """Whether it belongs to one of these groups: "app" is a tier, "app/a" that tier in zone a."""
+    return bool({victim.role.value, f"{victim.role.value}/{victim.zone}"} & set(groups))
 
-    The blast radius is one replica at a time, and the next strike falls only when every slot answers users again:
-    a slot that serves but that the balancer still avoids would leave the users one replica fewer than it seems.
+
+def choose_victim(
+    victims: Sequence[Victim], answering: Sequence[Replica], slots: int, settings: MonkeySettings, random: Random
+) -> Victim | None:
+    """One of those that have opted in and are of use to users now, or None while a strike would be too much.
+
+    The next strike falls only when every slot answers users again: a slot that serves but that the balancer still
+    avoids would leave the users one replica fewer than it seems.
     """
     if len(answering) < slots or len(answering) - 1 < settings.least_serving:
         return None
-    return random.choice(sorted(answering, key=lambda one: one.slot))
+    of_use = {one.container for one in answering}
+    may = [one for one in victims if is_opted_in(one, settings.groups) and one.is_running and not one.is_paused]
+    may = [one for one in may if one.role is not Role.APP or one.container in of_use]
+    return random.choice(sorted(may, key=lambda one: (one.role, one.slot, one.name))) if may else None
 
 
 class Monkey:
-    """One thread that strikes. Each strike is in the record before it is done, and proved afterwards by the
-    engine's own word and by the answers that the victim had given."""
+    """One thread that strikes, through a striker that keeps to the blast radius and proves what was done."""
 
     LOOK_EVERY = 0.05
 
     def __init__(
         self,
-        cluster: Cluster,
-        serving: Callable[[], list[Replica]],
-        answered_since: Callable[[str, int], int],
+        striker: Striker,
+        answering: Callable[[], Sequence[Replica]],
+        slots: int,
         settings: MonkeySettings,
         random: Random,
         report: Callable[[record.AnyEvent], None],
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._cluster, self._serving, self._answered_since = cluster, serving, answered_since
+        self._striker, self._answering, self._slots = striker, answering, slots
         self._settings, self._random = settings, random
         self._report, self._clock = report, clock
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monkey", daemon=True)
-        self._gaps = draw_gaps(settings, random)
+        self._due = draw_schedule(settings, random)
         self.strikes = 0
-        self.hits = 0
+        """Those that hit, or that a leashed monkey told of."""
+        self.misses = 0
         self.error: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -63,61 +73,82 @@ class Monkey:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Strike no more; what it did and lasts is undone. Calling it again does nothing."""
         self._ending.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     @property
     def is_done(self) -> bool:
         """Whether all strikes have been made. Raises what ended the thread, if anything did."""
         if self.error is not None:
             raise self.error
-        return self.strikes >= len(self._gaps)
+        return self.strikes >= self._wanted
+
+    @property
+    def _wanted(self) -> int:
+        return len(self._due)
 
     def _run(self) -> None:
         try:
-            for gap in self._gaps:
-                if self._ending.wait(gap):
-                    return
-                victim = self._wait_for_victim()
-                if victim is None:
-                    return
-                self._strike(victim)
+            self._make_strikes()
         except BaseException as exc:  # noqa: BLE001 -- it goes into the record and to whoever asks `is_done`
             self.error = exc
             if not self._ending.is_set():
                 self._report(record.Trouble(at=self._clock.now(), what=f"the monkey stopped: {exc}"))
 
-    def _wait_for_victim(self) -> Replica | None:
-        while not self._ending.is_set():
-            since = self._clock.now() - int(SERVED_JUST_NOW * NS)
-            answering = [one for one in self._serving() if self._answered_since(one.name, since)]
-            victim = choose_victim(answering, len(self._cluster.slots), self._settings, self._random)
-            if victim is not None:
-                return victim
-            self._ending.wait(self.LOOK_EVERY)
-        return None
+    def _make_strikes(self) -> None:
+        due_at = self._clock.now()
+        for due in self._due:
+            due_at += int(due.gap * NS)
+            if self._ending.wait(max(0.0, (due_at - self._clock.now()) / NS)):
+                return
+            if not self._strike(due):
+                return
+            if self._settings.calendar is None:
+                due_at = self._clock.now()
 
-    def _strike(self, victim: Replica) -> None:
-        self.strikes += 1
-        now = self._clock.now()
-        self._report(
-            record.Strike(
-                at=now,
-                strike=self.strikes,
-                fault=self._settings.signal,
-                victim=victim.name,
-                container=victim.container,
-                slot=victim.slot,
-                zone=victim.zone,
-                release=victim.release,
-                serving=len(self._serving()),
-            )
-        )
-        answered = self._answered_since(victim.name, now - int(SERVED_JUST_NOW * NS))
-        was_running = self._cluster.signal(victim, self._settings.signal)
-        hit = was_running and answered > 0
-        self.hits += hit
-        why = f"it had answered {answered} requests in the {SERVED_JUST_NOW:.0f} s before"
-        if not was_running:
-            why = "it no longer ran"
-        self._report(record.StrikeProved(at=self._clock.now(), strike=self.strikes, hit=hit, why=why))
+    def _strike(self, due: Due) -> bool:
+        """Wait until a strike is right, and make it; False where it was told to end before."""
+        fault = FAULTS[self._random.choice(self._settings.do)]
+        luck = self._random.getrandbits(32)  # drawn once, so that waiting does not change who is struck
+        while not self._ending.is_set():
+            victim = self._choose(due, fault, Random(luck))
+            if victim is not None and self._do(due, fault, victim):
+                return True
+            self._ending.wait(self.LOOK_EVERY)
+        return False
+
+    def _choose(self, due: Due, fault: Fault, random: Random) -> Victim | None:
+        answering = self._answering()
+        if len(answering) < self._slots:
+            return None
+        groups = (due.group,) if due.group else self._settings.groups
+        may = [one for one in self._striker.victims() if is_opted_in(one, groups) and one.role in fault.hits]
+        return choose_victim(may, answering, self._slots, self._settings, random)
+
+    def _do(self, due: Due, fault: Fault, victim: Victim) -> bool:
+        """Whether it was done, or told of. A refusal is waited out; a strike that hit nothing is made again."""
+        signal = self._settings.signal
+        if self._striker.refusal([victim]):
+            return False
+        if self._settings.leashed:
+            self.strikes += 1
+            what = fault.text(signal)
+            self._report(record.WouldStrike(at=self._clock.now(), fault=what, victim=victim.name, when=due.when))
+            return True
+        try:
+            [struck] = self._striker.strike(fault, [victim], signal=signal)
+        except UsageError:
+            return False  # somebody else struck in between
+        if struck.hit and (fault.lasts or victim.role is not Role.APP):
+            self._ending.wait(self._settings.seconds)
+        self._striker.undo([struck.strike])
+        self.strikes += struck.hit
+        self.misses += not struck.hit
+        if self.misses > self._settings.at_most:
+            raise LabFault(f"{self.misses} strikes hit nothing; the last: {struck.why}", at=victim.name)
+        return struck.hit

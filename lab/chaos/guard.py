@@ -1,0 +1,121 @@
+"""How far chaos may go: pure decisions on what may be struck now and when everything must stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lab.cluster.harm import Victim
+from lab.model import Role, Value
+
+
+class BlastRadius(Value):
+    """What may be away at once, the next strike included."""
+
+    replicas: int = 1
+    """Replicas; those of a lost zone are not counted here."""
+    zones: int = 1
+    tiers: int = 1
+    """Kinds of containers: replicas, balancers, deployers. A lost zone is not counted here."""
+    least_serving: int = 1
+    """Replicas that must go on serving."""
+
+    @property
+    def text(self) -> str:
+        """For a person."""
+        return (
+            f"at most {self.replicas} replica(s), {self.zones} zone(s) and {self.tiers} tier(s) at once;"
+            f" {self.least_serving} must go on serving"
+        )
+
+
+class Standing(Value):
+    """How the cluster stands just before a strike."""
+
+    zone_of: Mapping[str, str]
+    """The slots that are to serve, with their zones."""
+    serving: Mapping[str, str]
+    """The slots that do, with the full container ids of their replicas: names may come again."""
+    lost_zones: tuple[str, ...] = ()
+    hurt: tuple[Role, ...] = ()
+    """The tiers of which something is struck and not yet made good."""
+
+    @property
+    def missing(self) -> set[str]:
+        """Slots that ought to serve and don't, though their zone is there."""
+        return {slot for slot, zone in self.zone_of.items() if slot not in self.serving and zone not in self.lost_zones}
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether nothing is wrong: only then may the first strike fall."""
+        return not (self.missing or self.lost_zones or self.hurt)
+
+    @property
+    def text(self) -> str:
+        """What is wrong, for a person."""
+        wrong = [f"{slot} does not serve" for slot in sorted(self.missing)]
+        wrong += [f"zone {zone} is lost" for zone in self.lost_zones]
+        wrong += [f"a {role} is struck" for role in self.hurt if role is not Role.APP or not self.missing]
+        return ", ".join(wrong) or "nothing is wrong"
+
+
+def refuse_strike(radius: BlastRadius, standing: Standing, victims: Sequence[Victim], *, zone: str = "") -> str:
+    """Why these must not be struck together now, or "". `zone` says that they are a whole zone."""
+    slots = {one.slot for one in victims if one.role is Role.APP}
+    left = len(set(standing.serving) - slots)
+    if left < radius.least_serving:
+        return f"{left} replicas would go on serving, {radius.least_serving} must"
+    lost = {*standing.lost_zones, zone} - {""}
+    if len(lost) > radius.zones:
+        return f"{len(lost)} zones would be lost at once, at most {radius.zones} may be"
+    if zone:
+        return ""
+    away = standing.missing | slots
+    if slots and len(away) > radius.replicas:
+        return f"{len(away)} replicas would be away at once, at most {radius.replicas} may be"
+    tiers = {*standing.hurt, *(one.role for one in victims)}
+    if len(tiers) > radius.tiers:
+        return f"{len(tiers)} tiers would be hurt at once ({', '.join(sorted(tiers))}), at most {radius.tiers} may be"
+    return ""
+
+
+class StopWhen(Value):
+    """When a run's chaos stops, whatever was still to come. 0: never for this reason."""
+
+    users_lost: int = 0
+    """Users who lost state."""
+    failed_share: float = 0.0
+    """The share of operations without a proper answer, from 0 to 1, over `failed_for` seconds."""
+    failed_for: float = 3.0
+    serving_below: int = 0
+    """Replicas serving, a lost zone's and a struck one's included."""
+
+
+class Seen(Value):
+    """What the guard sees at a moment."""
+
+    users_lost: int = 0
+    operations: int = 0
+    """Operations that ended in the last `failed_for` seconds."""
+    failed: int = 0
+    """Those of them without a proper answer."""
+    serving: int = 0
+
+
+LEAST_TO_JUDGE = 20
+"""Operations from which a share means something."""
+
+
+def reason_to_stop(rules: StopWhen, seen: Seen) -> str:
+    """Why everything must stop now, or ""."""
+    if rules.users_lost and seen.users_lost >= rules.users_lost:
+        return f"{seen.users_lost} users lost state (stop_when.users_lost: {rules.users_lost})"
+    if rules.failed_share and seen.operations >= LEAST_TO_JUDGE:
+        share = seen.failed / seen.operations
+        if share > rules.failed_share:
+            return (
+                f"{seen.failed} of {seen.operations} operations in {rules.failed_for:g} s got no proper answer"
+                f" (stop_when.failed_share: {rules.failed_share:g})"
+            )
+    if rules.serving_below and seen.serving < rules.serving_below:
+        return f"{seen.serving} replicas served (stop_when.serving_below: {rules.serving_below})"
+    return ""

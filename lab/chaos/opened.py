@@ -1,0 +1,95 @@
+"""The faults that are not undone yet, kept in the lab's state: whoever comes later can undo them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from lab.cluster.harm import AnyHarm, Victim
+from lab.errors import Stale
+from lab.model import Value
+from lab.state.protocol import State
+
+WRITES_TRIED = 20
+
+
+class OpenFault(Value):
+    """One victim that is hurt until somebody undoes it. Times are wall-clock nanoseconds."""
+
+    strike: int
+    fault: str
+    victim: Victim
+    """As it was before."""
+    undo: tuple[AnyHarm, ...]
+    since: int
+    by: str = ""
+    """The process that did it."""
+    zone: str = ""
+    """The lost zone that it is part of."""
+
+
+class LostZone(Value):
+    """A zone in which nothing is made until it is back."""
+
+    zone: str
+    cut_off: bool
+    since: int
+
+
+class Opened(Value):
+    """Everything that is open in one cluster."""
+
+    faults: tuple[OpenFault, ...] = ()
+    zones: tuple[LostZone, ...] = ()
+
+    @property
+    def lost_zones(self) -> tuple[str, ...]:
+        return tuple(one.zone for one in self.zones)
+
+
+class OpenFaults:
+    """The document of one cluster's open faults, over a State; written before anything is done."""
+
+    def __init__(self, state: State, cluster: str) -> None:
+        self._state, self._key = state, f"{cluster}/faults"
+
+    def read(self) -> Opened:
+        """What is open now."""
+        return self._read()[1]
+
+    def add(self, fault: OpenFault) -> None:
+        """From here on somebody has to undo it."""
+        self._change(lambda now: msgspec.structs.replace(now, faults=(*now.faults, fault)))
+
+    def drop(self, fault: OpenFault) -> None:
+        """It is undone."""
+        self._change(lambda now: msgspec.structs.replace(now, faults=tuple(one for one in now.faults if one != fault)))
+
+    def lose(self, zone: LostZone) -> None:
+        """From here on no deployer makes anything in this zone."""
+        self._change(lambda now: msgspec.structs.replace(now, zones=(*_without(now, zone.zone), zone)))
+
+    def regain(self, zone: str) -> None:
+        """The zone is there again."""
+        self._change(lambda now: msgspec.structs.replace(now, zones=_without(now, zone)))
+
+    def _read(self) -> tuple[int, Opened]:
+        found = self._state.read(self._key)
+        return (0, Opened()) if found is None else (found.version, msgspec.json.decode(found.body, type=Opened))
+
+    def _change(self, change: Callable[[Opened], Opened]) -> None:
+        """Read, change, write; again where somebody else wrote in between."""
+        for left in range(WRITES_TRIED, 0, -1):
+            version, now = self._read()
+            try:
+                self._state.write(self._key, msgspec.json.encode(change(now)), version=version)
+            except Stale:
+                if left == 1:
+                    raise
+                continue
+            return
+
+
+def _without(now: Opened, zone: str) -> tuple[LostZone, ...]:
+    return tuple(one for one in now.zones if one.zone != zone)

@@ -1,0 +1,256 @@
+"""Strikes and heals: each strike is in the record and, if it must be undone, in the state before it is done."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import msgspec
+
+from lab import record
+from lab.chaos.faults import FAULTS, Fault, Signal
+from lab.chaos.guard import BlastRadius, Standing, refuse_strike
+from lab.chaos.opened import LostZone, OpenFault, OpenFaults
+from lab.clock import NS, SYSTEM_CLOCK, Clock
+from lab.cluster.harm import Start, Strikable, Unpause, Victim
+from lab.errors import UsageError, WaitTimeout
+from lab.model import Role, Value
+from lab.retry import wait_until
+
+PROVED_WITHIN = 5.0
+"""Seconds in which the engine must say what was done."""
+AT_ONCE = 8
+"""Containers of a zone that are struck in the same moment."""
+
+
+class Struck(Value):
+    """What came of one strike."""
+
+    strike: int
+    victim: Victim
+    hit: bool
+    why: str
+
+
+class Ground(Value):
+    """What a striker is told of its cluster."""
+
+    target: Strikable
+    opened: OpenFaults
+    standing: Callable[[], Standing]
+    """The slots that are to serve and those that do, by whoever knows; open faults are looked up by the striker."""
+    evidence: Callable[[Victim], str]
+    """What shows that users had it just before; "" if nothing does, and then a strike hits nothing."""
+    report: Callable[[record.AnyEvent], None]
+    numbers: Iterator[int]
+    by: str = ""
+
+
+class Striker:
+    """Does faults of the table within a blast radius, proves them, undoes them. May be used from several threads."""
+
+    def __init__(
+        self, ground: Ground, radius: BlastRadius, *, steady_first: bool = True, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        """`steady_first`: the first strike falls only when nothing else is wrong."""
+        self._ground, self.radius, self._clock = ground, radius, clock
+        self._steady_first, self._is_frozen = steady_first, False
+        self._lock = threading.RLock()
+        self._gone: set[str] = set()
+        """Containers of replicas that were struck: they do not serve, whatever was last seen of them."""
+
+    def victims(self) -> list[Victim]:
+        """Everything that may be struck, as it is now."""
+        return self._ground.target.victims()
+
+    def standing(self) -> Standing:
+        """How the cluster stands, with what is open."""
+        told, opened = self._ground.standing(), self._ground.opened.read()
+        serving = {slot: container for slot, container in told.serving.items() if container not in self._gone}
+        now = msgspec.structs.replace(told, serving=serving, lost_zones=opened.lost_zones)
+        hurt = {one.victim.role for one in opened.faults if not one.zone}
+        return msgspec.structs.replace(now, hurt=tuple(sorted(hurt | ({Role.APP} if now.missing else set()))))
+
+    def refusal(self, victims: Sequence[Victim], *, zone: str = "") -> str:
+        """Why these must not be struck now, or ""."""
+        if self._is_frozen:
+            return "the run was stopped"
+        standing = self.standing()
+        if self._steady_first and not standing.is_steady:
+            return f"before the first strike everything must be well: {standing.text}"
+        return refuse_strike(self.radius, standing, victims, zone=zone)
+
+    def freeze(self) -> None:
+        """From here on nothing is struck, and nothing that is open is undone."""
+        self._is_frozen = True
+
+    def strike(self, fault: Fault, victims: Sequence[Victim], *, signal: Signal = "SIGKILL") -> list[Struck]:
+        """Do it to all of them at once. Raises UsageError, and does nothing, beyond the blast radius."""
+        with self._lock:
+            self._refuse(self.refusal(victims))
+            return self._strike_all(fault, victims, signal=signal)
+
+    def undo(self, strikes: Sequence[int]) -> None:
+        """Take back what is still open of these."""
+        for one in self._ground.opened.read().faults:
+            if one.strike in strikes:
+                self._undo(one)
+
+    # zones
+
+    def in_zone(self, zone: str) -> list[Victim]:
+        """Everything of a zone that runs. Raises UsageError where there never was anything."""
+        there = self.victims()
+        found = [one for one in there if one.zone == zone]
+        if not found:
+            known = sorted({one.zone for one in there} - {""})
+            raise UsageError("there is no such zone", at=zone, way_out=f"one of: {', '.join(known)}")
+        return [one for one in found if one.is_running]
+
+    def lose_zone(self, zone: str, *, cut_off: bool) -> list[Struck]:
+        """Every container of a zone at once, and none is made there until it is back."""
+        with self._lock:
+            victims = self.in_zone(zone)
+            self._refuse(self.refusal(victims, zone=zone))
+            at = int(self._clock.wall().timestamp() * NS)
+            self._ground.opened.lose(LostZone(zone=zone, cut_off=cut_off, since=at))
+            self._ground.report(record.ZoneLost(at=self._clock.now(), zone=zone, cut_off=cut_off))
+            return self._strike_all(_of_zone(cut_off=cut_off), victims, zone=zone)
+
+    def hold_zone(self, zone: str, *, cut_off: bool) -> list[Struck]:
+        """Strike what came up in a lost zone all the same: it had been made when the zone was lost."""
+        with self._lock:
+            late = [one for one in self.in_zone(zone) if one.networks or not cut_off]
+            return self._strike_all(_of_zone(cut_off=cut_off), late, zone=zone) if late else []
+
+    def regain_zone(self, zone: str) -> None:
+        """The zone is there again: what is not multiplied is started or joined, and deployers may make replicas."""
+        with self._lock:
+            opened = self._ground.opened.read()
+            for one in opened.faults:
+                if one.zone == zone:
+                    self._undo(one)
+            if zone in opened.lost_zones and not self._is_frozen:
+                self._ground.opened.regain(zone)
+                self._ground.report(record.ZoneBack(at=self._clock.now(), zone=zone))
+
+    # whatever is open
+
+    def heal(self) -> list[str]:
+        """Undo everything that is open, whoever left it: by the state, then by what the engine shows. Says what."""
+        healed = []
+        opened = self._ground.opened.read()
+        for one in opened.faults:
+            if not one.zone:
+                self._undo(one)
+                healed.append(f"{one.fault} of {one.victim.name} is undone")
+        for zone in opened.lost_zones:
+            self.regain_zone(zone)
+            healed.append(f"zone {zone} is back")
+        for victim in self.victims():
+            harm = Unpause() if victim.is_paused else Start()
+            needs = victim.is_paused or (not victim.is_running and victim.role not in {Role.APP, Role.DEPLOYER})
+            if needs and self._ground.target.do(victim.container, harm):
+                healed.append(f"{victim.name} {'goes on' if victim.is_paused else 'is started again'}")
+        return healed
+
+    # one strike
+
+    def _refuse(self, why: str) -> None:
+        if why:
+            raise UsageError(f"refused: {why}", at="blast radius", way_out="wait, lab heal, or a larger radius")
+
+    def _strike_all(
+        self, fault: Fault, victims: Sequence[Victim], *, signal: Signal = "SIGKILL", zone: str = ""
+    ) -> list[Struck]:
+        """Everything is written down before anything is done."""
+        self._steady_first = False
+        noted = [self._note(fault, one, signal, zone) for one in victims]
+        since = self._ground.target.mark()
+        act = partial(self._act, fault, signal, since)
+        if len(noted) == 1:
+            return [act(noted[0])]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(act, noted))
+
+    def _note(self, fault: Fault, victim: Victim, signal: Signal, zone: str) -> tuple[int, Victim, str]:
+        """Into the record and, with how to undo it, into the state."""
+        ground, number = self._ground, next(self._ground.numbers)
+        fresh = ground.target.read(victim.container) or msgspec.structs.replace(victim, is_running=False)
+        serving = len(ground.standing().serving)
+        evidence = ground.evidence(fresh)
+        ground.report(
+            record.Strike(
+                at=self._clock.now(),
+                strike=number,
+                fault=fault.text(signal),
+                victim=fresh.name,
+                container=fresh.container,
+                slot=fresh.slot,
+                zone=fresh.zone,
+                release=fresh.release,
+                serving=serving,
+                whole_zone=bool(zone),
+            )
+        )
+        undo = fault.undo(fresh)
+        if undo and fresh.is_running:
+            since = int(self._clock.wall().timestamp() * NS)
+            ground.opened.add(
+                OpenFault(
+                    strike=number, fault=fault.name, victim=fresh, undo=undo, since=since, by=ground.by, zone=zone
+                )
+            )
+        return number, fresh, evidence
+
+    def _act(self, fault: Fault, signal: Signal, since: str, noted: tuple[int, Victim, str]) -> Struck:
+        number, victim, evidence = noted
+        target = self._ground.target
+        was_done = victim.is_running and target.do(victim.container, fault.do(victim, signal))
+        if victim.role is Role.APP and was_done:
+            self._gone.add(victim.container)
+        if not was_done:
+            self._forget(number)
+        hit, why = False, "it no longer ran"
+        if was_done and not self._is_proved(fault, victim, since):
+            why = f"the engine never said {fault.proof!r} of it"
+        elif was_done and not evidence:
+            why = "it was serving nobody"
+        elif was_done:
+            hit, why = True, evidence
+        self._ground.report(record.StrikeProved(at=self._clock.now(), strike=number, hit=hit, why=why))
+        return Struck(strike=number, victim=victim, hit=hit, why=why)
+
+    def _is_proved(self, fault: Fault, victim: Victim, since: str) -> bool:
+        """Whether the engine says the word that proves it."""
+
+        def look() -> bool:
+            return fault.proof in self._ground.target.said(victim.container, since)
+
+        try:
+            return wait_until("the engine proves it", look, within=PROVED_WITHIN, every=0.05, clock=self._clock)
+        except WaitTimeout:
+            return False
+
+    def _forget(self, number: int) -> None:
+        """It was not done, so there is nothing to undo."""
+        for one in self._ground.opened.read().faults:
+            if one.strike == number:
+                self._ground.opened.drop(one)
+
+    def _undo(self, one: OpenFault) -> None:
+        if self._is_frozen:
+            return
+        for harm in one.undo:
+            self._ground.target.do(one.victim.container, harm)
+        self._ground.opened.drop(one)
+        self._gone.discard(one.victim.container)
+        self._ground.report(
+            record.StrikeUndone(at=self._clock.now(), strike=one.strike, fault=one.fault, victim=one.victim.name)
+        )
+
+
+def _of_zone(*, cut_off: bool) -> Fault:
+    return FAULTS["cut" if cut_off else "kill"]

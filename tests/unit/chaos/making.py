@@ -1,0 +1,82 @@
+"""A small cluster that may be struck, without containers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab import record
+from lab.chaos.guard import BlastRadius, Standing
+from lab.chaos.opened import OpenFaults
+from lab.chaos.striker import Ground, Striker
+from lab.clock import FakeClock
+from lab.cluster.fake import FakeHarm
+from lab.cluster.harm import Victim
+from lab.model import Role
+from lab.state.file import FileState
+
+ZONES = ("a", "b", "c")
+
+
+def replica(slot: str, number: int = 1) -> Victim:
+    return Victim(
+        container=f"{slot}-{number}".ljust(64, "0"),
+        name=f"{slot}-{number}",
+        role=Role.APP,
+        slot=slot,
+        zone=slot[0],
+        release="v1",
+        memory=128,
+        memory_swap=256,
+        networks={"inside": ("app", f"{slot}-{number}")},
+    )
+
+
+def edge(zone: str) -> Victim:
+    return Victim(
+        container=f"edge-{zone}".ljust(64, "0"),
+        name=f"balancer-{zone}",
+        role=Role.BALANCER,
+        zone=zone,
+        networks={"edge": ("balancer",), "inside": ("balancer",)},
+    )
+
+
+def six_and_three() -> FakeHarm:
+    """Two replicas and an edge in each of three zones."""
+    there = [replica(f"{zone}{number}") for zone in ZONES for number in (1, 2)] + [edge(zone) for zone in ZONES]
+    return FakeHarm(there={one.container: one for one in there})
+
+
+def standing_of(target: FakeHarm) -> Standing:
+    apps = [one for one in target.there.values() if one.role is Role.APP]
+    return Standing(
+        zone_of={f"{zone}{number}": zone for zone in ZONES for number in (1, 2)},
+        serving={one.slot: one.container for one in apps if one.is_running and not one.is_paused},
+    )
+
+
+@contextmanager
+def striking(
+    folder: Path,
+    target: FakeHarm,
+    *,
+    radius: BlastRadius | None = None,
+    evidence: Callable[[Victim], str] = lambda _: "it answered",
+    events: list[record.AnyEvent] | None = None,
+    standing: Callable[[], Standing] | None = None,
+) -> Iterator[Striker]:
+    """A striker over a state file in `folder`, so that another one may come after it."""
+    seen: list[record.AnyEvent] = [] if events is None else events
+    with FileState(folder / "state.db") as state:
+        ground = Ground(
+            target=target,
+            opened=OpenFaults(state, "lab-test"),
+            standing=standing or (lambda: standing_of(target)),
+            evidence=evidence,
+            report=seen.append,
+            numbers=itertools.count(1),
+        )
+        yield Striker(ground, radius or BlastRadius(), clock=FakeClock(10**12))
