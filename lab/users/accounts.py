@@ -20,8 +20,10 @@ class CrowdSize(Value):
     think: float = 1.0
     """Mean seconds between two actions of a device."""
     prefix: str = "user"
-    """Accounts are `<prefix>-001` and so on. Each crowd that a store ever meets needs its own prefix: keys begin with
-    it, and an app answers a key that it has seen before from what it stored."""
+    """Accounts are `<prefix>-001` and so on. Each crowd that a store ever meets needs a prefix or numbers of its own:
+    keys begin with them, and an app answers a key that it has seen before from what it stored."""
+    first: int = 1
+    """The number of the first of them: a later crowd at the same store counts on from an earlier one's."""
     logins_at_once: int = 8
     readers_at_once: int = 32
 
@@ -39,7 +41,7 @@ def plan_accounts(size: CrowdSize, chance: random.Random) -> tuple[int, list[tup
     doubled = round(size.users * size.two_devices)
     accounts = []
     for number in range(1, size.users + 1):
-        name = f"{size.prefix}-{number:03d}"
+        name = f"{size.prefix}-{size.first - 1 + number:03d}"
         password = hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()[:24]
         # spread evenly, so that the first users on a page show both sorts
         has_two = number * doubled // size.users > (number - 1) * doubled // size.users

@@ -9,6 +9,9 @@ from lab.clock import NS, Clock
 from lab.model import Operation, Outcome, Value
 from lab.users.tries import TRIED_AGAIN
 
+MAY_LAG = 1.0
+"""Seconds by which the driver may be late; a driver that is later measures itself."""
+
 BUCKETS = 10
 """Into how many parts the last second is cut."""
 
@@ -37,6 +40,11 @@ class Counts(Value):
     worst_lag: float
     """The most seconds by which the driver itself, not the app, was ever behind its schedule."""
 
+    @property
+    def late(self) -> str:
+        """Why nothing can be told of the app, if the driver was late; empty if it was not."""
+        return f"the users' driver was {self.worst_lag:.1f} s behind itself" if self.worst_lag > MAY_LAG else ""
+
 
 class Tally:
     """Counts operations as they end; may be read from any thread."""
@@ -46,8 +54,11 @@ class Tally:
         self._lock = threading.Lock()
         self._operations = self._tries = self._failed_first = self._saved = self._lost = self._repeated = 0
         self._in_flight = 0
-        self._by_release: Counter[str] = Counter()
-        self._lately: deque[tuple[int, Counter[str]]] = deque(maxlen=BUCKETS)
+        self._by_release: dict[str, int] = {}
+        self._lately: deque[tuple[int, dict[str, int]]] = deque(maxlen=BUCKETS)
+        self._bucket: dict[str, int] = {}
+        """The newest of them, which takes answers until `_full_at`."""
+        self._full_at = 0
         self._worst_lag = 0.0
 
     def began(self) -> None:
@@ -61,6 +72,8 @@ class Tally:
         tries = operation.tries
         with self._lock:
             self._in_flight -= 1
+            if operation.is_conclusion:
+                return
             self._operations += 1
             self._tries += len(tries)
             good = operation.outcome is Outcome.OK
@@ -68,15 +81,19 @@ class Tally:
                 self._failed_first += 1
                 self._saved += good
             self._lost += not good and not operation.final.result.startswith("4")
+            if operation.end >= self._full_at:
+                self._begin_bucket(operation.end)
             for done in tries:
-                if done.release is not None:
-                    self._by_release[done.release] += 1
-                    self._bucket()[done.release] += 1
-                self._repeated += len(done.edge) > 1
+                release = done.release
+                if release is not None:
+                    self._bucket[release] = self._bucket.get(release, 0) + 1
+                    self._by_release[release] = self._by_release.get(release, 0) + 1
+                if len(done.edge) > 1:
+                    self._repeated += 1
 
     def counts(self, *, users: int, devices: int, logged_in: int) -> Counts:
         with self._lock:
-            oldest = self._now() - BUCKETS
+            oldest = self._clock.now() * BUCKETS // NS - BUCKETS
             lately: Counter[str] = Counter()
             for bucket, answers in self._lately:
                 if bucket > oldest:
@@ -91,17 +108,14 @@ class Tally:
                 first_tries_failed=self._failed_first,
                 saved_by_retry=self._saved,
                 lost=self._lost,
-                by_release=dict(self._by_release),
+                by_release=self._by_release.copy(),
                 by_release_last_second=dict(lately),
                 repeated_at_edge=self._repeated,
                 worst_lag=self._worst_lag,
             )
 
-    def _bucket(self) -> Counter[str]:
-        now = self._now()
-        if not self._lately or self._lately[-1][0] != now:
-            self._lately.append((now, Counter()))
-        return self._lately[-1][1]
-
-    def _now(self) -> int:
-        return self._clock.now() * BUCKETS // NS
+    def _begin_bucket(self, at: int) -> None:
+        number = at * BUCKETS // NS
+        self._bucket = {}
+        self._lately.append((number, self._bucket))
+        self._full_at = (number + 1) * NS // BUCKETS

@@ -43,7 +43,8 @@ class Crowd:
     exception of theirs is a fault of the crowd. Every control may be called from any thread but the crowd's, raises
     what went wrong inside the crowd, and leaves it running: `stop` (or leaving the `with` block) ends it.
 
-    Devices take turns among `targets`, which are doors to the same app. The same `chance` gives the same accounts
+    Devices take turns among `targets`, which are doors to the same app, and go on to the next where theirs does not
+    answer. The same `chance` gives the same accounts
     and plans; what a device draws doesn't depend on any other device.
     """
 
@@ -66,13 +67,13 @@ class Crowd:
         self._size, self._clock = size, clock
         self._on_operation, self._on_quiet = on_operation, on_quiet
         self._tally = Tally(clock=clock)
-        ids, doors = itertools.count(), itertools.cycle(targets)
+        ids, turns = itertools.count(), itertools.count()
 
         def device_of(user: User, number: int) -> Device:
             return Device(
                 user,
                 number,
-                target=next(doors),
+                targets=_from(targets, next(turns)),
                 seed=f"{seed}/{user.name}.{number}",
                 ids=ids,
                 witness=self,
@@ -111,6 +112,11 @@ class Crowd:
     def shop(self) -> None:
         """Let every device act from now on, until `settle`. Calling it again does nothing."""
         self._thread.command(self._begin_walks())
+
+    def hurry(self, think: float) -> None:
+        """Let every device act every `think` seconds in the mean from its next action on."""
+        for pace, _ in tuple(self._walks):
+            pace.think = think
 
     def settle(self, within: float) -> None:
         """Begin no more actions, and return when all that were begun have ended.
@@ -243,3 +249,9 @@ class Crowd:
         left = (until - self._clock.now()) / NS
         if not await each(self._homes, read_back, at_once=self._size.readers_at_once, within=left):
             raise WaitTimeout(f"only {read} of {len(self._homes)} users had read back after {within:g} s", at="users")
+
+
+def _from(targets: Sequence[Target], turn: int) -> Sequence[Target]:
+    """All of them, beginning with another one at every turn."""
+    first = turn % len(targets)
+    return (*targets[first:], *targets[:first])

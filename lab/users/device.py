@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from lab.clock import Clock
 from lab.model import Kind, Operation, Outcome, Try, TryResult
+from lab.users.chance import Chance
 from lab.users.cookies import Jar
 from lab.users.request import Request
-from lab.users.story import Normalise, Story, nothing, slots_of
+from lab.users.story import Normalise, Story, named, nothing, slots_of
 from lab.users.tries import TRIED_AGAIN, Tries, is_harmless, outcome_of
-from lab.users.wire import Answer, Connection, Target
+from lab.users.wire import Answer, Connection, Exchange, Target
 
 
 class User:
@@ -24,6 +24,20 @@ class User:
     def __init__(self, name: str, password: str) -> None:
         self.name, self.password = name, password
         self.in_flight = 0
+
+
+class Look(NamedTuple):
+    """How an answer of somebody's own app is understood."""
+
+    is_accepted: bool
+    turned_away: bool = False
+
+
+class Ticket(NamedTuple):
+    """What a device showed at some time: its session's alias and its cookies."""
+
+    session: str | None
+    cookies: str
 
 
 class Witness(Protocol):
@@ -37,7 +51,7 @@ class Witness(Protocol):
 class Device:
     """A browser in somebody's hands: cookies, one connection, and one operation at a time.
 
-    `random` is for the journey's plans only; the jitter between tries is drawn elsewhere, so that bad luck on the
+    `chance` is for the journey's plans only; the jitter between tries is drawn elsewhere, so that bad luck on the
     wire never shifts a plan.
     """
 
@@ -49,17 +63,17 @@ class Device:
         "_is_busy",
         "_jar",
         "_keys",
+        "_last_tries",
         "_logins",
         "_policy",
         "_seed",
-        "_target",
         "_witness",
+        "chance",
         "due",
         "last",
         "log_in",
         "name",
         "number",
-        "random",
         "session",
         "user",
     )
@@ -69,7 +83,7 @@ class Device:
         user: User,
         number: int,
         *,
-        target: Target,
+        targets: Sequence[Target],
         seed: str,
         ids: Iterator[int],
         witness: Witness,
@@ -78,7 +92,7 @@ class Device:
     ) -> None:
         self.user, self.number = user, number
         self.name = f"{user.name}.{number}"
-        self.random = random.Random(seed)
+        self.chance = Chance(seed)
         self.session: str | None = None
         """The alias of the session the device is in; None: it isn't logged in."""
         self.due: int | None = None
@@ -87,11 +101,12 @@ class Device:
         """How the last operation ended: its last try's result."""
         self.log_in: Callable[[], Awaitable[None]] | None = None
         """How to log in again after a 401; the journey sets it."""
-        self._target, self._seed, self._ids = target, seed, ids
+        self._seed, self._ids = seed, ids
         self._witness, self._policy, self._clock = witness, policy, clock
-        self._connection = Connection(target, clock=clock)
-        self._jar = Jar(target.host, clock=clock)
+        self._connection = Connection(*targets, clock=clock)
+        self._jar = Jar(targets[0].host, clock=clock)
         self._begun = self._logins = self._keys = 0
+        self._last_tries: tuple[Try, ...] = ()
         self._is_busy = False
 
     @property
@@ -113,18 +128,28 @@ class Device:
         key: str | None = None,
         argument: str | int | None = None,
         normalise: Normalise = nothing,
+        ticket: Ticket | None = None,
+        look: Callable[[Answer], Look] | None = None,
+        is_repeatable: bool = True,
     ) -> Operation:
         """Do one operation, trying again as the policy says with the same `key`, and tell the witness.
 
-        `body` is sent as JSON. A 2xx answer that is not JSON, or that `normalise` rejects, ends the operation as
-        GARBLED: unknown, with no answer. After a 401 on a logged-in device the operation is told first, then the
-        device logs in again. Never raises for what network or server do; if it is cancelled, what was under way
-        is told as cut.
+        With a `ticket` the request carries what the device's cookies were then, as a thief's would: what comes of it
+        changes neither the device's cookies nor whether it is logged in.
+
+        With `look` the answer may be anything: it is accepted or not as `look` says, and not read otherwise. What is
+        not `is_repeatable` is tried again only where the try before surely had no effect.
+
+        `body` is sent as JSON, unless it is Content. A 2xx answer that is not JSON, or that `normalise` rejects, ends
+        the operation as GARBLED: unknown, with no answer. After a 401 on a logged-in device the operation is told
+        first, then the device logs in again. Never raises for what network or server do; if it is cancelled, what
+        was under way is told as cut.
         """
         if self._is_busy:
             raise RuntimeError(f"{self.name} is told to do two things at once")
-        story = Story(kind, key, argument, self.session, self.due)
-        request = Request(self._target, method, path, body, key, self.name)
+        story = Story(kind, key, argument, self.session if ticket is None else ticket.session, self.due)
+        request = Request(method, path, body, key, self.name)
+        story.is_repeatable = is_repeatable
         self.due, self._is_busy = None, True
         self._begun += 1
         if kind is Kind.LOGIN:
@@ -132,68 +157,135 @@ class Device:
             self._logins += 1
         self._witness.began(self.user)
         try:
-            await self._try_all(story, request, normalise)
+            await self._try_all(story, request, normalise, ticket, look)
         finally:
             self._is_busy = False
-            operation = self._told(story)
+            operation = self._told(story, follows=ticket is None)
             self._witness.ended(self.user, operation)
-        if operation.session_rejected and story.session is not None and kind is not Kind.LOGOUT and self.log_in:
+        was_mine = story.session is not None and kind is not Kind.LOGOUT and ticket is None
+        if operation.session_rejected and was_mine and self.log_in:
             await self.log_in()
         return operation
+
+    def ticket(self) -> Ticket:
+        """The device's session and cookies of this moment."""
+        return Ticket(self.session, self._jar.line("/"))
 
     async def close(self) -> None:
         """Close the connection; its socket is closed when this returns."""
         await self._connection.close()
 
-    async def _try_all(self, story: Story, request: Request, normalise: Normalise) -> None:
+    def conclude(self, kind: Kind, *, answer: Any = None, allowed: tuple[Any, ...] | None = None) -> None:
+        """Tell the witness what follows from the operations just before: a login that succeeded, a state that was read.
+
+        A LOGIN puts the device into a new session.
+        """
+        if kind is Kind.LOGIN:
+            self._logins += 1
+            self.session = self._new_session()
+        self._witness.began(self.user)
+        now = self._clock.now()
+        concluded = Operation(
+            id=next(self._ids),
+            user=self.user.name,
+            device=self.name,
+            kind=kind,
+            begin=now,
+            end=now,
+            outcome=Outcome.OK,
+            tries=self._last_tries,
+            answer=answer,
+            session=self.session if kind is Kind.LOGIN else None,
+            allowed=allowed,
+            is_conclusion=True,
+            quiet=self.user.in_flight == 1,
+        )
+        self._witness.ended(self.user, concluded)
+
+    def forget_session(self) -> None:
+        """Throw away cookies and session, as a browser does whose user clears them."""
+        self.session, self._jar = None, Jar(self._connection.target.host, clock=self._clock)
+
+    def _new_session(self) -> str:
+        return f"{self.user.name}/{self.number}#{self._logins}"
+
+    async def _try_all(
+        self,
+        story: Story,
+        request: Request,
+        normalise: Normalise,
+        ticket: Ticket | None,
+        look: Callable[[Answer], Look] | None,
+    ) -> None:
         for number in range(1, self._policy.most + 1):
             if number > 1:
-                luck = random.Random(f"{self._seed}/{self._begun}/{number}").random()
+                luck = Chance(f"{self._seed}/{self._begun}/{number}").random()
                 await asyncio.sleep(self._policy.pause_before(number, luck))
             story.trying_since = self._clock.now()
             try:
-                result = await self._try_once(story, request, normalise)
+                cookies = self._jar.line(request.path) if ticket is None else ticket.cookies
+                wire = request.to(self._connection.target, cookies=cookies)
+                done = await self._connection.exchange(wire, timeout=self._policy.timeout)
             except BaseException:  # cancelled: the request may be on its way, and the record must say so
-                done = Try(begin=story.trying_since, end=self._clock.now(), result=TryResult.CUT)
-                story.add(done, harmless=False)
+                cut = Try(begin=story.trying_since, end=self._clock.now(), result=TryResult.CUT)
+                story.add(cut, harmless=False)
                 raise
-            if result not in TRIED_AGAIN:
+            result = self._take(done, story, request.path, normalise, follows=ticket is None, look=look)
+            if result not in TRIED_AGAIN or not (story.is_repeatable or story.all_harmless):
                 return
 
-    async def _try_once(self, story: Story, request: Request, normalise: Normalise) -> str:
-        wire = request.with_cookies(self._jar.line(request.path))
-        done = await self._connection.exchange(wire, timeout=self._policy.timeout)
+    def _take(
+        self,
+        done: Exchange,
+        story: Story,
+        path: str,
+        normalise: Normalise,
+        *,
+        follows: bool,
+        look: Callable[[Answer], Look] | None,
+    ) -> str:
+        """What came of one try; where it `follows`, the device's cookies follow the answer."""
         came = done.came
         if not isinstance(came, Answer):
             sent = came is not TryResult.UNSENT
             story.add(Try(begin=done.begin, end=done.end, result=came, sent=sent), harmless=not sent)
             return came
-        for line in came.cookies:
-            self._jar.absorb(line, path=request.path)
-        result = str(came.status)
-        if 200 <= came.status < 300 and not story.read(came.body, normalise):
+        if follows and came.cookies:
+            for line in came.cookies:
+                self._jar.absorb(line, path=path)
+        result = "200" if came.status == 200 else str(came.status)
+        if look is not None:
+            story.is_accepted, story.turned_away = look(came)
+        elif 200 <= came.status < 300 and not story.read(came.body, normalise):
             result = TryResult.GARBLED
         story.add(
             Try(
                 begin=done.begin,
                 end=done.end,
                 result=result,
-                replica=came.header(b"x-replica") or None,
-                release=came.header(b"x-release") or None,
+                replica=named(came.headers.get(b"x-replica")),
+                release=named(came.headers.get(b"x-release")),
                 edge=slots_of(came.header(b"x-edge")),
             ),
-            harmless=is_harmless(came),
+            harmless=is_harmless(came) or story.turned_away,
         )
         return result
 
-    def _told(self, story: Story) -> Operation:
-        """The operation as it ended, after the device's own session has followed it."""
+    def _told(self, story: Story, *, follows: bool) -> Operation:
+        """The operation as it ended; where it `follows`, after the device's own session has followed it."""
         last = story.tries[-1]
-        self.last = last.result
-        outcome = outcome_of(last.result, all_harmless=story.all_harmless)
-        if story.kind is Kind.LOGIN and outcome is Outcome.OK:
-            self.session = story.session = f"{self.user.name}/{self.number}#{self._logins}"
-        elif story.kind is Kind.LOGOUT or last.result == "401":
+        self.last, self._last_tries = last.result, tuple(story.tries)
+        if story.is_accepted is None:
+            outcome = outcome_of(last.result, all_harmless=story.all_harmless)
+        elif story.is_accepted:
+            outcome = Outcome.OK
+        else:
+            outcome = Outcome.REFUSED if story.all_harmless else Outcome.UNKNOWN
+        if not follows:
+            pass
+        elif story.kind is Kind.LOGIN and outcome is Outcome.OK:
+            self.session = story.session = self._new_session()
+        elif story.kind is Kind.LOGOUT or last.result == "401" or story.turned_away:
             self.session = None
         begin = story.tries[0].begin
         late = story.due is not None and story.due < begin
@@ -205,11 +297,14 @@ class Device:
             begin=begin,
             end=last.end,
             outcome=outcome,
-            tries=tuple(story.tries),
+            tries=self._last_tries,
             key=story.key,
             argument=story.argument,
             answer=story.answer if outcome is Outcome.OK else None,
             session=story.session,
             answered_as=story.answered_as,
             due=story.due if late else None,
+            quiet=self.user.in_flight == 1,
+            turned_away=story.turned_away,
+            is_repeatable=story.is_repeatable,
         )

@@ -11,9 +11,11 @@ class Journey(ABC):
     """Drives `self.device`; what it learns from answers it keeps in itself.
 
     Every method does its operations one after another through `device.do`. None may raise because of what the app
-    answered: an exception ends the whole crowd as the lab's own fault. Chance is `device.random` alone; an `act`
+    answered: an exception ends the whole crowd as the lab's own fault. Chance is `device.chance` alone; an `act`
     that always draws the same number of times repeats its plan exactly under one seed, whatever goes wrong.
     """
+
+    __slots__ = ("device",)
 
     def __init__(self, device: Device) -> None:
         self.device = device

@@ -16,11 +16,13 @@ class Pace:
     `late` is told how many seconds the driver itself, not the app, was behind.
     """
 
-    __slots__ = ("_alarm", "_clock", "_is_open", "_journey", "_late", "_think")
+    __slots__ = ("_alarm", "_clock", "_is_open", "_journey", "_late", "think")
 
     def __init__(self, journey: Journey, *, think: float, clock: Clock, late: Callable[[float], None]) -> None:
-        self._journey, self._think, self._clock, self._late = journey, think, clock, late
-        self._alarm: asyncio.Future[None] | None = None
+        self._journey, self._clock, self._late = journey, clock, late
+        self.think = think
+        """May be changed at any time; holds from the next draw on."""
+        self._alarm: asyncio.Future[bool] | None = None
         self._is_open = False
 
     async def walk(self) -> None:
@@ -28,7 +30,12 @@ class Pace:
         journey, device = self._journey, self._journey.device
         self._is_open = True
         due = self._clock.now() + self._drawn()
-        while await self._is_still_open_at(due):
+        while self._is_open:
+            delay = (due - self._clock.now()) / NS
+            if delay > 0:
+                if not await self._sleep(delay):
+                    return
+                self._late((self._clock.now() - due) / NS)
             device.due = due
             if not device.is_logged_in:
                 await journey.log_in()
@@ -36,34 +43,26 @@ class Pace:
                 await journey.act()
                 due += self._drawn()
             else:
-                due += int(self._think * NS)  # undrawn, so that this misfortune doesn't shift the plan
+                due += int(self.think * NS)  # undrawn, so that this misfortune doesn't shift the plan
             device.due = None
 
     def end(self) -> None:
         """Begin no further action; `walk` returns when the one under way has ended."""
         self._is_open = False
         if self._alarm is not None and not self._alarm.done():
-            self._alarm.set_result(None)
+            self._alarm.set_result(False)
 
     def _drawn(self) -> int:
-        return int(self._journey.device.random.expovariate(1 / self._think) * NS)
+        return int(self._journey.device.chance.exponential(self.think) * NS)
 
-    async def _is_still_open_at(self, due: int) -> bool:
-        delay = (due - self._clock.now()) / NS
-        if self._is_open and delay > 0:
-            loop = asyncio.get_running_loop()
-            self._alarm = loop.create_future()
-            ring = loop.call_later(delay, _ring, self._alarm)
-            try:
-                await self._alarm
-            finally:
-                ring.cancel()
-                self._alarm = None
-            if self._is_open:
-                self._late((self._clock.now() - due) / NS)
-        return self._is_open
+    def _sleep(self, seconds: float) -> asyncio.Future[bool]:
+        """Comes true after so long, or false at `end`."""
+        loop = asyncio.get_running_loop()
+        self._alarm = alarm = loop.create_future()
+        loop.call_later(seconds, _ring, alarm)
+        return alarm
 
 
-def _ring(alarm: asyncio.Future[None]) -> None:
+def _ring(alarm: asyncio.Future[bool]) -> None:
     if not alarm.done():
-        alarm.set_result(None)
+        alarm.set_result(True)

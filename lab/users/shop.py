@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from itertools import accumulate
 from typing import Any
 from urllib.parse import quote
 
@@ -42,19 +40,21 @@ WRITTEN: dict[Kind, tuple[Kind, ...]] = {
 }
 """Which reads show what a write did."""
 
-_PLAN = tuple(WEIGHTS)
-_SHARES = tuple(accumulate(WEIGHTS.values()))
+_PLAN = tuple(kind for kind, weight in WEIGHTS.items() for _ in range(weight))
 
 
 class Shopper(Journey):
-    """A user of the sample shop. `act` is one operation and always draws twice from `device.random`."""
+    """A user of the sample shop. `act` is one operation and always draws twice from `device.chance`."""
+
+    __slots__ = ("_lines", "_skus", "_unread")
 
     def __init__(self, device: Device) -> None:
         super().__init__(device)
         self._skus: tuple[str, ...] = ()
         self._lines: dict[str, None] = {}
         """The cart's lines as far as this device knows; another device may have taken some."""
-        self._unread: Counter[Kind] = Counter()
+        self._unread: dict[Kind, int] = {}
+        """How often the device wrote since it last read what shows it."""
 
     async def log_in(self) -> None:
         user = self.device.user
@@ -62,9 +62,9 @@ class Shopper(Journey):
         await self._write(Kind.LOGIN, "/login", body, normalise=answers.for_account)
 
     async def act(self) -> None:
-        intent = self.device.random.choices(_PLAN, cum_weights=_SHARES)[0]
-        luck = self.device.random.random()
-        await _DOES[self._due_instead_of(intent)](self, luck)
+        draw = self.device.chance.random
+        intent = _PLAN[int(draw() * len(_PLAN))]
+        await _DOES[self._due_instead_of(intent)](self, draw())
 
     async def read_back(self) -> None:
         for read in (self._read_history, self._read_cart, self._read_orders, self._read_account):
@@ -76,8 +76,8 @@ class Shopper(Journey):
         """What comes before the intent: knowing what is sold, then reading what was written a few times."""
         if not self._skus:
             return Kind.BROWSE
-        for read, most in READS_DUE.items():
-            if self._unread[read] >= most:
+        for read, times in self._unread.items():
+            if times >= READS_DUE[read]:
                 return read
         if intent is Kind.REMOVE and not self._lines:
             return Kind.ADD
@@ -98,11 +98,17 @@ class Shopper(Journey):
         key = key or self.device.new_key()
         done = await self.device.do(kind, "POST", path, body, key=key, argument=argument, normalise=normalise)
         if done.outcome is not Outcome.REFUSED:
-            self._unread.update(WRITTEN.get(kind, ()))
+            for read in WRITTEN.get(kind, ()):
+                self._unread[read] = self._unread.get(read, 0) + 1
         return done
 
     async def _log_out(self, _: float) -> Operation:
-        return await self._write(Kind.LOGOUT, "/logout", normalise=answers.for_account)
+        """Log out, and see that what was good for the session before is good for nothing now."""
+        ticket = self.device.ticket()
+        done = await self._write(Kind.LOGOUT, "/logout", normalise=answers.for_account)
+        if done.outcome is not Outcome.OK:
+            return done
+        return await self.device.do(Kind.ACCOUNT, "GET", "/account", normalise=answers.account_name, ticket=ticket)
 
     async def _view(self, luck: float) -> Operation:
         key = self.device.new_key()
@@ -145,7 +151,7 @@ class Shopper(Journey):
     async def _read(self, kind: Kind, path: str, normalise: Normalise) -> Operation:
         done = await self.device.do(kind, "GET", path, normalise=normalise)
         if done.outcome is Outcome.OK:
-            self._unread[kind] = 0
+            self._unread.pop(kind, None)
         return done
 
     async def _browse(self, luck: float) -> Operation:

@@ -22,6 +22,9 @@ def nothing(_: Any) -> None:
     """The normalised answer of an operation whose answer holds nothing to compare."""
 
 
+_decode = msgspec.json.Decoder().decode
+
+
 class Story:
     """What is known so far of an operation under way."""
 
@@ -31,11 +34,14 @@ class Story:
         "answered_as",
         "argument",
         "due",
+        "is_accepted",
+        "is_repeatable",
         "key",
         "kind",
         "session",
         "tries",
         "trying_since",
+        "turned_away",
     )
 
     def __init__(
@@ -48,6 +54,10 @@ class Story:
         self.answer: Any = None
         self.answered_as: str | None = None
         self.trying_since = 0
+        self.is_repeatable = True
+        self.is_accepted: bool | None = None
+        """Whether somebody's own app said what was expected; None: the status tells."""
+        self.turned_away = False
 
     def add(self, done: Try, *, harmless: bool) -> None:
         self.tries.append(done)
@@ -56,7 +66,7 @@ class Story:
     def read(self, body: bytes, normalise: Normalise) -> bool:
         """Whether a 2xx answer had the promised shape; whom it claims to be for is kept in any case."""
         try:
-            said = msgspec.json.decode(body)
+            said = _decode(body)
             account = said.get("account") if isinstance(said, dict) else None
             if isinstance(account, str):
                 self.answered_as = account
@@ -64,6 +74,12 @@ class Story:
         except WRONG_SHAPE:
             return False
         return True
+
+
+@lru_cache(maxsize=1024)
+def named(header: bytes | None) -> str | None:
+    """A name that few headers say over and over, as one text for all of them."""
+    return header.decode("latin-1") if header else None
 
 
 @lru_cache(maxsize=1024)

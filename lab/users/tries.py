@@ -35,11 +35,11 @@ def is_harmless(came: Answer | TryResult) -> bool:
     """
     if not isinstance(came, Answer):
         return came is TryResult.UNSENT
-    if len(slots_of(came.header(b"x-edge"))) > 1:
+    if came.status < 400 or len(slots_of(came.header(b"x-edge"))) > 1:
         return False
     if came.status == 503:
         return came.header(b"x-not-applied") == "1"
-    return 400 <= came.status < 500
+    return came.status < 500
 
 
 def outcome_of(last: str, *, all_harmless: bool) -> Outcome:

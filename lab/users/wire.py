@@ -57,17 +57,27 @@ def quickest_loop() -> asyncio.AbstractEventLoop:
 
 
 class Connection:
-    """Sends one request at a time to `target` over a connection that is kept alive between them.
+    """Sends one request at a time to a target over a connection that is kept alive between them.
 
     It sends nothing a second time, ever. A connection that is known to have ended before a request begins is
     replaced first, since nothing of the request was sent on it.
+
+    Where several `targets` are doors to the same app it does as browsers do with several addresses of a name: it
+    stays with one as long as that answers. One that can't be connected to is passed over within the same request,
+    of which nothing was sent yet; after one that was silent or cut the request off, the next request tries another.
     """
 
-    __slots__ = ("_clock", "_stream", "_target")
+    __slots__ = ("_at", "_clock", "_stream", "_targets")
 
-    def __init__(self, target: Target, *, clock: Clock) -> None:
-        self._target, self._clock = target, clock
+    def __init__(self, *targets: Target, clock: Clock) -> None:
+        self._targets, self._clock = targets, clock
+        self._at = 0
         self._stream: _Stream | None = None
+
+    @property
+    def target(self) -> Target:
+        """The one that the last request went to."""
+        return self._targets[self._at]
 
     @property
     def is_open(self) -> bool:
@@ -84,10 +94,16 @@ class Connection:
         stream = self._stream
         if stream is None or stream.ended:
             stream = self._stream = await self._connect(timeout)
-            if stream is None or stream.ended:
+            if stream is None:
                 return Exchange(begin=begin, end=self._clock.now(), came=TryResult.UNSENT)
             timeout -= (self._clock.now() - begin) / NS
-        came = await stream.ask(request, timeout)
+        try:
+            came = await stream.ask(request, timeout)
+        except asyncio.CancelledError:
+            stream.give_up(TryResult.CUT)
+            raise
+        if isinstance(came, TryResult):
+            self._pass_over()
         return Exchange(begin=begin, end=stream.answered_at, came=came)
 
     async def close(self) -> None:
@@ -96,13 +112,23 @@ class Connection:
         if stream is not None:
             await stream.drop()
 
+    def _pass_over(self) -> None:
+        self._at = (self._at + 1) % len(self._targets)
+
     async def _connect(self, timeout: float) -> _Stream | None:
+        until = self._clock.now() + int(timeout * NS)
+        for _ in self._targets:
+            stream = await self._connect_to(self.target, (until - self._clock.now()) / NS)
+            if stream is not None and not stream.ended:
+                return stream
+            self._pass_over()
+        return None
+
+    async def _connect_to(self, target: Target, timeout: float) -> _Stream | None:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                _, stream = await loop.create_connection(
-                    lambda: _Stream(self._clock), self._target.host, self._target.port
-                )
+                _, stream = await loop.create_connection(lambda: _Stream(self._clock, loop), target.host, target.port)
         except OSError:  # refused, unreachable, an unknown name, or not made in time (TimeoutError is one too)
             return None
         return stream
@@ -112,21 +138,27 @@ class _Stream(asyncio.Protocol):
     """One TCP connection's life; the parser calls back the methods `on_...`."""
 
     __slots__ = (
+        "_alarm",
         "_body",
         "_clock",
         "_cookies",
         "_headers",
+        "_loop",
         "_lost",
         "_parser",
         "_received",
         "_transport",
+        "_until",
         "_waiter",
         "answered_at",
         "ended",
     )
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
+        self._clock, self._loop = clock, loop
+        self._alarm: asyncio.TimerHandle | None = None
+        self._until = 0.0
+        """The loop's time at which the request under way has lasted too long."""
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[Answer | TryResult] | None = None
@@ -139,40 +171,52 @@ class _Stream(asyncio.Protocol):
         self.ended = False
         """Nothing may be sent on it any more."""
 
-    async def ask(self, request: bytes, timeout: float) -> Answer | TryResult:
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Answer | TryResult] = loop.create_future()
-        self._waiter = waiter
+    def ask(self, request: bytes, timeout: float) -> asyncio.Future[Answer | TryResult]:
+        """Send a request; what came of it, `timeout` seconds later at most. Only one may be under way."""
+        loop = self._loop
+        self._waiter = waiter = loop.create_future()
         self._received = 0
-        alarm = loop.call_later(timeout, self._end, TryResult.TIMEOUT)
+        self._until = until = loop.time() + timeout
+        # One alarm serves many requests: it looks again when it rings, so that most requests set and clear none.
+        if self._alarm is None or self._alarm.when() > until:
+            self._set_alarm(until)
         if self._transport is not None:  # it is, until connection_lost, and then `ended` says so
             self._transport.write(request)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            self._end(TryResult.CUT)
-            raise
-        finally:
-            alarm.cancel()
-            self._waiter = None
+        return waiter
 
-    async def drop(self) -> None:
-        if self._transport is not None:
-            self._lost = asyncio.get_running_loop().create_future()
-            self._end(TryResult.CUT)
-            await self._lost
-
-    def _end(self, fate: TryResult) -> None:
+    def give_up(self, fate: TryResult) -> None:
         """Close the connection now; a request that is still under way ends as `fate`."""
         self.ended = True
         self._settle(fate)
         if self._transport is not None:
             self._transport.abort()
 
+    async def drop(self) -> None:
+        """Close the connection and wait until its socket is closed."""
+        if self._transport is not None:
+            self._lost = self._loop.create_future()
+            self.give_up(TryResult.CUT)
+            await self._lost
+
     def _settle(self, came: Answer | TryResult) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
             self.answered_at = self._clock.now()
-            self._waiter.set_result(came)
+            waiter.set_result(came)
+
+    def _set_alarm(self, until: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(until, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._until:
+            self._set_alarm(self._until)
+        else:
+            self.give_up(TryResult.TIMEOUT)
 
     # what the event loop calls
 
@@ -181,14 +225,13 @@ class _Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
-        unasked = self._waiter is None or self._waiter.done()
-        if unasked or self._received > MOST_BYTES or self._parser is None:
-            self._end(TryResult.CUT)
+        if self._waiter is None or self._received > MOST_BYTES or self._parser is None:
+            self.give_up(TryResult.CUT)
             return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._end(TryResult.CUT)
+            self.give_up(TryResult.CUT)
 
     def eof_received(self) -> None:
         self.ended = True  # the loop closes the transport next
@@ -198,6 +241,9 @@ class _Stream(asyncio.Protocol):
         self.ended = True
         self._settle(TryResult.CUT)
         self._transport = self._parser = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 
@@ -221,11 +267,13 @@ class _Stream(asyncio.Protocol):
         status = 0 if parser is None else parser.get_status_code()
         if parser is None or status < 200:  # an interim answer (100, 103): the real one follows
             return
-        if self._waiter is not None and self._waiter.done():  # a second answer to one request
-            self._end(TryResult.CUT)
+        if self._waiter is None:  # a second answer to one request
+            self.give_up(TryResult.CUT)
             return
         if not parser.should_keep_alive():
             self.ended = True
             if self._transport is not None:
                 self._transport.close()
-        self._settle(Answer(status=status, headers=self._headers, cookies=self._cookies, body=self._body))
+        answer = Answer(status=status, headers=self._headers, cookies=self._cookies, body=self._body)
+        self.on_message_begin()  # ten thousand idle connections need not keep their last answers
+        self._settle(answer)

@@ -8,16 +8,13 @@ import socket
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import msgspec
 import pytest
 
 from lab.users import Target
-
-SKUS = ("tea", "cup", "pot")
-
+from tests.shop_contract import Said, Seen, ShopContract, token_of
 
 Bad = Literal[
     "cut",  # nothing is applied, no byte comes
@@ -43,53 +40,18 @@ Bad = Literal[
 """What the shop does with one request instead of answering it well."""
 
 
-@dataclass
-class Seen:
-    """One request as it arrived."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: Any
-    connection: int
-
-    @property
-    def key(self) -> str | None:
-        return self.headers.get("idempotency-key")
-
-
-@dataclass
-class Account:
-    password: str
-    views: list[dict[str, str]] = field(default_factory=list)
-    lines: dict[str, dict[str, Any]] = field(default_factory=dict)
-    orders: list[dict[str, Any]] = field(default_factory=list)
-    name: str | None = None
-
-
-class Refusal(Exception):
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-
-Said = tuple[int, list[str], bytes]
-"""Status, header lines, body."""
-
-
 class FakeShop:
     """Serves in a thread of its own; a context manager."""
 
     def __init__(self) -> None:
-        self.accounts: dict[str, Account] = {}
-        self.sessions: dict[str, str] = {}
+        self._contract = ShopContract()
+        self.accounts, self.sessions = self._contract.accounts, self._contract.sessions
         self.seen: list[Seen] = []
-        self.release = "v1"
         self.open_connections = 0
         self.slow_ones = threading.Semaphore(0)
         """Released once for each request that begins to be slow."""
         self._bad: list[tuple[str, Bad]] = []
-        self._stored: dict[tuple[str, str], tuple[tuple[str, Any], Said]] = {}
-        self._numbers, self._tokens = itertools.count(), itertools.count()
+        self._numbers = itertools.count()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
@@ -164,8 +126,8 @@ class FakeShop:
         if bad in {"cut", "hang"}:
             return False
         if bad == "unauthorised":
-            self.sessions.pop(self._token(seen), None)
-        status, extra, body = self._spoilt(bad) or self._answer(seen)
+            self.sessions.pop(token_of(seen), None)
+        status, extra, body = self._spoilt(bad) or self._contract.answer(seen)
         if bad == "lost":
             return False
         writer.write(self._wire(bad, status, extra, body))
@@ -197,7 +159,7 @@ class FakeShop:
         lines = [
             f"HTTP/1.1 {status} Said",
             "X-Replica: a1-7",
-            f"X-Release: {self.release}",
+            f"X-Release: {self._contract.release}",
             f"X-Edge: {edge}unix:/run/slots/a1.sock",
             "Content-Type: application/json",
             *extra,
@@ -214,95 +176,6 @@ class FakeShop:
         if bad == "interim":
             return b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" + whole
         return whole * 2 if bad == "twice" else whole
-
-    # the shop's routes
-
-    def _answer(self, seen: Seen) -> Said:
-        try:
-            return self._routed(seen)
-        except Refusal as refusal:
-            return refusal.status, [], b'{"error": "refused"}'
-
-    def _routed(self, seen: Seen) -> Said:
-        if seen.method == "GET" and (seen.path == "/" or seen.path.startswith("/items/")):
-            items = [{"sku": sku, "name": sku, "price": 100} for sku in SKUS]
-            found = {"items": items} if seen.path == "/" else {"item": items[0]}
-            return 200, [], msgspec.json.encode(found)
-        if seen.method == "POST" and not 8 <= len(seen.key or "") <= 64:
-            raise Refusal(400)
-        name = seen.body["account"] if seen.path == "/login" else self._whose(seen)
-        asked = (seen.path, seen.body)
-        before, stored = self._stored.get((name, seen.key or ""), (asked, None))
-        if before != asked:
-            raise Refusal(422)
-        if stored is None:
-            if seen.path == "/login":
-                stored = self._log_in(name, seen.body["password"])
-            else:
-                stored = self._for_account(name, seen)
-            if seen.key is not None:
-                self._stored[name, seen.key] = asked, stored
-        return stored
-
-    def _token(self, seen: Seen) -> str:
-        cookies = dict(pair.split("=", 1) for pair in seen.headers.get("cookie", "x=").split("; "))
-        return cookies.get("__Host-sid", "")
-
-    def _whose(self, seen: Seen) -> str:
-        token = self._token(seen)
-        if seen.path == "/logout" and token.partition(".")[0] in self.accounts:
-            return token.partition(".")[0]  # a repeat finds its stored answer though the session is gone
-        if token not in self.sessions:
-            raise Refusal(401)
-        return self.sessions[token]
-
-    def _log_in(self, name: str, password: str) -> Said:
-        if self.accounts.setdefault(name, Account(password)).password != password:
-            raise Refusal(401)
-        token = f"{name}.{next(self._tokens)}"
-        self.sessions[token] = name
-        cookie = f"Set-Cookie: __Host-sid={token}; Path=/; Secure; HttpOnly; SameSite=Lax"
-        return 200, [cookie], msgspec.json.encode({"account": name, "csrf": "c"})
-
-    def _for_account(self, name: str, seen: Seen) -> Said:
-        extra: list[str] = []
-        if seen.path == "/logout":
-            self.sessions.pop(self._token(seen), None)
-            extra = ["Set-Cookie: __Host-sid=; Path=/; Secure; Max-Age=0"]
-        said = {"account": name, **self._effect(self.accounts[name], seen)}
-        return 200, extra, msgspec.json.encode(said)
-
-    def _effect(self, mine: Account, seen: Seen) -> dict[str, Any]:  # noqa: PLR0911 -- one return a route
-        match seen.method, seen.path.strip("/").split("/"):
-            case "POST", ["items", sku, "view"]:
-                mine.views.append({"id": seen.key or "", "sku": sku})
-                return {"view": seen.key}
-            case "GET", ["history"]:
-                return {"count": len(mine.views), "entries": mine.views[-100:]}
-            case "POST", ["cart"]:
-                mine.lines[seen.key or ""] = {"id": seen.key, **seen.body}
-                return {"line": seen.key}
-            case "POST", ["cart", line, "remove"]:
-                return {"removed": mine.lines.pop(line, None) is not None}
-            case "GET", ["cart"]:
-                return {"lines": list(mine.lines.values())}
-            case "POST", ["checkout"]:
-                order = {"id": seen.key, "lines": list(mine.lines.values())}
-                mine.lines = {}
-                if not order["lines"]:
-                    return {"order": None, "lines": []}
-                mine.orders.append(order)
-                return {"order": seen.key, "lines": order["lines"]}
-            case "GET", ["orders"]:
-                return {"orders": mine.orders}
-            case "POST", ["account", "name"]:
-                mine.name = seen.body["name"]
-                return {"name": mine.name}
-            case "GET", ["account"]:
-                return {"name": mine.name, "release": self.release}
-            case "POST", ["logout"]:
-                return {}
-        raise Refusal(404)
 
     def most_tries_by_key(self) -> int:
         keys: dict[str, int] = defaultdict(int)

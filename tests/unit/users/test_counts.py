@@ -7,12 +7,14 @@ from lab.model import Kind, Operation, Outcome, Try
 from lab.users.counts import Counts, Tally
 
 
-def operation(outcome: Outcome, *results: str, release: str = "v1", edge: tuple[str, ...] = ("a1",)) -> Operation:
+def operation(
+    outcome: Outcome, *results: str, release: str = "v1", edge: tuple[str, ...] = ("a1",), end: int = 2
+) -> Operation:
     tries = tuple(
         Try(begin=1, end=2, result=result, release=release if result.isdigit() else None, edge=edge)
         for result in results
     )
-    return Operation(id=0, user="u", device="u.1", kind=Kind.CART, begin=1, end=2, outcome=outcome, tries=tries)
+    return Operation(id=0, user="u", device="u.1", kind=Kind.CART, begin=1, end=end, outcome=outcome, tries=tries)
 
 
 def tallied(*operations: Operation) -> Counts:
@@ -67,7 +69,7 @@ def test_the_last_second_passes() -> None:
     tally = Tally(clock=clock)
     for release in ("v1", "v1", "v2"):
         tally.began()
-        tally.ended(operation(Outcome.OK, "200", release=release))
+        tally.ended(operation(Outcome.OK, "200", release=release, end=clock.now()))
         clock.sleep(0.5)
     counts = tally.counts(users=1, devices=1, logged_in=0)
     assert counts.by_release == {"v1": 2, "v2": 1}
@@ -81,4 +83,13 @@ def test_the_worst_lag_stays() -> None:
     tally = Tally(clock=FakeClock())
     for seconds in (0.1, 0.7, 0.2):
         tally.late(seconds)
-    assert tally.counts(users=1, devices=1, logged_in=0).worst_lag == 0.7
+    counts = tally.counts(users=1, devices=1, logged_in=0)
+    assert counts.worst_lag == 0.7
+    assert not counts.late
+
+
+def test_a_driver_that_was_late_says_so() -> None:
+    """What it measured then is its own slowness: the run says so, and can tell nothing."""
+    tally = Tally(clock=FakeClock())
+    tally.late(1.3)
+    assert tally.counts(users=1, devices=1, logged_in=0).late == "the users' driver was 1.3 s behind itself"

@@ -42,7 +42,7 @@ def use(target: Target, work: Callable[[Device], Awaitable[None]], policy: Tries
         device = Device(
             User("user-001", "secret"),
             1,
-            target=target,
+            targets=[target],
             seed="1",
             ids=itertools.count(),
             witness=told,

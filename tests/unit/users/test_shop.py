@@ -39,7 +39,7 @@ def live(shop: FakeShop, actions: int, *, seed: str = "1") -> list[Operation]:
         device = Device(
             User("user-001", "secret"),
             1,
-            target=shop.target,
+            targets=[shop.target],
             seed=seed,
             ids=itertools.count(),
             witness=told,
@@ -73,9 +73,20 @@ def long_life(lived_in: FakeShop) -> list[Operation]:
 
 def test_every_kind_is_done_and_answered(long_life: list[Operation]) -> None:
     """A healthy shop answers all that a long life does, and every kind of operation is in it."""
-    assert {one.kind for one in long_life} == set(Kind)
-    assert {one.outcome for one in long_life} == {Outcome.OK}
+    assert {one.kind for one in long_life} == set(Kind) - {Kind.ACT, Kind.READ, Kind.STATE}
+    assert {one.outcome for one in long_life if not one.session_rejected} == {Outcome.OK}
     assert sum(WEIGHTS.values()) == 100
+
+
+def test_after_a_logout_the_old_session_is_shown_again(long_life: list[Operation]) -> None:
+    """Each logout is followed by a look at the account with the cookies from before it, and that is refused."""
+    logouts = [number for number, one in enumerate(long_life) if one.kind is Kind.LOGOUT]
+    assert len(logouts) > 5
+    for number in logouts:
+        shown = long_life[number + 1]
+        assert (shown.kind, shown.session) == (Kind.ACCOUNT, long_life[number].session)
+        assert shown.session_rejected
+    assert sum(one.session_rejected for one in long_life) == len(logouts)
 
 
 def test_kinds_have_sensible_weights(long_life: list[Operation]) -> None:

@@ -33,9 +33,9 @@ def run(work: Coroutine[Any, Any, None], loop_factory: Loop) -> None:
 
 
 @asynccontextmanager
-async def connected(target: Target) -> AsyncIterator[Connection]:
+async def connected(*targets: Target) -> AsyncIterator[Connection]:
     """A connection that is closed even where a test fails: uvloop never ends with an open one."""
-    connection = Connection(target, clock=SYSTEM_CLOCK)
+    connection = Connection(*targets, clock=SYSTEM_CLOCK)
     try:
         yield connection
     finally:
@@ -78,6 +78,34 @@ def test_a_closed_port_is_unsent(closed_port: int, loop_factory: Loop) -> None:
         assert done.end >= done.begin > 0
 
     run(work(), loop_factory)
+
+
+def test_an_address_that_is_closed_is_passed_over(shop: FakeShop, closed_port: int, loop_factory: Loop) -> None:
+    """Within the same request, of which nothing was sent yet; afterwards the one that answers is kept."""
+
+    async def work() -> None:
+        async with connected(Target(port=closed_port), shop.target) as connection:
+            for _ in range(2):
+                assert isinstance((await ask(connection)).came, Answer)
+                assert connection.target == shop.target
+
+    run(work(), loop_factory)
+    assert [seen.connection for seen in shop.seen] == [0, 0]
+
+
+def test_after_a_request_was_cut_the_next_goes_elsewhere(shop: FakeShop, closed_port: int, loop_factory: Loop) -> None:
+    """What was sent is not sent again; the next request tries the next address first."""
+    shop.misbehave("cut")
+
+    async def work() -> None:
+        elsewhere = Target(port=closed_port)
+        async with connected(shop.target, elsewhere) as connection:
+            assert (await ask(connection)).came is TryResult.CUT
+            assert connection.target == elsewhere
+            assert isinstance((await ask(connection)).came, Answer)
+
+    run(work(), loop_factory)
+    assert len(shop.seen) == 2
 
 
 def test_a_name_that_nobody_has_is_unsent() -> None:

@@ -1,0 +1,216 @@
+"""Drives somebody's own journey on a device: its plain methods in a thread, its requests in the crowd's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import random
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from lab.errors import LabError, UsageError
+from lab.model import Kind, Outcome
+from lab.users.device import Device, Look
+from lab.users.journey import Journey
+from lab.users.own import REDIRECTS, Ask, Http, Page, Told, Unexpected, UserJourney
+from lab.users.wire import Answer
+
+LOOK = 0.5
+"""Every so many seconds a user who waits for an answer looks whether the crowd is still there."""
+
+T = TypeVar("T")
+MakeUser = Callable[[str, int, str, random.Random], UserJourney]
+"""From a name, a number, a password and chance."""
+MakeJourney = Callable[[Device], UserJourney]
+
+
+class _InDoubt(Exception):
+    """What follows an action of unknown outcome can't be done: it is only imagined."""
+
+
+class Driven(Journey):
+    """One user's journey on one device, and what its model allows the app to show.
+
+    After every action the state is read and compared. While an action's outcome is unknown nothing else is done but
+    to read, until a read says which it was; a read that fits neither is a finding of the oracle's, and what was
+    read is the model from then on, so that one loss is told once.
+    """
+
+    def __init__(self, device: Device, make: MakeJourney, threads: ThreadPoolExecutor, origin: str) -> None:
+        super().__init__(device)
+        device.log_in = None  # a session that is lost ends the action; the next turn logs in
+        self._threads = threads
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._http = Http(self._ask, origin)
+        self._kind = Kind.BROWSE
+        self._login_path = ""
+        self._is_imagined = False
+        self._without: Any = None
+        """The model without the action that is in doubt."""
+        self._mine = make(device)
+        self._allowed: tuple[Any, ...] | None = (_plain(self._mine.model),)
+
+    async def log_in(self) -> None:
+        self.device.forget_session()
+        self._login_path = ""
+        try:
+            await self._run(Kind.BROWSE, self._mine.log_in)
+        except Unexpected as exc:
+            self.device.last = str(exc)
+            return
+        self.device.conclude(Kind.LOGIN)
+
+    async def act(self) -> None:
+        if self._allowed is not None and len(self._allowed) == 1:
+            await self._act()
+        if self.device.is_logged_in:
+            await self.read_back()
+
+    async def read_back(self) -> None:
+        try:
+            seen = _plain(await self._run(Kind.READ, self._mine.state))
+        except Unexpected:
+            return
+        self.device.conclude(Kind.STATE, answer=seen, allowed=self._allowed)
+        self._allowed = (seen,)
+        self._mine.model = _plain(seen)
+
+    async def _act(self) -> None:
+        """Let the user act; both outcomes are allowed where one of them is unknown, any if the other isn't known."""
+        self._is_imagined, is_whole = False, True
+        try:
+            await self._run(Kind.ACT, self._mine.act)
+        except (Unexpected, _InDoubt):
+            is_whole = False  # what was written into the model until then was acknowledged
+        if not self._is_imagined:
+            self._allowed = (_plain(self._mine.model),)
+        else:
+            self._allowed = (self._without, _plain(self._mine.model)) if is_whole else None
+            self._is_imagined = False
+
+    # in the user's thread
+
+    def _ask(self, asked: Ask) -> Told:
+        """One request of the journey's, done in the crowd's loop."""
+        if self._is_imagined:
+            raise _InDoubt
+        loop = self._loop
+        assert loop is not None  # noqa: S101 -- `_run` set it before this thread was given anything to do
+        what = self._do(asked)
+        try:
+            told = asyncio.run_coroutine_threadsafe(what, loop)
+        except RuntimeError:  # the crowd has ended
+            what.close()
+            raise
+        while True:
+            try:
+                return told.result(timeout=LOOK)
+            except TimeoutError:
+                if loop.is_closed():
+                    raise
+
+    async def _do(self, asked: Ask) -> Told:
+        device, kind = self.device, self._kind
+        if kind is Kind.BROWSE and not self._login_path:
+            self._login_path = urlsplit(asked.path).path
+        reads = asked.method in {"GET", "HEAD"}
+        if kind is Kind.ACT and reads:
+            kind = Kind.READ
+        if kind is Kind.READ and not reads:
+            raise UsageError("state() may only read", at=f"{asked.method} {asked.path}", way_out="do it in act()")
+        page: Page | None = None
+
+        def look(came: Answer) -> Look:
+            nonlocal page
+            page = Page(came.status, came.headers, came.body, asked.path)
+            away = kind is not Kind.BROWSE and self._mine.is_logged_out(page, self._login_path)
+            good = 200 <= came.status < 300 or came.status in REDIRECTS
+            good = good if asked.expected is None else came.status in asked.expected
+            return Look(is_accepted=good and not away, turned_away=away)
+
+        done = await device.do(
+            kind,
+            asked.method,
+            asked.path,
+            asked.content,
+            key=device.new_key() if asked.once and not reads else None,
+            look=look,
+            is_repeatable=reads or asked.once,
+        )
+        if done.session_rejected:
+            return Told(page, is_accepted=False, is_logged_out=True)
+        if done.outcome is Outcome.UNKNOWN and kind is Kind.ACT:
+            # From here on the journey imagines that it worked; without an answer to go on with, it is a good one.
+            self._is_imagined, self._without = True, _plain(self._mine.model)
+            return Told(Page(200, {}, b"", asked.path), is_accepted=True, is_logged_out=False)
+        answered = page if done.final.answered else None
+        return Told(answered, is_accepted=done.outcome is Outcome.OK, is_logged_out=False)
+
+    # in the crowd's loop
+
+    async def _run(self, kind: Kind, what: Callable[[Http], T]) -> T:
+        self._kind, self._loop = kind, asyncio.get_running_loop()
+        try:
+            return await self._loop.run_in_executor(self._threads, what, self._http)
+        except (Unexpected, _InDoubt):
+            raise
+        except LabError:
+            if self._is_imagined:
+                raise _InDoubt from None
+            raise
+        except Exception as exc:
+            if self._is_imagined:
+                raise _InDoubt from exc  # it wanted more of an answer than there was
+            raise _broken(self._mine, exc) from exc
+
+
+def _plain(state: Any) -> Any:
+    """The state as it stands in the record. Raises UsageError for what is no plain data."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(state))
+    except (TypeError, msgspec.MsgspecError) as exc:
+        raise UsageError(
+            f"a state must be plain data: {exc}", at="journey", way_out="lists, dicts, texts, numbers"
+        ) from exc
+
+
+def _broken(journey: UserJourney, exc: Exception) -> UsageError:
+    where = traceback.extract_tb(exc.__traceback__)[-1]
+    what = f"{type(exc).__name__}: {exc}"
+    return UsageError(f"{type(journey).__name__} broke: {what}", at=f"{where.filename}:{where.lineno}")
+
+
+def load_journey(named: str) -> type[UserJourney]:
+    """The class that "file.py:Class" names. Raises UsageError where it can't be loaded or is no journey."""
+    file, _, name = named.rpartition(":")
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    if spec is None or spec.loader is None:
+        raise UsageError("is no Python file", at=file)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as exc:
+        raise UsageError(f"can't be loaded: {type(exc).__name__}: {exc}", at=file, way_out=f"python3 {file}") from exc
+    found = getattr(module, name, None)
+    if not (isinstance(found, type) and issubclass(found, UserJourney)):
+        raise UsageError(f"{name} is no journey", at=file, way_out=f"class {name}(lab.Journey): ...")
+    if found.__abstractmethods__:
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise UsageError(f"{name} lacks {missing}", at=file, way_out="def log_in, def act, def state")
+    return found
+
+
+def maker_of(kind: MakeUser) -> MakeJourney:
+    """Makes each device's user; their numbers count from 1, as in their names."""
+
+    def make(device: Device) -> UserJourney:
+        number = int(device.user.name.rpartition("-")[2])
+        return kind(device.user.name, number, device.user.password, random.Random(device.chance.random()))
+
+    return make

@@ -1,0 +1,366 @@
+"""Somebody's own journey: its model, what it allows in doubt, and what a session that is gone does to it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import pytest
+
+from lab.clock import SYSTEM_CLOCK
+from lab.errors import UsageError
+from lab.model import Kind, Operation, Outcome, TryResult
+from lab.oracle import check
+from lab.oracle.promises import LOGGED_IN, STATE_KEPT
+from lab.users import Target, Tries
+from lab.users.device import Device, User
+from lab.users.driven import Driven, MakeUser, load_journey
+from lab.users.own import Http, Unexpected, UserJourney
+from lab.users.steps import HttpJourney, StepsJourney, check_journey
+
+
+class App(ThreadingHTTPServer):
+    """A foreign app: a login form with a token, redirects, and notes that it keeps by session."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.notes: list[str] = []
+        self.sessions: set[str] = set()
+        self.next = ""
+        """What to do with the next note: "lose", "keep silent" (applied, not answered), "ignore" (neither)."""
+        self.posts = 0
+        self.keys: list[str | None] = []
+
+    @property
+    def target(self) -> Target:
+        return Target(port=self.server_address[1])
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: App
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: the test says what went wrong."""
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path == "/login":
+            self._say(200, b'<input type="hidden" name="token" value="t&amp;1">')
+        elif not self._is_in():
+            self._say(302, b"", Location=f"/login?next={path}")
+        elif path == "/notes":
+            self._say(200, msgspec.json.encode({"items": [{"note": note} for note in self.server.notes]}))
+        else:
+            self._say(404, b"")
+
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        if self.path == "/login":
+            good = form == {"user": ["u1"], "token": ["t&1"]}
+            self.server.sessions |= {"s1"} if good else set()
+            self._say(303 if good else 403, b"", Location="/notes", **{"Set-Cookie": "sid=s1; Path=/; Secure"})
+        elif not self._is_in():
+            self._say(302, b"", Location="/login?next=/notes")
+        else:
+            self._add(form["note"][0])
+
+    def _add(self, note: str) -> None:
+        do, self.server.next = self.server.next, ""
+        self.server.posts += 1
+        self.server.keys.append(self.headers["Idempotency-Key"])
+        if do not in {"lose", "ignore"} and note not in self.server.notes:
+            self.server.notes.append(note)
+        if do in {"keep silent", "ignore"}:
+            self.close_connection = True
+            return
+        self._say(303, b"", Location="/notes")
+
+    def _is_in(self) -> bool:
+        return "sid=s1" in (self.headers["Cookie"] or "") and "s1" in self.server.sessions
+
+    def _say(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def app() -> Iterator[App]:
+    with App() as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+class Writer(UserJourney):
+    once = False
+
+    def begin(self) -> dict[str, Any]:
+        return {"notes": []}
+
+    def log_in(self, http: Http) -> None:
+        token = http.get("/login").field("token")
+        http.post("/login", form={"user": f"u{self.number}", "token": token})
+
+    def act(self, http: Http) -> None:
+        note = self.unique()
+        http.post("/add", form={"note": note}, once=self.once)
+        self.model["notes"].append(note)
+
+    def state(self, http: Http) -> Any:
+        return {"notes": [item["note"] for item in http.get("/notes").json()["items"]]}
+
+
+class Repeating(Writer):
+    once = True
+
+
+class Witness:
+    def __init__(self) -> None:
+        self.told: list[Operation] = []
+
+    def began(self, _: User) -> None:
+        """Nothing to note."""
+
+    def ended(self, _: User, operation: Operation) -> None:
+        self.told.append(operation)
+
+
+Play = Callable[[Driven], Any]
+
+
+def live(app: App, make: MakeUser, *turns: Callable[[], None]) -> list[Operation]:
+    """Log in, then one action after each turn's preparation; all that was told of it."""
+
+    async def play(threads: ThreadPoolExecutor) -> None:
+        device = Device(
+            User("user-001", "pw"),
+            1,
+            targets=[app.target],
+            seed="1",
+            ids=itertools.count(),
+            witness=witness,
+            policy=Tries(first=0.001, timeout=5),
+            clock=SYSTEM_CLOCK,
+        )
+        origin = f"http://127.0.0.1:{app.target.port}"
+        driven = Driven(device, lambda one: make(one.user.name, 1, "pw", random.Random(1)), threads, origin)
+        try:
+            await driven.log_in()
+            for prepare in turns:
+                prepare()
+                if not device.is_logged_in:
+                    await driven.log_in()
+                await driven.act()
+        finally:
+            await device.close()
+
+    witness = Witness()
+    with ThreadPoolExecutor(1) as threads:
+        asyncio.run(play(threads))
+    return witness.told
+
+
+def nothing() -> None:
+    """The app is as it should be."""
+
+
+def states(told: list[Operation]) -> list[Operation]:
+    return [one for one in told if one.kind is Kind.STATE]
+
+
+def broken(told: list[Operation]) -> set[str]:
+    return {finding.promise for finding in check(told).findings}
+
+
+def test_what_was_acknowledged_is_read_back(app: App) -> None:
+    """Every action is followed by a comparison that could have failed; none does."""
+    told = live(app, Writer, nothing, nothing, nothing)
+    assert [len(one.answer["notes"]) for one in states(told)] == [1, 2, 3]
+    assert all(one.allowed == (one.answer,) for one in states(told))
+    judged = check(told)
+    assert judged.findings == []
+    assert judged.counts[STATE_KEPT] == 3
+    assert judged.counts[LOGGED_IN] > 3
+
+
+def test_a_lost_write_is_told_once(app: App) -> None:
+    """The app said yes and kept nothing: a finding with the write as its witness; then life goes on."""
+    told = live(app, Writer, nothing, lambda: setattr(app, "next", "lose"), nothing)
+    found = check(told).findings
+    assert [(one.promise, one.anomaly) for one in found] == [(STATE_KEPT, "lost write")]
+    assert [one.kind for one in found[0].witness] == [Kind.ACT, Kind.ACT, Kind.STATE]
+    assert states(told)[-1].allowed == (states(told)[-1].answer,)
+
+
+@pytest.mark.parametrize("happened", ["keep silent", "ignore"])
+def test_in_doubt_both_outcomes_are_allowed(app: App, happened: str) -> None:
+    """A request that got no answer may have taken effect or not; it is not sent again, and both are well."""
+    told = live(app, Writer, nothing, lambda: setattr(app, "next", happened), nothing)
+    assert app.posts == 3
+    doubtful = states(told)[1]
+    assert doubtful.allowed is not None
+    assert [len(one["notes"]) for one in doubtful.allowed] == [1, 2]
+    assert broken(told) == set()
+    cut = next(one for one in told if one.final.result == TryResult.CUT)
+    assert (cut.outcome, cut.is_repeatable, len(cut.tries)) == (Outcome.UNKNOWN, False, 1)
+
+
+def test_doubt_allows_nothing_else(app: App) -> None:
+    """What was acknowledged before the doubt must be there in both outcomes."""
+
+    def lose_all() -> None:
+        app.notes.clear()
+        app.next = "keep silent"
+
+    assert broken(live(app, Writer, nothing, lose_all)) == {STATE_KEPT}
+
+
+def test_once_is_repeated_with_the_same_key(app: App) -> None:
+    """Where the app applies a key once, a request without an answer is sent again, and no doubt is left."""
+    told = live(app, Repeating, lambda: setattr(app, "next", "keep silent"))
+    assert app.posts == 2
+    assert len(set(app.keys)) == 1
+    assert app.keys[0]
+    assert states(told)[0].allowed == ({"notes": ["user-001.1"]},)
+    assert broken(told) == set()
+
+
+def test_a_redirect_to_the_login_page_is_a_lost_session(app: App) -> None:
+    """Nobody had logged out: `logged_in` is broken; the next action logs in again, and the state is still there."""
+    told = live(app, Writer, nothing, app.sessions.clear, nothing)
+    assert broken(told) == {LOGGED_IN}
+    assert sum(one.kind is Kind.LOGIN for one in told) == 2
+    assert len(states(told)[-1].answer["notes"]) == 2
+
+
+class Tangled(Writer):
+    """Writes into its model only after a second request."""
+
+    def act(self, http: Http) -> None:
+        note = self.unique()
+        http.post("/add", form={"note": note}, expect=303)
+        http.get("/notes")
+        self.model["notes"].append(note)
+
+
+def test_where_the_other_outcome_is_unknown_anything_is_allowed(app: App) -> None:
+    """In doubt the rest of an action can only be imagined; where that needs answers, no claim is made."""
+    told = live(app, Tangled, nothing, lambda: setattr(app, "next", "keep silent"), nothing)
+    assert [one.allowed is None for one in states(told)] == [False, True, False]
+    assert broken(told) == set()
+
+
+class Broken(Writer):
+    def act(self, http: Http) -> None:
+        http.get("/notes").json()["nothing of the kind"]
+
+
+def test_a_journey_that_breaks_says_where(app: App) -> None:
+    """An error in somebody's own file is told with its line, and never as a broken promise."""
+    with pytest.raises(UsageError, match=r"Broken broke: KeyError.*") as raised:
+        live(app, Broken, nothing)
+    assert "test_driven.py:" in raised.value.at
+
+
+class Lost(Writer):
+    def act(self, http: Http) -> None:
+        http.get("/nowhere")
+
+
+def test_an_unexpected_answer_ends_the_action_alone(app: App) -> None:
+    """A 404 is an answer; the model stays as it was and is still compared."""
+    told = live(app, Lost, nothing)
+    assert states(told)[0].allowed == ({"notes": []},)
+    assert broken(told) == set()
+
+
+STEPS = """
+log_in:
+  - {get: /login, keep: {token: {field: token}}}
+  - {post: /login, form: {user: "u{n}", token: "{token}"}, expect: 303}
+act:
+  - {post: /add, form: {note: "{new} {any: tea|cup}"}, expect: 303, adds: "{new} {any: tea|cup}"}
+state: {get: /notes, path: "items.*.note"}
+"""
+
+
+def told_steps(text: str = STEPS) -> HttpJourney:
+    return msgspec.yaml.decode(text, type=HttpJourney)
+
+
+def steps(told: HttpJourney) -> MakeUser:
+    def make(name: str, number: int, password: str, chance: random.Random) -> UserJourney:
+        return StepsJourney(told, name, number, password, chance)
+
+    return make
+
+
+def test_a_journey_of_steps_keeps_and_adds(app: App) -> None:
+    """The same user without Python: a token by its field's name, a draw that is the same in form and list."""
+    told = live(app, steps(told_steps()), nothing, nothing)
+    assert [len(one.answer["acknowledged"]) for one in states(told)] == [1, 2]
+    assert broken(told) == set()
+    assert broken(live(app, steps(told_steps()), lambda: setattr(app, "next", "lose"))) == {STATE_KEPT}
+
+
+@pytest.mark.parametrize(
+    ("change", "at"),
+    [
+        (("{token}", "{tokn}"), r"log_in\[1\]"),
+        (("{field: token}", "'(a'"), r"log_in\[0\]\.keep\.token"),
+        (("{field: token}", "{}"), r"log_in\[0\]\.keep\.token"),
+        (("{post: /add, ", "{"), r"act\[0\]"),
+        ((', adds: "{new} {any: tea|cup}"', ""), "act"),
+    ],
+)
+def test_steps_that_mean_nothing_are_refused(change: tuple[str, str], at: str) -> None:
+    """With the key path, before anything is started."""
+    with pytest.raises(UsageError, match=rf"^{at}: "):
+        check_journey(told_steps(STEPS.replace(*change)))
+
+
+def test_a_page_without_the_field_is_unexpected(app: App) -> None:
+    """And so are a pattern that matches nothing, and no JSON."""
+
+    class Looking(Writer):
+        def act(self, http: Http) -> None:
+            page = http.get("/login")
+            for look in (lambda: page.field("no"), lambda: page.find("no(.)"), page.json):
+                with pytest.raises(Unexpected):
+                    look()
+            assert page.find(r'value="([^"]+)"') == "t&1"
+
+    assert len(states(live(app, Looking, nothing))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("class Shopper: ...", "is no journey"),
+        ("import nothing_of_the_kind", "ModuleNotFoundError"),
+        ("from lab import Journey\nclass Shopper(Journey): ...", "lacks act, log_in, state"),
+    ],
+)
+def test_a_file_that_holds_no_journey_is_refused(tmp_path: Any, text: str, what: str) -> None:
+    """Before anything is started, with what is missing."""
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=what):
+        load_journey(f"{file}:Shopper")
