@@ -1,1 +1,16 @@
 """A local container-cluster lab: do logged-in users keep their state through upgrades and kills?"""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """`from lab import Journey`: what users of an app of your own are made of, and what tests raise; loaded lazily."""
+    if name == "Journey":
+        from lab.users.own import UserJourney  # noqa: PLC0415 -- `lab --help` stays quick
+
+        return UserJourney
+    if name in {"StateLost", "NothingTold"}:
+        from lab import errors  # noqa: PLC0415 -- likewise
+
+        return getattr(errors, name)
+    raise AttributeError(name)

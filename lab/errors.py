@@ -8,7 +8,13 @@ LabError
     ├── EngineError      4   Docker did not do what was asked, or went away
     ├── ClusterError     4   the cluster did not come up or did not answer
     ├── WaitTimeout      4   something was not so in time
-    └── RecordError      4   the record of the run can't be written or read
+    ├── RecordError      4   the record of the run can't be written or read
+    └── StateError       4   the lab's own durable state can't be used
+        ├── Stale        4   somebody else changed the same thing meanwhile
+        └── Fenced       4   another deployer leads by now
+AssertionError
+├── StateLost            1   a test's promise was broken
+└── NothingTold          4   a test's run can't tell (5: too little was checked)
 KeyboardInterrupt
 └── Interrupted        130   somebody pressed Ctrl-C (143: SIGTERM)
 """
@@ -80,6 +86,26 @@ class WaitTimeout(LabFault):
 
 class RecordError(LabFault):
     """The record of the run can't be written or read."""
+
+
+class StateError(LabFault):
+    """The lab's own durable state can't be used."""
+
+
+class Stale(StateError):
+    """Somebody else changed the same document since it was read; read it again."""
+
+
+class Fenced(StateError):
+    """Another deployer leads by now; whatever this one still meant to do must not be done."""
+
+
+class StateLost(AssertionError):
+    """A promise was broken while a test ran; the text is the finding, which says more than any traceback."""
+
+
+class NothingTold(AssertionError):
+    """Nothing can be told of a test's run, or too little was checked: it may not be green."""
 
 
 class Interrupted(KeyboardInterrupt):

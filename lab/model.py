@@ -33,6 +33,8 @@ class Role(StrEnum):
     APP = "app"
     BALANCER = "balancer"
     STORE = "store"
+    GATE = "gate"  # stands before a replica that knows nothing of slots, and shares its life
+    DEPLOYER = "deployer"  # a process, not a container; only ever struck
     PATTERN = "pattern"  # never started: what compose made of the app's service, which replicas are cloned from
 
 
@@ -41,6 +43,12 @@ class Release(Value):
 
     name: str
     image: str
+
+
+def release_name(image: str) -> str:
+    """What a release of this image is called: "shop:v1" is release v1."""
+    name, colon, tag = image.rpartition(":")
+    return tag if colon and "/" not in tag and name else image
 
 
 class Slot(Value):
@@ -96,7 +104,7 @@ class TryResult(StrEnum):
     GARBLED = "garbled"  # answered in full with 2xx, but not in the shape that the operation's kind promises
 
 
-class Try(Value):
+class Try(Value, gc=False):
     """One request of an operation. `result` is an HTTP status ("200") or a TryResult."""
 
     begin: int
@@ -129,9 +137,12 @@ class Kind(StrEnum):
     RENAME = "rename"  # set the display name to `argument`
     ACCOUNT = "account"  # -> the display name, null if never set
     BROWSE = "browse"  # reads nothing that belongs to the user
+    ACT = "act"  # somebody's own app: one request that may change something
+    READ = "read"  # somebody's own app: one request that changes nothing
+    STATE = "state"  # somebody's own app: what its reads showed just before -> the user's state, see `allowed`
 
 
-class Operation(Value):
+class Operation(Value, gc=False):
     """One thing that a user did, with all its tries; a retry carries the same key, so it stays one operation.
 
     `begin` is taken before the first byte of the first try is sent, `end` after the last byte of the last
@@ -156,6 +167,16 @@ class Operation(Value):
     """The account that the answer claims to be for."""
     due: int | None = None
     """When the user meant to begin, if the driver was behind."""
+    quiet: bool = False
+    """Nothing else of the user was in flight when it ended: what ended until here can be judged."""
+    allowed: tuple[Any, ...] | None = None
+    """The states that the user's own model allows; more than one while an action's outcome is unknown."""
+    is_conclusion: bool = False
+    """Drawn from the operations just before; `tries` are the last one's, and nothing was asked beside them."""
+    turned_away: bool = False
+    """The app sent the user to its login page."""
+    is_repeatable: bool = True
+    """Whether a user may repeat it though nobody knows what the last try did."""
 
     @property
     def final(self) -> Try:
@@ -163,7 +184,7 @@ class Operation(Value):
 
     @property
     def session_rejected(self) -> bool:
-        return self.final.result == "401" and self.kind is not Kind.LOGIN
+        return (self.turned_away or self.final.result == "401") and self.kind is not Kind.LOGIN
 
 
 # ---------------------------------------------------------------- what was found

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
 import msgspec
 
-from lab.clock import SYSTEM_CLOCK, Clock
+from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.errors import RecordError
 from lab.model import Operation, Value
 
@@ -34,6 +34,23 @@ class Event(Value, tag_field="kind", tag=_kebab):
     """Something that happened in the run at monotonic nanosecond `at`."""
 
     at: int
+
+
+class RunBegan(Event):
+    """A run of a scenario began."""
+
+    run: str
+    scenario: str
+    title: str
+    seed: int
+
+
+class RunEnded(Event):
+    """It was judged: the last line of the record."""
+
+    verdict: str
+    exit_code: int
+    reasons: tuple[str, ...] = ()
 
 
 class PhaseBegan(Event):
@@ -60,7 +77,7 @@ class ContainerEvent(Event):
 
 
 class Step(Event):
-    """The deployer did one thing to one slot: create, start, ready, drain, stop, stopped, remove."""
+    """The deployer does one thing to one slot: create, start, enter, drain, stop, remove; or sees it become ready."""
 
     action: str
     slot: str
@@ -68,6 +85,36 @@ class Step(Event):
     release: str
     why: str = ""  # upgrade, replacement, first
     seconds: float | None = None
+
+
+class RolloutMoved(Event):
+    """A rollout entered a phase: prepare, move, watch, keep, back, ended."""
+
+    rollout: str
+    to: str
+    before: str
+    phase: str
+    stage: int = 0
+    ending: str = ""  # done, rolled back, reversed, aborted
+    why: str = ""
+
+
+class Scaled(Event):
+    """The autoscaler wants another number of replicas."""
+
+    before: int
+    to: int
+    why: str
+
+
+class Office(Event):
+    """A deployer took the lead of a cluster, or found that it leads no more."""
+
+    action: str  # in office, fenced
+    holder: str
+    text: str
+    is_first: bool = False
+    """Whether nobody led before."""
 
 
 class Strike(Event):
@@ -82,6 +129,8 @@ class Strike(Event):
     release: str
     serving: int
     """How many replicas were serving just before, the victim among them."""
+    whole_zone: bool = False
+    """It is part of the loss of its zone."""
 
 
 class StrikeProved(Event):
@@ -90,6 +139,37 @@ class StrikeProved(Event):
     strike: int
     hit: bool
     why: str = ""
+
+
+class WouldStrike(Event):
+    """What a leashed monkey would have done."""
+
+    fault: str
+    victim: str
+    when: str = ""
+    """The model time, where there is one."""
+
+
+class StrikeUndone(Event):
+    """What a strike did was taken back, or was over by itself."""
+
+    strike: int
+    fault: str
+    victim: str
+
+
+class ZoneLost(Event):
+    """A whole zone is gone from here on: every container in it is struck, and none is made there."""
+
+    zone: str
+    cut_off: bool = False
+    """Alive, but nobody reaches it and it reaches nobody."""
+
+
+class ZoneBack(Event):
+    """A lost zone is there again."""
+
+    zone: str
 
 
 class Serving(Event):
@@ -105,7 +185,24 @@ class Trouble(Event):
     what: str
 
 
-AnyEvent = PhaseBegan | ContainerEvent | Step | Strike | StrikeProved | Serving | Trouble
+AnyEvent = (
+    RunBegan
+    | RunEnded
+    | PhaseBegan
+    | ContainerEvent
+    | Step
+    | RolloutMoved
+    | Scaled
+    | Office
+    | Strike
+    | StrikeProved
+    | WouldStrike
+    | StrikeUndone
+    | ZoneLost
+    | ZoneBack
+    | Serving
+    | Trouble
+)
 
 # ---------------------------------------------------------------- writing
 
@@ -120,11 +217,17 @@ class RunRecord:
     """
 
     OPERATIONS_PER_WRITE = 64
+    WRITTEN_WITHIN = NS // 4
+    """Nanoseconds that an operation waits for its batch, as long as more of them come or `flush_due` is called."""
 
-    def __init__(self, folder: Path, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.folder, self._clock = folder, clock
+    def __init__(
+        self, folder: Path, *, heard: Callable[[bytes], None] = lambda _: None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        """`heard` is given each event's line after it was written."""
+        self.folder, self._heard, self._clock = folder, heard, clock
         self._lock = threading.Lock()
         self._waiting: list[Operation] = []
+        self._written = 0
         try:
             folder.mkdir(parents=True, exist_ok=False)
             self._events = (folder / "events.jsonl").open("wb", buffering=0)
@@ -142,23 +245,39 @@ class RunRecord:
         return self._clock.now()
 
     def event(self, event: AnyEvent) -> None:
-        """Append an event. May be called from any thread; it is on disk when this returns."""
+        """Append an event. May be called from any thread; it is on disk when this returns, as is all before it."""
         line = _encoder.encode(event) + b"\n"
         with self._lock:
+            self._flush()
             self._write(self._events, line)
+            self._heard(line)
 
     def operation(self, operation: Operation) -> None:
         """Append an operation; it is on disk at the next batch or at `close`."""
         with self._lock:
             self._waiting.append(operation)
-            if len(self._waiting) >= self.OPERATIONS_PER_WRITE:
+            is_due = self._clock.now() - self._written >= self.WRITTEN_WITHIN
+            if is_due or len(self._waiting) >= self.OPERATIONS_PER_WRITE:
                 self._flush()
 
+    def flush(self) -> None:
+        """Write what waits: from here on readers see all of it."""
+        with self._lock:
+            if not self._history.closed:
+                self._flush()
+
+    def flush_due(self) -> None:
+        """Write what has waited long enough; to be called now and then, for when no more operations come."""
+        if self._clock.now() - self._written >= self.WRITTEN_WITHIN:
+            self.flush()
+
     def write(self, name: str, content: object) -> None:
-        """Write one whole document, such as verdict.json."""
+        """Write one whole document, such as verdict.json; whoever reads meanwhile finds all of it or none."""
         path = self.folder / name
+        part = path.with_name(f".{name}.part")
         try:
-            path.write_bytes(msgspec.json.format(_encoder.encode(content), indent=2) + b"\n")
+            part.write_bytes(msgspec.json.format(_encoder.encode(content), indent=2) + b"\n")
+            part.replace(path)
         except OSError as exc:
             raise _unwritable(path, exc) from exc
 
@@ -171,6 +290,7 @@ class RunRecord:
                 self._history.close()
 
     def _flush(self) -> None:
+        self._written = self._clock.now()
         if self._waiting:
             lines = _encoder.encode_lines(self._waiting)
             self._waiting.clear()
@@ -190,6 +310,10 @@ def _unwritable(path: Path, exc: Exception) -> RecordError:
 # ---------------------------------------------------------------- reading
 
 
+CHUNK = 1 << 16
+"""Bytes that are decoded at once."""
+
+
 class ReadRecord:
     """Reads one run's record. A torn last line (a killed lab, a full disk) is skipped and counted."""
 
@@ -203,6 +327,7 @@ class ReadRecord:
         return self._lines("events.jsonl", msgspec.json.Decoder(AnyEvent))
 
     def history(self) -> Iterator[Operation]:
+        """Every operation in the order in which they ended; memory does not grow with their number."""
         return self._lines("history.jsonl", msgspec.json.Decoder(Operation))
 
     def document(self, name: str) -> Any:
@@ -217,16 +342,75 @@ class ReadRecord:
 
     def _lines(self, name: str, decoder: msgspec.json.Decoder[_T]) -> Iterator[_T]:
         path = self.folder / name
+        read = 0
         try:
             with path.open("rb") as file:
-                for number, line in enumerate(file, 1):
+                for chunk, is_last in _chunks(file):
                     try:
-                        decoded = decoder.decode(line)
-                    except msgspec.DecodeError as exc:
-                        if file.read(1):
-                            raise RecordError(f"line {number}: {exc}", at=str(path)) from exc
-                        self.torn += 1
-                        return
-                    yield decoded
+                        decoded = decoder.decode_lines(chunk)
+                    except msgspec.DecodeError:
+                        decoded = self._one_by_one(chunk, decoder, path, read=read, is_last=is_last)
+                    yield from decoded
+                    read += len(decoded)
         except OSError as exc:
             raise RecordError(f"can't be read: {exc}", at=str(path)) from exc
+
+    def _one_by_one(
+        self, chunk: bytes, decoder: msgspec.json.Decoder[_T], path: Path, *, read: int, is_last: bool
+    ) -> list[_T]:
+        """What can be read of lines of which one is bad: all but the last line of the file must be good."""
+        lines = chunk.splitlines()
+        decoded: list[_T] = []
+        for number, line in enumerate(lines, 1):
+            try:
+                decoded.append(decoder.decode(line))
+            except msgspec.DecodeError as exc:
+                if not is_last or number < len(lines):
+                    raise RecordError(f"line {read + number}: {exc}", at=str(path)) from exc
+                self.torn += 1
+        return decoded
+
+
+class FollowedRecord:
+    """Reads one run's record while it is written: each call gives what was added since the last one.
+
+    A line counts once its end is there. Raises RecordError for a line that can't be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read = {"events.jsonl": 0, "history.jsonl": 0}
+        self._events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+        self._operations = msgspec.json.Decoder(Operation)
+
+    def events(self) -> list[AnyEvent]:
+        return self._fresh("events.jsonl", self._events)
+
+    def operations(self) -> list[Operation]:
+        return self._fresh("history.jsonl", self._operations)
+
+    def _fresh(self, name: str, decoder: msgspec.json.Decoder[_T]) -> list[_T]:
+        path = self.folder / name
+        try:
+            with path.open("rb") as file:
+                file.seek(self._read[name])
+                whole, newline, _ = file.read().rpartition(b"\n")
+            decoded = decoder.decode_lines(whole)
+        except FileNotFoundError:
+            return []
+        except (OSError, msgspec.DecodeError) as exc:
+            raise RecordError(f"can't be read: {exc}", at=str(path)) from exc
+        self._read[name] += len(whole) + len(newline)
+        return decoded
+
+
+def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Whole lines, some hundred at a time, and whether they are the file's last; only those may end within a line."""
+    waiting = rest = b""
+    while chunk := file.read(CHUNK):
+        whole, newline, after = (rest + chunk).rpartition(b"\n")
+        if newline and waiting:
+            yield waiting, False
+        waiting, rest = (whole + newline, after) if newline else (waiting, after)
+    if waiting or rest:
+        yield waiting + rest, True

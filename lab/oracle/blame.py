@@ -9,13 +9,15 @@ from msgspec.structs import replace
 from lab.clock import NS
 from lab.model import Finding, Operation
 from lab.oracle.breach import seconds
-from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, Anomaly
+from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, TRIES, Anomaly
 from lab.record import AnyEvent, ContainerEvent, Step, Strike
 
 JUST_BEFORE = 5.0
 """Seconds in which a strike or a step that did not touch the replicas involved still counts as just before."""
 PATTERN_SHARE = 0.9
 """The share of the findings that a pattern must fit."""
+NEW_FOR = 10.0
+"""Seconds after it got its slot in which a replica counts as new."""
 
 _GOING = {"drain": "was told to leave", "stop": "was stopped", "stopped": "stopped", "remove": "was removed"}
 
@@ -108,6 +110,9 @@ def _likely(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
         return _likely_place(sessions, "sessions live", events) or _likely_place(missing, "state lives", events)
     if doubled and _share(doubled, _was_repeated) >= PATTERN_SHARE:
         return "a repeated request is applied again: writes have no idempotency key, or it is ignored"
+    unanswered = [one for one in hurt if one.promise == TRIES]
+    if unanswered and _share(unanswered, lambda one: _met_a_new_replica(one, events)) >= PATTERN_SHARE:
+        return "replicas get users before they can serve them: they say too early that they are ready"
     if any(one.promise == CLEAN_STOPS for one in findings):
         return "replicas leave before they have answered what they hold: they do not drain"
     return ""
@@ -159,6 +164,23 @@ def _store_was_lost(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> 
         isinstance(event, ContainerEvent) and event.role == "store" and _is_loss(event) and event.at <= first
         for event in events
     )
+
+
+def _met_a_new_replica(finding: Finding, events: Sequence[AnyEvent]) -> bool:
+    """Did a try fail at a slot whose replica had entered it shortly before, and not begun to leave?"""
+    return any(
+        _is_new(slot, one.end, events)
+        for operation in finding.witness
+        for one in operation.tries
+        if not one.answered or one.result >= "500"
+        for slot in one.edge[-1:]
+    )
+
+
+def _is_new(slot: str, at: int, events: Sequence[AnyEvent]) -> bool:
+    steps = [one for one in events if isinstance(one, Step) and one.slot == slot and one.at <= at]
+    entered = next((one for one in reversed(steps) if one.action in {"enter", "drain"}), None)
+    return entered is not None and entered.action == "enter" and at - entered.at <= NEW_FOR * NS
 
 
 def _was_repeated(finding: Finding) -> bool:

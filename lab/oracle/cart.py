@@ -29,6 +29,7 @@ class Cart:
         "_orders_found",
         "_shown",
         "_states",
+        "_unshown",
         "adds",
         "cart",
         "checkouts",
@@ -54,6 +55,8 @@ class Cart:
         self.refused: dict[str, Operation] = {}
         self.checkouts: dict[str, Operation] = {}
         self._shown: set[str] = set()
+        self._unshown = False
+        """Whether a line may be in the cart that no answer has shown."""
         self._orders_found = 0
         self.last_read: Operation | None = None
         self.last_orders: Operation | None = None
@@ -63,12 +66,10 @@ class Cart:
 
         Raises Undecided.
         """
-        if len(window) == 1 and window[0].outcome is OK and self._replay(window[0]):
-            return None
         answered = [operation for operation in window if self._note(operation)]
         answered.sort(key=begin_of)
         for part in cut_at_quiet(answered, begin_of):
-            if len(part) == 1 and self._replay(part[0]):
+            if len(part) == 1 and self.fits(part[0]):
                 continue
             found = self._search(part)
             if found is not None:
@@ -105,16 +106,18 @@ class Cart:
 
     def _wrote(self, operation: Operation) -> None:
         if operation.kind is ADD:
+            self._unshown = True
             self.adds[str(operation.key)] = operation
         elif operation.kind is CHECKOUT:
             self.checkouts[str(operation.key)] = operation
 
-    def _replay(self, operation: Operation) -> bool:
-        """Nothing overlaps and only one state is possible: does the operation fit? If not, nothing has changed."""
+    def fits(self, operation: Operation) -> bool:
+        """Where only one state is possible: does the operation fit? If not, nothing has changed."""
         if self._states is not None or self.pending.checkouts:
             return False
         kind, answer, key = operation.kind, operation.answer, str(operation.key)
         if kind is ADD:
+            self._unshown = True
             self.adds[key] = operation
             self.cart[key] = int(operation.argument or 0)
             return True
@@ -138,6 +141,8 @@ class Cart:
                     self.orders.append((key, answer))
         if fits:
             self._remember(operation)
+            if kind is CART:
+                self._unshown = False
         return fits
 
     def _search(self, part: Sequence[Operation]) -> Breach | None:
@@ -150,6 +155,7 @@ class Cart:
         states = search(part, before, after)
         if not states:
             return cart_rules.name(self, part, before, after)
+        self._unshown = True
         for operation in part:
             self._remember(operation)
         only = next(iter(states))
@@ -187,6 +193,8 @@ class Cart:
             self._orders_found = max(self._orders_found, len(answer))
 
     def _show(self, lines: Iterable[str]) -> None:
+        if not self._unshown:
+            return
         for line in lines:
             if line not in self._shown:
                 self._shown.add(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lab.model import Operation
 from lab.oracle import history_rules
@@ -52,6 +52,40 @@ class History:
         self._latest: Operation | None = None
         self._latest_begin = -NEVER
         self.last_read: Operation | None = None
+
+    def fits(self, operation: Operation) -> bool:
+        """Is it a view, or a read that shows what is known and, in their order, all views that came since?"""
+        if operation.kind is VIEW:
+            if operation.key is None:
+                return False
+            self.unseen[operation.key] = operation
+            return True
+        count, shown = operation.answer
+        listed, unseen = self.listed, self.unseen
+        fresh = count - self._from - len(listed)
+        old = len(shown) - fresh
+        if len(shown) != min(count, SHOWN) or fresh != len(unseen) or not 0 <= old <= len(listed):
+            return False
+        if shown[:old] != (listed[-old:] if old else []):
+            return False
+        if fresh:
+            # Views that nothing overlapped are unseen in the order in which they happened.
+            if self.unknown or shown[old:] != list(unseen) or not self._in_turn(unseen.values()):
+                return False
+            self._append(operation, shown[old:])
+        self._latest_begin, self._latest = operation.begin, operation
+        self.last_read = operation
+        self._counts.reads_compared += 1
+        return True
+
+    def _in_turn(self, views: Iterable[Operation]) -> bool:
+        """Did each begin after the one before it, and all after whatever is known, with one try?"""
+        began = self._latest_begin
+        for view in views:
+            if view.begin <= began or len(view.tries) != 1:
+                return False
+            began = view.begin
+        return True
 
     def judge(self, window: Sequence[Operation]) -> Breach | None:
         """Take in all views and reads between two quiet points; the first contradiction, or None."""

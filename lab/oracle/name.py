@@ -60,11 +60,9 @@ class Name:
     def judge(self, window: Sequence[Operation]) -> Breach | None:
         """Take in all renames and reads of the name between two quiet points; the first contradiction, or None."""
         live = [operation for operation in window if self._note(operation)]
-        if not live:
+        if not live or (len(live) == 1 and self.fits(live[0])):
             return None
         self._counts.names_compared += sum(1 for operation in live if operation.kind is ACCOUNT)
-        if len(live) == 1 and self._fits(live[0]):
-            return None
         zones: dict[str | None, _Zone] = {}
         for operation in live:
             if operation.kind is RENAME:
@@ -92,14 +90,16 @@ class Name:
             of_outcome[_set_by(operation)] = operation
         return False
 
-    def _fits(self, only: Operation) -> bool:
-        if only.kind is RENAME:
-            self._settle(_set_by(only), only)
+    def fits(self, operation: Operation) -> bool:
+        """A rename fits always; a read where its name may be set."""
+        if operation.kind is RENAME:
+            self._settle(_set_by(operation), operation)
             return True
-        if only.answer not in self._current:
+        if operation.answer not in self._current:
             return False
+        self._counts.names_compared += 1
         if len(self._current) > 1:
-            self._settle(only.answer, only)
+            self._settle(operation.answer, operation)
         return True
 
     def _read(self, read: Operation, zones: dict[str | None, _Zone]) -> Breach | None:

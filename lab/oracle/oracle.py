@@ -27,13 +27,18 @@ class Oracle:
         self.operations = 0
 
     def feed(self, operation: Operation) -> None:
-        """Take in an operation, in the order in which a user's operations ended."""
+        """Take in an operation, in the order in which a user's operations ended; one that says `quiet` is judged."""
         ledger = self._ledgers.get(operation.user)
         if ledger is None:
             ledger = Ledger(operation.user, self._found, self._counts, self._limits)
             self._ledgers[operation.user] = ledger
-        ledger.feed(operation)
         self.operations += 1
+        if operation.quiet:
+            if not ledger.take_alone(operation):
+                ledger.feed(operation)
+                ledger.judge()
+        else:
+            ledger.feed(operation)
 
     def quiet(self, user: str) -> None:
         """The user has nothing in flight: judge what ended since the last time. May be called at any such moment.
@@ -89,7 +94,11 @@ class Oracle:
 
 
 def check(operations: Iterable[Operation], limits: SessionLimits | None = None) -> Oracle:
-    """Judge a whole history, in any order: the quiet points are found from the begins and ends."""
+    """Judge a whole history: in the order of the ends where operations say `quiet`, else in any order.
+
+    Without that word the quiet points are found from the begins and ends, once all is there; with it, memory is
+    bounded by the users' state.
+    """
     oracle = Oracle(limits)
     for operation in operations:
         oracle.feed(operation)

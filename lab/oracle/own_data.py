@@ -9,7 +9,7 @@ from lab.oracle.breach import Breach, breach
 from lab.oracle.promises import OWN_DATA, Anomaly
 from lab.oracle.words import ACCOUNT, CART, CHECKOUT, HISTORY, OK, ORDERS
 
-_SHOWING = frozenset({HISTORY, CART, CHECKOUT, ORDERS, ACCOUNT})
+SHOWING = frozenset({HISTORY, CART, CHECKOUT, ORDERS, ACCOUNT})
 
 
 def owner_of(identifier: str) -> str | None:
@@ -22,7 +22,7 @@ def says_whose(operation: Operation) -> bool:
     """Can this operation's answer be checked for its owner?"""
     if operation.answered_as is not None:
         return True
-    return operation.outcome is OK and operation.kind in _SHOWING
+    return operation.outcome is OK and operation.kind in SHOWING
 
 
 def judge(operation: Operation) -> Breach | None:
@@ -31,7 +31,7 @@ def judge(operation: Operation) -> Breach | None:
     if operation.answered_as is not None and operation.answered_as != user:
         why = f"a request of {user} was answered as {operation.answered_as}"
         return breach(OWN_DATA, Anomaly.SWAP, why, operation)
-    if operation.outcome is not OK or operation.kind not in _SHOWING:
+    if operation.outcome is not OK or operation.kind not in SHOWING:
         return None
     prefix = user + "."
     for identifier in _shown(operation):

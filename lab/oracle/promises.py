@@ -16,6 +16,9 @@ DEVICES_AGREE = "devices_agree"
 TRIES = "tries"
 CLEAN_STOPS = "clean_stops"
 SERVING_FLOOR = "serving_floor"
+RECOVERS = "recovers"
+AVAILABLE = "available"
+ANSWERS_IN_TIME = "answers_in_time"
 
 
 class Anomaly(StrEnum):
@@ -44,6 +47,9 @@ class Anomaly(StrEnum):
     NOT_ANSWERED = "not answered"
     CUT_BY_STOP = "cut by a planned stop"
     BELOW_FLOOR = "too few serving"
+    SLOW_RECOVERY = "slow recovery"
+    UNAVAILABLE = "unavailable"
+    SLOW_ANSWERS = "slow answers"
 
 
 class Promise(Value):
@@ -67,6 +73,9 @@ PROMISES: dict[str, Promise] = {
         Promise(name=TRIES, title="Every action is answered within its tries", checks="actions"),
         Promise(name=CLEAN_STOPS, title="A planned stop cuts nobody off", checks="planned stops"),
         Promise(name=SERVING_FLOOR, title="Enough replicas serve at all times", checks="counts of the serving"),
+        Promise(name=RECOVERS, title="Every strike is made good in time", checks="strikes recovered from"),
+        Promise(name=AVAILABLE, title="Nearly every first try is answered", checks="first tries"),
+        Promise(name=ANSWERS_IN_TIME, title="99 of 100 answers come in time", checks="answers timed"),
     )
 }
 """In the order in which they are shown."""

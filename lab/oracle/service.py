@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from lab.model import Finding, Operation, Try, TryResult, Value
+from lab.model import Finding, Operation, Outcome, Try, TryResult, Value
 from lab.oracle.latency import Latencies, Latency
-from lab.oracle.promises import CLEAN_STOPS, SERVING_FLOOR, TRIES, Anomaly
+from lab.oracle.promises import (
+    ANSWERS_IN_TIME,
+    AVAILABLE,
+    CLEAN_STOPS,
+    RECOVERS,
+    SERVING_FLOOR,
+    TRIES,
+    Anomaly,
+)
+from lab.oracle.recovery import Recovery, find_recoveries, judge_recoveries
 from lab.oracle.serving import judge_floor
 from lab.oracle.stops import find_cut, is_cut, planned_stops
 from lab.record import AnyEvent, Strike, StrikeProved, Trouble
@@ -20,6 +29,12 @@ class ServiceRules(Value):
 
     tries: int = 3
     floor: int = 0
+    recovers_within: float = 0.0
+    """Seconds; 0: told, not judged. So are the next two."""
+    available: float = 0.0
+    """The share of first tries that must get a proper answer."""
+    p99_within: float = 0.0
+    """Seconds within which 99 % of the operations must end, from when they were due."""
 
 
 class FirstTries(Value):
@@ -46,9 +61,14 @@ class ServiceReport(Value):
     requests_by_release: dict[str, int]
     users_by_release: dict[str, int]
     latency: Latency
+    available: float
+    """The share of first tries with a proper answer."""
     strikes: int
     strikes_that_hit: int
     planned_stops: int
+    unknown: int
+    """Operations whose effect nobody was told: both outcomes were allowed for."""
+    recoveries: tuple[Recovery, ...]
     troubles: tuple[str, ...]
 
 
@@ -64,6 +84,8 @@ class Service:
         self._unanswered: list[Finding] = []
         self._broken_tries = 0
         self._failed: list[tuple[Operation, Try]] = []
+        self._improper: list[tuple[int, int]] = []
+        self._first_tries_failed = self._unknown = 0
         self._requests: dict[str, int] = {}
         self._users: dict[str, set[str]] = {}
         self._latencies = Latencies()
@@ -74,16 +96,22 @@ class Service:
         """Take in an operation that has ended."""
         tries = operation.tries
         self._until = max(self._until, operation.end)
+        if operation.is_conclusion:
+            return
         for one in tries:
             if one.release is not None:
                 self._requests[one.release] = self._requests.get(one.release, 0) + 1
                 self._users.setdefault(one.release, set()).add(operation.user)
+        self._unknown += operation.outcome is Outcome.UNKNOWN
         if self._was_dropped(operation):
             self._dropped += 1
             return
         self._actions += 1
+        self._first_tries_failed += not tries or not is_proper(tries[0])
+        self._improper += [(one.begin, one.end) for one in tries if not is_proper(one)]
         self._most = max(self._most, len(tries))
-        self._latencies.add(operation.end - operation.begin)
+        meant = operation.begin if operation.due is None else min(operation.due, operation.begin)
+        self._latencies.add(operation.end - meant)  # a stall is not hidden by those who waited to begin
         answered = bool(tries) and is_proper(tries[-1])
         if not answered:
             self._lost += 1
@@ -101,6 +129,8 @@ class Service:
     def _was_dropped(self, operation: Operation) -> bool:
         """Did the user stop trying though another try was due? Only the lab's own end does that."""
         tries = operation.tries
+        if tries and not operation.is_repeatable:
+            return False
         return len(tries) < self._rules.tries and (not tries or is_tried_again(tries[-1]))
 
     def event(self, event: AnyEvent) -> None:
@@ -128,19 +158,68 @@ class Service:
         counts, below = 0, list[Finding]()
         if self._rules.floor:
             counts, below = judge_floor(events, self._rules.floor, until=self._until or None)
+        recoveries = find_recoveries(events, self._improper)
+        recovered, late = judge_recoveries(recoveries, self._rules.recovers_within, self._until)
+        if not self._rules.recovers_within:
+            late = []
+        quality = [*self._judge_availability(), *self._judge_latency()]
         return ServiceReport(
             first_tries=self.first_tries,
-            checks={TRIES: self._actions, CLEAN_STOPS: len(stops), SERVING_FLOOR: counts},
-            broken={TRIES: self._broken_tries, CLEAN_STOPS: len(cut), SERVING_FLOOR: len(below)},
-            findings=(*self._unanswered, *cut[:FINDINGS_SHOWN], *below[:FINDINGS_SHOWN]),
+            checks={
+                TRIES: self._actions,
+                CLEAN_STOPS: len(stops),
+                SERVING_FLOOR: counts,
+                RECOVERS: recovered,
+                AVAILABLE: self._actions,
+                ANSWERS_IN_TIME: self._actions,
+            },
+            broken={
+                TRIES: self._broken_tries,
+                CLEAN_STOPS: len(cut),
+                SERVING_FLOOR: len(below),
+                RECOVERS: len(late),
+                **{one.promise: 1 for one in quality},
+            },
+            findings=(
+                *self._unanswered,
+                *cut[:FINDINGS_SHOWN],
+                *below[:FINDINGS_SHOWN],
+                *late[:FINDINGS_SHOWN],
+                *quality,
+            ),
+            unknown=self._unknown,
+            recoveries=tuple(recoveries),
             requests_by_release=dict(sorted(self._requests.items())),
             users_by_release={release: len(users) for release, users in sorted(self._users.items())},
             latency=self._latencies.summary(),
+            available=self.availability,
             strikes=sum(1 for event in events if isinstance(event, Strike)),
             strikes_that_hit=sum(1 for event in events if isinstance(event, StrikeProved) and event.hit),
             planned_stops=len(stops),
             troubles=tuple(event.what for event in events if isinstance(event, Trouble)),
         )
+
+    @property
+    def availability(self) -> float:
+        """The share of first tries with a proper answer; 1 where there was none."""
+        return 1 - self._first_tries_failed / self._actions if self._actions else 1.0
+
+    def _judge_availability(self) -> Iterator[Finding]:
+        if self._actions and self.availability < self._rules.available:
+            why = (
+                f"{self._first_tries_failed} of {self._actions} first tries got no proper answer: "
+                f"{100 * self.availability:.3f} % did, {100 * self._rules.available:g} % must"
+            )
+            yield self._of_the_whole_run(AVAILABLE, Anomaly.UNAVAILABLE, why)
+
+    def _judge_latency(self) -> Iterator[Finding]:
+        latency, most = self._latencies.summary(), self._rules.p99_within
+        if most and latency.p99 > most:
+            why = f"one of a hundred operations took more than {latency.p99:.3f} s, {most:g} s are allowed"
+            yield self._of_the_whole_run(ANSWERS_IN_TIME, Anomaly.SLOW_ANSWERS, why)
+
+    def _of_the_whole_run(self, promise: str, anomaly: Anomaly, why: str) -> Finding:
+        return Finding(promise=promise, anomaly=str(anomaly), user="", at=self._until, why=why)
 
 
 def is_proper(one: Try) -> bool:

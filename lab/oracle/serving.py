@@ -26,7 +26,7 @@ def judge_floor(events: Iterable[AnyEvent], floor: int, *, until: int | None = N
             break
         if isinstance(event, Strike):
             struck[event.slot or event.victim] = event
-        elif isinstance(event, Step) and event.action == "ready":
+        elif isinstance(event, Step) and event.action == "enter":
             if event.slot in struck and struck[event.slot].victim != event.replica:
                 del struck[event.slot]
         elif isinstance(event, Serving):

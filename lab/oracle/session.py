@@ -54,6 +54,17 @@ class Sessions:
         self._counts, self._limits = counts, limits
         self._sessions: dict[str, _Session] = {}
 
+    def fits(self, operation: Operation) -> bool:  # noqa: ARG002 -- as all objects
+        """Sessions have their own quick way, `alive`."""
+        return False
+
+    def alive(self, alias: str) -> _Session | None:
+        """The session, if it is simply alive: logged in, and neither logged out nor rejected so far."""
+        session = self._sessions.get(alias)
+        if session is None or session.logout_began is not None or session.rejected is not None:
+            return None
+        return session
+
     def judge(self, window: Sequence[Operation]) -> Breach | None:
         """Take in every operation between two quiet points; the first contradiction, or None."""
         if all(self._is_plain(operation) for operation in window):

@@ -59,9 +59,10 @@ def is_cut(one: Try) -> bool:
 def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]) -> list[Finding]:
     """The tries that a planned stop cut and that no strike explains. Sound only as far as times tell.
 
-    A failed try is laid at a planned stop if they overlap (STOP_LINGERS longer), and the try went to the stopping
-    replica or its slot, or names none. A strike explains it if the try names no slot and was under way until
-    STRIKE_EXPLAINS after it, or if it went to the victim's slot before that one had a new replica.
+    A failed try is laid at a planned stop if they overlap (STOP_LINGERS longer), and the try was answered by the
+    stopping replica, or by none and went to its slot, or names no slot either. A strike explains it if the try
+    names no slot and was under way until STRIKE_EXPLAINS after it, or if it went to the victim's slot before that
+    one had a new replica.
     """
     stops = planned_stops(events)
     strikes = _strikes(events)
@@ -69,7 +70,9 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
     found: list[Finding] = []
     for operation, one in failed:
         places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
-        stop = next((stop for stop in stops if _overlaps(one, stop, places)), None)
+        stop = next(
+            (stop for stop in stops if one.replica in {stop.replica, None} and _overlaps(one, stop, places)), None
+        )
         if stop is None or any(_explains(strike, until, one, places) for strike, until in strikes):
             continue
         how = f"answered with {one.result}" if one.answered else f"ended as {one.result}"
@@ -104,7 +107,7 @@ def _strikes(events: Sequence[AnyEvent]) -> list[tuple[Strike, int]]:
                 event.at
                 for event in events
                 if isinstance(event, Step)
-                and event.action == "ready"
+                and event.action == "enter"
                 and event.slot == strike.slot
                 and event.replica != strike.victim
                 and event.at > strike.at

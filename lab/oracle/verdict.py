@@ -33,6 +33,8 @@ STATE_PROMISES = (
     DEVICES_AGREE,
 )
 ALWAYS_ASKED = (*STATE_PROMISES, TRIES)
+OWN_APP_ASKED = (STATE_KEPT, LOGGED_IN, TRIES)
+"""Of somebody's own app only its own journey knows what its answers mean."""
 
 LONGEST_OPERATION = 30.0
 """Seconds: in a torn record only what was found earlier than this before its end is certain."""
@@ -41,12 +43,17 @@ LONGEST_OPERATION = 30.0
 class Enough(Value):
     """Below any of these the verdict is "could not tell": a green run always means something."""
 
-    operations: int = 1
-    checks: int = 1
+    operations: int = 1000
+    """What users did, all together."""
+    checks: int = 1000
     """Comparisons of state, all promises together."""
     strikes_that_hit: int = 0
     """Strikes whose victim was serving."""
     users_served_by_new: int = 0
+    """Users who got an answer from the release that was rolled to last."""
+
+
+ANYTHING = Enough(operations=1, checks=1)
 
 
 class Evidence(Value):
@@ -86,6 +93,8 @@ class Judgement(Value):
     reasons: tuple[str, ...]
     evidence: Evidence
     likely: str = ""
+    not_checked: tuple[str, ...] = ()
+    """What nothing is claimed about, and why."""
 
 
 def gather(
@@ -120,14 +129,13 @@ def gather(
     )
 
 
-def judge(evidence: Evidence, enough: Enough | None = None, asked: Sequence[str] = ALWAYS_ASKED) -> Judgement:
+def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = ALWAYS_ASKED) -> Judgement:
     """The verdict on the promises that were `asked` for; an asked promise with nothing checked is never held.
 
     Broken, if anything asked for was certainly broken. Else could not tell: of the lab's own trouble, of a torn
     or empty record, of a crashed check (exit 4), or because too little was checked (exit 5). Else held; exit 3
     where the new release was rolled back and no user was harmed.
     """
-    enough = enough or Enough()
     certain = _certain(evidence)
     results = tuple(_result(name, evidence, certain) for name in asked)
     unwell = _unwell(evidence)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import count
 from typing import Any
+
+from msgspec.structs import replace
 
 from lab.model import Kind, Operation, Outcome, Try
 
@@ -54,3 +57,15 @@ def op(
         session=session,
         answered_as=answered_as,
     )
+
+
+def with_quiet_points(history: Iterable[Operation]) -> list[Operation]:
+    """The same in the order of the ends, each operation saying whether its user was quiet then, as a crowd records."""
+    ordered = sorted(history, key=lambda one: (one.end, one.id))
+    next_begin: dict[str, int] = {}
+    said = []
+    for one in reversed(ordered):
+        later = next_begin.get(one.user)
+        said.append(replace(one, quiet=later is None or later > one.end))
+        next_begin[one.user] = one.begin if later is None else min(later, one.begin)
+    return said[::-1]

@@ -32,6 +32,7 @@ class Weather(Value):
     """What users and network are like. Times in nanoseconds."""
 
     users: int = 10
+    prefix: str = "user"
     operations: int = 60
     """Of each user."""
     devices: tuple[int, ...] = (1, 2, 3)
@@ -226,5 +227,5 @@ def simulate(seed: int, weather: Weather | None = None) -> list[Operation]:
     weather = weather or Weather()
     made: list[Operation] = []
     for number in range(weather.users):
-        made += _User(f"user-{number:03}", weather, chance, ids).live()
+        made += _User(f"{weather.prefix}-{number:03}", weather, chance, ids).live()
     return sorted(made, key=lambda one: (one.end, one.id))

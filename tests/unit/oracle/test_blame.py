@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome
 from lab.oracle import blame, check
-from lab.oracle.promises import LOGGED_IN
+from lab.oracle.promises import LOGGED_IN, TRIES
 from lab.record import AnyEvent, ContainerEvent, Step, Strike
 from tests.unit.oracle.making import op
 
@@ -106,3 +106,21 @@ def test_no_drain_is_told_by_the_stops() -> None:
 def test_nothing_is_said_of_nothing() -> None:
     """No findings, no pattern."""
     assert blame([], [STRIKE]) == ((), "")
+
+
+@pytest.mark.parametrize(
+    ("entered", "left", "is_new"), [(8.0, None, True), (8.0, 9.5, False), (-5.0, None, False), (None, None, False)]
+)
+def test_what_fails_at_new_replicas_is_laid_at_their_word(
+    entered: float | None, left: float | None, *, is_new: bool
+) -> None:
+    """Unanswered right after a replica got its slot: it was not ready; not where it was leaving, or long there."""
+    failed = op(Kind.CART, 10 * NS, 11 * NS, outcome=Outcome.UNKNOWN, result="502")
+    failed = replace(failed, tries=(replace(failed.tries[0], edge=("a1",)),))
+    finding = Finding(promise=TRIES, anomaly="not answered", user="u", at=11 * NS, why="", witness=(failed,))
+    steps = [
+        Step(at=int(at * NS), action=action, slot="a1", replica="a1-7", release="v2")
+        for action, at in (("enter", entered), ("drain", left))
+        if at is not None
+    ]
+    assert ("too early" in likely([finding], *steps)) == is_new

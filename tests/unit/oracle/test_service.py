@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from lab.clock import NS
 from lab.model import Kind, Operation, Outcome, Try
@@ -87,6 +88,16 @@ def test_actions_are_counted_by_how_they_fared() -> None:
     assert seen.latency.slowest == pytest.approx(0.3)
 
 
+def test_a_stall_counts_from_when_users_meant_to_begin() -> None:
+    """The one who met the stall and the nine who had to wait for it: each from its due time."""
+    stalled = acted(10, "200", seconds=2.0)
+    waited = [replace(acted(12, "200", seconds=0.01), due=int((10 + 0.2 * number) * NS)) for number in range(1, 10)]
+    seen = report(stalled, *waited)
+    assert seen.latency.half == pytest.approx(1.0, rel=0.2)
+    begun = report(stalled, *(replace(one, due=None) for one in waited))
+    assert begun.latency.half < 0.05
+
+
 def test_what_the_lab_broke_off_is_nobodys_fault() -> None:
     """An action that ends unanswered with tries left was dropped by the lab, and is not held against the service."""
     seen = report(*STOP, acted(11, "cut"), acted(11, "502", "timeout"), acted(1, "200"))
@@ -123,7 +134,7 @@ def test_what_a_planned_stop_did_not_cut_is_not_laid_at_it() -> None:
         acted(11, "unsent", "200"),
         acted(11, "500", "200", replica="b1-4"),
     ):
-        assert not report(*STOP, step("ready", 1, "b1-4"), failed).broken[CLEAN_STOPS]
+        assert not report(*STOP, step("enter", 1, "b1-4"), failed).broken[CLEAN_STOPS]
 
 
 def test_a_strike_explains_only_what_it_can() -> None:
@@ -135,7 +146,7 @@ def test_a_strike_explains_only_what_it_can() -> None:
     here = acted(11, "502", "200", edge=("a1",))
     assert report(*STOP, strike(10.5, "b2-1"), here).broken[CLEAN_STOPS] == 1
     assert not report(*STOP, strike(7, "a1-2"), here).broken[CLEAN_STOPS]
-    assert report(*STOP, strike(7, "a1-2"), step("ready", 8, "a1-3"), here).broken[CLEAN_STOPS] == 1
+    assert report(*STOP, strike(7, "a1-2"), step("enter", 8, "a1-3"), here).broken[CLEAN_STOPS] == 1
 
 
 def test_a_struck_replica_is_no_planned_stop() -> None:
@@ -149,7 +160,7 @@ def test_the_floor_excuses_what_was_struck_and_not_replaced() -> None:
     after = acted(60, "200")
     assert not report(*begin, strike(10), serving(10.2, 5), serving(14, 6), after, floor=6).broken[SERVING_FLOOR]
     assert report(*begin, strike(10), serving(10.2, 4), after, floor=6).broken[SERVING_FLOOR] == 1
-    replaced = (strike(10), serving(10.2, 5), step("ready", 13, "a1-9"), serving(13.1, 6))
+    replaced = (strike(10), serving(10.2, 5), step("enter", 13, "a1-9"), serving(13.1, 6))
     assert report(*begin, *replaced, serving(20, 5), after, floor=6).broken[SERVING_FLOOR] == 1
     healed = (strike(10), serving(10.2, 5), serving(15, 6))
     assert report(*begin, *healed, serving(20, 5), after, floor=6).broken[SERVING_FLOOR] == 1

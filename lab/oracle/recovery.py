@@ -1,0 +1,104 @@
+"""How long it took, after each strike, until as many replicas served as before and users' requests were answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.clock import NS
+from lab.model import Finding, Value
+from lab.oracle.breach import seconds
+from lab.oracle.promises import RECOVERS, Anomaly
+from lab.oracle.serving import HEALED_AFTER
+from lab.record import AnyEvent, Serving, Step, Strike, StrikeProved
+
+
+class Recovery(Value):
+    """What one strike that hit cost. Seconds from the strike; None: not within the run."""
+
+    strike: int
+    fault: str
+    victim: str
+    at: int
+    capacity: float | None
+    """Until another replica had the victim's slot, or as many served as before."""
+    users: float
+    """Until the last failed try that the strike may have caused had ended; 0 where none failed."""
+
+    @property
+    def whole(self) -> float | None:
+        """Until both were as before."""
+        return None if self.capacity is None else max(self.capacity, self.users)
+
+
+def find_recoveries(events: Sequence[AnyEvent], failed: Sequence[tuple[int, int]]) -> list[Recovery]:
+    """One for each strike that hit, in order. `failed` holds begin and end of every try without a proper answer.
+
+    A failed try is counted for the last strike before its end, if it began before capacity was back. A strike at
+    something that is no replica takes no capacity away by itself: there the users' failures alone are told.
+    """
+    hits = {event.strike for event in events if isinstance(event, StrikeProved) and event.hit}
+    strikes = [event for event in events if isinstance(event, Strike) and event.strike in hits]
+    found = []
+    for number, strike in enumerate(strikes):
+        until = strikes[number + 1].at if number + 1 < len(strikes) else None
+        back = _capacity_back(strike, events)
+        ends = [
+            end
+            for begin, end in failed
+            if end >= strike.at and (until is None or end < until) and (back is None or begin <= back)
+        ]
+        found.append(
+            Recovery(
+                strike=strike.strike,
+                fault=strike.fault,
+                victim=strike.victim,
+                at=strike.at,
+                capacity=None if back is None else (back - strike.at) / NS,
+                users=(max(ends) - strike.at) / NS if ends else 0.0,
+            )
+        )
+    return found
+
+
+def judge_recoveries(recoveries: Sequence[Recovery], within: float, until: int) -> tuple[int, list[Finding]]:
+    """How many strikes could be judged, and those that were not made good `within` seconds of them.
+
+    One that was too near the end of the run, at `until`, to be judged is not counted.
+    """
+    checks, found = 0, list[Finding]()
+    for one in recoveries:
+        took = one.whole
+        lasted = (until - one.at) / NS
+        if took is None and lasted <= within:
+            continue
+        checks += 1
+        if took is None or took > within:
+            how = f"was not made good in the {lasted:.1f} s that were left" if took is None else f"took {took:.1f} s"
+            found.append(
+                Finding(
+                    promise=RECOVERS,
+                    anomaly=str(Anomaly.SLOW_RECOVERY),
+                    user="",
+                    at=one.at + int(within * NS),
+                    why=f"the strike on {one.victim} ({one.fault}) {how}, {seconds(int(within * NS))} are allowed",
+                )
+            )
+    return checks, found
+
+
+def _capacity_back(strike: Strike, events: Sequence[AnyEvent]) -> int | None:
+    if not strike.slot:
+        return strike.at
+    has_dipped = False
+    for event in events:
+        if event.at < strike.at:
+            continue
+        if isinstance(event, Step) and event.action == "enter" and event.slot == strike.slot:
+            if event.replica != strike.victim:
+                return event.at
+        elif isinstance(event, Serving):
+            if event.total < strike.serving:
+                has_dipped = True
+            elif has_dipped or event.at - strike.at >= HEALED_AFTER * NS:
+                return event.at
+    return None

@@ -1,0 +1,66 @@
+"""What a judged run tells beside its verdict: counter-examples as short stories, and what was not checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lab.clock import NS
+from lab.model import Finding, Operation
+from lab.oracle.promises import PROMISES
+from lab.oracle.service import ServiceReport
+from lab.oracle.verdict import Judgement
+
+LONGEST_ANSWER = 60
+"""Characters of an answer that a story shows."""
+
+NEVER_CHECKED = (
+    "what becomes of writes at a loss of power: containers can't show it",
+    "sessions that run out by themselves, and what a store evicts when it is full",
+)
+"""True of every run, so that nobody takes a green one for more than it is."""
+
+
+def not_checked(judgement: Judgement, service: ServiceReport, *, wishes: Mapping[str, str]) -> tuple[str, ...]:
+    """What nothing is claimed about, one sentence each. `wishes`: by promise, how a scenario would ask for it."""
+    asked = {one.promise for one in judgement.promises}
+    lines = [f"{name}: not asked for ({wishes[name]})" for name in PROMISES if name not in asked and name in wishes]
+    lines += [
+        f"{one.promise}: nothing came up that it could be checked by" for one in judgement.promises if not one.count
+    ]
+    evidence = judgement.evidence
+    if service.unknown:
+        lines.append(
+            f"{service.unknown} operations ended without an answer: whether each was applied is known only where a"
+            " later read showed it"
+        )
+    if evidence.undecided:
+        lines.append(f"{evidence.undecided} users did too much at once to be judged in full")
+    if evidence.users_hurt:
+        lines.append("what came after the first contradiction of a user's cart, history, name or session")
+    return (*lines, *NEVER_CHECKED)
+
+
+def story(finding: Finding, *, began: int) -> list[str]:
+    """A finding as a few lines: what contradicts what, the operations that prove it in time order, and the cause."""
+    who = f"{finding.user}: " if finding.user else ""
+    lines = [f"{finding.anomaly}: {who}{finding.why}"]
+    lines += [f"  {_told(operation, began)}" for operation in finding.witness]
+    if finding.cause:
+        lines.append(f"  because {finding.cause}")
+    return lines
+
+
+def _told(operation: Operation, began: int) -> str:
+    last = operation.final
+    what = " ".join(str(part) for part in (operation.kind, operation.key or operation.argument) if part is not None)
+    came = "" if operation.answer is None else f" -> {_short(operation.answer)}"
+    by = f", by {last.replica} ({last.release})" if last.replica else ""
+    tries = f", {len(operation.tries)} tries" if len(operation.tries) > 1 else ""
+    at = (operation.begin - began) / NS
+    return f"{at:7.2f} s  {operation.device:<14} {what}{came}  {operation.outcome} ({last.result}{tries}{by})"
+
+
+def _short(answer: object) -> str:
+    text = str(answer)
+    # The end tells more than the beginning: it is what was written last.
+    return text if len(text) <= LONGEST_ANSWER else f"...{text[-LONGEST_ANSWER:]}"
