@@ -10,19 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shop import parts
 from shop.answers import as_json
-from shop.belongings import Belongings
 from shop.edge import Edge
-from shop.features import Features, features_of
+from shop.features import features_of
 from shop.front import Endpoint, Front, Handler, Visit
 from shop.health import Health
 from shop.identity import Identity
 from shop.life import Life
-from shop.memory_sessions import MemorySessions
 from shop.pages import Pages
 from shop.passwords import Passwords
-from shop.redis_sessions import RedisSessions
-from shop.sessions import Sessions
 from shop.settings import Settings
 from shop.shopping import Shopping
 from shop.static import static_routes
@@ -32,8 +29,8 @@ from shop.store import Store
 def build(settings: Settings, store: Store, life: Life, *, now: Callable[[], float]) -> Edge:
     """The whole shop as one ASGI app; `now` is the time of day in seconds."""
     features = features_of(settings.release)
-    sessions = _sessions(settings, store, features, now)
-    belongings = Belongings(store, features)
+    sessions = parts.sessions_of(settings, store, features, now)
+    belongings = parts.belongings_of(settings, store, features)
     shopping = Shopping(belongings)
     identity = Identity(
         store=store,
@@ -55,13 +52,7 @@ def build(settings: Settings, store: Store, life: Life, *, now: Callable[[], flo
         exception_handlers={HTTPException: front.refuse, Exception: front.refuse},
     )
     app.router.redirect_slashes = False
-    return Edge(app, life=life, replica=settings.replica, release=settings.deployed_as)
-
-
-def _sessions(settings: Settings, store: Store, features: Features, now: Callable[[], float]) -> Sessions:
-    if settings.sessions == "memory":
-        return MemorySessions(store, now=now)
-    return RedisSessions(store, session_format=features.session_format, now=now)
+    return Edge(parts.around(app, settings, now), life=life, replica=settings.replica, release=settings.deployed_as)
 
 
 def _probe_routes(health: Health) -> list[Route]:

@@ -13,6 +13,7 @@ from shop.tokens import TOKEN, csrf_of
 
 KEY = re.compile(r"[A-Za-z0-9._-]{8,64}")
 SESSION_COOKIE = "__Host-sid"
+BUCKET_COOKIE = "bucket"
 LOGIN_COOKIE = "__Host-login"
 """Double-submit value of the login form: before there is a session to derive one from."""
 
@@ -38,6 +39,11 @@ def session_cookie(token: str) -> str:
 def session_cookie_cleared() -> str:
     """The Set-Cookie value that makes a browser forget its session."""
     return f"{SESSION_COOKIE}=; Max-Age=0; {_ATTRIBUTES}Lax"
+
+
+def bucket_cookie(account: str) -> str:
+    """The Set-Cookie value by which a balancer may keep all devices of `account` together; it proves nothing."""
+    return f"{BUCKET_COOKIE}={hashlib.sha256(account.encode()).hexdigest()[:16]}; {_ATTRIBUTES}Lax"
 
 
 def login_cookie(value: str) -> str:

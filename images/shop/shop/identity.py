@@ -9,7 +9,7 @@ from shop.answers import Reply, json_text
 from shop.belongings import Belongings
 from shop.features import Features
 from shop.front import Visit, granted
-from shop.guard import session_cookie, session_cookie_cleared
+from shop.guard import bucket_cookie, session_cookie, session_cookie_cleared
 from shop.labels import label_of
 from shop.passwords import Passwords, Proof
 from shop.refusals import Refused, StoreUnavailable, logged_out
@@ -55,7 +55,7 @@ class Identity:
         return Reply(
             body=json_text({"account": account, "csrf": csrf_of(token)}),
             onward="/",
-            cookies=(session_cookie(token),),
+            cookies=(session_cookie(token), bucket_cookie(account)),
         )
 
     async def log_out(self, visit: Visit) -> Reply:

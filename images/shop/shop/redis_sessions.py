@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shop import names
-from shop.sessions import Living, Login, Outcome, Request, Session, decode, encode, prolonged
+from shop.session_text import decode, encode
+from shop.sessions import Living, Login, Outcome, Request, Session, prolonged
 from shop.store import Store
 from shop.tokens import device_of, digest_of
 

@@ -6,20 +6,20 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import time
 
 import uvicorn
 
 from shop.app import build
 from shop.edge import Edge
-from shop.life import Drain, Life
+from shop.leaving import Callers, leave
+from shop.life import Life
+from shop.parts import why_not_ready
 from shop.refusals import StoreUnavailable
 from shop.settings import Settings, settings_from
-from shop.slot import Slot, bind_port, has_callers
+from shop.slot import Slot, bind_port
 from shop.store import Store, load_scripts
 
-LOOK_SECONDS = 0.02
 STORE_AGAIN_SECONDS = 0.1
 KEEP_ALIVE_SECONDS = 75
 """Longer than the balancer keeps its connections, so that it is never the replica that closes one first."""
@@ -55,20 +55,21 @@ async def serve(settings: Settings, *, started: float) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_go.set)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: _enter(life, slot))
 
     # uvicorn's own run() would answer a signal by closing connections that the balancer is about to use; so its
     # three parts are run here, with the drain between them.
     server = _server(build(settings, store, life, now=time.time))
     await server.startup(sockets=[listener])
     ticking = asyncio.create_task(server.main_loop())
+    callers = Callers(lambda: len(server.server_state.connections), listener)
     becoming_ready = asyncio.create_task(_become_ready(settings, store, life, slot, started=started))
     await told_to_go.wait()
 
+    if settings.sabotage == "no_drain":
+        os._exit(0)  # one of the mistakes of `shop.spoilt`: whoever is being answered is cut off
     becoming_ready.cancel()
-    life.draining, life.ready = True, False
-    if slot:
-        slot.give_up()
-    await _drain(server, listener, longest=settings.drain_seconds)
+    await leave(life, slot, callers, longest=settings.drain_seconds)
     server.should_exit = True
     await ticking
     await server.shutdown(sockets=[listener])
@@ -83,29 +84,24 @@ async def _become_ready(settings: Settings, store: Store, life: Life, slot: Slot
         except StoreUnavailable as exc:
             why = f"store: {exc.why}"
         else:
-            why = "built never to become ready" if settings.sabotage == "never_ready" else ""
+            why = why_not_ready(settings)
         if not why:
             break
         if why != life.why:
             log.warning("not ready: %s", why)
         life.why = why
         await asyncio.sleep(STORE_AGAIN_SECONDS)
-    if slot:
-        slot.take()
     life.ready, life.why = True, ""
+    if slot and not settings.enters_when_told:
+        slot.take()
     log.info("ready after %.3f s", time.monotonic() - started)
 
 
-async def _drain(server: uvicorn.Server, listener: socket.socket, *, longest: float) -> None:
-    connections = server.server_state.connections
-    began = time.monotonic()
-    log.info("draining, %d connections", len(connections))
-    drain = Drain(longest=longest)
-    while not drain.may_leave(
-        after=time.monotonic() - began, connections=len(connections), callers=has_callers(listener)
-    ):
-        await asyncio.sleep(LOOK_SECONDS)
-    log.info("left after %.3f s, %d connections cut", time.monotonic() - began, len(connections))
+def _enter(life: Life, slot: Slot | None) -> None:
+    """Take the slot because the deployer says so; one that is not ready, or is leaving, stays out."""
+    if slot and life.ready:
+        slot.take()
+        log.info("entered")
 
 
 def _server(app: Edge) -> uvicorn.Server:

@@ -1,16 +1,11 @@
-"""Sessions: what one is, how it is written down, and what any place that keeps them must do."""
+"""Sessions: what one is, and what any place that keeps them must do."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Protocol
 
-from shop.features import READABLE_FORMATS
-from shop.fields import ACCOUNT
 from shop.names import IDLE_SECONDS, LONGEST_SECONDS
-
-LONGEST_TEXT = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,38 +83,6 @@ class Sessions(Protocol):
         ...
 
 
-def encode(session: Session, *, session_format: int) -> str:
-    """The session as text; raises ValueError above 4 KB."""
-    fields: dict[str, str | int] = {
-        "format": session_format,
-        "account": session.account,
-        "created": session.created,
-    }
-    if session.label is not None:
-        fields["label"] = session.label
-    text = json.dumps(fields, separators=(",", ":"))
-    if len(text) > LONGEST_TEXT:
-        raise ValueError(f"a session of {len(text)} bytes is longer than {LONGEST_TEXT}")
-    return text
-
-
-def decode(raw: bytes, *, now: float) -> Session | None:
-    """The session that `raw` describes, if it is one, and not past its absolute end; never an exception.
-
-    Fields that this release does not know are left alone: the next release may have written them.
-    """
-    if len(raw) > LONGEST_TEXT:
-        return None
-    try:
-        fields = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    session = _session_of(fields) if isinstance(fields, dict) else None
-    if session is None or now - session.created >= LONGEST_SECONDS:
-        return None
-    return session
-
-
 def prolonged(session: Session, *, seconds_left: int, now: float) -> int | None:
     """How long a session in use should live on, or None while half its idle time is left; seconds.
 
@@ -130,16 +93,3 @@ def prolonged(session: Session, *, seconds_left: int, now: float) -> int | None:
     absolute = int(session.created + LONGEST_SECONDS - now)
     wanted = min(IDLE_SECONDS, absolute)
     return wanted if wanted > max(seconds_left, 0) else None
-
-
-def _session_of(fields: dict[str, object]) -> Session | None:
-    account, created, label = fields.get("account"), _whole(fields.get("created")), fields.get("label")
-    if not isinstance(account, str) or not ACCOUNT.fullmatch(account) or created is None:
-        return None
-    if _whole(fields.get("format")) not in READABLE_FORMATS:
-        return None
-    return Session(account=account, created=created, label=label if isinstance(label, str) else None)
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53 else None

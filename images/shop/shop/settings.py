@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shop.spoilt import SABOTAGES
+
 SESSIONS = ("redis", "memory")
-SABOTAGES = ("", "never_ready")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +21,8 @@ class Settings:
     deployed_as: str = "v1"
     """What the cluster calls this release: builds that are spoilt on purpose carry another name than their code."""
     slot: str | None = None
+    enters_when_told: bool = False
+    """Whether the slot is taken on SIGUSR1 only; otherwise as soon as the replica is ready."""
     zone: str = "-"
     replica: str = "shop"
     port: int = 8000
@@ -42,6 +45,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         sessions=_one_of(environ, "SHOP_SESSIONS", SESSIONS),
         sabotage=_one_of(environ, "SHOP_SABOTAGE", SABOTAGES),
         slot=slot,
+        enters_when_told=environ.get("LAB_ENTERS") == "told",
         zone=environ.get("LAB_ZONE", "-"),
         replica=environ.get("LAB_REPLICA", slot or "shop"),
         port=int(environ.get("PORT", "8000")),

@@ -18,6 +18,7 @@ BACKLOG = 1024
 class Slot:
     """One slot's public name, for a listener that is bound under the replica's own private name.
 
+    The private name stays, so that a replica can be asked how it is before it has the slot and after it lost it.
     Taking and giving up are each done under the slot's lock, so that a leaving replica never removes the name of
     the one that has just replaced it.
     """
@@ -40,9 +41,14 @@ class Slot:
         return listener
 
     def take(self) -> None:
-        """From here on, every new connection for the slot comes to this replica: ready and in charge in one step."""
+        """From here on, every new connection for the slot comes to this replica, in one step; may be repeated."""
+        taking = self._private.with_suffix(".taking")
         with self._locked():
-            self._private.rename(self._public)
+            taking.unlink(missing_ok=True)
+            os.link(self._private, taking)
+            taking.rename(self._public)
+            # Renaming a name over another one of the same file does nothing and leaves both.
+            taking.unlink(missing_ok=True)
 
     def give_up(self) -> None:
         """Let no new connection come, unless another replica has the slot already; may be repeated."""

@@ -94,8 +94,22 @@ def test_a_replica_that_never_took_its_slot_leaves_nothing(tmp_path: Path) -> No
         failing.give_up()
         with ring(tmp_path / "a1.sock"):
             assert has_callers(listener)
-    assert sorted(path.name for path in tmp_path.glob("*.sock")) == ["a1.sock"]
-    assert list(tmp_path.glob(".*.sock")) == []
+    assert sorted(path.name for path in tmp_path.glob("*.sock")) == [".a1-1.sock", "a1.sock"]
+
+
+def test_a_slot_may_be_taken_back_and_forth(tmp_path: Path) -> None:
+    """A replica that lost its slot can be asked under its own name, and takes the slot back when it is told to."""
+    old, new = (Slot(tmp_path, slot="a1", replica=name) for name in ("a1-1", "a1-2"))
+    with old.bind() as old_listener, new.bind() as new_listener:
+        for taker, listener in ((old, old_listener), (new, new_listener), (old, old_listener), (old, old_listener)):
+            taker.take()
+            with ring(tmp_path / "a1.sock"):
+                assert has_callers(listener)
+                listener.accept()[0].close()
+        with ring(tmp_path / ".a1-2.sock"):
+            assert has_callers(new_listener)
+    assert sorted(path.name for path in tmp_path.glob("*.sock")) == [".a1-1.sock", ".a1-2.sock", "a1.sock"]
+    assert list(tmp_path.glob("*.taking")) == []
 
 
 def test_a_dead_replicas_name_is_taken_over(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shop.features import RELEASES
 from shop.names import IDLE_SECONDS, LONGEST_SECONDS
-from shop.sessions import LONGEST_TEXT, Session, decode, encode, prolonged
+from shop.session_text import LONGEST_TEXT, decode, encode
+from shop.sessions import Session, prolonged
 
 NOW = 1_700_000_000.0
 ANNA = Session(account="anna", created=int(NOW) - 60)

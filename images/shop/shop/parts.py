@@ -1,0 +1,40 @@
+"""Which parts this build of the shop is made of: the one file that a build with other parts replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shop.belongings import Belongings
+from shop.edge import App
+from shop.features import Features
+from shop.memory_sessions import MemorySessions
+from shop.redis_sessions import RedisSessions
+from shop.sessions import Sessions
+from shop.settings import Settings
+from shop.spoilt import BELONGINGS, Unwarmed, spoilt_sessions
+from shop.store import Store
+
+
+def sessions_of(settings: Settings, store: Store, features: Features, now: Callable[[], float]) -> Sessions:
+    """Where sessions are kept."""
+    if settings.sessions == "memory":
+        return MemorySessions(store, now=now)
+    spoilt = spoilt_sessions(settings.sabotage, store, session_format=features.session_format, now=now)
+    if spoilt is not None:
+        return spoilt
+    return RedisSessions(store, session_format=features.session_format, now=now)
+
+
+def belongings_of(settings: Settings, store: Store, features: Features) -> Belongings:
+    """What belongs to an account."""
+    return BELONGINGS.get(settings.sabotage, Belongings)(store, features)
+
+
+def around(app: App, settings: Settings, now: Callable[[], float]) -> App:
+    """What every request passes before the shop sees it."""
+    return Unwarmed(app, now=now) if settings.sabotage == "early_ready" else app
+
+
+def why_not_ready(settings: Settings) -> str:
+    """What this replica still waits for, beside its store; empty if for nothing."""
+    return "built never to become ready" if settings.sabotage == "never_ready" else ""
