@@ -1,0 +1,152 @@
+"""The few kinds of event that a page is made of: the same whether a run goes on, is replayed or lies in a report.
+
+Times are seconds since the run began, never decreasing. Releases and users are numbered as they are first seen.
+"""
+
+from __future__ import annotations
+
+from msgspec import field
+
+from lab.model import Value
+
+
+class PageEvent(Value, tag_field="k"):
+    """Something that changes the page at `t`."""
+
+    t: float
+
+
+class Planned(PageEvent, tag="plan"):
+    """The first of all: what there will be."""
+
+    run: str
+    title: str
+    about: str
+    seed: int | None
+    zones: dict[str, tuple[str, ...]]
+    """The slots of each zone."""
+    users: int
+    promises: tuple[tuple[str, str, str], ...]
+    """Name, title and what is counted."""
+    floor: int
+    """How many replicas must serve."""
+    every: float
+    """Seconds that a sample stands for."""
+
+
+class Phase(PageEvent, tag="phase"):
+    """A part of the scenario began."""
+
+    name: str
+    text: str
+
+
+class NewRelease(PageEvent, tag="release"):
+    """From now on releases[i] is known; its number is its colour."""
+
+    i: int
+    name: str
+
+
+class Moved(PageEvent, tag="replica"):
+    """A replica is in another state: starting, serving, draining, frozen, killed, gone."""
+
+    slot: str
+    id: str
+    release: int
+    state: str
+
+
+class Served(PageEvent, tag="serving"):
+    """How many replicas serve, by the deployer's word."""
+
+    total: int
+
+
+class Struck(PageEvent, tag="strike"):
+    """A fault is about to be done."""
+
+    n: int
+    fault: str
+    victim: str
+    slot: str
+
+
+class Proved(PageEvent, tag="proved"):
+    """What came of a strike."""
+
+    n: int
+    hit: bool
+
+
+class Sample(PageEvent, tag="sample"):
+    """What users did in the last `every` seconds."""
+
+    by: tuple[int, ...] = ()
+    """Answers by release."""
+    slots: dict[str, int] = field(default_factory=dict)
+    """Answers by slot."""
+    retries: int = 0
+    """Tries that users repeated."""
+    lost: int = 0
+    """Operations without a proper answer after all tries."""
+    repeated: int = 0
+    """Tries that the balancer repeated elsewhere, which no user noticed."""
+    p50: float = 0.0
+    p99: float = 0.0
+    """Milliseconds within which half of the operations, and 99 %, ended."""
+    names: tuple[str, ...] = ()
+    """Users seen for the first time."""
+    users: tuple[tuple[int, int, int], ...] = ()
+    """User, release that answered last (-1: none), and marks: 1 something was compared, 2 a try was repeated."""
+
+
+class Counted(PageEvent, tag="counted"):
+    """How much was checked and found so far: by promise, how many checks and how many that broke it."""
+
+    promises: dict[str, tuple[int, int]]
+    operations: int
+    saved: int
+    """Operations that a further try brought to a good end."""
+    lost: int
+
+
+class Hurt(PageEvent, tag="hurt"):
+    """A promise was broken; `user` is -1 where it is no one user's."""
+
+    user: int
+    promise: str
+    why: str
+
+
+class Said(PageEvent, tag="said"):
+    """Something happened, as a sentence."""
+
+    text: str
+    tone: str = ""
+    """strike, bad, or nothing."""
+
+
+class JudgedPromise(Value):
+    """How one promise fared."""
+
+    promise: str
+    title: str
+    verdict: str
+    count: int
+    checks: str
+    broken: int
+    note: str
+
+
+class Ended(PageEvent, tag="verdict"):
+    """The last of all: what the run showed."""
+
+    verdict: str
+    exit_code: int
+    lines: tuple[str, ...]
+    """As the run's own last lines."""
+    promises: tuple[JudgedPromise, ...]
+
+
+AnyPageEvent = Planned | Phase | NewRelease | Moved | Served | Struck | Proved | Sample | Counted | Hurt | Said | Ended

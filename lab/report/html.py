@@ -1,0 +1,124 @@
+"""The page, live or as one file: markup, style and script in one document that loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from lab.model import Value
+from lab.report.document import Report
+from lab.report.events import AnyPageEvent
+from lab.report.markdown import MARKS
+
+FOLDER = Path(__file__).with_name("page")
+KINDS = {"held": "held", "broken": "broken"}
+BAR = 480
+"""Width of the longest bar of a histogram, of 640."""
+
+
+class Acts(Value):
+    """What the page offers to do, with what proves to the lab that the page asks."""
+
+    token: str
+    acts: tuple[str, ...]
+    images: tuple[str, ...]
+
+
+class PageConfig(Value, omit_defaults=False):
+    """What the page's script is told; no control: it only looks."""
+
+    control: Acts | None = None
+
+
+class LivePage(Value):
+    """A page with the policy under which a browser may show it."""
+
+    html: str
+    policy: str
+
+
+def live_page(title: str, config: PageConfig) -> LivePage:
+    """The page that follows a run over /events. The policy goes into a header of its answer."""
+    html = _render(title=title, config=_data(config))
+    return LivePage(html=html, policy=_policy("connect-src 'self'", "frame-ancestors 'none'"))
+
+
+def report_page(report: Report, tape: Sequence[AnyPageEvent]) -> str:
+    """The report as one file that opens from disk, carries its own policy, and needs no network."""
+    config = _data(PageConfig())
+    return _render(title=report.title, config=config, tape=_data(tape), report=report, csp=_policy())
+
+
+def _render(
+    *, title: str, config: Markup, tape: Markup | None = None, report: Report | None = None, csp: str = ""
+) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=False
+    )
+    environment.globals |= {
+        "number": _number,
+        "ms": _milliseconds,
+        "marks": {str(key): mark for key, mark in MARKS.items()},
+    }
+    given = {} if report is None else _for_report(report)
+    page = environment.get_template("page.html")
+    css, js = (Markup(_asset(name)) for name in ("page.css", "page.js"))  # noqa: S704 -- our own files
+    return page.render(title=title, csp=csp, css=css, js=js, config=config, tape=tape or "", report=report, **given)
+
+
+def _for_report(report: Report) -> dict[str, object]:
+    head = " ".join(report.headline[0].split()) if report.headline else ""
+    most = max(report.tries.values(), default=1)
+    engine = report.environment.engine
+    environment = {
+        "began": report.environment.began,
+        "seed": report.environment.seed,
+        "machine": f"{report.environment.system}, {report.environment.cores} cores",
+        "Python": report.environment.python,
+        "engine": ", ".join(f"{name} {value}" for name, value in engine.items()),
+        "Compose": " ".join(report.environment.compose),
+    }
+    return {
+        "kind": KINDS.get(report.verdict, "unknown"),
+        "headline": head.removeprefix(report.verdict.upper()).strip(),
+        "bars": [(tries, count, round(BAR * count / most)) for tries, count in report.tries.items()],
+        "releases": list(dict.fromkeys((*report.environment.releases, *report.answers_by_release))),
+        "environment": [(name, value) for name, value in environment.items() if value not in {None, ""}],
+    }
+
+
+def _asset(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _policy(*more: str) -> str:
+    """Nothing but this document's own style and script, named by their hashes."""
+    style, script = (_hash(_asset(name)) for name in ("page.css", "page.js"))
+    parts = ("default-src 'none'", f"script-src '{script}'", f"style-src '{style}'", "img-src data:", "base-uri 'none'")
+    return "; ".join((*parts, "form-action 'none'", *more))
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _data(value: object) -> Markup:
+    """As JSON that can stand within a script element whatever is in it."""
+    text = msgspec.json.encode(value).decode()
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)  # noqa: S704 -- nothing is left in it that ends the element
+
+
+def _number(count: int) -> str:
+    return f"{count:,}".replace(",", "\u2009")
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"

@@ -1,0 +1,372 @@
+"""The page in a real browser: what it shows is what happened, whoever looks, whenever, and on whatever screen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from lab.clock import NS
+from lab.model import Operation, Slot
+from lab.oracle.service import ServiceRules
+from lab.oracle.verdict import ALWAYS_ASKED, Judgement
+from lab.record import PhaseBegan, ReadRecord, RunRecord, Serving, StrikeProved
+from lab.report.events import AnyPageEvent, Ended, JudgedPromise
+from lab.report.fold import PageFold
+from lab.report.html import Acts, LivePage, PageConfig, live_page
+from lab.report.merge import Item
+from lab.report.plan import RunPlan
+from lab.report.write import Format, tell_run
+from lab.web import Feed, PageServer
+from tests.browsing import visit
+from tests.unit.report.judging import HELD, HOSTILE, HURTFUL, SERVICE
+from tests.unit.report.making import MS, in_time, read, step, strike
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+PLAN = RunPlan(
+    run="20260101-000000-abcd",
+    name="small",
+    title="A <b>small</b> run & more",
+    about="",
+    seed=7,
+    slots=(Slot(name="a1", zone="a"), Slot(name="b1", zone="b")),
+    users=6,
+    asked=(*ALWAYS_ASKED, "serving_floor"),
+    rules=ServiceRules(floor=1),
+)
+SCREENS = [(1280, 720), (1920, 1080), (390, 844)]
+
+
+def a_run(*, hurt: bool = False) -> list[Item]:
+    """Ten seconds: two replicas of v1, one upgraded to v2, the other killed at 6 s; one user may lose their cart."""
+    items: list[Item] = [
+        PhaseBegan(at=0, name="up", text="it begins"),
+        step(NS, "create", "a1-1", why="first"),
+        step(NS, "enter", "a1-1", why="first"),
+        step(NS, "create", "b1-2", why="first"),
+        step(NS, "enter", "b1-2", why="first"),
+        Serving(at=NS, by_release={"v1": 2}, total=2),
+        PhaseBegan(at=2 * NS, name="together", text="an upgrade and a kill"),
+        step(3 * NS, "create", "a1-3", "v2"),
+        step(4 * NS, "enter", "a1-3", "v2"),
+        step(4 * NS, "drain", "a1-1"),
+        step(5 * NS, "remove", "a1-1"),
+        strike(6 * NS, "b1-2"),
+        StrikeProved(at=6 * NS, strike=1, hit=True),
+    ]
+    for number in range(360):
+        end = NS + number * 25 * MS
+        lost = {"never put in": 1} if hurt and number == 300 else {}
+        items.append(read(end, number, number % 6, answer=lost))
+    return in_time(items)
+
+
+def page_events(items: list[Item], verdict: str = "held") -> list[AnyPageEvent]:
+    """The whole run as page events, its verdict among them."""
+    fold = PageFold(PLAN, tell=lambda event: event.text if isinstance(event, PhaseBegan) else "")
+    promise = JudgedPromise(
+        promise="state_kept",
+        title="Users keep their state",
+        verdict=verdict,
+        count=9,
+        checks="reads",
+        broken=1,
+        note="",
+    )
+    lines = (f"{verdict.upper()} 6 of 6 users kept their state through 1 kill", "  9 reads compared", "")
+    ended = partial(Ended, verdict=verdict, exit_code=0, lines=lines, promises=(promise,))
+    return [*(made for item in items for made in fold.take(item)), *fold.finish(lambda t: ended(t=t))]
+
+
+@pytest.fixture
+def feed() -> Feed:
+    return Feed()
+
+
+@pytest.fixture
+def server(feed: Feed) -> Iterator[PageServer]:
+    with PageServer(live_page(PLAN.title, PageConfig()), feed) as server:
+        yield server
+        feed.end()
+
+
+def until(page: Page, words: str, where: str = "#verdict") -> None:
+    page.locator(where, has_text=words).wait_for()
+
+
+def tape_length(page: Page) -> int:
+    """How many page events the page has taken in."""
+    return int(page.evaluate("tape.length"))
+
+
+def test_a_run_is_watched_from_beginning_to_end(browser: Browser, server: PageServer, feed: Feed) -> None:
+    """Each thing is seen as it comes: who serves which release, the kill, the users, the verdict."""
+    events = page_events(a_run())
+    with visit(browser, server.url) as seen:
+        page = seen.page
+        until(page, "waiting for the lab", "#phase")
+        feed.add([one for one in events if one.t <= 2.5])
+        until(page, "an upgrade and a kill", "#phase")
+        until(page, "6 of 6 users kept")
+        assert page.locator("#title").inner_text() == PLAN.title
+        assert page.locator(".slot.serving.r0").count() == 2
+        feed.add([one for one in events if 2.5 < one.t <= 3.5])
+        until(page, "a1-3 v2 starting", ".beside")
+        feed.add([one for one in events if 3.5 < one.t <= 7])
+        page.locator(".slot.killed", has_text="b1").wait_for()
+        assert page.locator(".slot.serving.r1", has_text="a1").count() == 1
+        assert page.locator("#serve").inner_text() == "1 of 2 serving"
+        feed.add([one for one in events if one.t > 7])
+        feed.end()
+        page.locator("body[data-end='1']").wait_for()
+        until(page, "HELD")
+        assert page.locator("#verdict").get_attribute("class") == "held"
+        assert page.locator(".user.seen").count() == 6
+        assert page.locator(".user.hurt").count() == 0
+        assert {one.partition("?")[0] for one in seen.asked} <= {f"{server.url}/", f"{server.url}/events", "data:,"}
+        seen.check_quiet()
+
+
+def test_a_lost_state_turns_its_user_and_promise_red_and_nothing_else(browser: Browser, server: PageServer) -> None:
+    """Red is for what is broken: one square, one promise, the verdict."""
+    server.feed.add(page_events(a_run(hurt=True), "broken"))
+    server.feed.end()
+    with visit(browser, server.url) as seen:
+        until(seen.page, "BROKEN")
+        assert seen.page.locator(".user.hurt").count() == 1
+        assert seen.page.locator(".promise.broken").count() == 1
+        red = seen.page.evaluate(
+            """() => [...document.querySelectorAll("#board *")].filter((one) => {
+                const style = getComputedStyle(one);
+                return [style.backgroundColor, style.color].includes("rgb(200, 21, 45)");
+            }).map((one) => one.closest("#verdict, .user, .promise, #log .bad, #legend .hurt") ? "" : one.outerHTML)"""
+        )
+        assert red
+        assert set(red) == {""}
+        seen.check_quiet()
+
+
+def test_a_stream_that_breaks_goes_on_without_a_gap(browser: Browser, feed: Feed) -> None:
+    """The server goes away and comes back: the page says so, and has every event once and in order."""
+    events, page_itself = page_events(a_run()), live_page(PLAN.title, PageConfig())
+    half = len(events) // 2
+    feed.add(events[:half])
+    with ExitStack() as stack:
+        first = stack.enter_context(PageServer(page_itself, feed))
+        seen = stack.enter_context(visit(browser, first.url))
+        until(seen.page, "6 of 6 users kept")
+        assert tape_length(seen.page) == half
+        first.__exit__(None, None, None)
+        feed.add(events[half : half + 1])  # wakes up whoever streams, who then sees that the server is going
+        until(seen.page, "reconnecting", "#connection")
+        second = stack.enter_context(PageServer(page_itself, feed, port=first.port))
+        until(seen.page, "live", "#connection")
+        feed.add(events[half + 1 :])
+        feed.end()
+        seen.page.locator("body[data-end='1']").wait_for()
+        assert second.wait_sent(5)
+        assert seen.page.evaluate("tape") == json.loads(msgspec.json.encode(events))
+
+
+def test_going_back_shows_what_was(browser: Browser, server: PageServer) -> None:
+    """The slider shows any moment as it looked then, and lets go again; space holds; t changes the theme."""
+    server.feed.add(page_events(a_run()))
+    server.feed.end()
+    with visit(browser, server.url, color_scheme="light") as seen:
+        page = seen.page
+        until(page, "HELD")
+        slider = page.locator("#slider")
+        slider.fill("200")  # of a thousand: 2 s
+        until(page, "looking back", "#connection")
+        until(page, "6 of 6 users kept")
+        page.locator(".slot.serving.r0", has_text="a1").wait_for()
+        slider.fill("650")
+        page.locator(".slot.killed", has_text="b1").wait_for()
+        slider.fill("1000")
+        until(page, "HELD")
+        until(page, "finished", "#connection")
+        page.locator("#title").click()
+        page.keyboard.press("t")
+        page.locator("html[data-theme='dark']").wait_for()
+        page.keyboard.press("t")
+        page.locator("html:not([data-theme])").wait_for()
+        page.keyboard.press(" ")
+        until(page, "looking back", "#connection")
+        page.keyboard.press(" ")
+        until(page, "finished", "#connection")
+        seen.check_quiet()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SCREENS, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_it_fits_the_screen(browser: Browser, server: PageServer, size: tuple[int, int], scheme: str) -> None:
+    """Nothing sticks out; on a projector all of it is seen at once, and words stand out from what is behind them."""
+    width, height = size
+    server.feed.add(page_events(a_run(hurt=True), "broken"))
+    server.feed.end()
+    with visit(browser, server.url, viewport={"width": width, "height": height}, color_scheme=scheme) as seen:
+        until(seen.page, "BROKEN")
+        across, down = seen.page.evaluate(
+            "(({scrollWidth, scrollHeight}) => [scrollWidth, scrollHeight])(document.documentElement)"
+        )
+        assert across <= width
+        assert down <= height or width < 600
+        faint = seen.page.evaluate(CONTRAST)
+        assert not faint
+        seen.check_quiet()
+
+
+CONTRAST = """() => {
+    const light = (text) => {
+        const [r, g, b] = text.match(/[0-9.]+/g).map(Number).map((one) => one / 255)
+            .map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (one) => {
+        for (let at = one; at; at = at.parentElement) {
+            const colour = getComputedStyle(at).backgroundColor;
+            if (!/, 0\\)|transparent/.test(colour)) return colour;
+        }
+        return "rgb(255, 255, 255)";
+    };
+    return [...document.querySelectorAll("#board *")].filter((one) =>
+        [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()) && one.offsetParent
+    ).map((one) => {
+        const [a, b] = [light(getComputedStyle(one).color), light(behind(one))].sort((x, y) => y - x);
+        return [(a + 0.05) / (b + 0.05), one.outerHTML.slice(0, 120)];
+    }).filter(([ratio]) => ratio < 4.5);
+}"""
+"""What has less contrast than WCAG's 4.5 to 1."""
+
+
+COUNT_PAINTINGS = """() => {
+    const real = paint;
+    window.paintings = 0;
+    window.paint = () => { paintings++; real(); };
+}"""
+
+
+def test_it_paints_at_most_five_times_a_second(browser: Browser, server: PageServer, feed: Feed) -> None:
+    """However fast things happen: the page shares the machine with the lab."""
+    with visit(browser, server.url) as seen:
+        seen.page.evaluate(COUNT_PAINTINGS)
+        began = seen.page.evaluate("performance.now()")
+        for event in page_events(a_run()):
+            feed.add([event])
+            seen.page.evaluate("0")  # a round trip: the page takes them in one by one
+        feed.end()
+        until(seen.page, "HELD")
+        took, painted = seen.page.evaluate("[performance.now(), paintings]")
+        assert 0 < painted <= (took - began) / 1000 * 5.3 + 1
+
+
+class Noting:
+    """Controls that note what they are told."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, dict[str, str]]] = []
+
+    def do(self, act: str, what: Mapping[str, str]) -> str:
+        self.done.append((act, dict(what)))
+        return f"did {act}"
+
+
+def controlled(token: str) -> LivePage:
+    acts = Acts(token=token, acts=("kill", "freeze", "lose-zone", "roll", "reverse"), images=("shop:v1", "shop:v2"))
+    return live_page(PLAN.title, PageConfig(control=acts))
+
+
+def test_buttons_act_and_only_with_the_token(browser: Browser, feed: Feed) -> None:
+    """Each button says what it means, by mouse and by keyboard; a page with another token gets nothing done."""
+    feed.add([one for one in page_events(a_run()) if one.t < 3])
+    noting = Noting()
+    with PageServer(controlled("right"), feed, controls=noting, token="right") as server:
+        with visit(browser, server.url) as seen:
+            page = seen.page
+            page.locator(".slot.serving").first.wait_for()
+            page.get_by_role("button", name="Kill one").click()
+            until(page, "did kill", "#told")
+            page.get_by_role("button", name="Roll to shop:v2").press("Enter")
+            until(page, "did roll", "#told")
+            page.get_by_role("button", name="lose zone b").click()
+            until(page, "did lose-zone", "#told")
+            page.locator(".slot", has_text="a1").hover()
+            page.get_by_role("button", name="kill a1").click()
+            seen.page.wait_for_function("() => document.querySelector('[data-act=kill]').disabled === false")
+            seen.check_quiet()
+        server.page = controlled("wrong")
+        with visit(browser, server.url) as seen:
+            seen.page.get_by_role("button", name="Reverse").click()
+            until(seen.page, "not sent by the page", "#told")
+        feed.end()
+    assert noting.done == [
+        ("kill", {}),
+        ("roll", {"image": "shop:v2"}),
+        ("lose-zone", {"zone": "b"}),
+        ("kill", {"slot": "a1"}),
+    ]
+
+
+def test_a_page_that_only_looks_offers_nothing_else(browser: Browser, server: PageServer) -> None:
+    """Without controls there is no button."""
+    server.feed.add(page_events(a_run()))
+    server.feed.end()
+    with visit(browser, server.url) as seen:
+        until(seen.page, "HELD")
+        assert seen.page.locator("button").count() == 0
+
+
+@pytest.mark.parametrize("judgement", [HELD, HURTFUL], ids=["held", "hostile"])
+def test_a_report_opens_from_disk(browser: Browser, tmp_path: Path, judgement: Judgement) -> None:
+    """One file, no network: the page with its slider above, everything else below, whatever text is in it."""
+    with RunRecord(tmp_path / "run") as record:
+        for item in a_run():
+            if isinstance(item, Operation):
+                record.operation(item)
+            else:
+                record.event(item)
+        record.write("environment.json", {"run": "run", "began": "2026-01-01T00:00:00+00:00", "host": HOSTILE})
+    lines = (f"{judgement.verdict.upper()} {HOSTILE}", "much", "")
+    told = tell_run(ReadRecord(tmp_path / "run"), PLAN, judgement, SERVICE, lines, lambda _: HOSTILE)
+    [path] = told.write([Format.HTML], tmp_path / "elsewhere")
+    with visit(browser, path.as_uri()) as seen:
+        page = seen.page
+        until(page, judgement.verdict.upper())
+        page.locator("#slider").fill("650")
+        page.locator(".slot.killed", has_text="b1").wait_for()
+        page.locator("#slider").fill("200")
+        page.locator(".slot.serving.r0", has_text="b1").wait_for()
+        assert page.locator("#report h1").inner_text().startswith(judgement.verdict.upper())
+        assert page.locator("#report table").count() >= 5
+        assert page.locator("img").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert {one.partition(":")[0] for one in seen.asked} <= {"file", "data"}
+        seen.check_quiet()
+
+
+def test_a_report_with_a_changed_script_is_refused_by_the_browser(browser: Browser, tmp_path: Path) -> None:
+    """The policy is not for show: what was not there when it was written does not run."""
+    page_itself = tell_run_of(tmp_path)
+    path = tmp_path / "changed.html"
+    path.write_text(page_itself.replace("</body>", "<script>document.title = 'taken over'</script></body>"))
+    with visit(browser, path.as_uri()) as seen:
+        until(seen.page, "HELD")
+        assert "taken over" not in seen.page.title()
+        assert any("Content Security Policy" in one for one in seen.said)
+
+
+def tell_run_of(tmp_path: Path) -> str:
+    with RunRecord(tmp_path / "run") as record:
+        record.event(PhaseBegan(at=0, name="up", text="it begins"))
+    told = tell_run(ReadRecord(tmp_path / "run"), PLAN, HELD, SERVICE, ("HELD", "", ""), lambda _: "")
+    return told.text(Format.HTML)
