@@ -50,20 +50,71 @@ def fold(board: Board, event: record.AnyEvent) -> Board:
     change = msgspec.structs.replace
     match event:
         case record.PhaseBegan():
-            board = _tell(change(board, phase=event.name, text=event.text), event.at, event.text)
+            board = change(board, phase=event.name, text=event.text)
         case record.Serving():
             board = change(board, serving=event.total, by_release=event.by_release)
         case record.Strike():
-            slots = {**board.slots, event.slot: change(board.slots[event.slot], state="killed")}
-            said = f"{event.fault} to {event.victim} ({event.release}) while it served; {event.serving} were serving"
-            board = _tell(change(board, strikes=board.strikes + 1, slots=slots), event.at, said)
+            slots = board.slots
+            if event.slot in slots:
+                slots = {**slots, event.slot: change(slots[event.slot], state="killed")}
+            board = change(board, strikes=board.strikes + 1, slots=slots)
+        case record.StrikeUndone():
+            alive = {
+                name: change(view, state="serving")
+                for name, view in board.slots.items()
+                if view.replica == event.victim and view.state == "killed"
+            }
+            board = change(board, slots={**board.slots, **alive})
         case record.StrikeProved():
             board = change(board, hits=board.hits + event.hit)
         case record.Trouble():
-            board = _tell(change(board, trouble=event.what), event.at, f"trouble: {event.what}")
+            board = change(board, trouble=event.what)
         case record.Step():
             board = _fold_step(board, event)
-    return board
+    return _tell(board, event.at, tell_event(event))
+
+
+def tell_event(event: record.AnyEvent) -> str:
+    """An event as a sentence; nothing for what a person need not know."""
+    said = ""
+    match event:
+        case record.PhaseBegan():
+            said = event.text
+        case record.Strike():
+            release = f" ({event.release})" if event.release else ""
+            said = f"{event.fault} to {event.victim}{release} while it served; {event.serving} were serving"
+        case record.ZoneLost():
+            said = f"zone {event.zone} is {'cut off' if event.cut_off else 'lost'}"
+        case record.ZoneBack():
+            said = f"zone {event.zone} is back"
+        case record.StrikeUndone():
+            said = f"{event.fault} of {event.victim} is over"
+        case record.WouldStrike():
+            said = f"leashed: {event.fault} to {event.victim}" + (f", {event.when}" if event.when else "")
+        case record.Trouble():
+            said = f"trouble: {event.what}"
+        case record.RolloutMoved():
+            said = f"rollout to {event.to}: {event.ending or event.phase}" + (f" ({event.why})" if event.why else "")
+        case record.Scaled():
+            said = f"{event.to} replicas are wanted instead of {event.before}: {event.why}"
+        case record.Office() if event.action == "fenced" or not event.is_first:
+            said = event.text
+        case record.Step():
+            said = _tell_step(event)
+    return said
+
+
+def _tell_step(step: record.Step) -> str:
+    who = f"{step.slot}: {step.replica} ({step.release})"
+    took = "" if step.seconds is None else f" after {step.seconds:.1f} s"
+    said = {
+        "start": f"{who} starts: {step.why}",
+        "ready": f"{who} is ready{took}",
+        "drain": f"{who} drains",
+        "remove": f"{who} left{took}" if step.seconds is not None else "",
+        "stop": f"{who} is stopped: {step.why}",
+    }
+    return said.get(step.action, "")
 
 
 def _fold_step(board: Board, step: record.Step) -> Board:
@@ -71,29 +122,17 @@ def _fold_step(board: Board, step: record.Step) -> Board:
     view = board.slots.get(step.slot)
     if view is None:
         return board
-    who = f"{step.slot}: {step.replica} ({step.release})"
-    took = "" if step.seconds is None else f" after {step.seconds:.1f} s"
-    upgraded, replaced, said = board.upgraded, board.replaced, ""
+    upgraded, replaced = board.upgraded, board.replaced
     if step.action == "start":
         if view.state == "serving":
             view = change(view, incoming=step.release)
         else:
             view = change(view, state="starting", release=step.release, replica=step.replica)
-        said = f"{who} starts: {step.why}"
-    elif step.action == "ready":
+    elif step.action == "enter":
         upgraded += view.state == "serving"
         replaced += step.why == "replacement"
         view = change(view, state="serving", release=step.release, replica=step.replica, incoming="")
-        said = f"{who} is ready{took}"
-    elif step.action == "drain":
-        said = f"{who} drains"
-    elif step.action == "remove" and step.seconds is not None:
-        said = f"{who} left{took}"
-    elif step.action == "give_up":
-        view = change(view, incoming="")
-        said = f"{who} never got ready; going back"
-    board = change(board, slots={**board.slots, step.slot: view}, upgraded=upgraded, replaced=replaced)
-    return _tell(board, step.at, said)
+    return change(board, slots={**board.slots, step.slot: view}, upgraded=upgraded, replaced=replaced)
 
 
 def _tell(board: Board, at: int, said: str) -> Board:

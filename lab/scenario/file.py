@@ -5,26 +5,77 @@ Times are seconds. `lab/scenarios/demo.yaml` documents every key by using it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import string
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import yaml
 
 from lab.balancer.config import Affinity
-from lab.chaos.schedule import MonkeySettings
-from lab.errors import ScenarioError
-from lab.model import Slot, Value
+from lab.chaos.faults import Signal
+from lab.chaos.guard import BlastRadius, StopWhen
+from lab.chaos.schedule import MonkeySettings, check_monkey
+from lab.deploy.gate import JudgeSettings
+from lab.deploy.rollout import Order, Strategy, check_strategy, strategy_from
+from lab.errors import ScenarioError, UsageError
+from lab.model import Slot, Value, release_name
+from lab.oracle.verdict import Enough
+from lab.scale.policy import ScaleSettings, check_scale
+from lab.scenario.pins import OF_DEPLOYERS, Fault, Pin
+from lab.scenario.strike_wishes import LoseZone, Strikable, StrikeWish, check_strike, check_zone
+from lab.scenario.where import did_you_mean, keys_of, line_of, put_at, unknown_field
+from lab.users.steps import HttpJourney, check_journey
 
+_PATH = frozenset(f"{string.ascii_letters}{string.digits}/-._~%?=&")
 LIBRARY = Path(__file__).resolve().parents[1] / "scenarios"
+
+
+_Refuse = Callable[[str, str, str], None]
+
+
+class Edges(StrEnum):
+    """How many balancers there are."""
+
+    ONE = "one"
+    ZONES = "zones"
+    """One in each zone, each with an address of its own; users know all of them."""
 
 
 class ClusterWish(Value):
     """What the cluster is made of."""
 
     release: str
+    """The image of the app at first: one of the lab's ("shop:v1") or one that the engine has."""
     zones: dict[str, int] = msgspec.field(default_factory=lambda: {"a": 2, "b": 2, "c": 2})
+    """Replicas, or slots for them, in each zone."""
+    edges: Edges = Edges.ONE
+    """How many balancers there are."""
     affinity: Affinity = Affinity.NONE
+    """Where a browser is sent: to any replica, back to its slot (cookie), or all devices of an account to one."""
+    repeat_writes: bool | None = None
+    """Whether the balancer may repeat a write elsewhere: only where each carries an idempotency key, as the shop's do;
+    not if not given for an app of your own."""
+    begin_with: int | None = None
+    """How many replicas there are at first, over all zones; one in every slot if not given."""
+    compose: str | None = None
+    """The compose file of an app of your own, beside this file; without it the lab's own shop is meant."""
+    service: str | None = None
+    """The service there that is multiplied, upgraded and killed."""
+    port: int | None = None
+    """Where it listens, inside its container."""
+    ready: str = "/healthz"
+    """The path that answers 2xx once it is ready."""
+    largest_body: str = "8m"
+    """What users may send it at most, as nginx writes sizes."""
+
+    @property
+    def repeats_writes(self) -> bool:
+        return self.compose is None if self.repeat_writes is None else self.repeat_writes
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -42,27 +93,138 @@ class UsersWish(Value):
     """Who uses it."""
 
     count: int = 60
-    on_two_devices: int = 20
+    """Accounts."""
+    on_two_devices: int | None = None
+    """20 if not given; none for an app of your own, whose model is one device's."""
     think: float = 0.4
     """Mean seconds between what one device does and what it does next."""
     tries: int = 3
+    """How often an operation is tried at most, with the same idempotency key."""
     answer_timeout: float = 10.0
+    """Seconds for one try; longer than the balancer is patient with one replica."""
+    journey: str | None = None
+    """What they do in an app of your own: "my_journey.py:Shopper", beside this file."""
+    http: HttpJourney | None = None
+    """The same without Python, as requests."""
+
+    @property
+    def are_of_own_app(self) -> bool:
+        return self.journey is not None or self.http is not None
+
+    @property
+    def doubled(self) -> int:
+        """How many of them are on two devices."""
+        if self.on_two_devices is None:
+            return 0 if self.are_of_own_app else 20
+        return self.on_two_devices
 
 
 class Settle(Value, rename={"seconds": "for"}):
     """Let the users shop for a while, and go on only when every slot serves."""
 
     seconds: float
+    """At least so many seconds."""
 
 
 class Roll(Value):
-    """A rolling upgrade."""
+    """An upgrade. Which of the keys mean something is the strategy's business, which refuses the others."""
 
     to: str
-    batch: int = 1
-    pause: float = 0.0
-    ready_within: float = 30.0
-    grace: float = 10.0
+    """The new release's image."""
+    strategy: Literal["rolling", "drain-then-move", "canary", "red-black"] = "rolling"
+    """How; see the table of strategies."""
+    batch: int | str | None = None
+    """Slots under change at once: a number, or a percentage of the slots ("25%", rounded up)."""
+    surge: int | None = None
+    """Rolling: replicas more than slots at the peak; 0: the old one leaves first."""
+    pause: float | None = None
+    """Seconds between the end of one slot's upgrade and the begin of the next."""
+    order: Order | None = None
+    """In which order slots are taken: round the zones (spread), or zone by zone (zone)."""
+    shares: tuple[float, ...] | None = None
+    """Canary, red-black: the shares of the slots that serve the new release, growing to 1."""
+    hold: float | None = None
+    """Canary, red-black: seconds that each share lasts at least."""
+    keep: float | None = None
+    """Red-black: seconds that the old group stands by for an instant reverse."""
+    ready_within: float | None = None
+    """Seconds in which a new replica must be ready; else the release is given up."""
+    grace: float | None = None
+    """Seconds that a draining replica may take before it is killed."""
+    judge: JudgeSettings | None = None
+    """Compare what users got from the new release and the old one, and go back where the new one is worse."""
+    approve: bool | None = None
+    """Whether a person must say `lab approve` after each share."""
+
+    @property
+    def wanted_strategy(self) -> Strategy:
+        """Raises UsageError for a key that this strategy does not know."""
+        asked = msgspec.to_builtins(self)
+        given = {key: value for key, value in asked.items() if key not in {"to", "strategy"} and value is not None}
+        return strategy_from(self.strategy, given)
+
+
+class Reverse(Value):
+    """Send everybody back to the old release once the rollout is in this phase."""
+
+    at: Literal["prepare", "move", "watch", "keep"] = "keep"
+    """The phase of the rollout in which it is reversed."""
+
+
+class FaultWish(Value, rename={"seconds": "for"}):
+    """Something that goes wrong at a moment of a rollout; beside the `roll` that it belongs to, in `together`."""
+
+    do: Fault
+    """What goes wrong; see the table of faults."""
+    at: Pin
+    """The moment of the rollout."""
+    seconds: float = 1.5
+    """How long a freeze lasts."""
+
+
+class Pace(Value):
+    """How often every device acts from now on."""
+
+    think: float
+    """Mean seconds between two actions of a device."""
+
+
+class Scale(Value):
+    """How many replicas each zone is to have from now on."""
+
+    to: dict[str, int]
+    """Replicas by zone; zones that are not named keep theirs."""
+
+
+class Repeat(Value, rename={"seconds": "for"}):
+    """Do these steps again and again; the round in which the time runs out is the last, and is finished."""
+
+    seconds: float
+    """Seconds after which no other round begins; `--duration` sets it."""
+    steps: tuple[StepWish, ...]
+    """One round."""
+
+
+class ScheduledStrike(Value):
+    """Which slot's replica is struck, and when."""
+
+    slot: str
+    """Whose replica is struck: the one that serves the slot then."""
+    at: float
+    """Seconds after the step began; later where the slot serves nobody by then."""
+    after: str | None = None
+    """Count the seconds from when this slot's upgrade is done, instead."""
+
+
+class Schedule(Value):
+    """Strikes told one by one, as `lab repeat` and `lab shrink` write them."""
+
+    strikes: tuple[ScheduledStrike, ...]
+    """One after another, as they stand here."""
+    signal: Signal = "SIGKILL"
+    """What each replica gets."""
+    patience: float = 30.0
+    """Seconds after its time in which a strike must find its slot serving; then the lab gives up."""
 
 
 class StepWish(Value):
@@ -70,8 +232,27 @@ class StepWish(Value):
 
     settle: Settle | None = None
     roll: Roll | None = None
+    reverse: Reverse | None = None
+    fault: FaultWish | None = None
+    scale: Scale | None = None
+    pace: Pace | None = None
     monkey: MonkeySettings | None = None
+    schedule: Schedule | None = None
+    repeat: Repeat | None = None
+    strike: StrikeWish | None = None
+    lose_zone: LoseZone | None = None
     together: tuple[StepWish, ...] | None = None
+
+
+class OnStop(StrEnum):
+    """What happens when a run's chaos is stopped; no further step begins either way."""
+
+    ROLL_BACK = "roll_back"
+    """What is open is undone, and a rollout under way goes back."""
+    FREEZE = "freeze"
+    """Everything is left as it is at that moment: what is open stays open, to be looked at in the record."""
+    LEAVE = "leave"
+    """What is open is undone; a rollout goes on to its end."""
 
 
 class Promises(Value):
@@ -79,32 +260,70 @@ class Promises(Value):
 
     serving_at_least: int = 5
     """Replicas serving at any time but after a strike."""
-
-
-class Enough(Value):
-    """Below any of these the verdict is "could not tell": a green run always means something."""
-
-    operations: int = 1000
-    checks: int = 1000
-    strikes_that_hit: int = 0
-    users_served_by_new: int = 0
+    recovers_within: float = 0.0
+    """Seconds after a strike until as many serve as before and nobody's tries fail; 0: told, not judged."""
+    available: float = 0.0
+    """The share of first tries that must be answered, from 0 to 1."""
+    p99_within: float = 0.0
+    """Seconds within which 99 % of the operations must end; 0: told, not judged."""
 
 
 class Scenario(Value):
     """A whole scenario file."""
 
     lab: int
+    """The format of the file: 1."""
     name: str
+    """What the scenario is called in lists."""
     title: str
+    """One line for people."""
     cluster: ClusterWish
+    """What the cluster is made of."""
     steps: tuple[StepWish, ...]
+    """What is done, one after another."""
     about: str = ""
+    """A few sentences for people."""
     users: UsersWish = UsersWish()
+    """Who uses it."""
+    deployers: int = 0
+    """0: one inside the lab itself. More: processes of their own, of which one leads; then they can be killed."""
+    autoscale: ScaleSettings | None = None
+    """Change the number of replicas with the load."""
     promises: Promises = Promises()
+    """What is asserted beside what is always asserted."""
+    blast_radius: BlastRadius = BlastRadius()
+    """How far strikes and lost zones may go."""
+    stop_when: StopWhen = StopWhen()
+    """Conditions that end the run's chaos at once."""
+    on_stop: OnStop = OnStop.ROLL_BACK
+    """What happens then."""
     enough: Enough = Enough()
+    """Below any of these the verdict is "could not tell" (exit 5)."""
     seed: int | None = None
+    """Of users and strikes; drawn and told at the start if not given here or by `--seed`."""
     longer_than: float = 300.0
     """Seconds after which the run is stopped and nothing can be told."""
+
+
+def may_be_empty(scenario: Scenario) -> int:
+    """How many slots may stand empty for long: all but the fewest replicas that are ever wanted."""
+    slots = len(scenario.cluster.slots)
+    fewest = [slots, scenario.cluster.begin_with or slots]
+    if scenario.autoscale is not None:
+        fewest.append(scenario.autoscale.least)
+    if any(step.scale is not None for _, step in walk_steps(scenario.steps)):
+        fewest.append(1)
+    return slots - min(fewest)
+
+
+def name_of(step: StepWish) -> str:
+    """Which of its keys is given."""
+    return next(key for key in step.__struct_fields__ if getattr(step, key) is not None)
+
+
+def inner_steps(step: StepWish) -> tuple[StepWish, ...]:
+    """The steps that a step is made of."""
+    return step.repeat.steps if step.repeat is not None else step.together or ()
 
 
 def rolled_to(steps: Sequence[StepWish]) -> list[str]:
@@ -113,8 +332,13 @@ def rolled_to(steps: Sequence[StepWish]) -> list[str]:
     for step in steps:
         if step.roll is not None:
             found.append(step.roll.to)
-        found += rolled_to(step.together or ())
+        found += rolled_to(inner_steps(step))
     return found
+
+
+def images_of(scenario: Scenario) -> list[str]:
+    """The app's images that a scenario needs."""
+    return list(dict.fromkeys((scenario.cluster.release, *rolled_to(scenario.steps))))
 
 
 def find_scenario(named: str) -> Path:
@@ -128,8 +352,11 @@ def find_scenario(named: str) -> Path:
     return LIBRARY / f"{named}.yaml"
 
 
-def read_scenario(path: Path) -> Scenario:
-    """Read and check a scenario. Raises ScenarioError naming the file and the key path; nothing is ever guessed."""
+def read_scenario(path: Path, changes: Sequence[tuple[str, Any]] = ()) -> Scenario:
+    """Read and check a scenario. Raises ScenarioError naming the file and the key path; nothing is ever guessed.
+
+    `changes` are key paths and what is to stand there instead of what the file says.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         asked = yaml.safe_load(text)
@@ -139,54 +366,191 @@ def read_scenario(path: Path) -> Scenario:
         raise ScenarioError(f"can't be read: {exc.strerror}", at=str(path), way_out=f"ls -l {path}") from exc
     except yaml.YAMLError as exc:
         raise ScenarioError(f"is not YAML: {_where_yaml_broke(exc)}", at=str(path), way_out="mend that line") from exc
+    for key, value in changes:
+        asked = put_at(asked, key, value)
+    place = partial(_place, path, text, [key for key, _ in changes])
     try:
         scenario = msgspec.convert(asked, Scenario)
     except msgspec.ValidationError as exc:
-        what, _, key_path = str(exc).partition(" - at ")
-        key = key_path.strip("`").removeprefix("$").lstrip(".") or "the file as a whole"
-        raise ScenarioError(what, at=f"{path}: {key}", way_out=f"compare with {LIBRARY / 'demo.yaml'}") from exc
-    _check(scenario, path)
-    return scenario
+        raise _misshapen(exc, place) from exc
+    check_scenario(scenario, place)
+    return _with_own_files(scenario, path)
 
 
-def _check(scenario: Scenario, path: Path) -> None:
-    """What types alone can't say."""
+def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
+    """The files that a scenario names lie beside it; from here on they are named in full."""
+    cluster, users = scenario.cluster, scenario.users
+    if cluster.compose is not None:
+        cluster = msgspec.structs.replace(cluster, compose=_beside(path, cluster.compose, "cluster.compose"))
+    if users.journey is not None:
+        file, _, name = users.journey.rpartition(":")
+        users = msgspec.structs.replace(users, journey=f"{_beside(path, file, 'users.journey')}:{name}")
+    return msgspec.structs.replace(scenario, cluster=cluster, users=users)
+
+
+def _beside(path: Path, named: str, key: str) -> str:
+    found = (path.parent / named).resolve()
+    if not found.is_file():
+        raise ScenarioError(f"there is no file {named}", at=f"{path}: {key}", way_out=f"ls {found.parent}")
+    return str(found)
+
+
+def _misshapen(exc: msgspec.ValidationError, place: Callable[[str], str]) -> ScenarioError:
+    """What msgspec says, with the line and, for an unknown key, the one that was meant."""
+    what, _, key_path = str(exc).partition(" - at ")
+    key = key_path.strip("`").removeprefix("$").lstrip(".")
+    unknown = unknown_field(what)
+    way_out = f"compare with {LIBRARY / 'demo.yaml'}"
+    if unknown is not None:
+        key = f"{key}.{unknown}".lstrip(".")
+        what = f"there is no key {unknown!r} here"
+        meant = did_you_mean(unknown, keys_of(Scenario))
+        way_out = f"did you mean {meant!r}?" if meant else way_out
+    return ScenarioError(what, at=place(key), way_out=way_out)
+
+
+def _place(path: Path, text: str, changed: Sequence[str], key: str) -> str:
+    """Where a key stands: on the command line, or in which line of the file."""
+    if any(key == one or key.startswith((f"{one}.", f"{one}[", f"{one}:")) for one in changed):
+        return f"--set {key}"
+    line = line_of(text, key)
+    return f"{path}{'' if line is None else f', line {line}'}: {key or 'the file as a whole'}"
+
+
+def check_scenario(scenario: Scenario, place: Callable[[str], str]) -> None:
+    """What types alone can't say. Raises ScenarioError; `place` tells where a key stands."""
 
     def refuse(key: str, what: str, way_out: str) -> None:
-        raise ScenarioError(what, at=f"{path}: {key}", way_out=way_out)
+        raise ScenarioError(what, at=place(key), way_out=way_out)
 
     if scenario.lab != 1:
         refuse("lab", f"format {scenario.lab} is not known", "lab: 1")
+    _check_whole(scenario, refuse)
+    for key, step in walk_steps(scenario.steps):
+        _check_step(scenario, key, step, refuse)
+
+
+def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
     slots = len(scenario.cluster.slots)
     if not slots or any(count < 0 for count in scenario.cluster.zones.values()):
         refuse("cluster.zones", "no replica is asked for", "zones: {a: 2, b: 2, c: 2}")
+    begin_with = scenario.cluster.begin_with
+    if begin_with is not None and not 1 <= begin_with <= slots:
+        refuse("cluster.begin_with", f"must be from 1 to {slots}", f"begin_with: {slots}")
+    if scenario.autoscale is not None:
+        try:
+            check_scale(scenario.autoscale, slots)
+        except UsageError as exc:
+            refuse(f"autoscale.{exc.at}", exc.what, exc.way_out)
+    _check_own_app(scenario, refuse)
     users = scenario.users
-    if users.count < 1 or not 0 <= users.on_two_devices <= users.count:
+    if users.count < 1 or not 0 <= users.doubled <= users.count:
         refuse("users.on_two_devices", f"must be from 0 to users.count ({users.count})", "on_two_devices: 0")
     if users.think <= 0 or users.tries < 1:
         refuse("users", "think must be over 0 and tries at least 1", "think: 0.4")
-    for key, step in _walk(scenario.steps, "steps"):
-        given = [name for name in step.__struct_fields__ if getattr(step, name) is not None]
-        if len(given) != 1:
-            refuse(
-                key,
-                f"a step is exactly one of {', '.join(step.__struct_fields__)}; here: {given or 'none'}",
-                "- settle: {for: 5}",
-            )
-        if step.monkey is not None and step.monkey.least_serving >= slots:
-            refuse(
-                f"{key}.monkey.least_serving",
-                f"{step.monkey.least_serving} of {slots} replicas must serve, so nothing could ever be struck",
-                f"least_serving: {slots - 1}",
-            )
 
 
-def _walk(steps: tuple[StepWish, ...], at: str) -> list[tuple[str, StepWish]]:
+def _check_own_app(scenario: Scenario, refuse: _Refuse) -> None:
+    cluster, users = scenario.cluster, scenario.users
+    if cluster.compose is None:
+        if cluster.service is not None or cluster.port is not None:
+            refuse("cluster.compose", "service and port are those of a compose file", "compose: compose.yaml")
+    elif cluster.edges is not Edges.ONE:
+        refuse("cluster.edges", "an app of your own has one balancer", "edges: one")
+    elif cluster.service is None or cluster.port is None:
+        refuse("cluster", "an app of your own needs service and port", "service: web, port: 8000")
+    elif not users.are_of_own_app:
+        refuse("users", "the shop's users can't use another app", "journey: my_journey.py:Shopper")
+    if not cluster.ready.startswith("/") or not set(cluster.ready) <= _PATH:
+        refuse("cluster.ready", "is not a path", "ready: /healthz")
+    if not cluster.largest_body.rstrip("km").isdigit():
+        refuse("cluster.largest_body", "is not a size", "largest_body: 8m")
+    _check_own_users(users, refuse)
+    named = images_of(scenario)
+    if len({release_name(image) for image in named}) < len(named):
+        refuse(
+            "steps", f"releases are told apart by their tags: {', '.join(named)}", "give each image a tag of its own"
+        )
+
+
+def _check_own_users(users: UsersWish, refuse: _Refuse) -> None:
+    if users.journey is not None and not re.fullmatch(r".+\.py:\w+", users.journey):
+        refuse("users.journey", "is not FILE.py:CLASS", "journey: my_journey.py:Shopper")
+    if users.http is not None:
+        if users.journey is not None:
+            refuse("users.http", "there is a journey in Python already", "either journey or http")
+        try:
+            check_journey(users.http)
+        except UsageError as exc:
+            refuse(f"users.http.{exc.at}", exc.what, exc.way_out)
+    if users.are_of_own_app and users.doubled:
+        refuse("users.on_two_devices", "a model is one device's own", "on_two_devices: 0")
+
+
+def _check_step(scenario: Scenario, key: str, step: StepWish, refuse: _Refuse) -> None:
+    slots = len(scenario.cluster.slots)
+    given = [name for name in step.__struct_fields__ if getattr(step, name) is not None]
+    if len(given) != 1:
+        refuse(
+            key,
+            f"a step is exactly one of {', '.join(step.__struct_fields__)}; here: {given or 'none'}",
+            "- settle: {for: 5}",
+        )
+    if step.roll is not None:
+        try:
+            check_strategy(step.roll.wanted_strategy, slots)
+        except UsageError as exc:
+            refuse(f"{key}.roll.{exc.at}", exc.what, exc.way_out)
+    _check_breaking(scenario, key, step, refuse)
+    if step.fault is not None and step.fault.do in OF_DEPLOYERS and scenario.deployers < 2:
+        refuse(f"{key}.fault.do", "somebody must stand by for a deployer that dies", "deployers: 2")
+    zones = scenario.cluster.zones
+    for zone, count in (step.scale.to if step.scale is not None else {}).items():
+        if not 0 <= count <= zones.get(zone, -1):
+            refuse(f"{key}.scale.to.{zone}", f"has {zones.get(zone, 0)} slots, not {count}", "scale: {to: {a: 1}}")
+    if step.repeat is not None and (step.repeat.seconds <= 0 or not step.repeat.steps):
+        refuse(f"{key}.repeat", "needs a time over 0 and a step at least", "repeat: {for: 60, steps: [...]}")
+    for strike in step.schedule.strikes if step.schedule is not None else ():
+        slots_named = {strike.slot, strike.after or strike.slot}
+        if not slots_named <= {slot.name for slot in scenario.cluster.slots} or strike.at < 0:
+            told = " and ".join(sorted(slots_named))
+            refuse(f"{key}.schedule.strikes", f"there is no slot {told} at {strike.at:g} s", "{slot: a1, at: 2}")
+    if step.monkey is not None and step.monkey.least_serving >= slots:
+        refuse(
+            f"{key}.monkey.least_serving",
+            f"{step.monkey.least_serving} of {slots} replicas must serve, so nothing could ever be struck",
+            f"least_serving: {slots - 1}",
+        )
+
+
+def _check_breaking(scenario: Scenario, key: str, step: StepWish, refuse: _Refuse) -> None:
+    """What a step breaks on purpose must be there, and within the blast radius."""
+    there = Strikable(
+        zones=scenario.cluster.zones,
+        slots=tuple(slot.name for slot in scenario.cluster.slots),
+        has_edges=scenario.cluster.edges is Edges.ZONES,
+        deployers=scenario.deployers,
+        radius=scenario.blast_radius,
+    )
+    if step.strike is not None:
+        check_strike(step.strike, there, lambda at, *told: refuse(f"{key}.strike.{at}", *told))
+    if step.lose_zone is not None:
+        check_zone(step.lose_zone, there, lambda at, *told: refuse(f"{key}.lose_zone.{at}", *told))
+    if step.monkey is not None:
+        try:
+            check_monkey(step.monkey)
+        except UsageError as exc:
+            refuse(f"{key}.monkey.{exc.at}", exc.what, exc.way_out)
+
+
+def walk_steps(steps: tuple[StepWish, ...], at: str = "steps") -> list[tuple[str, StepWish]]:
+    """Every step with its key path, and what it is made of after it."""
     found = []
     for number, step in enumerate(steps):
         key = f"{at}[{number}]"
         found.append((key, step))
-        found += _walk(step.together or (), f"{key}.together")
+        inside = "repeat.steps" if step.repeat is not None else "together"
+        found += walk_steps(inner_steps(step), f"{key}.{inside}")
     return found
 
 

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import msgspec
 
 from lab.clock import NS
 from lab.errors import RecordError
-from lab.model import Value
+from lab.model import Value, release_name
 from lab.oracle import Oracle
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
-from lab.oracle.promises import CLEAN_STOPS, SERVING_FLOOR
+from lab.oracle.promises import ANSWERS_IN_TIME, AVAILABLE, CLEAN_STOPS, RECOVERS, SERVING_FLOOR
 from lab.oracle.service import Service, ServiceReport, ServiceRules
-from lab.oracle.verdict import ALWAYS_ASKED, Enough, Judgement, gather, judge
-from lab.record import AnyEvent, ReadRecord, Step
+from lab.oracle.telling import not_checked
+from lab.oracle.verdict import ALWAYS_ASKED, OWN_APP_ASKED, Judgement, gather, judge
+from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, ZoneLost
+from lab.report.plan import RunPlan
 from lab.scenario.file import Scenario, rolled_to
+
+_WISHES = {
+    CLEAN_STOPS: "no replica was stopped on purpose, or a release was rolled back",
+    RECOVERS: "promises.recovers_within",
+    AVAILABLE: "promises.available",
+    ANSWERS_IN_TIME: "promises.p99_within",
+}
+"""How a scenario asks for what is not always asked for."""
 
 
 class Judged(Value):
@@ -24,6 +38,9 @@ class Judged(Value):
     service: ServiceReport
     began: int
     replacements: int
+    zones_lost: int = 0
+    zone_strikes: int = 0
+    """Strikes that were parts of a zone's loss."""
 
     def closing(self, *, seconds: float, report: str, repeat: str) -> tuple[str, str, str]:
         """The last three lines of the run."""
@@ -31,7 +48,8 @@ class Judged(Value):
             began=self.began,
             seconds=seconds,
             replacements=self.replacements,
-            strikes=self.service.strikes,
+            strikes=self.service.strikes - self.zone_strikes,
+            zones_lost=self.zones_lost,
             report=report,
             repeat=repeat,
         )
@@ -48,21 +66,22 @@ def judge_run(seen: ReadRecord) -> Judged:
     if document is None:
         raise RecordError("the record holds no scenario", at=str(seen.folder), way_out="run it again")
     scenario = msgspec.convert(document, Scenario)
-    oracle, service = Oracle(), Service(ServiceRules(tries=scenario.users.tries, floor=_floor(scenario)))
+    oracle, service = Oracle(), Service(_rules(scenario))
     last, crashed, events = 0, "", list[AnyEvent]()
     try:
         for event in seen.events():
             events.append(event)
             service.event(event)
-        for operation in seen.history():
-            oracle.feed(operation)
-            service.feed(operation)
-            last = max(last, operation.end)
-        oracle.finish()
+        with no_collection():
+            for operation in seen.history():
+                oracle.feed(operation)
+                service.feed(operation)
+                last = max(last, operation.end)
+            oracle.finish()
     except Exception as exc:  # noqa: BLE001 -- a check that dies is "could not tell", never green and never lost
         crashed = f"{type(exc).__name__}: {exc}"
     report = service.report()
-    rolled_back = any(isinstance(event, Step) and event.action == "give_up" for event in events)
+    rolled_back = any(isinstance(event, RolloutMoved) and event.ending == "rolled back" for event in events)
     evidence = gather(
         oracle,
         report,
@@ -72,19 +91,32 @@ def judge_run(seen: ReadRecord) -> Judged:
         crashed=crashed,
         rolled_back=rolled_back,
     )
-    asked = [*ALWAYS_ASKED, SERVING_FLOOR]
-    if rolled_to(scenario.steps) and not rolled_back:
-        asked.append(CLEAN_STOPS)
-    judgement = judge(evidence, msgspec.convert(msgspec.structs.asdict(scenario.enough), Enough), asked)
+    asked = _asked(scenario, rolled_back=rolled_back)
+    judgement = judge(evidence, scenario.enough, asked)
     findings, likely = blame(judgement.findings, events)
+    unchecked = not_checked(judgement, report, wishes=_WISHES)
     return Judged(
-        judgement=msgspec.structs.replace(judgement, findings=findings, likely=likely),
+        judgement=msgspec.structs.replace(judgement, findings=findings, likely=likely, not_checked=unchecked),
         service=report,
+        zones_lost=sum(isinstance(event, ZoneLost) for event in events),
+        zone_strikes=sum(isinstance(event, Strike) and event.whole_zone for event in events),
         began=min((event.at for event in events), default=0),
         replacements=sum(
-            isinstance(event, Step) and event.action == "ready" and event.why != "first" for event in events
+            isinstance(event, Step) and event.action == "enter" and event.why != "first" for event in events
         ),
     )
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Without Python's search for cycles, of which a record makes none: it would take as long as the judging."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def run_seconds(seen: ReadRecord) -> float:
@@ -93,11 +125,54 @@ def run_seconds(seen: ReadRecord) -> float:
     return (max(times) - min(times)) / NS if times else 0.0
 
 
-def _floor(scenario: Scenario) -> int:
-    return scenario.promises.serving_at_least
+def _rules(scenario: Scenario) -> ServiceRules:
+    promises = scenario.promises
+    return ServiceRules(
+        tries=scenario.users.tries,
+        floor=promises.serving_at_least,
+        recovers_within=promises.recovers_within,
+        available=promises.available,
+        p99_within=promises.p99_within,
+    )
+
+
+def _asked(scenario: Scenario, *, rolled_back: bool) -> list[str]:
+    """The promises that this scenario's verdict rests on."""
+    promises = scenario.promises
+    wished = (
+        (CLEAN_STOPS, bool(rolled_to(scenario.steps)) and not rolled_back),
+        (RECOVERS, promises.recovers_within),
+        (AVAILABLE, promises.available),
+        (ANSWERS_IN_TIME, promises.p99_within),
+    )
+    always = OWN_APP_ASKED if scenario.users.are_of_own_app else ALWAYS_ASKED
+    return [*always, SERVING_FLOOR, *(name for name, is_wished in wished if is_wished)]
 
 
 def _new_release(scenario: Scenario) -> str | None:
     """The release that the last upgrade goes to, as replicas call themselves."""
     asked = rolled_to(scenario.steps)
-    return asked[-1].partition(":")[2] or asked[-1] if asked else None
+    return release_name(asked[-1]) if asked else None
+
+
+def plan_of(seen: ReadRecord) -> RunPlan:
+    """What a page must know of a recorded run, or of one that goes on.
+
+    Raises RecordError where there is no scenario yet.
+    """
+    document, environment = seen.document("scenario.json"), seen.document("environment.json") or {}
+    if document is None:
+        raise RecordError("the record holds no scenario", at=str(seen.folder), way_out="run it again")
+    scenario = msgspec.convert(document, Scenario)
+    return RunPlan(
+        run=seen.folder.name,
+        name=scenario.name,
+        title=scenario.title,
+        about=scenario.about,
+        seed=environment.get("seed"),
+        slots=scenario.cluster.slots,
+        users=scenario.users.count,
+        asked=tuple(_asked(scenario, rolled_back=False)),
+        rules=_rules(scenario),
+        repeat=environment.get("repeat", ""),
+    )

@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lab import record
+from lab.balancer.config import BalancerSettings
 from lab.balancer.nginx import NginxBalancer
 from lab.clock import SYSTEM_CLOCK
-from lab.cluster.compose import LAB_PORT, ComposeCluster, tear_down
+from lab.cluster.compose import LAB_PORT
 from lab.cluster.engine import connect
 from lab.cluster.places import find_places
 from lab.cluster.setup import make_ready
 from lab.cluster.sweep import find_clusters
-from lab.deploy.deployer import Deployer
-from lab.deploy.plan import Wanted
+from lab.deploy.desk import Desk
+from lab.deploy.rollout import first_desired
 from lab.errors import ExitCode, LabError, UsageError
 from lab.model import Replica
-from lab.retry import wait_until
 from lab.scenario.file import ClusterWish
-from lab.scenario.wiring import default_project, kept_identity, release_of, start_cluster
+from lab.scenario.hand import describe_lead
+from lab.scenario.wiring import (
+    default_project,
+    deployed,
+    kept_identity,
+    open_cluster,
+    open_state,
+    release_of,
+    start_cluster,
+    take_down,
+    wait_settled,
+)
 
 Say = Callable[[str], None]
 
@@ -29,7 +40,7 @@ def bring_up_and_keep(image: str, *, project: str | None, port: int | None, say:
     What fails on the way is taken down again, unless the cluster was there before.
     """
     places = find_places()
-    toolbox = make_ready(places, say)
+    toolbox = make_ready(places, say, [image])
     project = _checked(project or default_project(places))
     was_there = any(one.identity.project == project for one in find_clusters(toolbox.engine, now=SYSTEM_CLOCK.wall()))
     if was_there:
@@ -38,7 +49,8 @@ def bring_up_and_keep(image: str, *, project: str | None, port: int | None, say:
         )
     slots, release = ClusterWish(release=image).slots, release_of(toolbox, image)
     try:
-        live = start_cluster(toolbox, kept_identity(project), slots, release.image, port=port)
+        settings = BalancerSettings(may_be_empty=len(slots) - 1)  # `lab scale` may leave one
+        live = start_cluster(toolbox, kept_identity(project), slots, release.image, settings, port=port)
 
         def tell(event: record.AnyEvent) -> None:
             if isinstance(event, record.Step) and event.action == "ready":
@@ -46,26 +58,23 @@ def bring_up_and_keep(image: str, *, project: str | None, port: int | None, say:
 
         with (
             live.balancer,
-            Deployer(
-                live.cluster, live.balancer, {release.name: release}, Wanted(release=release.name), tell
-            ) as deployer,
+            open_state(places) as state,
+            deployed(live, state, tell, first=first_desired(release, slots)) as (desk, deployer),
         ):
-            wait_until(
-                "every slot serves", lambda: deployer.is_settled, within=90, next_step=f"lab status -p {project}"
-            )
+            wait_settled(desk, deployer, within=90)
     except BaseException:
-        tear_down(toolbox.engine, project, folder=places.cluster(project))
+        take_down(toolbox.engine, places, project)
         raise
     say(f"{project} is up: {live.url}")
     say("  look: lab status    take down: lab down")
     return ExitCode.HELD
 
 
-def take_down(project: str | None, *, say: Say) -> int:
+def bring_down(project: str | None, *, say: Say) -> int:
     """Remove a cluster with its volumes, by labels. A cluster that is not there is no error."""
     places = find_places()
     project = project or default_project(places)
-    removed = tear_down(connect(), project, folder=places.cluster(project))
+    removed = take_down(connect(), places, project)
     say("\n".join(f"removed {what}" for what in removed) or f"{project}: nothing to remove")
     return ExitCode.HELD
 
@@ -74,22 +83,26 @@ def show_status(project: str | None, *, say: Say) -> int:
     """Print zones, slots and who answers there; exit 0 only if every slot serves."""
     places, engine = find_places(), connect()
     project = project or default_project(places)
-    cluster = ComposeCluster(engine, project=project, slots=())
+    cluster = open_cluster(engine, project, ())
     replicas = sorted(cluster.replicas(), key=lambda one: (one.slot, one.generation))
     if not replicas:
         say(f"{project}: not up\n  try: lab up")
         return ExitCode.COULD_NOT_TELL
     answering: dict[str, str] = {}
     try:
-        host, port = cluster.address()
-        with NginxBalancer(*cluster.address(LAB_PORT)) as balancer:
-            answering = balancer.answering(sorted({one.slot for one in replicas}))
-        say(f"{project}: http://{host}:{port}")
+        doors = cluster.addresses()
+        with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
+            found = balancer.holders({one.slot for one in replicas})
+            answering = {slot: answer.replica for slot, answer in found.items() if answer.is_ready}
+        say(f"{project}: {'  '.join(f'http://{host}:{port}' for host, port in doors)}")
     except LabError as exc:
         say(f"{project}: {exc.what}")
     say(f"{'zone':<6}{'slot':<6}{'replica':<10}{'release':<16}{'state':<10}answers")
     for one in replicas:
         say(f"{one.zone:<6}{one.slot:<6}{one.name:<10}{one.release:<16}{one.state:<10}{_answers(one, answering)}")
+    with open_state(places) as state:
+        for line in describe_lead(Desk(state, project, clock=SYSTEM_CLOCK)):
+            say(line)
     served = all(answering.get(one.slot) for one in replicas)
     return ExitCode.HELD if served else ExitCode.COULD_NOT_TELL
 

@@ -8,11 +8,14 @@ from typing import Protocol
 
 from lab import record
 from lab.chaos.monkey import Monkey
+from lab.chaos.striker import Striker
 from lab.clock import NS, Clock
-from lab.deploy.deployer import Deployer
-from lab.deploy.plan import Wanted
-from lab.model import Value
-from lab.scenario.file import Roll, Settle, StepWish
+from lab.deploy.desk import Desk
+from lab.deploy.rollout import Ask, pick_slots
+from lab.model import Release, Value
+from lab.scenario.file import FaultWish, Pace, Repeat, Reverse, Roll, Scale, Schedule, Settle, StepWish
+from lab.scenario.pins import Pinned
+from lab.scenario.strikes import LosingZone, StrikingOnce
 
 
 class Step(Protocol):
@@ -33,22 +36,50 @@ class Step(Protocol):
 class Stage(Value):
     """What steps act on."""
 
-    deployer: Deployer
+    desk: Desk
+    release: Callable[[str], Release]
+    """The release that an image's name stands for."""
+    hurry: Callable[[float], None]
+    pin: Callable[[FaultWish], Pinned]
     make_monkey: Callable[..., Monkey]
+    make_marksman: Callable[[Schedule], Monkey]
+    striker: Striker
     report: Callable[[record.AnyEvent], None]
     random: Random
     clock: Clock
+    deadline: int
+    """When all of it must be over, monotonic nanoseconds."""
 
 
 def make_step(wish: StepWish, stage: Stage) -> Step:
     """The step that a wish of the scenario file asks for."""
+    step: Step
     if wish.settle is not None:
-        return Settling(wish.settle, stage)
-    if wish.roll is not None:
-        return Rolling(wish.roll, stage)
-    if wish.monkey is not None:
-        return Striking(stage.make_monkey(wish.monkey, stage.random))
-    return Together([make_step(one, stage) for one in wish.together or ()])
+        step = Settling(wish.settle, stage)
+    elif wish.roll is not None:
+        step = Rolling(wish.roll, stage)
+    elif wish.reverse is not None:
+        step = Reversing(wish.reverse, stage)
+    elif wish.fault is not None:
+        step = Faulting(wish.fault, stage)
+    elif wish.scale is not None:
+        step = Scaling(wish.scale, stage)
+    elif wish.pace is not None:
+        step = Pacing(wish.pace, stage)
+    elif wish.monkey is not None:
+        told = "a leashed monkey only tells" if wish.monkey.leashed else "replicas that serve are struck at random"
+        step = Striking(stage.make_monkey(wish.monkey, stage.random), told)
+    elif wish.schedule is not None:
+        step = Striking(stage.make_marksman(wish.schedule), "replicas are killed at given moments")
+    elif wish.strike is not None:
+        step = StrikingOnce(wish.strike, stage.striker, stage.desk.is_settled, stage.random, stage.clock)
+    elif wish.lose_zone is not None:
+        step = LosingZone(wish.lose_zone, stage.striker, stage.desk.is_settled, stage.clock)
+    elif wish.repeat is not None:
+        step = Repeating(wish.repeat, stage)
+    else:
+        step = Together([make_step(one, stage) for one in wish.together or ()])
+    return step
 
 
 class Settling:
@@ -66,38 +97,117 @@ class Settling:
         self._until = self._stage.clock.now() + int(self._wish.seconds * NS)
 
     def is_over(self) -> bool:
-        return self._stage.clock.now() >= self._until and self._stage.deployer.is_settled
+        return self._stage.clock.now() >= self._until and self._stage.desk.is_settled()
 
     def end(self) -> None:
         pass
 
 
 class Rolling:
-    """Over when every slot serves the new release, or, if that did not get ready, the old one again."""
+    """Over when every slot serves the new release, or, if that was given up, the old one again."""
 
     def __init__(self, wish: Roll, stage: Stage) -> None:
         self._wish, self._stage = wish, stage
 
     @property
     def text(self) -> str:
-        return f"rolling upgrade to {self._wish.to}, {self._wish.batch} at a time"
+        return f"{self._wish.strategy} upgrade to {self._wish.to}"
 
     def begin(self) -> None:
-        wish, old = self._wish, self._stage.deployer.wanted
-        new = wish.to.partition(":")[2] or wish.to
-        self._stage.deployer.want(
-            Wanted(
-                release=new,
-                previous=old.release,
-                batch=wish.batch,
-                pause=wish.pause,
-                ready_within=wish.ready_within,
-                grace=wish.grace,
-            )
-        )
+        to = self._stage.release(self._wish.to)
+        number = f"{self._stage.random.getrandbits(32):08x}"
+        self._stage.desk.roll(to, self._wish.wanted_strategy, id=number, by="the scenario")
 
     def is_over(self) -> bool:
-        return self._stage.deployer.is_settled
+        return self._stage.desk.is_settled()
+
+    def end(self) -> None:
+        pass
+
+
+class Reversing:
+    """Over when the old release serves everywhere again; asked for once the rollout is in the wanted phase."""
+
+    def __init__(self, wish: Reverse, stage: Stage) -> None:
+        self._wish, self._stage = wish, stage
+        self._is_asked = False
+
+    @property
+    def text(self) -> str:
+        return f"reversed once it is at {self._wish.at}"
+
+    def begin(self) -> None:
+        pass
+
+    def is_over(self) -> bool:
+        rollout = self._stage.desk.read().desired.rollout
+        if not self._is_asked and rollout is not None and rollout.phase == self._wish.at:
+            self._stage.desk.ask(Ask.REVERSE)
+            self._is_asked = True
+        return self._is_asked and self._stage.desk.is_settled()
+
+    def end(self) -> None:
+        pass
+
+
+class Faulting:
+    """Over when the fault was done; what it did is undone at the latest when the step ends."""
+
+    def __init__(self, wish: FaultWish, stage: Stage) -> None:
+        self._wish = wish
+        self._pinned = stage.pin(wish)
+
+    @property
+    def text(self) -> str:
+        where = f" of {self._wish.at.slot}" if self._wish.at.slot else ""
+        return f"{self._wish.do} {self._wish.at.moment} {self._wish.at.action}{where}"
+
+    def begin(self) -> None:
+        pass
+
+    def is_over(self) -> bool:
+        return self._pinned.is_done
+
+    def end(self) -> None:
+        self._pinned.end()
+
+
+class Scaling:
+    """Over when every wanted slot serves and the others are empty."""
+
+    def __init__(self, wish: Scale, stage: Stage) -> None:
+        self._wish, self._stage = wish, stage
+
+    @property
+    def text(self) -> str:
+        return "scaled to " + ", ".join(f"{count} in {zone}" for zone, count in self._wish.to.items())
+
+    def begin(self) -> None:
+        desired = self._stage.desk.read().desired
+        self._stage.desk.scale(pick_slots(desired, self._wish.to))
+
+    def is_over(self) -> bool:
+        return self._stage.desk.is_settled()
+
+    def end(self) -> None:
+        pass
+
+
+class Pacing:
+    """Over at once."""
+
+    def __init__(self, wish: Pace, stage: Stage) -> None:
+        self._wish, self._stage = wish, stage
+
+    @property
+    def text(self) -> str:
+        return f"every device acts about every {self._wish.think:g} s"
+
+    def begin(self) -> None:
+        self._stage.hurry(self._wish.think)
+
+    def is_over(self) -> bool:
+        return True
 
     def end(self) -> None:
         pass
@@ -106,12 +216,8 @@ class Rolling:
 class Striking:
     """Over when the monkey has made all its strikes."""
 
-    def __init__(self, monkey: Monkey) -> None:
-        self._monkey = monkey
-
-    @property
-    def text(self) -> str:
-        return "replicas that serve are killed at random"
+    def __init__(self, monkey: Monkey, text: str) -> None:
+        self._monkey, self.text = monkey, text
 
     def begin(self) -> None:
         self._monkey.__enter__()
@@ -121,6 +227,47 @@ class Striking:
 
     def end(self) -> None:
         self._monkey.__exit__(None, None, None)
+
+
+class Repeating:
+    """Over at the end of the round in which its time ran out."""
+
+    def __init__(self, wish: Repeat, stage: Stage) -> None:
+        self._wish, self._stage = wish, stage
+        self._until = 0
+        self._left: list[StepWish] = []
+        self._now: Step | None = None
+
+    @property
+    def text(self) -> str:
+        return f"again and again for {self._wish.seconds:g} s"
+
+    def begin(self) -> None:
+        self._until = self._stage.clock.now() + int(self._wish.seconds * NS)
+        self._left = list(self._wish.steps)
+        self._next()
+
+    def is_over(self) -> bool:
+        if self._now is not None and not self._now.is_over():
+            return False
+        self.end()
+        if not self._left and self._stage.clock.now() < self._until:
+            self._left = list(self._wish.steps)
+        return not self._next()
+
+    def end(self) -> None:
+        ended, self._now = self._now, None
+        if ended is not None:
+            ended.end()
+
+    def _next(self) -> bool:
+        """Begin the round's next step; False where there is none left."""
+        if not self._left:
+            return False
+        step = self._now = make_step(self._left.pop(0), self._stage)
+        self._stage.report(record.PhaseBegan(at=self._stage.clock.now(), name="round", text=step.text))
+        step.begin()
+        return True
 
 
 class Together:
@@ -140,7 +287,8 @@ class Together:
             step.begin()
 
     def is_over(self) -> bool:
-        return all(step.is_over() for step in self._steps)
+        over = [step.is_over() for step in self._steps]  # each is asked: that is what drives some of them
+        return all(over)
 
     def end(self) -> None:
         for step in self._begun:

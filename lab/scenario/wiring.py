@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from lab.balancer.config import Affinity, BalancerSettings, render
+import msgspec
+
+from lab.balancer.config import BalancerSettings, render
 from lab.balancer.nginx import NginxBalancer
+from lab.chaos.opened import OpenFaults
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.commands import ClusterPlan
-from lab.cluster.compose import LAB_PORT, ComposeCluster, bring_up, tear_down, write_files
-from lab.cluster.labels import KEPT, Identity, this_process
+from lab.cluster.compose import LAB_PORT, ComposeCluster, bring_up, tear_down, write_files, write_mounted
+from lab.cluster.edges import Edge
+from lab.cluster.engine import APIClient
+from lab.cluster.gated import GatedCluster
+from lab.cluster.images import GATE
+from lab.cluster.labels import KEPT, Identity, is_owner_gone, this_process
+from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, others_of, read_compose
 from lab.cluster.places import Places
+from lab.cluster.ports import free_port
 from lab.cluster.setup import Toolbox
+from lab.deploy.deployer import Boundary, Deployer, Report
+from lab.deploy.desk import Desk
+from lab.deploy.rollout import Desired
 from lab.errors import LabError
-from lab.model import Release, Slot, Value
+from lab.model import Release, Slot, Value, release_name
 from lab.retry import wait_until
+from lab.state.file import FileState
+from lab.state.protocol import State
+from lab.state.redis import RedisState
 
 RUN_LIVES = 3600
 KEPT_LIVES = 24 * 3600
@@ -28,19 +45,21 @@ class LiveCluster(Value):
     """A cluster whose balancer answers; replicas are the deployer's business."""
 
     project: str
+    engine: APIClient
     cluster: ComposeCluster
     balancer: NginxBalancer
-    host: str
-    port: int
+    doors: tuple[tuple[str, int], ...]
+    """Host and port of each edge, for users."""
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        host, port = self.doors[0]
+        return f"http://{host}:{port}"
 
 
 def release_of(toolbox: Toolbox, image: str) -> Release:
     """The release that an image's name stands for: "shop:v1" is release v1."""
-    return Release(name=image.partition(":")[2] or image, image=toolbox.images.tag(image))
+    return Release(name=release_name(image), image=toolbox.images.tag(image))
 
 
 def run_identity(run: str, clock: Clock = SYSTEM_CLOCK) -> Identity:
@@ -65,18 +84,83 @@ def temporary_cluster(
     identity: Identity,
     slots: tuple[Slot, ...],
     app_image: str,
+    balancer: BalancerSettings | None = None,
     *,
-    affinity: Affinity = Affinity.NONE,
     port: int | None = None,
+    edges: Sequence[str] = ("",),
+    own: OwnApp | None = None,
+    is_kept: Callable[[], bool] = lambda: False,
 ) -> Iterator[LiveCluster]:
-    """A cluster that is gone afterwards, however the block ends; teardown is entered before anything is made."""
-    folder = toolbox.places.cluster(identity.project)
+    """A cluster that is gone afterwards, however the block ends; teardown is entered before anything is made.
+
+    Where `is_kept` says so in the end it is left, for `lab down` or `lab clean` to remove.
+    """
     try:
-        live = start_cluster(toolbox, identity, slots, app_image, affinity=affinity, port=port)
+        live = start_cluster(toolbox, identity, slots, app_image, balancer, port=port, edges=edges, own=own)
         with live.balancer:
             yield live
     finally:
-        tear_down(toolbox.engine, identity.project, folder=folder)
+        if not is_kept():
+            take_down(toolbox.engine, toolbox.places, identity.project)
+
+
+@contextmanager
+def deployed(
+    live: LiveCluster,
+    state: State,
+    report: Report,
+    *,
+    first: Desired | None = None,
+    boundary: Boundary = lambda _moment, _step: None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Iterator[tuple[Desk, Deployer]]:
+    """A deployer of this process at work on a cluster, and the desk at which it is told what is wanted."""
+    desk = Desk(state, live.project, clock=clock)
+    if first is not None:
+        desk.begin(first)
+    with Deployer(
+        live.cluster,
+        live.balancer,
+        state,
+        live.project,
+        report,
+        holder=this_process(),
+        is_gone=is_owner_gone,
+        boundary=boundary,
+        lost_zones=lost_zones_of(state, live.project),
+        clock=clock,
+    ) as deployer:
+        yield desk, deployer
+
+
+def wait_settled(desk: Desk, deployer: Deployer, *, within: float) -> None:
+    """Wait until the cluster is as wanted. Raises what ended the deployer, or WaitTimeout with its last step."""
+
+    def look() -> bool:
+        deployer.check()
+        return desk.is_settled()
+
+    wait_until("the cluster is as wanted", look, within=within, next_step="lab status")
+
+
+def take_down(engine: APIClient, places: Places, project: str) -> list[str]:
+    """Remove a cluster by its labels, its files, and what was wanted of it; say what was removed."""
+    removed = tear_down(engine, project, folder=places.cluster(project))
+    with open_state(places) as state:
+        state.forget(project)
+    return removed
+
+
+def lost_zones_of(state: State, project: str) -> Callable[[], tuple[str, ...]]:
+    """The zones in which a deployer finds no machine, by the open faults of the cluster."""
+    opened = OpenFaults(state, project)
+    return lambda: opened.read().lost_zones
+
+
+def open_state(places: Places) -> State:
+    """The lab's durable state: the Redis that LAB_STATE names, or else this checkout's file."""
+    url = os.environ.get("LAB_STATE", "")
+    return RedisState(url) if url else FileState(places.state)
 
 
 def start_cluster(
@@ -84,11 +168,17 @@ def start_cluster(
     identity: Identity,
     slots: tuple[Slot, ...],
     app_image: str,
+    settings: BalancerSettings | None = None,
     *,
-    affinity: Affinity = Affinity.NONE,
     port: int | None = None,
+    edges: Sequence[str] = ("",),
+    own: OwnApp | None = None,
 ) -> LiveCluster:
-    """Bring up balancer, store and pattern, and wait until the balancer answers. The caller tears down."""
+    """Bring up balancers, store and pattern, and wait until the balancers answer. The caller tears down.
+
+    `edges` are the zones of the balancers; the first gets `port`.
+    With `own` the pattern and what stands beside it are somebody's own compose file's.
+    """
     plan = ClusterPlan(
         identity=identity,
         compose_file=toolbox.places.compose_file,
@@ -96,18 +186,56 @@ def start_cluster(
         app_image=app_image,
         nginx_image=toolbox.images.tag("nginx"),
         redis_image=toolbox.images.tag("redis"),
-        port=port,
+        edges=tuple(
+            Edge(zone=zone, port=port if port and not number else free_port(), door=free_port())
+            for number, zone in enumerate(edges)
+        ),
     )
-    write_files(plan, render(slots, BalancerSettings(affinity=affinity)))
-    cluster = bring_up(toolbox.engine, toolbox.compose, plan, slots)
-    balancer = NginxBalancer(*cluster.address(LAB_PORT))
+    conf = render(slots, settings or BalancerSettings())
+    if own is None:
+        write_files(plan, conf)
+    else:
+        plan = _plan_own(toolbox, plan, own, conf)
+    bring_up(toolbox.compose, plan)
+    kind = ComposeCluster if own is None else GatedCluster
+    cluster = kind(toolbox.engine, project=identity.project, slots=slots)
+    balancer = NginxBalancer(*cluster.addresses(LAB_PORT))
     try:
-        wait_until("the balancer answers", balancer.is_alive, within=30, every=0.1, next_step="lab status")
+        wait_until("the balancers answer", balancer.is_alive, within=30, every=0.1, next_step="lab status")
     except LabError:
         balancer.__exit__(None, None, None)
         raise
-    host, users_port = cluster.address()
-    return LiveCluster(project=identity.project, cluster=cluster, balancer=balancer, host=host, port=users_port)
+    return LiveCluster(
+        project=identity.project,
+        engine=toolbox.engine,
+        cluster=cluster,
+        balancer=balancer,
+        doors=cluster.addresses(),
+    )
+
+
+def _plan_own(toolbox: Toolbox, plan: ClusterPlan, own: OwnApp, nginx_conf: str) -> ClusterPlan:
+    """Write what a cluster of somebody's own app is made from."""
+    read = read_compose(toolbox.compose, own.compose)
+    check_service(read, own)
+    plan = msgspec.structs.replace(
+        plan,
+        compose_file=plan.folder / "compose.json",
+        app=own.service,
+        balancer=BALANCER,
+        others=others_of(read, own.service),
+        waits=True,
+    )
+    made = cluster_file(read, own, plan, toolbox.images.tag(GATE))
+    write_mounted(plan, {"nginx.conf": nginx_conf, "compose.json": json.dumps(made)})
+    return plan
+
+
+def open_cluster(engine: APIClient, project: str, slots: tuple[Slot, ...]) -> ComposeCluster:
+    """A cluster that is up, as what it was brought up as."""
+    if GatedCluster.is_one(engine, project):
+        return GatedCluster(engine, project=project, slots=slots)
+    return ComposeCluster(engine, project=project, slots=slots)
 
 
 def _identity(project: str, run: str, owner: str, lives: int, clock: Clock) -> Identity:

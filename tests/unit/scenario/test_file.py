@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ExitCode, ScenarioError
-from lab.scenario.file import LIBRARY, find_scenario, read_scenario
+from lab.scenario.file import LIBRARY, find_scenario, read_scenario, rolled_to
 
 DEMO = (LIBRARY / "demo.yaml").read_text()
 
@@ -17,8 +17,42 @@ def test_every_scenario_that_comes_with_the_lab_can_be_read(path: Path) -> None:
     """The library is its own example."""
     scenario = read_scenario(path)
     assert scenario.name == path.stem
-    assert len(scenario.cluster.slots) == 6
-    assert scenario.enough.strikes_that_hit >= 4
+    assert scenario.enough.operations >= 2000
+    assert scenario.enough.checks >= 2000
+    if rolled_to(scenario.steps):
+        assert scenario.enough.users_served_by_new >= 40
+
+
+def changed(tmp_path: Path, named: str, before: str, after: str) -> Path:
+    text = (LIBRARY / f"{named}.yaml").read_text()
+    assert before in text
+    path = tmp_path / "changed.yaml"
+    path.write_text(text.replace(before, after, 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("named", "before", "after", "told"),
+    [
+        ("canary", "shares: [0.1, 0.5, 1] ", "shares: [0.5, 0.1]", "steps[1].roll.shares"),
+        ("canary", "hold: 4", "surge: 4", "surge"),
+        ("canary", "strategy: canary", "strategy: blue", "strategy"),
+        ("red-black", "batch: 2", 'batch: "two"', "steps[1].together[0].roll.batch"),
+        ("deployer-death", "deployers: 2", "deployers: 1", "steps[1].together[1].fault.do"),
+        ("deployer-death", "moment: before", "moment: during", "fault.at.moment"),
+        ("scale", "begin_with: 4", "begin_with: 10", "cluster.begin_with"),
+        ("scale", "most: 8", "most: 18", "autoscale.least, most"),
+        ("scale", "- pace: {think: 0.18}", "- scale: {to: {a: 4}}", "steps[1].scale.to.a"),
+    ],
+)
+def test_a_rollout_that_makes_no_sense_is_refused(
+    tmp_path: Path, named: str, before: str, after: str, told: str
+) -> None:
+    """With its key path, before anything is started."""
+    with pytest.raises(ScenarioError) as refused:
+        read_scenario(changed(tmp_path, named, before, after))
+    assert told in str(refused.value)
+    assert refused.value.exit_code is ExitCode.USAGE
 
 
 def test_slots_go_round_the_zones() -> None:
@@ -52,6 +86,80 @@ def test_a_mistake_is_told_with_its_key_path(tmp_path: Path, change: tuple[str, 
     assert str(path) in str(caught.value)
     assert told in str(caught.value)
     assert caught.value.exit_code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "meant"),
+    [
+        (("think: 0.35", "thunk: 0.35"), "users.thunk", "think"),
+        (("- settle: {for: 5}", "- setle: {for: 5}"), "steps[0].setle", "settle"),
+        (("least_serving: 5", "least_sering: 5"), "steps[1].together[1].monkey.least_sering", "least_serving"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_unknown_key_is_told_with_its_line_and_what_was_meant(
+    tmp_path: Path, change: tuple[str, str], where: str, meant: str
+) -> None:
+    """The line is the one that holds the key."""
+    path = tmp_path / "mine.yaml"
+    text = DEMO.replace(*change, 1)
+    path.write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        read_scenario(path)
+    line = next(number for number, one in enumerate(text.splitlines(), 1) if where.rpartition(".")[2] in one)
+    assert f"line {line}: {where}" in str(caught.value)
+    assert f"did you mean '{meant}'?" in str(caught.value)
+
+
+STEP = """
+lab: 1
+name: x
+title: x
+cluster: {{release: "shop:v1", zones: {{a: 2, b: 1}}, edges: zones}}
+steps:
+  - {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("strike: {do: kill, to: d1}", "strike.to"),
+        ("strike: {do: squeeze, to: balancer}", "strike.do"),
+        ("strike: {do: kill, to: a}", "strike.to"),
+        ("strike: {do: kill, to: deployer}", "strike.to"),
+        ("strike: {do: explode}", "strike.do"),
+        ("lose_zone: {zone: d}", "lose_zone.zone"),
+        ("monkey: {least_serving: 1, groups: [store]}", "monkey.groups"),
+        ("monkey: {least_serving: 1, calendar: {time_zone: Nowhere}}", "monkey.calendar.time_zone"),
+    ],
+)
+def test_a_strike_at_what_is_not_there_is_refused(tmp_path: Path, step: str, told: str) -> None:
+    """Before anything is started, with the key: no such victim, no such fault for it, or beyond the blast radius."""
+    path = tmp_path / "x.yaml"
+    path.write_text(STEP.format(step))
+    with pytest.raises(ScenarioError) as refused:
+        read_scenario(path)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("radius", ["{zones: 0}", "{least_serving: 2}"])
+def test_a_lost_zone_beyond_the_blast_radius_is_refused(tmp_path: Path, radius: str) -> None:
+    """Two of three replicas are in zone a: it may go only if one is enough, and if zones may go at all."""
+    path = tmp_path / "x.yaml"
+    path.write_text(STEP.format("lose_zone: {zone: a}"))
+    read_scenario(path)
+    path.write_text(path.read_text() + f"blast_radius: {radius}\n")
+    with pytest.raises(ScenarioError, match="lose_zone"):
+        read_scenario(path)
+
+
+def test_a_key_like_no_other_gets_no_guess(tmp_path: Path) -> None:
+    """Then a file that is right is pointed at."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(DEMO + "\nzzzzqqqq: 1\n")
+    with pytest.raises(ScenarioError, match=r"(?s)there is no key 'zzzzqqqq'.*compare with"):
+        read_scenario(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"just text", b"[]"], ids=["empty", "binary", "text", "list"])

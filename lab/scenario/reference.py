@@ -1,0 +1,168 @@
+"""The reference: every key of a scenario, every promise, fault, strategy, verb and option, told from the code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from lab.deploy.rollout import Strategy
+from lab.oracle.promises import PROMISES
+from lab.scenario.file import Scenario, StepWish
+from lab.scenario.keys import Key, docs_of, said_of
+from lab.scenario.pins import Fault
+from lab.scenario.schema import shapes_of
+
+SHIPPED = Path(__file__).resolve().parents[1] / "REFERENCE.md"
+"""Comes with the package: `lab reference >lab/REFERENCE.md` makes it anew."""
+
+HEAD = """\
+# Reference
+
+Made from the code by `lab reference`; a test fails where this file and the code differ. Times are in seconds.
+The same keys as a JSON Schema: `lab schema`.
+"""
+
+
+def reference_text(verbs: Mapping[str, tuple[str, argparse.ArgumentParser]], exit_codes: str) -> str:
+    """The whole reference as Markdown. `verbs` are their own words and options, by name."""
+    parts = [HEAD]
+    for shape in shapes_of(Scenario):
+        if shape is not StepWish:
+            parts.append(_table_of_keys(shape))
+        else:
+            parts.append(_table_of_steps())
+    parts += [_table_of_strategies(), _table_of_faults(), _table_of_promises(), *_verbs(verbs)]
+    parts.append(f"## Exit codes\n\n```\n{exit_codes}```\n")
+    return "\n".join(parts)
+
+
+def keys_of_shape(shape: type[msgspec.Struct]) -> Iterator[Key]:
+    """The keys that may stand in a part of the file."""
+    docs, hints = docs_of(shape), get_type_hints(shape)
+    for field in msgspec.structs.fields(shape):
+        kind = hints[field.name]
+        said = docs.get(field.name) or (said_of(kind) if isinstance(kind, type) else "")
+        yield Key(name=field.encode_name, kind=_kind(kind), default=_default(field), said=said)
+
+
+def _table_of_keys(shape: type[msgspec.Struct]) -> str:
+    rows = [f"| `{key.name}` | {key.kind} | {key.default} | {_cell(key.said)} |" for key in keys_of_shape(shape)]
+    head = f"## {_title(shape)}\n\n{said_of(shape)}\n\n| key | | default | |\n|---|---|---|---|\n"
+    return head + "\n".join(rows) + "\n"
+
+
+def _table_of_steps() -> str:
+    hints = get_type_hints(StepWish)
+    rows = [f"| `{name}` | {_kind(hints[name])} | {_cell(_said_of_step(name, hints[name]))} |" for name in hints]
+    return f"## {_title(StepWish)}\n\n{said_of(StepWish)}\n\n| step | | |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _said_of_step(name: str, kind: Any) -> str:
+    written = docs_of(StepWish).get(name)
+    return written or next((said_of(one) for one in _structs(kind)), "")
+
+
+def _structs(kind: Any) -> Iterator[type[Any]]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield kind
+    for one in get_args(kind):
+        yield from _structs(one)
+
+
+def _table_of_strategies() -> str:
+    shapes = list(_structs(Strategy))
+    rows = [f"| `{shape.__struct_config__.tag}` | {_cell(said_of(shape))} |" for shape in shapes]
+    return "## Strategies of `roll`\n\n| strategy | |\n|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _table_of_faults() -> str:
+    rows = [f"| `{fault.value}` |" for fault in Fault]
+    return "## Faults\n\nWhat `fault.do` may name.\n\n| fault |\n|---|\n" + "\n".join(rows) + "\n"
+
+
+def _table_of_promises() -> str:
+    rows = [f"| `{one.name}` | {one.title} | {one.checks} |" for one in PROMISES.values()]
+    return "## Promises\n\n| promise | | what its count counts |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _verbs(verbs: Mapping[str, tuple[str, argparse.ArgumentParser]]) -> Iterator[str]:
+    yield "## Verbs\n\nEach option may be given as the variable beside it instead.\n"
+    for name, (about, parser) in verbs.items():
+        rows = []
+        for action in parser._actions:
+            if "--help" not in action.option_strings:
+                rows.append(f"| {_argument(action)} | {_cell(_help(action))} |")
+        table = "\n| | |\n|---|---|\n" + "\n".join(rows) + "\n" if rows else ""
+        yield f"### `lab {name}`\n\n{_sentence(about)}\n{table}"
+
+
+def _argument(action: argparse.Action) -> str:
+    value = "" if action.nargs == 0 else _metavar(action)
+    if not action.option_strings:
+        return f"`{value}`"
+    long = next((one for one in action.option_strings if one.startswith("--")), action.option_strings[0])
+    variable = "LAB_" + long.removeprefix("--").replace("-", "_").upper()
+    return f"`{', '.join(action.option_strings)}{' ' + value if value else ''}` `{variable}`"
+
+
+def _metavar(action: argparse.Action) -> str:
+    if action.choices is not None:
+        return "{" + ",".join(str(one) for one in action.choices) + "}"
+    return str(action.metavar or action.dest.upper())
+
+
+def _help(action: argparse.Action) -> str:
+    return (action.help or "").replace("%%", "%")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("." if text and text[-1] not in ".!?" else "")
+
+
+def _title(shape: type[Any]) -> str:
+    return "The file" if shape is Scenario else f"`{shape.__name__}`"
+
+
+_PLAIN = {str: "text", int: "integer", float: "number", bool: "yes or no", Any: "anything"}
+
+
+def _kind(kind: Any) -> str:
+    """A type as a person writes it."""
+    if isinstance(kind, type) and not get_args(kind):
+        if issubclass(kind, Enum):
+            return _either(one.value for one in kind)
+        return f"`{kind.__name__}`" if issubclass(kind, msgspec.Struct) else _PLAIN.get(kind, kind.__name__)
+    inside = [one for one in get_args(kind) if one is not NoneType]
+    told = {
+        Literal: lambda: _either(inside),
+        tuple: lambda: f"list of {_kind(inside[0])}",
+        dict: lambda: f"{_kind(inside[0])} to {_kind(inside[1])}",
+    }.get(get_origin(kind))
+    if told is not None:
+        return told()
+    return " or ".join(_kind(one) for one in inside) if inside else _PLAIN.get(kind, str(kind))
+
+
+def _either(values: Iterable[object]) -> str:
+    return " \\| ".join(f"`{one}`" for one in values)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "needed"
+    default = field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        default = field.default_factory()
+    if default is None or default in ("", ()) or isinstance(default, msgspec.Struct):
+        return ""
+    return f"`{msgspec.json.encode(default).decode()}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,56 @@
+"""The JSON Schema of the scenario file, made from the classes that read it: for editors and for other tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from lab.scenario.file import Scenario, StepWish
+from lab.scenario.keys import docs_of, structs_in
+
+SHIPPED = Path(__file__).resolve().parents[1] / "scenario.schema.json"
+"""Comes with the package: `lab schema >lab/scenario.schema.json` makes it anew."""
+
+
+def schema_text() -> str:
+    """The schema as it is shipped."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The schema, each key described by what stands under it in the code."""
+    made = msgspec.json.schema(Scenario)
+    shapes = {shape.__name__: shape for shape in shapes_of(Scenario)}
+    for name, definition in made["$defs"].items():
+        shape = shapes.get(name)
+        if shape is not None:
+            _describe(definition, shape)
+    made["$defs"][StepWish.__name__] |= {"minProperties": 1, "maxProperties": 1}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A scenario of the lab", **made}
+
+
+def shapes_of(shape: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    """A class and every class that may stand somewhere in it, each once, from the outside in."""
+    seen: list[type[msgspec.Struct]] = []
+    todo = [shape]
+    while todo:
+        one = todo.pop(0)
+        if one not in seen:
+            seen.append(one)
+            yield one
+            hints = get_type_hints(one)
+            todo += [inner for field in one.__struct_fields__ for inner in structs_in(hints[field])]
+
+
+def _describe(definition: dict[str, Any], shape: type[msgspec.Struct]) -> None:
+    definition.pop("title", None)
+    definition["description"] = " ".join(str(definition.get("description", "")).split())
+    docs = docs_of(shape)
+    for field in msgspec.structs.fields(shape):
+        if docs.get(field.name):
+            told = definition["properties"][field.encode_name]
+            definition["properties"][field.encode_name] = {**told, "description": docs[field.name]}

@@ -1,0 +1,96 @@
+"""What a scenario may wish to have broken: shape and sense of its strikes and lost zones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lab.chaos.faults import FaultName, Signal, find_fault
+from lab.chaos.guard import BlastRadius
+from lab.errors import UsageError
+from lab.model import Role, Value
+
+ANY, DEPLOYER, BALANCER = "any", "deployer", "balancer"
+
+Refuse = Callable[[str, str, str], None]
+"""Told the key, what is wrong there, and what would be right."""
+
+
+class StrikeWish(Value, rename={"seconds": "for"}):
+    """One fault of the table, done now."""
+
+    do: FaultName
+    """Which fault."""
+    to: str = ANY
+    """A slot (a1), a zone's replicas (a), balancer or balancer/a, deployer (the one that leads), or any: a replica
+    drawn by the seed."""
+    seconds: float = 2.0
+    """How long it lasts, if it does not end its victim; and how long a balancer stays down."""
+    signal: Signal = "SIGKILL"
+    """What a `kill` sends."""
+
+    @property
+    def role(self) -> Role:
+        """What kind of thing is named."""
+        return role_of(self.to)
+
+
+class LoseZone(Value, rename={"seconds": "for"}):
+    """Every container of a zone at once; nothing is made there until it is back."""
+
+    zone: str
+    seconds: float = 8.0
+    cut_off: bool = False
+    """Alive, but out of all networks."""
+
+
+class Strikable(Value):
+    """What a scenario's cluster has that may be struck."""
+
+    zones: Mapping[str, int]
+    """With how many replicas each."""
+    slots: tuple[str, ...]
+    has_edges: bool
+    """Whether there is a balancer in each zone."""
+    deployers: int
+    radius: BlastRadius
+
+
+def role_of(to: str) -> Role:
+    """What kind of thing a strike's `to` names."""
+    if to == DEPLOYER:
+        return Role.DEPLOYER
+    return Role.BALANCER if to.partition("/")[0] == BALANCER else Role.APP
+
+
+def check_strike(wish: StrikeWish, there: Strikable, refuse: Refuse) -> None:
+    """Whom it names exists, the fault can be done to that, and the blast radius allows it at all."""
+    try:
+        find_fault(wish.do, wish.role)
+    except UsageError as exc:
+        refuse("do", exc.what, exc.way_out)
+    edges = [f"{BALANCER}/{zone}" for zone in there.zones] if there.has_edges else []
+    known = [ANY, BALANCER, DEPLOYER, *edges, *there.zones, *there.slots]
+    if wish.to not in known:
+        refuse("to", f"there is no {wish.to!r}", f"to: {' | '.join(known)}")
+    if wish.role is Role.DEPLOYER and there.deployers < 2:
+        refuse("to", "somebody must stand by for a deployer that dies", "deployers: 2")
+    struck = there.zones.get(wish.to, 1) if wish.role is Role.APP else 0
+    most = there.radius.replicas
+    if struck > most:
+        refuse("to", f"{struck} replicas at once, the blast radius is {most}", f"blast_radius: {{replicas: {struck}}}")
+    _check_left(there, struck, "to", refuse)
+
+
+def check_zone(wish: LoseZone, there: Strikable, refuse: Refuse) -> None:
+    """The zone exists, and the blast radius allows that it goes."""
+    if wish.zone not in there.zones:
+        refuse("zone", f"there is no zone {wish.zone!r}", f"zone: {' | '.join(there.zones)}")
+    if there.radius.zones < 1:
+        refuse("zone", "the blast radius allows no lost zone", "blast_radius: {zones: 1}")
+    _check_left(there, there.zones.get(wish.zone, 0), "zone", refuse)
+
+
+def _check_left(there: Strikable, struck: int, key: str, refuse: Refuse) -> None:
+    left, least = len(there.slots) - struck, there.radius.least_serving
+    if left < least:
+        refuse(key, f"{left} replicas would go on serving, {least} must", f"blast_radius: {{least_serving: {left}}}")

@@ -1,0 +1,122 @@
+"""The steps that break something on purpose, one fault of the table or a whole zone, and make it good again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from lab.chaos.faults import find_fault
+from lab.chaos.striker import Striker
+from lab.clock import NS, Clock
+from lab.cluster.harm import Victim
+from lab.errors import LabFault, UsageError
+from lab.model import Role
+from lab.scenario.strike_wishes import ANY, LoseZone, StrikeWish, role_of
+
+ALLOWED_WITHIN = 30.0
+"""Seconds that a step waits for the blast radius to allow it, as after another strike."""
+NOTICED_WITHIN = 1.0
+"""Seconds in which a deployer has surely looked once more: before that, its last word may be from before the strike."""
+HOLD_EVERY = 0.5
+"""Seconds between two looks into a lost zone."""
+
+
+def pick_victims(there: Sequence[Victim], to: str, random: Random) -> list[Victim]:
+    """Those who are named, of all that may be struck. Raises UsageError where nobody is."""
+    role = role_of(to)
+    found = [one for one in there if one.role is role and one.is_running]
+    if role is Role.BALANCER:
+        _, _, zone = to.partition("/")
+        found = [one for one in found if zone in {"", one.zone}][:1]
+    elif role is Role.DEPLOYER:
+        found = found[:1]
+    elif to == ANY:
+        found = [random.choice(sorted(found, key=lambda one: one.slot))] if found else []
+    else:
+        found = [one for one in found if to in {one.slot, one.zone, one.name}]
+    if not found:
+        runs = ", ".join(one.name for one in there if one.is_running)
+        raise UsageError("there is none that runs", at=to, way_out=f"one of: {runs}")
+    return found
+
+
+class StrikingOnce:
+    """One fault, lasting as long as it is to, then undone; over when every slot serves again."""
+
+    def __init__(
+        self, wish: StrikeWish, striker: Striker, is_settled: Callable[[], bool], random: Random, clock: Clock
+    ) -> None:
+        self._wish, self._striker, self._is_settled = wish, striker, is_settled
+        self._random, self._clock = random, clock
+        self._fault = find_fault(wish.do, wish.role)
+        self._strikes: tuple[int, ...] | None = None
+        self._began = 0
+
+    @property
+    def text(self) -> str:
+        lasts = f" for {self._wish.seconds:g} s" if self._fault.lasts else ""
+        return f"{self._fault.text(self._wish.signal)} to {self._wish.to}{lasts}"
+
+    def begin(self) -> None:
+        self._began = self._clock.now()
+
+    def is_over(self) -> bool:
+        now = self._clock.now()
+        if self._strikes is None:
+            victims = pick_victims(self._striker.victims(), self._wish.to, self._random)
+            refused = self._striker.refusal(victims)
+            if not refused:
+                struck = self._striker.strike(self._fault, victims, signal=self._wish.signal)
+                self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()
+            elif now - self._began > ALLOWED_WITHIN * NS:
+                raise LabFault(f"{self.text}: {refused}", at="blast radius")
+            return False
+        if now - self._began < max(self._wish.seconds, NOTICED_WITHIN) * NS:
+            return False
+        self._striker.undo(self._strikes)
+        return self._is_settled()
+
+    def end(self) -> None:
+        self._striker.undo(self._strikes or ())
+
+
+class LosingZone:
+    """A zone is gone for a while; over when it is back and every slot serves."""
+
+    def __init__(self, wish: LoseZone, striker: Striker, is_settled: Callable[[], bool], clock: Clock) -> None:
+        self._wish, self._striker, self._is_settled, self._clock = wish, striker, is_settled, clock
+        self._began = self._held = 0
+        self._is_lost = self._is_back = False
+
+    @property
+    def text(self) -> str:
+        how = "cut off" if self._wish.cut_off else "lost"
+        return f"zone {self._wish.zone} is {how} for {self._wish.seconds:g} s"
+
+    def begin(self) -> None:
+        self._began = self._clock.now()
+
+    def is_over(self) -> bool:
+        wish, now = self._wish, self._clock.now()
+        if not self._is_lost:
+            self._lose(now)
+        elif not self._is_back and now - self._began < wish.seconds * NS:
+            if now - self._held > HOLD_EVERY * NS:
+                self._held = now
+                self._striker.hold_zone(wish.zone, cut_off=wish.cut_off)
+        elif not self._is_back:
+            self._striker.regain_zone(wish.zone)
+            self._is_back = True
+        return self._is_back and self._is_settled()
+
+    def end(self) -> None:
+        self._striker.regain_zone(self._wish.zone)
+
+    def _lose(self, now: int) -> None:
+        refused = self._striker.refusal(self._striker.in_zone(self._wish.zone), zone=self._wish.zone)
+        if not refused:
+            self._is_lost = True
+            self._striker.lose_zone(self._wish.zone, cut_off=self._wish.cut_off)
+            self._began = self._clock.now()
+        elif now - self._began > ALLOWED_WITHIN * NS:
+            raise LabFault(f"{self.text}: {refused}", at="blast radius")

@@ -1,0 +1,87 @@
+"""Where in a YAML text something stands, and what somebody may have meant: for errors that people can act on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+import yaml
+
+from lab.errors import UsageError
+
+_TOKEN = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
+
+
+def line_of(text: str, key_path: str) -> int | None:
+    """The line, from 1, of what `key_path` ("steps[0].roll.to") names, or of its nearest ancestor that is there.
+
+    None where the text is no YAML mapping.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return None
+    if node is None:
+        return None
+    line = node.start_mark.line
+    for name, index in _TOKEN.findall(key_path):
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == name), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and index and int(index) < len(node.value):
+            node = node.value[int(index)]
+            line = node.start_mark.line
+        else:
+            break
+    return int(line) + 1
+
+
+def unknown_field(message: str) -> str | None:
+    """The key that a msgspec message calls unknown."""
+    found = _UNKNOWN_FIELD.search(message)
+    return found["field"] if found else None
+
+
+def keys_of(shape: type[Any]) -> set[str]:
+    """Every key that may stand anywhere in a file of this shape."""
+    schema = msgspec.json.schema(shape)
+    parts = [schema, *schema.get("$defs", {}).values()]
+    return {key for part in parts for key in part.get("properties", {})}
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """The known word that is nearest to what was given, or ""."""
+    near = get_close_matches(given, sorted(known), n=1, cutoff=0.6)
+    return near[0] if near else ""
+
+
+def put_at(document: Any, key_path: str, value: Any) -> Any:
+    """The document with `value` at a key path; mappings that are missing on the way are made.
+
+    Raises UsageError for a path that leads through something that is no mapping or to a place that a list hasn't.
+    """
+    return _put(document, [name or int(index) for name, index in _TOKEN.findall(key_path)], value, key_path)
+
+
+def _put(here: Any, path: Sequence[str | int], value: Any, key_path: str) -> Any:
+    if not path:
+        return value
+    first, *rest = path
+    if isinstance(first, int):
+        if not isinstance(here, list) or first >= len(here):
+            what = f"there is no [{first}] in " + (
+                f"a list of {len(here)}" if isinstance(here, list) else "what is no list"
+            )
+            raise UsageError(what, at=f"--set {key_path}", way_out="counted from [0]")
+        return [_put(one, rest, value, key_path) if place == first else one for place, one in enumerate(here)]
+    if here is not None and not isinstance(here, Mapping):
+        raise UsageError(
+            f"{first!r} would stand inside {here!r}", at=f"--set {key_path}", way_out="--set users.count=20"
+        )
+    return {**(here or {}), first: _put((here or {}).get(first), rest, value, key_path)}

@@ -1,0 +1,154 @@
+"""A recorded run told so that it can be done again: strikes by slot and moment, images and files that are the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from lab.chaos.schedule import MonkeySettings
+from lab.clock import NS
+from lab.cluster.images import ImageShelf
+from lab.errors import ExitCode, RecordError, UsageError
+from lab.record import AnyEvent, PhaseBegan, RunRecord, Step, Strike
+from lab.scenario.again import Recorded, check_same, read_recorded, strikes_in, told_one_by_one, with_strikes
+from lab.scenario.file import LIBRARY, Roll, Scenario, ScheduledStrike, Settle, StepWish, read_scenario
+from lab.scenario.own import digest_of
+from lab.scenario.repeat import scenario_text
+
+DEMO = read_scenario(LIBRARY / "demo.yaml")
+
+
+def phase(at: float, name: str) -> AnyEvent:
+    return PhaseBegan(at=int(at * NS), name=name)
+
+
+def strike(at: float, slot: str, number: int = 1, fault: str = "SIGKILL") -> AnyEvent:
+    return Strike(
+        at=int(at * NS), strike=number, fault=fault, victim=f"{slot}-1", container="c", slot=slot, zone=slot[0],
+        release="v1", serving=6,
+    )  # fmt: skip
+
+
+def enter(at: float, slot: str, why: str = "upgrade") -> AnyEvent:
+    return Step(at=int(at * NS), action="enter", slot=slot, replica=f"{slot}-2", release="v2", why=why)
+
+
+RUN = [
+    phase(0, "up"), phase(5, "log in"), phase(10, "settle"), phase(15, "together"),
+    strike(16.5, "c2"), enter(18, "a1"), enter(18.5, "c2", "replacement"), strike(19.25, "b1", 2), enter(20, "b1"),
+    strike(21, "a1", 3, "kill the old replica"), phase(30, "settle"), phase(33, "settle"), phase(34, "read back"),
+]  # fmt: skip
+
+
+def test_a_monkeys_strikes_are_told_by_slot_and_moment() -> None:
+    """From the step's beginning, or from the last upgrade before them; what another striker did is not the monkey's."""
+    scenario = told_one_by_one(DEMO, RUN)
+    assert [scenario.steps[0], scenario.steps[2]] == [DEMO.steps[0], DEMO.steps[2]]
+    inside = scenario.steps[1].together
+    before = DEMO.steps[1].together
+    assert inside is not None
+    assert before is not None
+    assert inside[0] == before[0]
+    assert inside[-1] == StepWish(settle=Settle(seconds=15.0))  # it lasts as long as then, also with fewer strikes
+    assert strikes_in(scenario) == [
+        ScheduledStrike(slot="c2", at=1.5),
+        ScheduledStrike(slot="b1", at=1.25, after="a1"),
+    ]
+
+
+def test_a_monkey_alone_and_one_that_was_never_reached() -> None:
+    """Alone it becomes a schedule that lasts; a step that the run did not reach stays as it is."""
+    steps = (StepWish(monkey=MonkeySettings()), StepWish(roll=Roll(to="shop:v2")), StepWish(monkey=MonkeySettings()))
+    scenario = Scenario(lab=1, name="x", title="x", cluster=DEMO.cluster, steps=steps)
+    again = told_one_by_one(scenario, [phase(0, "log in"), phase(1, "monkey"), strike(3, "a1"), phase(9, "roll")])
+    assert strikes_in(again) == [ScheduledStrike(slot="a1", at=2.0)]
+    assert again.steps[1:] == steps[1:]
+
+
+def test_some_of_the_strikes() -> None:
+    """By their places; what is enough asks for no more strikes than are left."""
+    whole = told_one_by_one(DEMO, RUN)
+    assert strikes_in(with_strikes(whole, {1})) == [strikes_in(whole)[1]]
+    assert with_strikes(whole, {1}).enough.strikes_that_hit == 1
+    assert strikes_in(with_strikes(whole, ())) == []
+    assert with_strikes(whole, {0, 1}).steps == whole.steps
+
+
+def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
+    """As a scenario file, with the seed."""
+    whole = told_one_by_one(DEMO, RUN)
+    path = tmp_path / "shrunk.yaml"
+    path.write_text(scenario_text(whole, 7))
+    read = read_scenario(path)
+    assert (read.seed, read.steps, read.enough) == (7, whole.steps, whole.enough)
+
+
+class Shelf:
+    """Images as the engine has them: names by tags, ids by tags."""
+
+    def __init__(self, ids: dict[str, str | None]) -> None:
+        self._ids = ids
+
+    def tag(self, name: str) -> str:
+        return name
+
+    def id_of(self, tag: str) -> str | None:
+        return self._ids[tag]
+
+
+IMAGES = {"shop:v1": "1", "shop:v2": "2", "nginx": "3", "redis": "4", "django:v1": "5", "gate": "6"}
+
+
+def recorded(folder: Path, **changes: object) -> Recorded:
+    told = {"folder": folder, "scenario": DEMO, "seed": 7, "images": IMAGES, "files": {}, "events": ()} | changes
+    return Recorded(**told)  # type: ignore[arg-type]
+
+
+def test_the_same_images_may_be_run_again(tmp_path: Path) -> None:
+    """Each by its content, not by its name."""
+    check_same(recorded(tmp_path), cast(ImageShelf, Shelf(dict(IMAGES))))
+
+
+@pytest.mark.parametrize(
+    ("there", "told"), [({"shop:v2": "9"}, "built anew"), ({"nginx": None}, "gone")], ids=["changed", "gone"]
+)
+def test_another_image_is_another_experiment(tmp_path: Path, there: dict[str, str | None], told: str) -> None:
+    """It is refused, with what can be done instead."""
+    with pytest.raises(UsageError) as refused:
+        check_same(recorded(tmp_path), cast(ImageShelf, Shelf({**IMAGES, **there})))
+    assert told in str(refused.value)
+    assert "lab run demo --seed 7" in str(refused.value)
+    assert refused.value.exit_code is ExitCode.USAGE
+
+
+def test_other_sources_are_another_experiment(tmp_path: Path) -> None:
+    """A tag that the record does not know is that of other sources."""
+    with pytest.raises(UsageError, match="other sources"):
+        check_same(recorded(tmp_path, images={"shop:v1": "1"}), cast(ImageShelf, Shelf(dict(IMAGES))))
+
+
+def test_a_changed_journey_is_another_experiment(tmp_path: Path) -> None:
+    """The files that a scenario names count as the images do."""
+    for name in ("compose.yaml", "journey.py"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "lab.yaml").write_text(
+        "lab: 1\nname: own\ntitle: own\nsteps: [{settle: {for: 1}}]\n"
+        "cluster: {compose: compose.yaml, service: web, port: 80, release: 'django:v1'}\n"
+        "users: {count: 3, journey: 'journey.py:Mine'}\n"
+    )
+    scenario = read_scenario(tmp_path / "lab.yaml")
+    files = {str(tmp_path / name): digest_of(str(tmp_path / name)) for name in ("compose.yaml", "journey.py")}
+    same = recorded(tmp_path, scenario=scenario, files=files)
+    check_same(same, cast(ImageShelf, Shelf(dict(IMAGES))))
+    (tmp_path / "journey.py").write_text("y")
+    with pytest.raises(UsageError, match=r"journey\.py: is gone or has changed"):
+        check_same(same, cast(ImageShelf, Shelf(dict(IMAGES))))
+
+
+def test_a_record_without_a_scenario_can_not_be_repeated(tmp_path: Path) -> None:
+    """It was killed before it wrote one."""
+    RunRecord(tmp_path / "run").close()
+    with pytest.raises(RecordError):
+        read_recorded(tmp_path / "run")

@@ -1,0 +1,196 @@
+"""Somebody's own compose file: what the lab makes of it, what it refuses, and what `lab init` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.cluster.commands import ClusterPlan
+from lab.cluster.edges import Edge
+from lab.cluster.labels import PORT, ROLE, Identity, identity_of
+from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, others_of
+from lab.errors import ScenarioError, UsageError
+from lab.model import release_name
+from lab.scenario.file import read_scenario
+from lab.scenario.init import choose_service, scenario_text, write_scenario
+
+APP = OwnApp(compose=Path("compose.yaml"), service="web", port=8000, ready="/healthz")
+IDENTITY = Identity(project="lab-x", run="x", owner="here:1:0.0", expires=1)
+PLAN = ClusterPlan(
+    identity=IDENTITY,
+    compose_file=Path("/f/compose.json"),
+    folder=Path("/f"),
+    app_image="shop/web:v1",
+    nginx_image="nginx:1",
+    redis_image="redis:1",
+    edges=(Edge(zone="", port=20001, door=20002),),
+)
+
+
+def theirs() -> dict[str, Any]:
+    """As `docker compose config --format json` tells it."""
+    return {
+        "name": "theirs",
+        "services": {
+            "front": {"image": "nginx:9", "depends_on": {"web": {}}, "ports": [{"target": 80}]},
+            "web": {
+                "build": {"context": "."},
+                "container_name": "web",
+                "ports": [{"target": 8000, "published": "80"}],
+                "depends_on": {"redis": {}},
+                "environment": {"A": "b"},
+                "mem_limit": "1g",
+                "deploy": {"replicas": 6, "resources": {"limits": {"cpus": "1"}}},
+                "networks": {"default": None},
+            },
+            "redis": {"image": "redis:8", "restart": "always", "volumes": [{"type": "volume", "source": "data"}]},
+        },
+        "networks": {"default": {"name": "theirs_default"}},
+        "volumes": {"data": {"name": "theirs_data"}},
+        "secrets": {"key": {"name": "theirs_key", "file": "/k"}},
+    }
+
+
+def test_the_cluster_has_their_services_and_the_labs_balancer() -> None:
+    """Not those that stand before the app: the lab's balancer does that."""
+    made = cluster_file(theirs(), APP, PLAN, "gate:1")
+    assert set(made["services"]) == {"web", "redis", BALANCER}
+    assert others_of(theirs(), "web") == ("redis",)
+    assert made["services"]["web"]["image"] == "shop/web:v1"
+    assert made["services"]["web"]["environment"] == {"A": "b"}
+    assert made["services"]["web"]["mem_limit"] == "1g"
+    assert made["services"]["web"]["deploy"] == {"resources": {"limits": {"cpus": "1"}}}
+
+
+def test_nothing_is_published_but_the_balancer_on_loopback() -> None:
+    """And nothing has a name or a restart policy that another cluster, or the lab, could run into."""
+    made = cluster_file(theirs(), APP, PLAN, "gate:1")
+    for name, one in made["services"].items():
+        assert "container_name" not in one
+        assert one["restart"] == "no"
+        if name == BALANCER:
+            assert all(port.startswith("127.0.0.1:") for port in one["ports"])
+        else:
+            assert "ports" not in one
+    assert made["name"] == "lab-x"
+    for kind in ("networks", "volumes", "secrets"):
+        assert all("name" not in one for one in made[kind].values())
+
+
+def test_everything_carries_the_labs_labels() -> None:
+    """So that all of it, and nothing else, is removed."""
+    made = cluster_file(theirs(), APP, PLAN, "gate:1")
+    for kind in ("services", "networks", "volumes"):
+        for name, one in made[kind].items():
+            assert identity_of(one["labels"]) == IDENTITY, name
+    labels = made["services"]["web"]["labels"]
+    assert (labels[ROLE], labels[PORT]) == ("pattern", "8000")
+
+
+def test_what_belongs_to_somebody_else_is_refused() -> None:
+    """An external volume holds data that no experiment may touch."""
+    read = theirs()
+    check_service(read, APP)
+    read["volumes"]["data"]["external"] = True
+    with pytest.raises(UsageError, match="'data' is external"):
+        check_service(read, APP)
+
+
+def test_a_service_that_is_not_there_or_has_no_image_is_refused() -> None:
+    """With what there is, and how to make it."""
+    read = theirs()
+    del read["services"]["redis"]["image"]
+    with pytest.raises(UsageError, match="docker compose build redis"):
+        check_service(read, APP)
+    del read["services"]["web"]
+    with pytest.raises(UsageError, match="no service 'web'"):
+        check_service(read, APP)
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [("shop:v1", "v1"), ("web", "web"), ("registry:5000/web", "registry:5000/web"), ("registry:5000/web:v2", "v2")],
+)
+def test_a_release_is_called_by_its_tag(image: str, name: str) -> None:
+    """A port of a registry is no tag."""
+    assert release_name(image) == name
+
+
+OWN = """
+lab: 1
+name: own
+title: own
+cluster: {compose: compose.yaml, service: web, port: 8000, release: "web:v1"}
+users: {count: 5, journey: "journey.py:Visitor"}
+steps: [{settle: {for: 1}}, {roll: {to: "web:v2"}}]
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    for name in ("compose.yaml", "journey.py"):
+        (folder / name).write_text("")
+    (folder / "lab.yaml").write_text(text)
+    return folder / "lab.yaml"
+
+
+def test_files_are_found_beside_the_scenario(tmp_path: Path) -> None:
+    """Wherever the lab is started; writes are not repeated, and nobody is on two devices."""
+    scenario = read_scenario(written(tmp_path, OWN))
+    assert scenario.cluster.compose == str(tmp_path / "compose.yaml")
+    assert scenario.users.journey == f"{tmp_path}/journey.py:Visitor"
+    assert not scenario.cluster.repeats_writes
+    assert scenario.users.doubled == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "at"),
+    [
+        ((", port: 8000", ""), "cluster"),
+        (("compose: compose.yaml, ", ""), "cluster.compose"),
+        (("compose.yaml", "nowhere.yaml"), "cluster.compose"),
+        (("journey.py:Visitor", "journey.py"), "users.journey"),
+        (("journey.py:", "nowhere.py:"), "users.journey"),
+        ((', journey: "journey.py:Visitor"', ""), "users"),
+        (("count: 5", "count: 5, on_two_devices: 2"), "users.on_two_devices"),
+        (("port: 8000", "port: 8000, ready: 'x; return 200'"), "cluster.ready"),
+        (("port: 8000", "port: 8000, largest_body: lots"), "cluster.largest_body"),
+        (("web:v2", "other:v1"), "steps"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_its_key(tmp_path: Path, change: tuple[str, str], at: str) -> None:
+    """Before anything is started."""
+    assert change[0] in OWN
+    with pytest.raises(ScenarioError) as raised:
+        read_scenario(written(tmp_path, OWN.replace(*change)))
+    assert raised.value.at.endswith(f": {at}")
+
+
+def test_init_writes_a_scenario_that_can_be_read(tmp_path: Path) -> None:
+    """With the service, the port and the image of the compose file."""
+    assert choose_service(theirs(), Path("compose.yaml")) == "web"
+    text = scenario_text(theirs(), "web", Path("compose.yaml"))
+    scenario = read_scenario(written(tmp_path, text))
+    wish = scenario.cluster
+    assert (wish.service, wish.port, wish.release) == ("web", 8000, "theirs-web:latest")
+    assert yaml.safe_load(text)["steps"][1] == {"roll": {"to": "theirs-web:next"}}
+
+
+def test_init_guesses_nothing(tmp_path: Path) -> None:
+    """Two services that could be the app: say which."""
+    read = {"services": {"one": {"image": "a"}, "two": {"image": "b"}}}
+    with pytest.raises(UsageError, match=r"--service one \| two"):
+        choose_service(read, Path("compose.yaml"))
+
+
+@pytest.mark.parametrize("there", ["lab.yaml", "journey.py"])
+def test_init_overwrites_nothing(tmp_path: Path, there: str) -> None:
+    """Neither of its two files; and it writes not even the other one."""
+    (tmp_path / "compose.yaml").write_text("services: {}")
+    (tmp_path / there).write_text("mine")
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        write_scenario(None, None, tmp_path, print)
+    assert (tmp_path / there).read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 2

@@ -1,0 +1,168 @@
+"""The steps that break something: they wait until they may, undo what they did, and end only when all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from lab.chaos.guard import BlastRadius, StopWhen
+from lab.chaos.striker import Striker
+from lab.clock import NS, FakeClock
+from lab.cluster.fake import FakeHarm
+from lab.cluster.harm import Pause
+from lab.errors import LabFault, UsageError
+from lab.model import Kind, Operation, Outcome, Role, Try
+from lab.scenario.strike_wishes import LoseZone, StrikeWish
+from lab.scenario.strikes import LosingZone, StrikingOnce, pick_victims
+from lab.scenario.watchman import Stopped, Watchman
+from tests.unit.chaos.making import replica, six_and_three, standing_of, striking
+
+
+def through(step: StrikingOnce | LosingZone, clock: FakeClock, *, within: float = 60.0) -> float:
+    """Ask it, as the conductor does, until it is over; the seconds that took."""
+    began = clock.now()
+    step.begin()
+    while not step.is_over():
+        clock.sleep(0.1)
+        assert clock.now() - began < within * NS, "it never ended"
+    step.end()
+    return (clock.now() - began) / NS
+
+
+def settles(target: FakeHarm) -> Callable[[], bool]:
+    """A deployer that replaces at once whatever is dead and whose slot may be filled."""
+
+    def look() -> bool:
+        return len(standing_of(target).serving) == 6
+
+    return look
+
+
+def revive(target: FakeHarm, striker: Striker, number: int) -> None:
+    lost = striker.standing().lost_zones
+    for one in list(target.there.values()):
+        if one.role is Role.APP and not one.is_running and one.zone not in lost:
+            del target.there[one.container]
+            new = replica(one.slot, number)
+            target.there[new.container] = new
+
+
+def test_a_freeze_lasts_as_long_as_told_and_is_undone(tmp_path: Path) -> None:
+    """Two seconds later everything is as it was."""
+    target, clock = six_and_three(), FakeClock(NS)
+    before = dict(target.there)
+    with striking(tmp_path, target) as striker:
+        step = StrikingOnce(StrikeWish(do="freeze", to="b2", seconds=2), striker, settles(target), Random(1), clock)
+        assert 2 <= through(step, clock) < 3
+    assert target.there == before
+
+
+def test_a_step_that_is_broken_off_undoes_what_it_did(tmp_path: Path) -> None:
+    """A run that ends early leaves nothing frozen, and no zone lost."""
+    target, clock = six_and_three(), FakeClock(NS)
+    before = dict(target.there)
+    with striking(tmp_path, target) as striker:
+        for step in (
+            StrikingOnce(StrikeWish(do="cut", to="balancer/c"), striker, settles(target), Random(1), clock),
+            LosingZone(LoseZone(zone="b", cut_off=True), striker, settles(target), clock),
+        ):
+            step.begin()
+            assert not step.is_over()
+            assert target.there != before
+            step.end()
+            assert target.there == before
+        assert striker.standing().is_steady
+
+
+def test_a_lost_zone_comes_back_after_its_time(tmp_path: Path) -> None:
+    """Whatever comes up in it meanwhile is struck; its slots are filled only when it is back."""
+    target, clock = six_and_three(), FakeClock(NS)
+    with striking(tmp_path, target) as striker:
+
+        def is_settled() -> bool:
+            revive(target, striker, 2)
+            return settles(target)()
+
+        step = LosingZone(LoseZone(zone="b", seconds=5), striker, is_settled, clock)
+        step.begin()
+        assert not step.is_over()
+        late = replica("b1", 9)
+        target.there[late.container] = late
+        assert through_rest(step, clock) >= 5
+        assert any(container == late.container for container, _ in target.acts)
+        assert len(standing_of(target).serving) == 6
+
+
+def through_rest(step: LosingZone, clock: FakeClock) -> float:
+    began = clock.now()
+    while not step.is_over():
+        clock.sleep(0.1)
+        assert clock.now() - began < 60 * NS
+    return (clock.now() - began) / NS
+
+
+def test_a_strike_waits_for_the_blast_radius_and_gives_up_in_the_end(tmp_path: Path) -> None:
+    """While another replica is away it is not done; if that never changes, nothing can be told."""
+    target, clock = six_and_three(), FakeClock(NS)
+    with striking(tmp_path, target, radius=BlastRadius(replicas=1)) as striker:
+        target.do(replica("a1").container, Pause())
+        step = StrikingOnce(StrikeWish(do="kill", to="b1"), striker, settles(target), Random(1), clock)
+        with pytest.raises(LabFault, match="a1 does not serve"):
+            through(step, clock)
+    assert target.there[replica("b1").container].is_running
+
+
+def test_victims_are_picked_by_slot_zone_role_or_seed() -> None:
+    """What a scenario may name, and what to do where it names nobody."""
+    there = six_and_three().victims()
+    named = {to: [one.name for one in pick_victims(there, to, Random(1))] for to in ("a1", "b", "balancer/c")}
+    assert named == {"a1": ["a1-1"], "b": ["b1-1", "b2-1"], "balancer/c": ["balancer-c"]}
+    drawn = {pick_victims(there, "any", Random(seed))[0].name for seed in range(100)}
+    assert len(drawn) == 6
+    with pytest.raises(UsageError, match="none that runs"):
+        pick_victims(there, "d9", Random(1))
+
+
+def operation(end: float, result: str) -> Operation:
+    tried = Try(begin=0, end=int(end * NS), result=result)
+    return Operation(
+        id=1, user="u", device="u.1", kind=Kind.CART, begin=0, end=int(end * NS), outcome=Outcome.OK, tries=(tried,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "results", "lost", "serving", "told"),
+    [
+        (StopWhen(users_lost=1), [], 1, 6, "users_lost"),
+        (StopWhen(users_lost=2), [], 1, 6, ""),
+        (StopWhen(serving_below=3), [], 0, 2, "serving_below"),
+        (StopWhen(serving_below=3), [], 0, 3, ""),
+        (StopWhen(failed_share=0.1), ["200"] * 17 + ["503"] * 3, 0, 6, "failed_share"),
+        (StopWhen(failed_share=0.1), ["200"] * 18 + ["503"] * 2, 0, 6, ""),
+        (StopWhen(failed_share=0.1), ["503"] * 5, 0, 6, ""),
+        (StopWhen(), ["503"] * 50, 60, 0, ""),
+    ],
+)
+def test_a_run_is_stopped_by_its_own_rules_alone(
+    rules: StopWhen, results: list[str], lost: int, serving: int, told: str
+) -> None:
+    """At the figure and not before it; a share of a handful means nothing; without a rule nothing stops a run."""
+    watchman = Watchman(rules)
+    for result in results:
+        watchman.note(operation(9.0, result))
+    if not told:
+        watchman.check(10 * NS, users_lost=lost, serving=serving)
+        return
+    with pytest.raises(Stopped, match=told):
+        watchman.check(10 * NS, users_lost=lost, serving=serving)
+
+
+def test_what_failed_long_ago_stops_nothing() -> None:
+    """The share is that of the last seconds."""
+    watchman = Watchman(StopWhen(failed_share=0.1, failed_for=3))
+    for _ in range(50):
+        watchman.note(operation(1.0, "503"))
+    watchman.check(10 * NS, users_lost=0, serving=6)
