@@ -1,0 +1,114 @@
+"""One try at a lesson: build the participant's images, run the scenario, judge it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from lab.clock import NS, SYSTEM_CLOCK
+from lab.cluster.layers import Layer, build_layer, drop_layers
+from lab.cluster.setup import Toolbox
+from lab.errors import LabError
+from lab.lessons.grade import Grade, fewest_slots, grade
+from lab.lessons.lesson import OWN, Lesson
+from lab.lessons.workplace import layer_files, own_releases, read_wish
+from lab.model import Value
+from lab.record import ReadRecord, RunRecord, Trouble
+from lab.scenario.file import Scenario, StepWish, images_of
+from lab.scenario.judge import Judged, judge_run
+from lab.scenario.run import Conductor
+from lab.scenario.show import View
+
+Say = Callable[[str], None]
+
+
+class Prepared(Value):
+    """A lesson's run that can begin: the participant's images are built, and the scenario names them."""
+
+    scenario: Scenario
+    seed: int
+
+
+class Attempt(Value):
+    """A run that is over."""
+
+    record: Path
+    judged: Judged
+    grade: Grade
+    seconds: float
+
+
+def needs_of(lesson: Lesson, scenario: Scenario) -> list[str]:
+    """The lab's own images that this lesson's run rests on."""
+    lab_built = [image for image in images_of(scenario) if not image.startswith(OWN)]
+    return [*lab_built, *(lesson.told.over[release] for release in own_releases(scenario))]
+
+
+def owner_of(folder: Path) -> str:
+    """Whose images are built from a folder: two people's folders have two paths."""
+    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+
+
+def prepare(lesson: Lesson, folder: Path, toolbox: Toolbox, *, seed: int | None, say: Say, owner: str = "") -> Prepared:
+    """Build what the participant's folder says. Raises UsageError for a file that can't be used; nothing is run."""
+    scenario = read_wish(lesson, folder)
+    owner = owner or owner_of(folder)
+    built = {}
+    for release in own_releases(scenario):
+        files = layer_files(lesson, folder, release)
+        layer = Layer(on=toolbox.images.tag(lesson.told.over[release]), release=release, files=files, owner=owner)
+        say(f"building {release} from {folder}")
+        built[f"{OWN}{release}"] = build_layer(toolbox.engine, layer)
+    drop_layers(toolbox.engine, owner, but=built.values())
+    return Prepared(
+        scenario=with_images(scenario, built),
+        seed=secrets.randbelow(10**6) if seed is None else seed,
+    )
+
+
+def with_images(scenario: Scenario, built: dict[str, str]) -> Scenario:
+    """The scenario with the participant's images under the names that they were built as."""
+
+    def in_step(step: StepWish) -> StepWish:
+        roll = step.roll and msgspec.structs.replace(step.roll, to=built.get(step.roll.to, step.roll.to))
+        together = step.together and tuple(in_step(one) for one in step.together)
+        return msgspec.structs.replace(step, roll=roll, together=together)
+
+    release = scenario.cluster.release
+    return msgspec.structs.replace(
+        scenario,
+        cluster=msgspec.structs.replace(scenario.cluster, release=built.get(release, release)),
+        steps=tuple(in_step(step) for step in scenario.steps),
+    )
+
+
+def attempt(lesson: Lesson, prepared: Prepared, toolbox: Toolbox, view: View, *, port: int | None = None) -> Attempt:
+    """Run it on real containers and grade it by its record. The cluster is gone afterwards, however it ended."""
+    run = f"{SYSTEM_CLOCK.wall():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    folder, began = toolbox.places.runs / run, SYSTEM_CLOCK.now()
+    with RunRecord(folder) as run_record:
+        conductor = Conductor(prepared.scenario, prepared.seed, toolbox, run_record, view, port=port)
+        try:
+            with view:
+                conductor.run()
+        except LabError as exc:
+            run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=str(exc)))
+        except Exception as exc:  # noqa: BLE001 -- the lab's own fault; what was seen until then is judged all the same
+            (folder / "fault.txt").write_text(traceback.format_exc())
+            what = f"a fault of the lab itself: {type(exc).__name__}: {exc}"
+            run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=what))
+    seen = ReadRecord(folder)
+    judged = judge_run(seen)
+    run_record.write("verdict.json", judged.judgement)
+    fewest = fewest_slots(seen.history()) if lesson.told.slots_each else 0
+    return Attempt(
+        record=folder,
+        judged=judged,
+        grade=grade(lesson.told, judged.judgement, fewest),
+        seconds=(SYSTEM_CLOCK.now() - began) / NS,
+    )

@@ -1,0 +1,169 @@
+"""`lab lesson`: list, start, check, hint, solution, reset, next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lab.clock import SYSTEM_CLOCK
+from lab.cluster.places import find_places
+from lab.cluster.setup import make_ready
+from lab.errors import ExitCode, UsageError
+from lab.lessons.attempt import Attempt, attempt, needs_of, prepare
+from lab.lessons.lesson import Lesson, files_of, find_lesson, read_lessons
+from lab.lessons.progress import Progress, read_progress, write_progress
+from lab.lessons.workplace import lay_out, put_aside, read_wish
+from lab.oracle.telling import story
+from lab.scenario.show import choose_view
+
+Say = Callable[[str], None]
+
+
+class Workshop:
+    """One participant's lessons, in a folder of theirs."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self._folder, self._say = folder, say
+        self._lessons = read_lessons()
+        self._progress = read_progress(folder)
+
+    def show(self) -> int:
+        """Print every lesson and how far it is."""
+        for lesson in self._lessons:
+            standing = self._progress.of(lesson.name)
+            mark = "✓" if standing.passed else "→" if lesson.name == self._progress.current else " "
+            tried = f"   {standing.failed} checks failed" if standing.failed and not standing.passed else ""
+            self._say(f"{mark} {lesson.number:>2}  {lesson.title}{tried}")
+        if not self._progress.current:
+            self._say("\n  begin: lab lesson start 1")
+        return ExitCode.HELD
+
+    def start(self, asked: str) -> int:
+        """Copy a lesson's files into the participant's folder; what is there stays as it is."""
+        return self._begin(find_lesson(self._lessons, asked))
+
+    def next(self) -> int:
+        """Begin the first lesson that is not passed yet."""
+        todo = [lesson for lesson in self._lessons if not self._progress.of(lesson.name).passed]
+        if not todo:
+            self._say(f"all {len(self._lessons)} lessons are passed")
+            return ExitCode.HELD
+        return self._begin(todo[0])
+
+    def check(self, asked: str | None, *, seed: int | None, port: int | None) -> int:
+        """Build, run, judge; say whether it is passed."""
+        lesson = self._which(asked)
+        folder = self._folder_of(lesson)
+        needs = needs_of(lesson, read_wish(lesson, folder))
+        toolbox = make_ready(find_places(), self._say, needs)
+        prepared = prepare(lesson, folder, toolbox, seed=seed, say=self._say)
+        self._say(f"lesson {lesson.number}: {lesson.title}\n  seed {prepared.seed}")
+        done = attempt(lesson, prepared, toolbox, choose_view(lesson.title), port=port)
+        for line in self._closing(done, f"lab lesson check {lesson.number} --seed {prepared.seed}"):
+            self._say(line)
+        self._note(lesson, done)
+        return done.grade.exit_code
+
+    def hint(self, asked: str | None) -> int:
+        """One more hint, or all of them again once they are used up."""
+        lesson = self._which(asked)
+        hints, shown = lesson.told.hints, self._progress.of(lesson.name).hints
+        until = min(shown + 1, len(hints))
+        for number in range(1 if shown >= len(hints) else until, until + 1):
+            self._say(f"hint {number} of {len(hints)}: {hints[number - 1].strip()}")
+        self._save(self._progress.with_standing(lesson.name, hints=until))
+        if until == len(hints):
+            self._say("  that was the last one; after a check that failed: lab lesson solution")
+        return ExitCode.HELD
+
+    def solution(self, asked: str | None, *, peek: bool) -> int:
+        """What the solution changes; only after an honest failed check, or if somebody insists."""
+        lesson = self._which(asked)
+        standing = self._progress.of(lesson.name)
+        if not (peek or standing.failed or standing.passed):
+            raise UsageError(
+                "the solution is shown after a check of your own that failed",
+                at=f"lesson {lesson.number}",
+                way_out="lab lesson check; or lab lesson hint; or, if you must: lab lesson solution --peek",
+            )
+        for line in _difference(lesson):
+            self._say(line)
+        self._say(f"  the files: {_short(lesson.solution)}")
+        return ExitCode.HELD
+
+    def reset(self, asked: str | None) -> int:
+        """Put the broken files back; the participant's are kept beside them."""
+        lesson = self._which(asked)
+        folder = self._folder_of(lesson)
+        aside = put_aside(folder, SYSTEM_CLOCK.wall())
+        if aside is not None:
+            self._say(f"your files are kept in {_short(aside)}")
+        return self._begin(lesson)
+
+    def _begin(self, lesson: Lesson) -> int:
+        folder = self._folder_of(lesson)
+        was_there = folder.exists()
+        lay_out(lesson, folder)
+        mine = [path.relative_to(lesson.broken) for path in files_of(lesson.broken)]
+        self._save(Progress(current=lesson.name, lessons=self._progress.lessons))
+        self._say(f"lesson {lesson.number}: {lesson.title}")
+        if was_there:
+            self._say(f"  {_short(folder)} is there already and stays as it is (anew: lab lesson reset)")
+        self._say(f"  read   {_short(folder / 'README.md')}")
+        for path in mine:
+            if path.suffix == ".py" or lesson.told.may_change:
+                self._say(f"  edit   {_short(folder / path)}")
+        self._say("  then   lab lesson check      stuck: lab lesson hint")
+        return ExitCode.HELD
+
+    def _which(self, asked: str | None) -> Lesson:
+        if asked is None and not self._progress.current:
+            raise UsageError("no lesson has been begun", at=str(self._folder), way_out="lab lesson start 1")
+        return find_lesson(self._lessons, asked or self._progress.current)
+
+    def _folder_of(self, lesson: Lesson) -> Path:
+        return self._folder / lesson.name
+
+    def _closing(self, done: Attempt, repeat: str) -> Iterator[str]:
+        judgement = done.judged.judgement
+        if judgement.findings:
+            yield ""
+            yield from story(judgement.findings[0], began=done.judged.began)
+            yield ""
+        yield from done.judged.closing(seconds=done.seconds, report=_short(done.record), repeat=repeat)
+
+    def _note(self, lesson: Lesson, done: Attempt) -> None:
+        """Say how it went and what to do now, and keep it."""
+        standing = self._progress.of(lesson.name)
+        self._say(f"\n{'✓' if done.grade.passed else '✕'} {done.grade.say}")
+        if done.grade.passed:
+            self._save(self._progress.with_standing(lesson.name, passed=True))
+            self._say("  on: lab lesson next")
+            return
+        if not done.grade.is_failure:
+            return
+        self._save(self._progress.with_standing(lesson.name, failed=standing.failed + 1))
+        left = len(lesson.told.hints) - standing.hints
+        hints = f"{left} {'hint is' if left == 1 else 'hints are'} left: lab lesson hint      " if left else ""
+        self._say(f"  {hints}the whole story: lab check {done.record.name}")
+
+    def _save(self, progress: Progress) -> None:
+        self._progress = progress
+        write_progress(self._folder, progress)
+
+
+def _difference(lesson: Lesson) -> Iterator[str]:
+    """The solution as a unified difference to what is broken."""
+    for path in files_of(lesson.solution):
+        name = path.relative_to(lesson.solution)
+        before, after = (lesson.broken / name).read_text(), path.read_text()
+        for line in difflib.unified_diff(before.splitlines(), after.splitlines(), f"broken/{name}", f"{name}"):
+            yield line.rstrip("\n")
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,43 @@
+"""`lab workshop`: the whole workshop in one file, for a class without internet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.cluster.engine import connect
+from lab.cluster.images import ImageShelf
+from lab.cluster.install import provide_engine
+from lab.cluster.pack import SOURCES, pack, unpack
+from lab.cluster.places import find_places
+from lab.cluster.setup import make_ready
+from lab.errors import ExitCode
+from lab.lessons.attempt import needs_of
+from lab.lessons.lesson import read_lessons
+from lab.lessons.workplace import read_wish
+
+Say = Callable[[str], None]
+
+
+def pack_workshop(file: Path, say: Say) -> int:
+    """Write sources, images and Python packages into `file`."""
+    places = find_places()
+    needs = {image for lesson in read_lessons() for image in needs_of(lesson, read_wish(lesson, lesson.broken))}
+    toolbox = make_ready(places, say, sorted(needs))
+    names = (*toolbox.images.names, *sorted(needs))
+    manifest = pack(places, toolbox.images, toolbox.engine, names, file, say)
+    say(f"wrote {file}: {file.stat().st_size / 1e6:.0f} MB, {len(manifest.images)} images, for {manifest.python}")
+    say("  on each machine of the class, which needs an engine, make and that Python, but no internet:")
+    say(f"    tar xf {file.name} {SOURCES}; cd {SOURCES}; make setup LAB_PACK=../{file.name}")
+    return ExitCode.HELD
+
+
+def unpack_workshop(file: Path, say: Say) -> int:
+    """Load what was packed; afterwards nothing has to be fetched any more."""
+    places = find_places()
+    provide_engine(places, say).close()
+    engine = connect()
+    manifest = unpack(places, ImageShelf(engine, places.images), engine, file, say)
+    engine.close()
+    say(f"{len(manifest.images)} images are there")
+    return ExitCode.HELD

@@ -1,0 +1,53 @@
+"""How far somebody is: a note beside their lessons, kept for convenience. What counts is that `check` passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import field
+
+from lab.model import Value
+
+FILE = ".lab-progress"
+
+
+class Standing(Value):
+    """One lesson's."""
+
+    hints: int = 0
+    """How many have been shown."""
+    failed: int = 0
+    """How many checks came to an honest no."""
+    passed: bool = False
+
+
+class Progress(Value):
+    """All of a participant's."""
+
+    current: str = ""
+    """The name of the lesson that was begun last."""
+    lessons: dict[str, Standing] = field(default_factory=dict)
+
+    def of(self, lesson: str) -> Standing:
+        return self.lessons.get(lesson, Standing())
+
+    def with_standing(self, lesson: str, **changes: int | bool) -> Progress:
+        standing = msgspec.structs.replace(self.of(lesson), **changes)
+        return msgspec.structs.replace(self, lessons={**self.lessons, lesson: standing})
+
+
+def read_progress(folder: Path) -> Progress:
+    """What the note says; nothing where it is missing or spoilt, since every check can be made again."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Progress)
+    except (OSError, msgspec.DecodeError):
+        return Progress()
+
+
+def write_progress(folder: Path, progress: Progress) -> None:
+    """Replace the note as a whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / f"{FILE}.new"
+    new.write_bytes(msgspec.json.format(msgspec.json.encode(progress), indent=2) + b"\n")
+    new.replace(folder / FILE)
