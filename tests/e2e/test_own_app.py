@@ -1,0 +1,95 @@
+"""Somebody else's app under the lab: their image, their compose file, nothing of the lab's inside."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lab.cluster.setup import Toolbox
+from lab.model import Kind
+from tests.e2e.runs import Ended, lab
+from tests.e2e.test_run import first_tries_failed, nothing_is_left
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).resolve().parents[2]
+DJANGO = ROOT / "tests" / "apps" / "django"
+VARIANTS = {
+    "v1": {"VERSION": "v1"},
+    "v2": {"VERSION": "v2"},
+    "v1-locmem": {"VERSION": "v1", "SESSIONS": "locmem"},
+    "v2-locmem": {"VERSION": "v2", "SESSIONS": "locmem"},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def django_images(toolbox: Toolbox) -> None:
+    """Django from Debian's packages, in two releases, and both with sessions in the process."""
+    for tag, settings in VARIANTS.items():
+        for line in toolbox.engine.build(
+            path=str(DJANGO),
+            tag=f"django-notes:{tag}",
+            rm=True,
+            decode=True,
+            buildargs={"BASE": toolbox.images.base_tag, **settings},
+        ):
+            assert "error" not in line, line["error"]
+
+
+@pytest.fixture
+def readme_files(tmp_path: Path) -> Path:
+    """The files that the README shows, beside the site's compose file."""
+    text = (ROOT / "README.md").read_text()
+    for name in ("lab.yaml", "journey.py"):
+        found = re.search(rf"^```\w+\n# {re.escape(name)}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        assert found, name
+        (tmp_path / name).write_text(found[1])
+    (tmp_path / "compose.yaml").write_text((DJANGO / "compose.yaml").read_text())
+    return tmp_path
+
+
+def run(toolbox: Toolbox, scenario: Path, *argv: str) -> Ended:
+    return lab("run", str(scenario), *argv, REDIS_IMAGE=toolbox.images.tag("redis"))
+
+
+def test_what_the_readme_shows_holds_through_an_upgrade(toolbox: Toolbox, readme_files: Path) -> None:
+    """v1 rolls to v2 under users of the admin site: nobody is logged out, loses a note, or needs a second try."""
+    ended = run(toolbox, readme_files / "lab.yaml", "--seed", "3")
+    assert ended.code == 0, ended.out + ended.err
+    assert "HELD   20 of 20 users kept their state through" in ended.out
+    assert first_tries_failed(ended) == []
+    history = ended.history()
+    assert {one.tries[0].release for one in history} >= {"v1", "v2"}
+    assert sum(one.kind is Kind.STATE for one in history) >= 100
+    assert nothing_is_left(toolbox, ended)
+
+
+def test_sessions_in_the_process_turn_it_red_by_name(toolbox: Toolbox, readme_files: Path) -> None:
+    """The same site with sessions in each process breaks `logged_in`, and keeps every note that Redis has."""
+    scenario = readme_files / "lab.yaml"
+    scenario.write_text(re.sub(r'"(django-notes:v\d)"', r'"\1-locmem"', scenario.read_text()))
+    ended = run(toolbox, scenario, "--seed", "3")
+    assert ended.code == 1, ended.out + ended.err
+    broken = {one["promise"] for one in ended.verdict["promises"] if one["verdict"] == "broken"}
+    assert broken == {"logged_in"}
+    assert "likely: sessions live in the instance's memory" in ended.out
+    assert nothing_is_left(toolbox, ended)
+
+
+def test_users_told_as_requests_hold_through_kills(toolbox: Toolbox) -> None:
+    """Two replicas are killed without warning; their gates go with them, and nobody loses a note."""
+    ended = run(toolbox, DJANGO / "steps.yaml", "--seed", "3")
+    assert ended.code == 0, ended.out + ended.err
+    assert " 2 kills" in ended.out
+    assert nothing_is_left(toolbox, ended)
+
+
+def test_an_image_that_is_not_there_is_refused_before_anything_starts(toolbox: Toolbox, readme_files: Path) -> None:
+    """With the way out."""
+    scenario = readme_files / "lab.yaml"
+    scenario.write_text(scenario.read_text().replace("django-notes:v2", "django-notes:nowhere"))
+    ended = run(toolbox, scenario)
+    assert ended.code == 2, ended.out + ended.err
+    assert "docker build -t django-notes:nowhere" in ended.err
