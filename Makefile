@@ -2,20 +2,21 @@
 LAB := .venv/bin/lab
 PY := .venv/bin/python
 READY := .venv/.ready
+BROWSER := .venv/.browser
 
-.PHONY: help demo demo-broken test test-unit check fix bench setup doctor clean
+.PHONY: help demo demo-broken test test-unit check fix sweep sabotage workshop lessons bench setup doctor clean
 .DEFAULT_GOAL := help
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS='	' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
 
 demo: setup ## users keep their state through a rolling upgrade and random kills
-	@$(LAB) run demo
+	@$(LAB) run demo --ui
 
 demo-broken: setup ## the same with sessions in the replicas' memory: why it matters
 	@$(LAB) run demo-broken; code=$$?; [ $$code -eq 1 ] || exit $$code
 
-test: setup ## all tests: the quick ones, then those on real containers
+test: setup $(BROWSER) ## all tests: the quick ones, then those on real containers and in a browser
 	@$(PY) -m pytest
 
 test-unit: $(READY) ## the tests that need no Docker (seconds)
@@ -26,11 +27,27 @@ check: $(READY) ## lint, format and types; writes nothing
 	@$(PY) -m ruff format --check lab tests images
 	@$(PY) -m mypy
 
-fix: $(READY) ## mend what lint and format can mend
+fix: $(READY) ## mend what lint and format can mend, and write the schema and the reference anew
+	@$(LAB) schema >lab/scenario.schema.json.new && mv lab/scenario.schema.json.new lab/scenario.schema.json
+	@$(LAB) reference >lab/REFERENCE.md.new && mv lab/REFERENCE.md.new lab/REFERENCE.md
 	@$(PY) -m ruff check --fix lab tests images
 	@$(PY) -m ruff format lab tests images
 
-bench: setup ## figures as ratios: a rolling upgrade here and by `docker compose up -d`, demo cold and warm
+sweep: setup ## a rollout with every fault at every phase, then deployers killed at every step and 100 times at random
+	@$(LAB) sweep rolling
+	@$(LAB) sweep --deployer-kills 100
+
+sabotage: setup ## builds with one mistake each: every one must turn a run red by its own promise (5 minutes)
+	@$(PY) -m tests.sabotage
+
+workshop: setup ## lessons to work through by hand: break it, predict it, mend it, have it graded
+	@$(LAB) lesson list
+	@echo "  . .venv/bin/activate        # then 'lab' is found"
+
+lessons: setup ## every lesson's broken half must break by its own promise, its solution hold (3 seeds, 30 minutes)
+	@$(LAB) lesson dev-check --seeds 3
+
+bench: setup ## figures as ratios: rollouts here and by others' ways, the demo cold and warm
 	@$(PY) -m tests.bench
 
 setup: $(READY) ## engine, Compose and images; does nothing the second time
@@ -44,3 +61,6 @@ clean: $(READY) ## remove what a killed lab left behind
 
 $(READY): pyproject.toml .ci/constraints.txt lab/bootstrap.sh
 	@sh lab/bootstrap.sh
+
+$(BROWSER): $(READY) lab/browser.sh
+	@sh lab/browser.sh

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.chaos.faults import FAULTS, Fault
 from lab.cli import EXIT_CODES, build_parser
 from lab.errors import ExitCode
 from lab.oracle.promises import PROMISES
-from lab.scenario.file import LIBRARY, Scenario
+from lab.scenario.file import LIBRARY, Scenario, StepWish
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -31,7 +32,7 @@ def test_every_verb_is_in_the_readme(verb: str) -> None:
 
 def test_every_verb_in_the_readme_exists() -> None:
     """No line about a verb that is not there."""
-    named = set(re.findall(r"`lab ([a-z]+)", README))
+    named = set(re.findall(r"`lab ([a-z-]+)", README))
     assert named <= set(verbs())
 
 
@@ -58,15 +59,17 @@ def test_every_target_has_a_line_of_help() -> None:
 def test_every_scenario_is_named_in_help_and_readme(path: Path) -> None:
     """What comes with the lab can be found."""
     assert path.stem in README
-    assert path.stem in verbs()["run"].format_help()
+    told = verbs()["run"].format_help()
+    assert path.stem in re.sub(r"-\n\s+", "-", told)  # which breaks lines at hyphens
 
 
-def test_the_demo_uses_every_key_of_a_scenario() -> None:
-    """The demo's file is the reference of the format: each key of the schema stands in it."""
-    text = (LIBRARY / "demo.yaml").read_text()
-    keys = set(Scenario.__struct_fields__) - {"seed"}
-    for key in keys:
+def test_the_library_uses_every_key_of_a_scenario() -> None:
+    """The scenarios that come with the lab are the reference of the format: each key stands in one of them."""
+    text = "\n".join(path.read_text() for path in LIBRARY.glob("*.yaml"))
+    for key in set(Scenario.__struct_fields__) - {"seed"}:
         assert re.search(rf"^{key}:", text, re.MULTILINE), key
+    for key in StepWish.__struct_fields__:
+        assert re.search(rf"- {{?{key}:", text), key
 
 
 def test_the_readme_speaks_of_every_promise() -> None:
@@ -80,3 +83,16 @@ def test_every_picture_of_the_readme_is_there() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
         if not target.startswith("http"):
             assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.name)
+def test_the_readme_has_the_whole_table_of_faults(fault: Fault) -> None:
+    """Each row as the code has it: name, victims, what it does, how it is undone, what proves it."""
+    row = [f"`{fault.name}`", ", ".join(fault.hits), fault.about, fault.undone, f"`{fault.proof}`"]
+    assert f"| {' | '.join(row)} |" in README
+
+
+def test_the_readme_has_no_other_fault() -> None:
+    """No row for what is not there."""
+    table = README[README.index("## Faults") : README.index("A scenario strikes with")]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(FAULTS)

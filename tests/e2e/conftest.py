@@ -12,12 +12,20 @@ import requests
 
 from lab.cluster.compose import LAB_PASSWORD, LAB_PORT
 from lab.cluster.setup import Toolbox
-from lab.deploy.deployer import Deployer
-from lab.deploy.plan import Wanted
+from lab.deploy.deployer import ENTER_SIGNAL
+from lab.deploy.rollout import first_desired
 from lab.model import Release, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.scenario.file import ClusterWish
-from lab.scenario.wiring import LiveCluster, release_of, run_identity, temporary_cluster
+from lab.scenario.wiring import (
+    LiveCluster,
+    deployed,
+    open_state,
+    release_of,
+    run_identity,
+    temporary_cluster,
+    wait_settled,
+)
 
 IMAGES = ("shop:v1", "shop:v2", "shop:v2-never-ready")
 
@@ -40,7 +48,7 @@ class ShopCluster:
 
     def ask(self, slot: str, method: str, path: str, **request: Any) -> requests.Response:
         """A request through the balancer's inner door to the replica in one slot, never repeated elsewhere."""
-        host, port = self.live.cluster.address(LAB_PORT)
+        [(host, port)] = self.live.cluster.addresses(LAB_PORT)
         return requests.request(
             method, f"http://{host}:{port}/_lab/slot/{slot}{path}", timeout=10, allow_redirects=False, **request
         )
@@ -72,8 +80,14 @@ class ShopCluster:
         new = cluster.create(place, self.releases[release])
         cluster.start(new)
         wait_until(
+            f"{new.name} is ready",
+            lambda: (said := self.live.balancer.replicas([new.name]).get(new.name)) and said.is_ready,
+            within=30,
+        )
+        cluster.signal(new, ENTER_SIGNAL)
+        wait_until(
             f"{new.name} answers in {name}",
-            lambda: self.live.balancer.answering([name]).get(name) == new.name,
+            lambda: (said := self.live.balancer.holders([name]).get(name)) and said.replica == new.name,
             within=30,
         )
         for one in old:
@@ -100,6 +114,9 @@ def shop_cluster(toolbox: Toolbox) -> Iterator[ShopCluster]:
     identity = run_identity(f"test-{secrets.token_hex(3)}")
     slots = ClusterWish(release="shop:v1").slots
     with temporary_cluster(toolbox, identity, slots, releases["v1"].image) as live:
-        with Deployer(live.cluster, live.balancer, releases, Wanted(release="v1"), lambda _: None) as deployer:
-            wait_until("every slot serves", lambda: deployer.is_settled, within=90)
+        with (
+            open_state(toolbox.places) as state,
+            deployed(live, state, lambda _: None, first=first_desired(releases["v1"], slots)) as (desk, deployer),
+        ):
+            wait_settled(desk, deployer, within=90)
         yield ShopCluster(live=live, toolbox=toolbox, releases=releases)

@@ -16,6 +16,7 @@ from typing import Any
 
 from lab.model import Operation
 from lab.record import AnyEvent, ReadRecord
+from lab.scenario.file import Scenario
 
 LAB = [sys.executable, "-m", "lab"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,8 +100,9 @@ def scenario(tmp_path: Path, **changes: str) -> str:
     text = SMALL
     for key, value in changes.items():
         pattern = re.compile(rf"^{key}:.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
-        assert pattern.search(text), key
-        text = pattern.sub(f"{key}: {value}\n", text)
+        assert key in Scenario.__struct_fields__, key
+        line = f"{key}: {value}\n"
+        text = pattern.sub(line, text) if pattern.search(text) else text + line
     path = tmp_path / "scenario.yaml"
     path.write_text(text)
     return str(path)

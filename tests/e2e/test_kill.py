@@ -68,12 +68,26 @@ def test_a_kill_in_the_middle_of_requests_fails_nobody(shop_cluster: ShopCluster
     shop.upgrade("b1", "v1")
 
 
+def test_a_write_that_nobody_answered_is_never_called_refused(shop_cluster: ShopCluster) -> None:
+    """With all replicas gone every method gets the 502 of the maintenance page, and that says nothing of the effect."""
+    shop = shop_cluster
+    victims = shop.live.cluster.replicas()
+    assert all(shop.live.cluster.signal(one, "SIGKILL") for one in victims)
+    for method in ("GET", "POST", "DELETE"):
+        said = requests.request(method, f"{shop.url}/cart", json={}, timeout=20)
+        assert said.status_code == 502, method
+        assert "text/html" in said.headers["Content-Type"]
+        assert said.headers["Cache-Control"] == "no-store"
+    for one in victims:
+        shop.upgrade(one.slot, "v1")
+
+
 def test_without_a_repeat_at_the_edge_the_same_kill_is_seen(shop_cluster: ShopCluster) -> None:
     """The check above can fail: asked through the door that repeats nothing, the killed replica's request is lost."""
     shop = shop_cluster
     victim = next(one for one in shop.live.cluster.replicas() if one.slot == "c1")
     shop.toolbox.engine.pause(victim.container)
-    host, port = shop.live.cluster.address(LAB_PORT)
+    [(host, port)] = shop.live.cluster.addresses(LAB_PORT)
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(requests.get, f"http://{host}:{port}/_lab/slot/c1/readyz", timeout=20)
         figures = f"http://{host}:{port}/_lab/figures"

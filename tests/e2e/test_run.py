@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.cluster.setup import Toolbox
-from lab.record import ContainerEvent, Serving, Step, Strike, StrikeProved
+from lab.record import ContainerEvent, RolloutMoved, Serving, Strike, StrikeProved
 from tests.e2e.runs import Ended, lab, scenario
 
 pytestmark = pytest.mark.e2e
@@ -113,7 +113,8 @@ def test_a_release_that_never_gets_ready_leaves_the_old_one_serving(toolbox: Too
     assert ended.code == 3, ended.out + ended.err
     assert first_tries_failed(ended) == []
     assert {one.tries[0].release for one in ended.history()} == {"v1"}
-    assert any(isinstance(event, Step) and event.action == "give_up" for event in ended.events())
+    [*_, last] = [event for event in ended.events() if isinstance(event, RolloutMoved)]
+    assert last.ending == "rolled back"
     assert nothing_is_left(toolbox, ended)
 
 

@@ -449,8 +449,9 @@ def test_all_devices_end_at_once(shop: Shop, device: Device, second: Device) -> 
 
 def test_the_cookie_is_closed(device: Device) -> None:
     """Secure, host-only, out of scripts' reach, and not sent along by other sites' forms."""
-    cookie = device.log_in().headers["Set-Cookie"]
-    assert cookie == f"__Host-sid={device.token}; Path=/; Secure; HttpOnly; SameSite=Lax"
+    session, bucket = device.log_in().headers["Set-Cookie"].split(", ")
+    assert session == f"__Host-sid={device.token}; Path=/; Secure; HttpOnly; SameSite=Lax"
+    assert re.fullmatch(r"bucket=[0-9a-f]{16}; Path=/; Secure; HttpOnly; SameSite=Lax", bucket)
 
 
 def test_every_session_key_expires(shop: Shop, device: Device, second: Device) -> None:

@@ -1,0 +1,134 @@
+"""A run watched, and acted on, in a real browser while it goes on; and the shop's own pages through an upgrade."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.cluster.setup import Toolbox
+from lab.record import ContainerEvent, Strike, StrikeProved
+from lab.report.write import FILES, Format
+from tests.browsing import visit
+from tests.e2e.conftest import ShopCluster
+from tests.e2e.runs import Ended, scenario, start, wait
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+RUN_ENDS = 90_000
+"""Milliseconds within which a small run is over."""
+
+
+def test_a_run_is_watched_and_a_click_kills_a_replica(toolbox: Toolbox, browser: Browser, tmp_path: Path) -> None:
+    """The page shows the run to its verdict; what a button kills is killed in the cluster, recorded, and replaced."""
+    wanted = scenario(tmp_path, steps="[{settle: {for: 9}}]", enough="{operations: 100, checks: 100}")
+    summary = tmp_path / "summary.md"
+    with start("run", wanted, "--ui", "--control", GITHUB_STEP_SUMMARY=str(summary)) as process:
+        assert process.stdout is not None
+        said = ""
+        while not (found := re.search(r"page (http://127\.0\.0\.1:\d+)", said)):
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        with visit(browser, found[1]) as seen:
+            page = seen.page
+            page.locator("#verdict", has_text="12 of 12 users kept").wait_for(timeout=60_000)
+            page.locator("#serve", has_text="3 of 3 serving").wait_for()
+            page.locator(".slot", has_text="b1").hover()
+            page.get_by_role("button", name="kill b1").click()
+            page.locator("#told", has_text="b1-2 was killed").wait_for()
+            page.locator("#log .strike", has_text="SIGKILL to b1-2").wait_for()
+            page.locator("#serve", has_text="3 of 3 serving").wait_for()
+            page.locator("body[data-end='1']").wait_for(timeout=RUN_ENDS)
+            page.locator("#verdict.held", has_text="HELD").wait_for()
+            shown = [(one["id"], one["state"]) for one in page.evaluate("tape.filter((one) => one.k === 'replica')")]
+            assert ("b1-2", "killed") in shown
+            counted = page.evaluate("S.counted.operations")
+            seen.check_quiet()
+        ended = wait(process)
+    ended = Ended(code=ended.code, out=said + ended.out, err=ended.err)
+    assert ended.code == 0, ended.out + ended.err
+    events = ended.events()
+    [strike] = [event for event in events if isinstance(event, Strike)]
+    [proof] = [event for event in events if isinstance(event, StrikeProved)]
+    assert (strike.fault, strike.slot) == ("SIGKILL", "b1")
+    assert proof.hit
+    died = {event.container: event for event in events if isinstance(event, ContainerEvent) and event.action == "die"}
+    assert died[strike.container].exit_code == 137
+    assert counted == len(ended.history())
+    report = ended.folder / FILES[Format.HTML]
+    assert str(report.relative_to(Path.cwd())) in ended.out
+    assert summary.read_text().startswith("## HELD 12 of 12 users kept their state")
+    with visit(browser, report.as_uri()) as seen:
+        seen.page.locator("#verdict.held").wait_for()
+        seen.page.locator("#slider").fill("300")
+        seen.page.locator("#connection", has_text="looking back").wait_for()
+        seen.check_quiet()
+
+
+def served_by(page: Page) -> tuple[str, str]:
+    """Replica and release, by the footer."""
+    return page.locator("footer b").first.inner_text(), page.locator("footer .tag").inner_text()
+
+
+def log_in(page: Page, account: str) -> None:
+    page.get_by_role("link", name="Log in").first.click()
+    page.get_by_label("Account").fill(account)
+    page.get_by_label("Password").fill("a good password")
+    page.get_by_role("button", name="Log in").click()
+    page.locator("footer", has_text=f"logged in as {account}").wait_for()
+
+
+def add_to_cart(page: Page, item: int, quantity: str) -> None:
+    page.get_by_role("link", name="Items").click()
+    page.get_by_role("button", name="View").nth(item).click()
+    page.get_by_label("Quantity").select_option(quantity)
+    page.get_by_role("button", name="Add to cart").click()
+    page.get_by_role("link", name="Cart").click()
+
+
+def cart(page: Page) -> list[str]:
+    page.get_by_role("link", name="Cart").click()
+    return [" ".join(text.split()) for text in page.locator(".rows .grow").all_inner_texts()]
+
+
+def test_two_browsers_shop_through_an_upgrade(shop_cluster: ShopCluster, browser: Browser) -> None:
+    """Log in, fill carts, and go on while every replica is replaced: release and replica change, the carts stay."""
+    slots = [slot.name for slot in shop_cluster.slots]
+    try:
+        with visit(browser, shop_cluster.url) as one, visit(browser, shop_cluster.url) as other:
+            log_in(one.page, "ada")
+            log_in(other.page, "grace")
+            add_to_cart(one.page, 0, "2")
+            add_to_cart(other.page, 1, "5")
+            carts = [cart(seen.page) for seen in (one, other)]
+            assert [len(lines) for lines in carts] == [1, 1]
+            assert carts[0] != carts[1]
+            replicas, releases = set(), list[str]()
+            for slot in slots:
+                shop_cluster.upgrade(slot, "v2")
+                for seen, lines in zip((one, other), carts, strict=True):
+                    assert cart(seen.page) == lines
+                    replica, release = served_by(seen.page)
+                    replicas.add(replica)
+                    releases.append(release)
+            assert releases[-1] == "v2"
+            assert len(replicas) > 2
+            one.page.get_by_role("link", name="Items").click()
+            one.page.locator(".news", has_text="wrap gifts").wait_for()  # what only v2 has
+            one.page.get_by_role("link", name="Cart").click()
+            one.page.get_by_role("button", name="Check out").click()
+            one.page.get_by_role("link", name="Orders").click()
+            assert one.page.locator("main section").count() == 1
+            for seen in (one, other):
+                assert {url for url in seen.asked if not url.startswith((shop_cluster.url, "data:"))} == set()
+                assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+                seen.check_quiet()
+    finally:
+        for slot in slots:
+            shop_cluster.upgrade(slot, "v1")

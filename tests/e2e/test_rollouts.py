@@ -1,0 +1,252 @@
+"""Rollouts on real containers: every strategy, a deployer's death at every step, faults pinned to a phase."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.clock import NS
+from lab.cluster.setup import Toolbox
+from lab.deploy.rollout import Rolling, Strategy, strategy_from
+from lab.model import Kind
+from lab.record import Office, RolloutMoved, Scaled, Serving
+from lab.scenario.fault_sweep import POINTS, sweep_faults
+from lab.scenario.kill_sweep import SweepWish, sweep_kills
+from lab.scenario.pins import Fault
+from lab.scenario.rehearsal import SLOTS, rehearsal
+from tests.e2e.runs import Ended, lab, scenario
+
+pytestmark = pytest.mark.e2e
+
+USERS = "{count: 40, on_two_devices: 12, think: 0.25, tries: 1}"
+SETTLE = "{settle: {for: 2}}"
+ENOUGH = "{operations: 800, checks: 800, users_served_by_new: 30}"
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def phases(ended: Ended) -> list[str]:
+    moves = [event for event in ended.events() if isinstance(event, RolloutMoved)]
+    return [event.ending or event.phase for event in moves]
+
+
+def fewest_serving(ended: Ended) -> int:
+    """After every slot served for the first time."""
+    totals = [event.total for event in ended.events() if isinstance(event, Serving)]
+    return min(totals[totals.index(max(totals)) :])
+
+
+def first_tries_failed(ended: Ended) -> list[str]:
+    firsts = [operation.tries[0].result for operation in ended.history()]
+    return [result for result in firsts if not result.isdigit() or result >= "500"]
+
+
+def test_a_deployers_death_at_every_step_changes_nothing(toolbox: Toolbox) -> None:
+    """Sixty deployers and more are killed, one at each boundary of a rolling and of a red/black rollout and some at
+    random: every rollout ends right, never below the floor, and no user is hurt."""
+    swept = sweep_kills(toolbox, SweepWish(each_boundary=False, random_kills=6, seed=3), quiet)
+    assert swept.kills >= 60, swept.line
+    assert (swept.wrong, swept.below_floor, swept.users_hurt, swept.failed) == ((), 0, 0, 0), swept.line
+    assert swept.operations > 1000
+    assert swept.is_good
+
+
+def test_the_sweep_sees_what_is_wrong(toolbox: Toolbox) -> None:
+    """A replica that nobody owns and one of another release are each called a wrong end."""
+    with rehearsal(toolbox, "wrong", 5) as stage:
+        good = stage.roll(Rolling())
+        assert (good.wrong, good.ending) == ("", "done")
+        assert good.fewest_running >= len(SLOTS)
+        release = stage.desk.read().desired.release
+        crew = stage.crew
+        assert crew is not None
+        for member in crew.members:
+            member.freeze()  # nobody tidies up
+        orphan = stage.live.cluster.create(SLOTS[0], release)
+        assert "replicas left" in stage.find_wrong(release)
+        stage.live.cluster.remove(orphan)
+        assert stage.find_wrong(release) == ""
+        other = next(one for one in stage.releases if one != release)
+        assert "releases left" in stage.find_wrong(other)
+        for member in crew.members:
+            member.thaw()
+
+
+def test_a_fault_at_a_phase_is_done_there_and_healed(toolbox: Toolbox) -> None:
+    """The new replica dies between ready and in rotation, the balancer while slots change hands, a deployer sleeps
+    through its lease: nobody loses anything; where there is nobody to hurt, that is said."""
+    ready = {"before": POINTS["before"], "ready": POINTS["ready"]}
+    matrix = sweep_faults(
+        toolbox, Rolling(), 7, quiet, points=ready, faults=(Fault.KILL_NEW, Fault.KILL_BALANCER, Fault.STOP_DEPLOYER)
+    )
+    text = {(cell.fault, cell.point): cell.text for cell in matrix.cells}
+    assert text[Fault.KILL_NEW, "before"] == "-"
+    assert text[Fault.KILL_NEW, "ready"] == "held"
+    assert text[Fault.STOP_DEPLOYER, "ready"] == "held"
+    assert text[Fault.KILL_BALANCER, "ready"].startswith("saved"), matrix.line
+    assert "BROKEN" not in text.values(), matrix.line
+    assert matrix.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("roll", "least_serving"),
+    [
+        ("{to: 'shop:v2', strategy: red-black, batch: 3, keep: 1}", 3),
+        ("{to: 'shop:v2', strategy: drain-then-move}", 2),
+        ("{to: 'shop:v2', batch: '67%', order: zone}", 3),
+    ],
+    ids=["red-black", "drain-then-move", "rolling-by-percentage"],
+)
+def test_every_strategy_fails_no_first_try(tmp_path: Path, roll: str, least_serving: int) -> None:
+    """Under load, without any client's retry, and never with fewer replicas than the strategy promises."""
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            users=USERS,
+            promises=f"{{serving_at_least: {least_serving}}}",
+            steps=f"[{{settle: {{for: 2}}}}, {{roll: {roll}}}, {{settle: {{for: 2}}}}]",
+            enough=ENOUGH,
+        ),
+    )
+    assert ended.code == 0, ended.out + ended.err
+    assert first_tries_failed(ended) == []
+    assert phases(ended)[-1] == "done"
+    assert fewest_serving(ended) >= least_serving
+
+
+def test_a_reverse_sends_everybody_back_to_the_group_that_stood_by(tmp_path: Path) -> None:
+    """Once all traffic is on the new group somebody wants the old one: it serves again, and nobody noticed."""
+    roll = "{roll: {to: 'shop:v2', strategy: red-black, batch: 3, shares: [0.3, 1], hold: 1.5, keep: 60}}"
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            users=USERS,
+            promises="{serving_at_least: 3}",
+            steps=f"[{SETTLE}, {{together: [{roll}, {{reverse: {{at: keep}}}}]}}, {SETTLE}]",
+            enough=ENOUGH,
+        ),
+    )
+    assert ended.code == 0, ended.out + ended.err
+    assert first_tries_failed(ended) == []
+    assert phases(ended) == ["move", "watch", "move", "watch", "keep", "back", "reversed"]
+    moves = {event.phase: event.at for event in ended.events() if isinstance(event, RolloutMoved)}
+    assert moves["ended"] - moves["back"] < 2_000_000_000
+    assert fewest_serving(ended) == 3
+
+
+def test_a_canary_is_judged_and_goes_on(tmp_path: Path) -> None:
+    """The gate says with figures why the next stage may begin."""
+    roll = "{to: 'shop:v2', strategy: canary, shares: [0.1, 1], hold: 2, judge: {least_tries: 50, latency: 20}}"
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            users=USERS,
+            promises="{serving_at_least: 3}",
+            steps=f"[{{settle: {{for: 2}}}}, {{roll: {roll}}}, {{settle: {{for: 1}}}}]",
+            enough=ENOUGH,
+        ),
+    )
+    assert ended.code == 0, ended.out + ended.err
+    moves = [event for event in ended.events() if isinstance(event, RolloutMoved)]
+    assert [event.ending or event.phase for event in moves] == ["watch", "move", "watch", "done"]
+    assert "tries failed on the new release" in moves[1].why
+
+
+@pytest.mark.parametrize(("affinity", "sticks"), [("account", True), ("none", False)])
+def test_a_canary_sticks_to_accounts_where_asked(tmp_path: Path, affinity: str, sticks: bool) -> None:
+    """While the canary is watched, both devices of an account see one and the same release; otherwise they mix."""
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            cluster=f"{{release: 'shop:v1', zones: {{a: 2, b: 2, c: 2}}, affinity: {affinity}}}",
+            users="{count: 30, on_two_devices: 30, think: 0.2}",
+            promises="{serving_at_least: 5}",
+            steps=f"[{SETTLE}, {{roll: {{to: 'shop:v2', strategy: canary, shares: [0.5, 1], hold: 4}}}}, {SETTLE}]",
+            enough=ENOUGH,
+        ),
+    )
+    assert ended.code == 0, ended.out + ended.err
+    moves = [event for event in ended.events() if isinstance(event, RolloutMoved)]
+    began = next(event.at for event in moves if event.phase == "watch") + NS  # the old connections are gone by then
+    over = next(event.at for event in moves if event.phase == "move" and event.at > began)
+    met: dict[str, set[str | None]] = {}
+    for one in ended.history():
+        if began <= one.begin and one.end <= over and one.kind is not Kind.LOGIN:
+            met.setdefault(one.user, set()).add(one.tries[-1].release)
+    assert len(met) == 30
+    mixed = [user for user, releases in met.items() if len(releases) > 1]
+    assert (not mixed) == sticks, mixed
+    assert {release for releases in met.values() for release in releases} == {"v1", "v2"}
+
+
+def test_a_release_that_users_suffer_from_is_rolled_back(tmp_path: Path) -> None:
+    """It starts, it is ready, and it logs everybody out: the canary is judged by what users got, and taken back."""
+    roll = "{to: 'shop:v2-memory', strategy: canary, shares: [0.1, 1], hold: 20, judge: {least_tries: 40}}"
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            users=USERS,
+            promises="{serving_at_least: 2}",
+            steps=f"[{{settle: {{for: 2}}}}, {{roll: {roll}}}, {{settle: {{for: 1}}}}]",
+            enough=ENOUGH,
+        ),
+    )
+    assert phases(ended)[-1] == "rolled back"
+    assert ended.code == 1, ended.out  # the users who met the canary were hurt, and that is said
+    assert {event.to for event in ended.events() if isinstance(event, RolloutMoved)} == {"v2-memory"}
+
+
+def test_two_deployers_and_a_death_in_a_whole_run(tmp_path: Path) -> None:
+    """The leader is killed when the second slot's new replica is ready: the other one leads, and the run holds."""
+    fault = "{fault: {do: kill the deployer, at: {moment: before, action: enter, slot: b1}}}"
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            users=USERS,
+            deployers="2",
+            promises="{serving_at_least: 3}",
+            steps=f"[{SETTLE}, {{together: [{{roll: {{to: 'shop:v2'}}}}, {fault}]}}, {SETTLE}]",
+            enough=ENOUGH,
+        ),
+    )
+    assert ended.code == 0, ended.out + ended.err
+    leaders = [event.holder for event in ended.events() if isinstance(event, Office) and event.action == "in office"]
+    assert len(leaders) == len(set(leaders)) == 2
+    assert first_tries_failed(ended) == []
+
+
+def test_replicas_come_and_go_with_the_load(tmp_path: Path) -> None:
+    """Scaled out under load and in again afterwards, always by draining: nobody's first try fails."""
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            cluster="{release: 'shop:v1', zones: {a: 2, b: 2, c: 2}, begin_with: 3}",
+            users=USERS,
+            autoscale="{target: 40, least: 2, most: 6, cool_down_out: 1, cool_down_in: 3}",
+            promises="{serving_at_least: 2}",
+            steps="[{settle: {for: 7}}, {pace: {think: 2}}, {settle: {for: 9}}]",
+            enough="{operations: 800, checks: 800}",
+        ),
+    )
+    assert ended.code == 0, ended.out + ended.err
+    changes = [(event.before, event.to) for event in ended.events() if isinstance(event, Scaled)]
+    assert any(to > before for before, to in changes)
+    assert any(to < before for before, to in changes)
+    assert first_tries_failed(ended) == []
+
+
+@pytest.mark.parametrize("name", ["rolling", "drain-then-move", "canary", "red-black"])
+def test_every_strategy_has_a_name(name: str) -> None:
+    """As the command line and the scenario file know it."""
+    strategy: Strategy = strategy_from(name, {})
+    assert strategy.__struct_config__.tag == name

@@ -1,0 +1,29 @@
+"""The short form of `make sabotage`: what deserves red turns red by its own promise, and the healthy build holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.cluster.images import SPOILT
+from tests.sabotage.builds import BUILDS, HEALTHY, Build, try_build
+
+SHORT = ("lost-update", "doubled", "no-drain")
+
+
+def test_every_spoilt_image_has_a_promise_to_break() -> None:
+    """No image is spoilt for nothing: each mistake that can be built is in the table."""
+    made = {one.name.partition(":")[2] for one in SPOILT}
+    tried = {name for build in BUILDS for name in (build.first, build.then)}
+    assert {name.partition("-")[2] for name in made} <= {name.partition("-")[2] for name in tried}
+    assert all(build.breaks for build in BUILDS)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("build", [one for one in BUILDS if one.name in SHORT] + [HEALTHY], ids=lambda one: one.name)
+def test_a_build_gets_what_it_deserves(build: Build, tmp_path: Path) -> None:
+    """On real containers, the whole lab as anybody would run it."""
+    judged = try_build(build, 1, tmp_path)
+    assert not judged.wrong, judged.line
+    assert judged.operations > 1000
