@@ -33,6 +33,7 @@ class Role(StrEnum):
     APP = "app"
     BALANCER = "balancer"
     STORE = "store"
+    FRONT = "front"  # somebody's own balancer, before the lab's
     GATE = "gate"  # stands before a replica that knows nothing of slots, and shares its life
     DEPLOYER = "deployer"  # a process, not a container; only ever struck
     PATTERN = "pattern"  # never started: what compose made of the app's service, which replicas are cloned from
@@ -49,6 +50,15 @@ def release_name(image: str) -> str:
     """What a release of this image is called: "shop:v1" is release v1."""
     name, colon, tag = image.rpartition(":")
     return tag if colon and "/" not in tag and name else image
+
+
+class Front(Value):
+    """A balancer of one's own, which stays before the app: users come through it, and it finds the lab's behind it."""
+
+    service: str
+    """The service in the compose file, which asks the app under the name of the app's service."""
+    port: int
+    """Where users find it, inside its container."""
 
 
 class Slot(Value):

@@ -48,6 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lab-require": ("WHEN", "fail without Docker instead of skipping: auto (default: where CI is set), yes, no"),
         "--lab-parallel": ("N", "1: don't wait until other tests' clusters are gone"),
     }
+    ui = "serve a live page of each run on 127.0.0.1, and say where"
+    group.addoption("--lab-ui", action="store_const", const="1", default=None, help=ui)
+    parser.addini("lab_ui", ui, default=None)
     for name, (metavar, about) in told.items():
         group.addoption(name, metavar=metavar, default=None, help=about)
         parser.addini(name.removeprefix("--").replace("-", "_"), about, default=None)
@@ -117,16 +120,40 @@ def _unwind_at_sigterm() -> None:
 
 @pytest.fixture(scope="session")
 def lab_project(request: pytest.FixtureRequest) -> str:
-    """What the names of all clusters of this process begin with; override it to have your own."""
+    """What the names of all clusters of this process begin with; override it, or pytest-docker's, to have your own."""
     worker = getattr(request.config, "workerinput", {})
-    return f"lab-{worker.get('testrunuid', secrets.token_hex(4))[:8]}-{worker.get('workerid', 'main')}"
+    theirs = _theirs(request, "docker_compose_project_name")
+    own = theirs or f"lab-{worker.get('testrunuid', secrets.token_hex(4))[:8]}"
+    return f"{own}-{worker.get('workerid', 'main')}"
 
 
 @pytest.fixture(scope="session")
 def lab_compose_file(request: pytest.FixtureRequest) -> str | None:
-    """The compose file where the marker names none: `--lab-compose`, or None for the shop; override it for your own."""
+    """The compose file where the marker names none: `--lab-compose`, or pytest-docker's; override it.
+
+    None: the lab's own shop.
+    """
     given = _option(request.config, "compose")
-    return str(Path(request.config.rootpath, given)) if given else None
+    if given:
+        return str(Path(request.config.rootpath, given))
+    theirs = _theirs(request, "docker_compose_file")
+    files = [theirs] if isinstance(theirs, str | Path) else list(theirs or ())
+    if len(files) > 1:
+        raise UsageError(
+            f"there are {len(files)} files, and the lab takes one",
+            at="docker_compose_file",
+            way_out="docker compose config >one.yaml; --lab-compose one.yaml",
+        )
+    # pytest-docker names a file of its own if nobody overrides the fixture; that it exists says that it is meant.
+    return next((str(file) for file in files if Path(file).is_file()), None)
+
+
+def _theirs(request: pytest.FixtureRequest, name: str) -> Any:
+    """What a fixture of pytest-docker's says, its own or one that somebody wrote in its place; None without one."""
+    try:
+        return request.getfixturevalue(name)
+    except pytest.FixtureLookupError:
+        return None
 
 
 def _scope(fixture_name: str, config: pytest.Config) -> Any:  # noqa: ARG001 -- pytest names its arguments
@@ -198,6 +225,11 @@ class Lab:
         """Of users and strikes."""
         return self._standing.seed
 
+    @property
+    def results(self) -> list[RunResult]:
+        """How each run on this cluster ended, those of earlier tests too; the last is the newest."""
+        return self._standing.results
+
     def traffic(
         self,
         journey: type[UserJourney] | None = None,
@@ -237,6 +269,14 @@ class Lab:
     def wait(self, length: float | str) -> None:
         """Let the users act for so long ("15s"); returns when every slot serves."""
         self._traffic().wait(length)
+
+    def strike(self, do: str, to: str = "any", *, lasts: float | str = 2.0, **settings: Any) -> None:
+        """One fault of the table, with the keys of the step `strike`; returns when it is undone and all serve."""
+        self._traffic().strike({"do": do, "to": to, **settings}, lasts)
+
+    def lose_zone(self, zone: str, *, lasts: float | str = 6.0, **settings: Any) -> None:
+        """Every container of a zone at once, with the keys of the step `lose_zone`; returns when all serve again."""
+        self._traffic().lose_zone({"zone": zone, **settings}, lasts)
 
     def _kept_in_mind(self, made: AbstractContextManager[Traffic]) -> AbstractContextManager[Traffic]:
         @contextmanager
@@ -295,6 +335,7 @@ class _Factory:
                 runs=_option(self._config, "report"),
                 keeps=_choice(self._config, "keep", "never", "failed", "always") != "never",
                 say=self._say,
+                has_page=_option(self._config, "ui") not in {"", "0", "false"},
             )
             stack.enter_context(standing)
             self._stack = stack.pop_all()

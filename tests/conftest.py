@@ -29,9 +29,12 @@ def toolbox(places: Places) -> Iterator[Toolbox]:
     box.engine.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests that look at pages; each opens a context of its own."""
+    """One Chromium for all tests of a module that look at pages; each opens a context of its own.
+
+    Not for longer: Playwright keeps an event loop running in this thread, in which no other can be run meanwhile.
+    """
     found = find_browser()
     if found is None:
         go_without("no Chromium or Chrome here")

@@ -43,6 +43,8 @@ class BalancerSettings(Value):
     ready: str = "/readyz"
     """Where a replica says whether it is ready."""
     largest_body: str = "64k"
+    as_the_app: int = 0
+    """The app's own port, where another balancer stands before this one and asks for the app there; 0: none does."""
 
 
 def render(slots: Iterable[Slot], settings: BalancerSettings) -> str:
@@ -77,6 +79,8 @@ def render(slots: Iterable[Slot], settings: BalancerSettings) -> str:
         slots=SLOTS_FOLDER,
         ready=settings.ready,
         largest_body=settings.largest_body,
+        as_the_app=f"    listen {settings.as_the_app} backlog=4096;\n" if settings.as_the_app else "",
+        forwarded="" if settings.as_the_app else _FORWARDED,
         connection="close" if settings.gated else "",
         keep="" if settings.gated else _KEEP,
         policy="; ".join(f"{rule} 'none'" for rule in ("default-src", "base-uri", "form-action", "frame-ancestors")),
@@ -88,6 +92,12 @@ _KEEP = """\
     keepalive_timeout 1s;
     keepalive_requests 1000000;
 """
+
+_FORWARDED = """\
+  proxy_set_header X-Forwarded-For $remote_addr;
+  proxy_set_header X-Forwarded-Proto $scheme;
+"""
+"""Whoever stands before this balancer has said so already."""
 
 _TEXT = """\
 worker_processes 2;
@@ -121,15 +131,13 @@ http {{
   proxy_http_version 1.1;
   proxy_set_header Connection "{connection}";
   proxy_set_header Host $http_host;
-  proxy_set_header X-Forwarded-For $remote_addr;
-  proxy_set_header X-Forwarded-Proto $scheme;
-  proxy_connect_timeout {connect_ms}ms;
+{forwarded}  proxy_connect_timeout {connect_ms}ms;
   proxy_send_timeout {answer_ms}ms;
   proxy_read_timeout {answer_ms}ms;
 
   server {{
     listen 8080 backlog=4096;
-    location / {{
+{as_the_app}    location / {{
       proxy_pass http://shop;
       # A replica that dies, is silent or has left its slot costs the user nothing: the request goes to the next.
       proxy_next_upstream {repeat};

@@ -21,6 +21,17 @@ _FIGURES = re.compile(r"requests\n\s*\d+ \d+ (?P<requests>\d+).*Writing: (?P<wri
 """What stub_status says."""
 
 
+def speaks_http(door: tuple[str, int]) -> bool:
+    """Whether anything answers there, whatever it says."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            session.get(f"http://{door[0]}:{door[1]}/", timeout=ANSWER_WITHIN, allow_redirects=False)
+    except requests.RequestException:
+        return False
+    return True
+
+
 class NginxBalancer:
     """Talks to the lab's own door of a balancer, published on loopback. May be used from several threads.
 

@@ -122,7 +122,8 @@ class Striker:
     def hold_zone(self, zone: str, *, cut_off: bool) -> list[Struck]:
         """Strike what came up in a lost zone all the same: it had been made when the zone was lost."""
         with self._lock:
-            late = [one for one in self.in_zone(zone) if one.networks or not cut_off]
+            there = [one for one in self.victims() if one.zone == zone and one.is_running]  # nobody may be left by now
+            late = [one for one in there if one.networks or not cut_off]
             return self._strike_all(_of_zone(cut_off=cut_off), late, zone=zone) if late else []
 
     def regain_zone(self, zone: str) -> None:

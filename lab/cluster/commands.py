@@ -26,6 +26,8 @@ class ClusterPlan(Value):
     """The service that is multiplied."""
     balancer: str = BALANCER_SERVICE
     others: tuple[str, ...] = ("store",)
+    front: tuple[str, ...] = ()
+    """Somebody's own balancer, which finds the lab's under the app's name."""
     waits: bool = False
     """Whether the others must be healthy, as they themselves define it, before a replica is made."""
 
@@ -55,7 +57,7 @@ def environment(plan: ClusterPlan) -> dict[str, str]:
 
 def up(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
     """Bring up what is not multiplied, without waiting: the lab asks each part itself whether it answers."""
-    started = (plan.balancer, *(service_of(edge) for edge in plan.edges[1:]), *plan.others)
+    started = (plan.balancer, *(service_of(edge) for edge in plan.edges[1:]), *plan.others, *plan.front)
     return [*_compose(compose, plan), "up", "--detach", "--no-build", "--pull", "never", *started]
 
 

@@ -89,7 +89,9 @@ class ComposeCluster:
             "com.docker.compose.container-number": str(generation),
         }
         told = self._told(slot, name, release)
-        body = _clone(pattern, image=release.image, hostname=name, own_labels=own, told=told)
+        body = _clone(
+            pattern, image=release.image, hostname=name, own_labels=own, told=told, aliases=self._aliases(pattern)
+        )
         with engine_errors(f"create replica {name}", at=release.image):
             made = self._engine.create_container_from_config(body, self._container_name(name))
         return Replica(
@@ -133,8 +135,11 @@ class ComposeCluster:
 
         Raises ClusterError where there is none.
         """
+        return self._published(Role.BALANCER, container_port)
+
+    def _published(self, role: Role, container_port: str) -> tuple[tuple[str, int], ...]:
         with engine_errors("find the balancers' ports", at=self.project):
-            found = self._engine.containers(all=True, filters={"label": self._only(Role.BALANCER)})
+            found = self._engine.containers(all=True, filters={"label": self._only(role)})
             found.sort(key=lambda one: str(one["Labels"].get(labels.ZONE, "")))
             bound = [self._engine.inspect_container(one["Id"])["HostConfig"]["PortBindings"] for one in found]
         published = [ports[container_port][0] for ports in bound if ports and ports.get(container_port)]
@@ -156,6 +161,10 @@ class ComposeCluster:
             "LAB_RELEASE": release.name,
             "LAB_ENTERS": "told",
         }
+
+    def _aliases(self, pattern: Mapping[str, Any]) -> list[str]:
+        """The names under which a replica is found in its networks."""
+        return [pattern["Config"]["Labels"][SERVICE]]
 
     def _only(self, role: Role) -> list[str]:
         return [f"{labels.PROJECT}={self.project}", f"{labels.ROLE}={role.value}"]
@@ -253,6 +262,7 @@ def _clone(
     hostname: str,
     own_labels: Mapping[str, str],
     told: Mapping[str, str],
+    aliases: Sequence[str],
 ) -> dict[str, Any]:
     """The engine's create call for a container like the pattern, from another image, with other labels."""
     config, image_config = dict(pattern["Config"]), pattern["ImageConfig"]
@@ -261,8 +271,7 @@ def _clone(
             config.pop(key, None)
     from_image = set(image_config.get("Env") or ())
     env = [line for line in config.get("Env") or () if line not in from_image]
-    service = config["Labels"][SERVICE]
-    networks = {name: {"Aliases": [service]} for name in pattern["NetworkSettings"]["Networks"]}
+    networks = {name: {"Aliases": list(aliases)} for name in pattern["NetworkSettings"]["Networks"]}
     return {
         **config,
         "Image": image,

@@ -32,8 +32,8 @@ CPU_PERIOD = 100_000
 """Microseconds over which processor time is counted out."""
 LEFT_OVER = 4 * 2**20
 """Bytes that a squeezed container has left; then something in it asks for more, and the kernel must end the largest."""
-NOT_STRUCK = frozenset({Role.PATTERN, Role.GATE})
-"""The pattern never runs, and a gate shares its replica's life."""
+NOT_STRUCK = frozenset({Role.PATTERN, Role.GATE, Role.FRONT})
+"""The pattern never runs, a gate shares its replica's life, and a front is somebody's own with nothing beside it."""
 
 
 class EngineHarm:

@@ -16,7 +16,7 @@ from docker import APIClient
 from msgspec.structs import replace
 
 from lab.cluster import labels
-from lab.cluster.compose import CONFLICT, GONE_MEANWHILE, ComposeCluster, remove_container
+from lab.cluster.compose import CONFLICT, GONE_MEANWHILE, USERS_PORT, ComposeCluster, remove_container
 from lab.cluster.engine import APIError, NotFound, engine_errors
 from lab.errors import EngineError
 from lab.model import Release, Replica, ReplicaState, Role, Slot
@@ -81,6 +81,16 @@ class GatedCluster(ComposeCluster):
         with engine_errors(f"remove the gate of {replica.name}", at=replica.container[:12]):
             remove_container(self._engine, self._gate_address(replica))
         super().remove(replica)
+
+    def addresses(self, container_port: str = USERS_PORT) -> tuple[tuple[str, int], ...]:
+        front = self._read_pattern()["Config"]["Labels"].get(labels.FRONT)
+        if container_port == USERS_PORT and front is not None:
+            return self._published(Role.FRONT, f"{front}/tcp")
+        return super().addresses(container_port)
+
+    def _aliases(self, pattern: Mapping[str, Any]) -> list[str]:
+        """Behind a balancer of theirs the app's name is the lab's balancer's, which knows which replicas serve."""
+        return [] if labels.FRONT in pattern["Config"]["Labels"] else super()._aliases(pattern)
 
     def _with_gate(self, replica: Replica, gate: str | None) -> Replica:
         """The replica as it is together with its gate: not started before both are, and stopped once its gate left."""

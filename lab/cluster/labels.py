@@ -17,8 +17,9 @@ RELEASE, ZONE, SLOT, REPLICA, GENERATION = (
     "lab.replica",
     "lab.generation",
 )
-PORT, GATE = "lab.port", "lab.gate"
-"""On the pattern of somebody's own app: where it listens, and the image of its replicas' gates."""
+PORT, GATE, FRONT = "lab.port", "lab.gate", "lab.front"
+"""On the pattern of somebody's own app: where it listens, the image of its replicas' gates, and the port of their own
+balancer where users come through that."""
 IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
 """All of these must be there before the lab calls something its own; half of them is a stranger's."""
 

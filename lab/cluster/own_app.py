@@ -13,7 +13,7 @@ from lab.cluster import labels
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.gated import SLOTS_VOLUME
 from lab.errors import UsageError
-from lab.model import Role, Value
+from lab.model import Front, Role, Value
 
 BALANCER = "lab-balancer"
 EDGE = "lab-edge"
@@ -21,12 +21,13 @@ READ_WITHIN = 60.0
 
 
 class OwnApp(Value):
-    """Which service of which compose file is multiplied, and where it listens."""
+    """Which service of which compose file is multiplied, where it listens, and what of theirs stands before it."""
 
     compose: Path
     service: str
     port: int
     ready: str
+    front: Front | None = None
 
 
 def read_compose(compose: Sequence[str], file: Path) -> dict[str, Any]:
@@ -47,6 +48,12 @@ def check_service(read: Mapping[str, Any], app: OwnApp) -> None:
         raise UsageError(
             f"there is no service {app.service!r}", at=str(app.compose), way_out=f"one of: {', '.join(services)}"
         )
+    if app.front is not None and app.front.service not in set(services) - {app.service}:
+        raise UsageError(
+            f"there is no service {app.front.service!r} that could stand before {app.service!r}",
+            at=str(app.compose),
+            way_out=f"front: {{service: {' | '.join(name for name in services if name != app.service)}, port: 80}}",
+        )
     for kind in ("volumes", "networks"):
         for name, one in (read.get(kind) or {}).items():
             if (one or {}).get("external"):
@@ -55,7 +62,7 @@ def check_service(read: Mapping[str, Any], app: OwnApp) -> None:
                     at=str(app.compose),
                     way_out=f"a compose file of its own for the lab, where {name!r} is not external",
                 )
-    for name in others_of(read, app.service):
+    for name in (*others_of(read, app), *front_of(app)):
         if not services[name].get("image"):
             raise UsageError(
                 f"service {name!r} names no image, and the lab builds none",
@@ -64,10 +71,15 @@ def check_service(read: Mapping[str, Any], app: OwnApp) -> None:
             )
 
 
-def others_of(read: Mapping[str, Any], service: str) -> tuple[str, ...]:
+def front_of(app: OwnApp) -> tuple[str, ...]:
+    """Their own balancer's service, if users are to come through it."""
+    return () if app.front is None else (app.front.service,)
+
+
+def others_of(read: Mapping[str, Any], app: OwnApp) -> tuple[str, ...]:
     """The services beside the app: all but those that depend on it, which stand before it as the balancer does."""
     services = read["services"]
-    before = {service}
+    before = {app.service, *front_of(app)}
     while True:
         more = {name for name, one in services.items() if before & set(one.get("depends_on") or {})} - before
         if not more:
@@ -90,13 +102,17 @@ def cluster_file(read: Mapping[str, Any], app: OwnApp, plan: ClusterPlan, gate_i
             kept["deploy"] = {k: v for k, v in kept["deploy"].items() if k not in {"replicas", "restart_policy"}}
         return {**kept, "labels": {**kept.get("labels", {}), **identity.labels(role)}}
 
-    services = {name: owned(read["services"][name], Role.STORE) for name in others_of(read, app.service)}
+    services = {name: owned(read["services"][name], Role.STORE) for name in others_of(read, app)}
+    if app.front is not None:
+        services[app.front.service] = _before(owned(read["services"][app.front.service], Role.FRONT), app.front, plan)
     for one in services.values():
         one["restart"] = "no"
     pattern = owned(read["services"][app.service], Role.PATTERN)
     pattern["labels"] |= {labels.PORT: str(app.port), labels.GATE: gate_image}
+    if app.front is not None:
+        pattern["labels"][labels.FRONT] = str(app.front.port)
     services[app.service] = {**pattern, "image": plan.app_image, "restart": "no"}
-    services[BALANCER] = _balancer(plan)
+    services[BALANCER] = _balancer(plan) if app.front is None else _behind(_balancer(plan), pattern, app)
     return {
         "name": identity.project,
         "services": services,
@@ -121,6 +137,27 @@ _FILES = ("secrets", "configs")
 
 def _unnamed(one: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in one.items() if key != "name"}
+
+
+def _before(front: Mapping[str, Any], wish: Front, plan: ClusterPlan) -> dict[str, Any]:
+    """Their balancer at the users' port. It begins once the lab's is there, of which it thinks that it were the app."""
+    return {
+        **front,
+        "ports": [f"127.0.0.1:{plan.edges[0].port}:{wish.port}"],
+        "depends_on": {BALANCER: {"condition": "service_started"}},
+    }
+
+
+def _behind(balancer: Mapping[str, Any], app: Mapping[str, Any], wish: OwnApp) -> dict[str, Any]:
+    """The lab's balancer under the app's name and port, in the app's networks; nobody but the lab finds its door."""
+    _, door = balancer["ports"]
+    as_the_app = {name: {"aliases": [wish.service]} for name in app.get("networks") or {"default": None}}
+    return {
+        **balancer,
+        "ports": [door],
+        "networks": {EDGE: None, **as_the_app},
+        "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"},  # the app may listen at 80
+    }
 
 
 def _balancer(plan: ClusterPlan) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from lab.chaos.schedule import MonkeySettings, check_monkey
 from lab.deploy.gate import JudgeSettings
 from lab.deploy.rollout import Order, Strategy, check_strategy, strategy_from
 from lab.errors import ScenarioError, UsageError
-from lab.model import Slot, Value, release_name
+from lab.model import Front, Slot, Value, release_name
 from lab.oracle.verdict import Enough
 from lab.scale.policy import ScaleSettings, check_scale
 from lab.scenario.pins import OF_DEPLOYERS, Fault, Pin
@@ -68,6 +68,8 @@ class ClusterWish(Value):
     """The service there that is multiplied, upgraded and killed."""
     port: int | None = None
     """Where it listens, inside its container."""
+    front: Front | None = None
+    """A balancer of your own in that file that users come through; the lab's own stands between it and the app."""
     ready: str = "/healthz"
     """The path that answers 2xx once it is ready."""
     largest_body: str = "8m"
@@ -453,8 +455,8 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
 def _check_own_app(scenario: Scenario, refuse: _Refuse) -> None:
     cluster, users = scenario.cluster, scenario.users
     if cluster.compose is None:
-        if cluster.service is not None or cluster.port is not None:
-            refuse("cluster.compose", "service and port are those of a compose file", "compose: compose.yaml")
+        if cluster.service is not None or cluster.port is not None or cluster.front is not None:
+            refuse("cluster.compose", "service, port and front are those of a compose file", "compose: compose.yaml")
     elif cluster.edges is not Edges.ONE:
         refuse("cluster.edges", "an app of your own has one balancer", "edges: one")
     elif cluster.service is None or cluster.port is None:

@@ -68,7 +68,21 @@ def scenario_text(read: Mapping[str, Any], service: str, file: Path) -> str:
         port=ports[0] if ports else USUAL_PORT,
         image=tagged,
         to=f"{tagged.rpartition(':')[0]}:next",
+        front=_front_line(services, service),
     )
+
+
+def _front_line(services: Mapping[str, Any], service: str) -> str:
+    """Where one service stands before the app and is published, it may stay there."""
+    before = [
+        (name, one["ports"][0]["target"])
+        for name, one in services.items()
+        if service in (one.get("depends_on") or {}) and one.get("ports")
+    ]
+    if len(before) != 1:
+        return ""
+    [(name, port)] = before
+    return f"  front: {{service: {name}, port: {port}}}        # users come through it\n"
 
 
 def _find_compose(folder: Path) -> Path:
@@ -89,7 +103,7 @@ cluster:
   compose: {compose}
   service: {service}                    # the stateless one: it is multiplied and upgraded; the others stay as they are
   port: {port}                            # where it listens inside its container
-  ready: /healthz                       # answers 2xx once it is ready
+{front}  ready: /healthz                       # answers 2xx once it is ready
   release: "{image}"
   zones: {{a: 1, b: 1, c: 1}}             # replicas in each zone
 

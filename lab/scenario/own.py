@@ -17,7 +17,7 @@ def own_app(wish: ClusterWish) -> OwnApp | None:
     """The app of one's own that a cluster is wanted of, if it isn't the shop."""
     if wish.compose is None or wish.service is None or wish.port is None:
         return None
-    return OwnApp(compose=Path(wish.compose), service=wish.service, port=wish.port, ready=wish.ready)
+    return OwnApp(compose=Path(wish.compose), service=wish.service, port=wish.port, ready=wish.ready, front=wish.front)
 
 
 def own_files(scenario: Scenario) -> list[str]:
@@ -47,4 +47,5 @@ def balancer_settings(scenario: Scenario) -> BalancerSettings:
     )
     if wish.compose is None:
         return settings
-    return msgspec.structs.replace(settings, gated=True, ready=wish.ready, largest_body=wish.largest_body)
+    also = {"as_the_app": wish.port} if wish.front is not None else {}
+    return msgspec.structs.replace(settings, gated=True, ready=wish.ready, largest_body=wish.largest_body, **also)

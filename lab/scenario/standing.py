@@ -30,6 +30,7 @@ from lab.scenario.own import check_own_app
 from lab.scenario.run import Conductor
 from lab.scenario.show import QuietView
 from lab.scenario.steps import Stage
+from lab.scenario.watched import PageWish, watched
 from lab.scenario.wiring import LiveCluster, kept_identity, release_of, run_identity
 from lab.users.own import UserJourney
 
@@ -92,10 +93,14 @@ class Standing:
         seed: int,
         runs: Path,
         keeps: bool = False,
+        say: Callable[[str], None] | None = None,
     ) -> None:
-        """`keeps`: whether it may be left in the end, for `lab down -p PROJECT` to remove."""
+        """`keeps`: whether it may be left in the end, for `lab down -p PROJECT` to remove.
+
+        With `say` each run has a live page, of which it tells the address.
+        """
         self.wish, self.toolbox, self.project, self.seed = cluster, toolbox, project, seed
-        self._runs, self._keeps = runs, keeps
+        self._runs, self._keeps, self._say = runs, keeps, say
         self.is_kept = False
         """Set before the end: leave it."""
         self.results: list[RunResult] = []
@@ -171,7 +176,9 @@ class Standing:
         scenario = msgspec.structs.replace(self.scenario(name, title, users), promises=promises)
         check_scenario(scenario, _place)
         began, folder = SYSTEM_CLOCK.now(), self._runs / f"{self._stem}-run{len(self.results) + 1}"
-        with RunRecord(folder) as run_record:
+        page = PageWish() if self._say is not None else None
+        shown_on = watched(folder, title, [self.wish.release], page, self._say or _unsaid)
+        with shown_on as shown, RunRecord(folder) as run_record:
             first, self._users = self._users + 1, self._users + users.count
             view = QuietView()
             self._conductor.begin(scenario, self.seed, run_record, view, own_user=journey, first_user=first)
@@ -193,6 +200,7 @@ class Standing:
                     seconds=(SYSTEM_CLOCK.now() - began) / NS, report=short_path(folder), repeat=repeat
                 )
                 self._note(folder, judged, lines)
+                shown.tell(judged, lines)
         raise_for(judged, lines)
 
     def _note(self, folder: Path, judged: Judged, lines: tuple[str, ...]) -> None:
@@ -294,6 +302,19 @@ class Traffic:
         """Let the users act for so long; returns when every slot serves."""
         self._conductor.do(self._wish("settle", {"for": seconds(length)}), self._open())
 
+    def strike(self, told: Mapping[str, Any], lasts: float | str) -> None:
+        """One fault of the table; returns when it is undone and every slot serves."""
+        self._break("strike", told, lasts)
+
+    def lose_zone(self, told: Mapping[str, Any], lasts: float | str) -> None:
+        """A whole zone; returns when it is back and every slot serves."""
+        self._break("lose_zone", told, lasts)
+
+    def _break(self, name: str, told: Mapping[str, Any], lasts: float | str) -> None:
+        wish = self._wish(name, {**told, "for": seconds(lasts)})
+        self._strikes += 1
+        self._conductor.do(wish, self._open())
+
     @contextmanager
     def monkey(self, **settings: Any) -> Iterator[None]:
         """Replicas that serve are killed at random while the block runs."""
@@ -328,7 +349,14 @@ def _unsaid(_: str) -> None:
 
 
 def stand(
-    asked: Mapping[str, Any], *, project: str, seed: int, runs: str, keeps: bool, say: Callable[[str], None]
+    asked: Mapping[str, Any],
+    *,
+    project: str,
+    seed: int,
+    runs: str,
+    keeps: bool,
+    say: Callable[[str], None],
+    has_page: bool = False,
 ) -> Standing:
     """A cluster as a test's marker asks for it, not up yet; the machine is made ready, and what killed labs left goes.
 
@@ -341,7 +369,13 @@ def stand(
     check_own_app(toolbox, wish)
     sweep_abandoned(toolbox, say)
     return Standing(
-        wish, toolbox, project=project, seed=seed, runs=Path(runs).resolve() if runs else places.runs, keeps=keeps
+        wish,
+        toolbox,
+        project=project,
+        seed=seed,
+        runs=Path(runs).resolve() if runs else places.runs,
+        keeps=keeps,
+        say=say if has_page else None,
     )
 
 

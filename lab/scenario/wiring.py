@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import msgspec
 
 from lab.balancer.config import BalancerSettings, render
-from lab.balancer.nginx import NginxBalancer
+from lab.balancer.nginx import NginxBalancer, speaks_http
 from lab.chaos.opened import OpenFaults
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.commands import ClusterPlan
@@ -22,7 +22,7 @@ from lab.cluster.engine import APIClient
 from lab.cluster.gated import GatedCluster
 from lab.cluster.images import GATE
 from lab.cluster.labels import KEPT, Identity, is_owner_gone, this_process
-from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, others_of, read_compose
+from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, front_of, others_of, read_compose
 from lab.cluster.places import Places
 from lab.cluster.ports import free_port
 from lab.cluster.setup import Toolbox
@@ -202,6 +202,11 @@ def start_cluster(
     balancer = NginxBalancer(*cluster.addresses(LAB_PORT))
     try:
         wait_until("the balancers answer", balancer.is_alive, within=30, every=0.1, next_step="lab status")
+        if own is not None and own.front is not None:
+            front = own.front.service
+            [door] = cluster.addresses()
+            said = f"docker compose logs {front}   # it must ask for {own.service}:{own.port}"
+            wait_until(f"{front} answers", lambda: speaks_http(door), within=30, every=0.1, next_step=said)
     except LabError:
         balancer.__exit__(None, None, None)
         raise
@@ -223,7 +228,8 @@ def _plan_own(toolbox: Toolbox, plan: ClusterPlan, own: OwnApp, nginx_conf: str)
         compose_file=plan.folder / "compose.json",
         app=own.service,
         balancer=BALANCER,
-        others=others_of(read, own.service),
+        others=others_of(read, own),
+        front=front_of(own),
         waits=True,
     )
     made = cluster_file(read, own, plan, toolbox.images.tag(GATE))

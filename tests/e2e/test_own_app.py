@@ -51,7 +51,8 @@ def readme_files(tmp_path: Path) -> Path:
 
 
 def run(toolbox: Toolbox, scenario: Path, *argv: str) -> Ended:
-    return lab("run", str(scenario), *argv, REDIS_IMAGE=toolbox.images.tag("redis"))
+    images = {"REDIS_IMAGE": toolbox.images.tag("redis"), "NGINX_IMAGE": toolbox.images.tag("nginx")}
+    return lab("run", str(scenario), *argv, **images)
 
 
 def test_what_the_readme_shows_holds_through_an_upgrade(toolbox: Toolbox, readme_files: Path) -> None:
@@ -75,6 +76,22 @@ def test_sessions_in_the_process_turn_it_red_by_name(toolbox: Toolbox, readme_fi
     broken = {one["promise"] for one in ended.verdict["promises"] if one["verdict"] == "broken"}
     assert broken == {"logged_in"}
     assert "likely: sessions live in the instance's memory" in ended.out
+    assert nothing_is_left(toolbox, ended)
+
+
+def test_their_own_nginx_may_stay_in_front(toolbox: Toolbox, readme_files: Path) -> None:
+    """Users come through the site's own nginx, which the lab's stands behind: an upgrade fails no first try."""
+    for name in ("compose-front.yaml", "front.conf"):
+        (readme_files / name).write_text((DJANGO / name).read_text())
+    scenario = readme_files / "lab.yaml"
+    own = "compose: compose-front.yaml\n  front: {service: front, port: 8088}"
+    scenario.write_text(scenario.read_text().replace("compose: compose.yaml", own))
+    ended = run(toolbox, scenario, "--seed", "3")
+    assert ended.code == 0, ended.out + ended.err
+    assert first_tries_failed(ended) == []
+    tries = [one.tries[0] for one in ended.history()]
+    assert {one.release for one in tries} >= {"v1", "v2"}
+    assert not any(one.edge for one in tries), "their nginx hides which slots were tried: this came past it"
     assert nothing_is_left(toolbox, ended)
 
 

@@ -34,7 +34,7 @@ def test_an_upgrade_keeps_every_user(lab):
 
 def run(folder: Path, toolbox: Toolbox) -> tuple[int, str, dict[str, list[str]]]:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--lab-seed", "3", "--junitxml=out.xml"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--lab-seed", "3", "--lab-ui", "--junitxml=out.xml"],
         cwd=folder,
         env={**os.environ, "REDIS_IMAGE": toolbox.images.tag("redis")},
         capture_output=True,
@@ -64,6 +64,7 @@ def test_what_the_readme_shows_holds_and_sessions_in_memory_do_not(toolbox: Tool
     assert told["lab.verdict"] == ["held", "held", "broken"]
     assert len(set(told["lab.project"])) == 2
     assert "BROKEN logged_in" in said
+    assert len(set(re.findall(r"lab:   page (http://127\.0\.0\.1:\d+)", said))) == 3  # one for each run
     assert "forced logout" in said
     assert "lab/scenario/standing.py" not in said  # no traceback of the lab's
     strikes = [judge_run(ReadRecord(Path(folder))).judgement.evidence.strikes_that_hit for folder in told["lab.record"]]

@@ -34,44 +34,6 @@ def first_tries_failed(ended: Ended) -> list[str]:
     return [result for result in firsts if not result.isdigit() or result >= "500"]
 
 
-def test_a_rolling_upgrade_fails_no_first_try(toolbox: Toolbox, tmp_path: Path) -> None:
-    """Six replicas upgraded under load: of at least 2,000 requests, none fails, without any client's retry."""
-    ended = lab(
-        "run",
-        scenario(
-            tmp_path,
-            cluster='{release: "shop:v1", zones: {a: 2, b: 2, c: 2}}',
-            users="{count: 60, on_two_devices: 20, think: 0.3, tries: 1}",
-            promises="{serving_at_least: 6}",
-            steps='[{settle: {for: 2}}, {roll: {to: "shop:v2"}}, {settle: {for: 2}}]',
-            enough="{operations: 2000, checks: 2000, users_served_by_new: 60}",
-        ),
-    )
-    assert ended.code == 0, ended.out + ended.err
-    history = ended.history()
-    assert len(history) >= 2000
-    assert first_tries_failed(ended) == []
-    assert {one.tries[0].release for one in history} >= {"v1", "v2"}
-    most = max(event.total for event in ended.events() if isinstance(event, Serving))
-    assert most == 6
-    assert count_at_peak(ended) == 7
-    assert nothing_is_left(toolbox, ended)
-
-
-def count_at_peak(ended: Ended) -> int:
-    """The most app containers that ran at once, by the engine's own events."""
-    running: set[str] = set()
-    peak = 0
-    for event in ended.events():
-        if isinstance(event, ContainerEvent) and event.role == "app":
-            if event.action == "start":
-                running.add(event.container)
-            elif event.action == "die":
-                running.discard(event.container)
-            peak = max(peak, len(running))
-    return peak
-
-
 def test_the_demo_holds(toolbox: Toolbox) -> None:
     """Upgrade and kills together: nobody loses anything, and the record proves that it was not for want of trying."""
     ended = lab("run", "demo", "--seed", "7")

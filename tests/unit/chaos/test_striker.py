@@ -176,6 +176,18 @@ def test_a_zone_may_be_lost_while_nothing_else_is_counted_against_it(tmp_path: P
             striker.strike(FAULTS["kill"], [replica("c1")])
 
 
+def test_a_lost_zone_of_which_nothing_is_left_is_held_all_the_same(tmp_path: Path) -> None:
+    """Where the only balancer stands outside it, its dead replicas are all there was, and they are removed."""
+    target = six_and_three()
+    with striking(tmp_path, target) as striker:
+        striker.lose_zone("b", cut_off=False)
+        for one in [one for one in target.there.values() if one.zone == "b"]:
+            del target.there[one.container]
+        assert striker.hold_zone("b", cut_off=False) == []
+        with pytest.raises(UsageError, match="no such zone"):
+            striker.in_zone("b")
+
+
 def test_what_comes_up_in_a_lost_zone_is_struck_too(tmp_path: Path) -> None:
     """A replica that was being made when the zone was lost does not serve from there."""
     target = six_and_three()

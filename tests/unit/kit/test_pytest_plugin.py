@@ -122,6 +122,37 @@ def test_workers_share_the_seed_and_have_projects_of_their_own(pytester: pytest.
     assert len(told["seed"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("files", "argv", "found"),
+    [
+        ('"compose.yaml"', [], "compose.yaml"),
+        ('["compose.yaml"]', [], "compose.yaml"),
+        ('"nowhere.yaml"', [], "None"),
+        ('"compose.yaml"', ["--lab-compose", "mine.yaml"], "mine.yaml"),
+        ('["compose.yaml", "more.yaml"]', [], "docker_compose_file: there are 2 files"),
+    ],
+)
+def test_pytest_dockers_fixtures_are_taken_where_they_are_overridden(
+    pytester: pytest.Pytester, files: str, argv: list[str], found: str
+) -> None:
+    """The compose file and the project's name; an option says it louder, and a file that is not there says nothing."""
+    pytester.makeconftest(
+        "import pathlib, pytest\n"
+        "@pytest.fixture(scope='session')\n"
+        f"def docker_compose_file(): return {files}\n"
+        "@pytest.fixture(scope='session')\n"
+        "def docker_compose_project_name(): return 'theirs'\n"
+    )
+    (pytester.path / "compose.yaml").write_text("services: {}")
+    pytester.makepyfile(
+        "def test_it(lab_project, lab_compose_file): print(f'{lab_project} {lab_compose_file}'.replace('/', ' '))"
+    )
+    said = pytester.runpytest_inprocess("-s", *argv).stdout.str()
+    assert found in said
+    if "there are" not in found:
+        assert "theirs-main " in said
+
+
 def properties(path: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for one in ElementTree.parse(path).iter("property"):  # noqa: S314 -- pytest wrote it just now

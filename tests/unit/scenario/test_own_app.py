@@ -5,19 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
+from lab.balancer.config import BalancerSettings, render
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.edges import Edge
-from lab.cluster.labels import PORT, ROLE, Identity, identity_of
+from lab.cluster.labels import FRONT, PORT, ROLE, Identity, identity_of
 from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, others_of
 from lab.errors import ScenarioError, UsageError
-from lab.model import release_name
+from lab.model import Front, release_name
 from lab.scenario.file import read_scenario
 from lab.scenario.init import choose_service, scenario_text, write_scenario
 
 APP = OwnApp(compose=Path("compose.yaml"), service="web", port=8000, ready="/healthz")
+FRONTED = msgspec.structs.replace(APP, front=Front(service="front", port=80))
 IDENTITY = Identity(project="lab-x", run="x", owner="here:1:0.0", expires=1)
 PLAN = ClusterPlan(
     identity=IDENTITY,
@@ -58,7 +61,7 @@ def test_the_cluster_has_their_services_and_the_labs_balancer() -> None:
     """Not those that stand before the app: the lab's balancer does that."""
     made = cluster_file(theirs(), APP, PLAN, "gate:1")
     assert set(made["services"]) == {"web", "redis", BALANCER}
-    assert others_of(theirs(), "web") == ("redis",)
+    assert others_of(theirs(), APP) == ("redis",)
     assert made["services"]["web"]["image"] == "shop/web:v1"
     assert made["services"]["web"]["environment"] == {"A": "b"}
     assert made["services"]["web"]["mem_limit"] == "1g"
@@ -78,6 +81,32 @@ def test_nothing_is_published_but_the_balancer_on_loopback() -> None:
     assert made["name"] == "lab-x"
     for kind in ("networks", "volumes", "secrets"):
         assert all("name" not in one for one in made[kind].values())
+
+
+def test_their_own_balancer_stays_before_the_app_if_wished() -> None:
+    """Users come to its port, and the lab's balancer is what it takes for the app: by name, port and networks."""
+    made = cluster_file(theirs(), FRONTED, PLAN, "gate:1")
+    assert set(made["services"]) == {"front", "web", "redis", BALANCER}
+    front, balancer = made["services"]["front"], made["services"][BALANCER]
+    assert front["image"] == "nginx:9"
+    assert front["ports"] == ["127.0.0.1:20001:80"]
+    assert front["depends_on"] == {BALANCER: {"condition": "service_started"}}
+    assert balancer["ports"] == ["127.0.0.1:20002:8081"]
+    assert balancer["networks"]["default"] == {"aliases": ["web"]}
+    assert made["services"]["web"]["labels"][FRONT] == "80"
+    assert FRONT not in cluster_file(theirs(), APP, PLAN, "gate:1")["services"]["web"]["labels"]
+    assert identity_of(front["labels"]) == IDENTITY
+    listens = render((), BalancerSettings(gated=True, as_the_app=8000))
+    assert "listen 8000 " in listens
+    assert "X-Forwarded-For $remote_addr" not in listens  # whoever stands before it has said who asks
+
+
+@pytest.mark.parametrize("service", ["web", "nobody"])
+def test_a_front_that_is_not_there_is_refused(service: str) -> None:
+    """Or that is the app itself."""
+    wrong = msgspec.structs.replace(FRONTED, front=Front(service=service, port=80))
+    with pytest.raises(UsageError, match=r"stand before 'web'[\s\S]*\{service: front \| redis, port: 80\}"):
+        check_service(theirs(), wrong)
 
 
 def test_everything_carries_the_labs_labels() -> None:
@@ -175,6 +204,7 @@ def test_init_writes_a_scenario_that_can_be_read(tmp_path: Path) -> None:
     scenario = read_scenario(written(tmp_path, text))
     wish = scenario.cluster
     assert (wish.service, wish.port, wish.release) == ("web", 8000, "theirs-web:latest")
+    assert wish.front == Front(service="front", port=80)
     assert yaml.safe_load(text)["steps"][1] == {"roll": {"to": "theirs-web:next"}}
 
 
