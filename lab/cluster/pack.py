@@ -48,6 +48,12 @@ class Manifest(Value):
 
 def pack(places: Places, shelf: ImageShelf, engine: APIClient, names: Sequence[str], to: Path, say: Say) -> Manifest:
     """Write the pack; `names` are the images as the shelf calls them. Raises LabError; half a file is never left."""
+    if places.sources != places.root:
+        raise SetupError(
+            "a class gets the sources, and an installed lab has not all of them",
+            at=str(places.sources),
+            way_out="git clone the project, make setup, and pack there",
+        )
     if to.exists():
         raise UsageError("is there already, and nothing is overwritten", at=str(to), way_out=f"rm {to}")
     tags = tuple(dict.fromkeys((shelf.base_tag, *(shelf.tag(name) for name in names))))

@@ -1,4 +1,4 @@
-"""Where the project keeps things: sources in the checkout, its own state in .lab/, evidence in runs/."""
+"""Where the lab keeps things: the sources of images and cluster, its own state in .lab/, evidence in runs/."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from lab.model import Value
 
 
 class Places(Value):
-    """The folders of one checkout."""
+    """The folders of one lab: a checkout, or wherever an installed one is called."""
 
     root: Path
+    sources: Path
+    """What has images/ and compose/."""
 
     @property
     def images(self) -> Path:
-        return self.root / "images"
+        return self.sources / "images"
 
     @property
     def compose_file(self) -> Path:
-        return self.root / "compose" / "cluster.yaml"
+        return self.sources / "compose" / "cluster.yaml"
 
     @property
     def own(self) -> Path:
@@ -44,12 +46,22 @@ class Places(Value):
 
 
 def find_places() -> Places:
-    """The checkout that this package was installed from. Raises SetupError where its images are not beside it."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / "images" / "base" / "recipe.yaml").is_file():
-        raise SetupError(
-            "the lab's images/ and compose/ are not beside its package",
-            at=str(root),
-            way_out="git clone the project and run make setup there",
-        )
-    return Places(root=root)
+    """The checkout that this package was installed from; or the folder one is in, with the sources of the package.
+
+    Raises SetupError where there are none.
+    """
+    package = Path(__file__).resolve().parents[1]
+    checkout, shipped = package.parent, package / "shipped"
+    if _has_sources(checkout):
+        return Places(root=checkout, sources=checkout)
+    if _has_sources(shipped):
+        return Places(root=Path.cwd(), sources=shipped)
+    raise SetupError(
+        "the lab's images/ and compose/ are neither beside its package nor in it",
+        at=str(package),
+        way_out="git clone the project and run make setup there, or pip install that folder",
+    )
+
+
+def _has_sources(folder: Path) -> bool:
+    return (folder / "images" / "base" / "recipe.yaml").is_file()

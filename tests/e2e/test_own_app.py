@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -93,6 +97,43 @@ def test_their_own_nginx_may_stay_in_front(toolbox: Toolbox, readme_files: Path)
     assert {one.release for one in tries} >= {"v1", "v2"}
     assert not any(one.edge for one in tries), "their nginx hides which slots were tried: this came past it"
     assert nothing_is_left(toolbox, ended)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lab as pip installs it: its wheel, laid out where no checkout is."""
+    folder = tmp_path_factory.mktemp("installed")
+    argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(argv, check=True, timeout=300)
+    [wheel] = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, readme_files: Path, installed: Path) -> None:
+    """From a team's own folder: the images are the very same, the record and the report are left there."""
+    env = {**os.environ, "PYTHONPATH": str(installed), "REDIS_IMAGE": toolbox.images.tag("redis")}
+    for name in ("LAB_SEED", "VIRTUAL_ENV"):
+        env.pop(name, None)
+
+    def say(*argv: str) -> subprocess.CompletedProcess[str]:
+        argv = (sys.executable, *argv)
+        return subprocess.run(argv, cwd=readme_files, env=env, check=False, capture_output=True, text=True, timeout=200)
+
+    tags = (
+        "from lab.cluster.engine import connect; from lab.cluster.places import find_places;"
+        " from lab.cluster.images import ImageShelf; import lab;"
+        " print(lab.__file__, *ImageShelf(connect(), find_places().images).ids(), sep='\\n')"
+    )
+    where, *its = say("-c", tags).stdout.split()
+    assert Path(where).is_relative_to(installed)
+    assert its == list(toolbox.images.ids())
+    ended = say("-m", "lab", "run", "lab.yaml", "--seed", "3")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    [report] = readme_files.glob("runs/*/report.html")
+    assert "HELD" in report.read_text()
+    assert not (installed / "runs").exists()
 
 
 def test_users_told_as_requests_hold_through_kills(toolbox: Toolbox) -> None:
