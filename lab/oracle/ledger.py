@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from lab.model import Operation
@@ -61,6 +61,8 @@ class _Judged:
 
 
 _HISTORY, _CART, _NAME, _OWN = range(4)
+_OBJECTS: tuple[Callable[[Counts], _Object], ...] = (History, Cart, Name, OwnState)
+"""Each at its place."""
 _OBJECT_OF = {
     VIEW: _HISTORY,
     HISTORY: _HISTORY,
@@ -96,15 +98,12 @@ class Ledger:
 
     def __init__(self, user: str, findings: Findings, counts: Counts, limits: SessionLimits) -> None:
         self._user, self._findings, self._counts = user, findings, counts
-        self._objects = (
-            _Judged(History(counts)),
-            _Judged(Cart(counts)),
-            _Judged(Name(counts)),
-            _Judged(OwnState(counts)),
-        )
+        self._objects: list[_Judged | None] = [None] * len(_OBJECTS)
+        """Made when the user first does something with them: most users of a great crowd are idle, or have but some."""
         self._sessions_of = Sessions(counts, limits)
         self._sessions = _Judged(self._sessions_of)
-        self._devices = Devices(counts)
+        self._devices: Devices | None = None
+        """As late as the objects."""
         self._own_data = True
         self._judged_until = -NEVER
         self.waiting: list[Operation] = []
@@ -117,7 +116,7 @@ class Ledger:
     def feed(self, operation: Operation) -> None:
         """Take in an operation that has ended; it is judged at the next quiet point, but for whose data it shows."""
         self.waiting.append(operation)
-        self._devices.note(operation)
+        self._note(operation)
         self._check_owner(operation)
 
     def take_alone(self, operation: Operation) -> bool:
@@ -142,7 +141,7 @@ class Ledger:
                 return False
         place = _OBJECT_OF.get(kind)
         if place is not None:
-            judged = self._objects[place]
+            judged = self._objects[place] or self._object(place)
             if judged.over or not judged.subject.fits(operation):
                 return False
         elif kind is not BROWSE:
@@ -154,7 +153,7 @@ class Ledger:
         if answered_as is not None or kind in own_data.SHOWING:
             counts.answers_owned += 1
         self._judged_until = operation.end
-        self._devices.note(operation)
+        self._note(operation)
         return True
 
     def judge(self) -> None:
@@ -173,16 +172,31 @@ class Ledger:
         if only is not None:
             place = _OBJECT_OF.get(only.kind)
             if place is not None:
-                self._judge(self._objects[place], window)
+                self._judge(self._object(place), window)
             return
         parts: tuple[list[Operation], ...] = ([], [], [], [])
         for operation in window:
             place = _OBJECT_OF.get(operation.kind)
             if place is not None:
                 parts[place].append(operation)
-        for judged, part in zip(self._objects, parts, strict=True):
+        for place, part in enumerate(parts):
             if part:
-                self._judge(judged, part)
+                self._judge(self._object(place), part)
+
+    def _note(self, operation: Operation) -> None:
+        """For the comparison of the devices in the end."""
+        devices = self._devices
+        if devices is None:
+            if operation.kind not in _OBJECT_OF:
+                return
+            devices = self._devices = Devices(self._counts)
+        devices.note(operation)
+
+    def _object(self, place: int) -> _Judged:
+        judged = self._objects[place]
+        if judged is None:
+            judged = self._objects[place] = _Judged(_OBJECTS[place](self._counts))
+        return judged
 
     def judge_all(self) -> None:
         """The run is over: find the quiet points in what waits, judge it, and compare the last reads."""
@@ -191,7 +205,7 @@ class Ledger:
             self.waiting = window
             self.judge()
         self.waiting = []
-        if not self.late:
+        if not self.late and self._devices is not None:
             found = self._devices.judge()
             if found is not None:
                 self._findings.add(self._user, found)
@@ -237,4 +251,4 @@ class Ledger:
             self._findings.add(self._user, found)
         place = _OBJECT_OF.get(operation.kind)
         if place is not None:
-            self._objects[place].over = True
+            self._object(place).over = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -14,7 +15,7 @@ MOST_COOKIES = 50
 MOST_BYTES = 4096
 
 
-class Cookie(Value):
+class Cookie(Value, gc=False):
     """One stored cookie; `expires` is in monotonic nanoseconds, None for as long as the device is on."""
 
     name: str
@@ -43,7 +44,8 @@ class Jar:
     def __init__(self, host: str, *, clock: Clock) -> None:
         self._host, self._clock = host, clock
         self._secure = is_trustworthy(host)
-        self._cookies: dict[tuple[str, str], Cookie] = {}
+        self._cookies: tuple[Cookie, ...] = ()
+        """In the order in which they were set."""
         self._everywhere: str | None = ""
         """The line for every path for ever, if all cookies are for that; None otherwise."""
 
@@ -61,10 +63,12 @@ class Jar:
         if not where.startswith("/"):
             where = path.partition("?")[0].rpartition("/")[0] or "/"
         expires = self._expiry(attributes)
-        self._cookies.pop((name, where), None)
-        if (expires is None or expires > self._clock.now()) and len(self._cookies) < MOST_COOKIES:
-            self._cookies[name, where] = Cookie(name=name, value=value, path=where, expires=expires)
-        kept = self._cookies.values()
+        kept = tuple(one for one in self._cookies if (one.name, one.path) != (name, where))
+        if (expires is None or expires > self._clock.now()) and len(kept) < MOST_COOKIES:
+            # Ten thousand jars with the same few names in them keep each of these once.
+            new = Cookie(name=sys.intern(name), value=value, path=sys.intern(where), expires=expires)
+            kept = (*kept, new)
+        self._cookies = kept
         simple = all(cookie.path == "/" and cookie.expires is None for cookie in kept)
         self._everywhere = _line(kept) if simple else None
 
@@ -76,7 +80,7 @@ class Jar:
         asked = path.partition("?")[0]
         fitting = [
             cookie
-            for cookie in self._cookies.values()
+            for cookie in self._cookies
             if (cookie.expires is None or cookie.expires > now) and _covers(cookie.path, asked)
         ]
         fitting.sort(key=lambda cookie: -len(cookie.path))

@@ -20,7 +20,7 @@ from lab.users.loop_thread import LoopThread, each
 from lab.users.pace import Pace
 from lab.users.shop import Shopper
 from lab.users.tries import Tries
-from lab.users.wire import Target, quickest_loop
+from lab.users.wire import Alarms, Target, quickest_loop
 
 HEARTBEAT = 0.05
 """Every so many seconds the crowd looks how late its own event loop is."""
@@ -67,7 +67,7 @@ class Crowd:
         self._size, self._clock = size, clock
         self._on_operation, self._on_quiet = on_operation, on_quiet
         self._tally = Tally(clock=clock)
-        ids, turns = itertools.count(), itertools.count()
+        ids, turns, alarms = itertools.count(), itertools.count(), Alarms()
 
         def device_of(user: User, number: int) -> Device:
             return Device(
@@ -79,6 +79,7 @@ class Crowd:
                 witness=self,
                 policy=policy or Tries(),
                 clock=clock,
+                alarms=alarms,
             )
 
         self.users = tuple(user for user, _ in accounts)

@@ -13,7 +13,7 @@ from lab.users.cookies import Jar
 from lab.users.request import Request
 from lab.users.story import Normalise, Story, named, nothing, slots_of
 from lab.users.tries import TRIED_AGAIN, Tries, is_harmless, outcome_of
-from lab.users.wire import Answer, Connection, Exchange, Target
+from lab.users.wire import Alarms, Answer, Connection, Exchange, Target
 
 
 class User:
@@ -89,7 +89,9 @@ class Device:
         witness: Witness,
         policy: Tries,
         clock: Clock,
+        alarms: Alarms | None = None,
     ) -> None:
+        """Devices of one event loop may share their `alarms`."""
         self.user, self.number = user, number
         self.name = f"{user.name}.{number}"
         self.chance = Chance(seed)
@@ -103,7 +105,7 @@ class Device:
         """How to log in again after a 401; the journey sets it."""
         self._seed, self._ids = seed, ids
         self._witness, self._policy, self._clock = witness, policy, clock
-        self._connection = Connection(*targets, clock=clock)
+        self._connection = Connection(*targets, clock=clock, alarms=alarms)
         self._jar = Jar(targets[0].host, clock=clock)
         self._begun = self._logins = self._keys = 0
         self._last_tries: tuple[Try, ...] = ()

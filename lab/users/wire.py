@@ -56,6 +56,38 @@ def quickest_loop() -> asyncio.AbstractEventLoop:
     return cast("Callable[[], asyncio.AbstractEventLoop]", uvloop.new_event_loop)()
 
 
+class Alarms:
+    """Ends the requests that have lasted too long: one look at all that are under way, for a timer each would cost more
+    memory than the rest of an idle connection. For one event loop.
+    """
+
+    LOOK = 0.05
+    """Seconds between two looks, and so how late an end may be."""
+
+    __slots__ = ("_asking", "_next")
+
+    def __init__(self) -> None:
+        self._asking: set[_Stream] = set()
+        self._next: asyncio.TimerHandle | None = None
+
+    def watch(self, stream: _Stream) -> None:
+        """From now on its request may last until `stream.until`, by the loop's time."""
+        self._asking.add(stream)
+        if self._next is None:
+            self._next = asyncio.get_running_loop().call_later(self.LOOK, self._look)
+
+    def leave(self, stream: _Stream) -> None:
+        """Its request is over."""
+        self._asking.discard(stream)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for stream in [one for one in self._asking if one.until <= now]:
+            stream.give_up(TryResult.TIMEOUT)
+        self._next = loop.call_later(self.LOOK, self._look) if self._asking else None
+
+
 class Connection:
     """Sends one request at a time to a target over a connection that is kept alive between them.
 
@@ -67,10 +99,11 @@ class Connection:
     of which nothing was sent yet; after one that was silent or cut the request off, the next request tries another.
     """
 
-    __slots__ = ("_at", "_clock", "_stream", "_targets")
+    __slots__ = ("_alarms", "_at", "_clock", "_stream", "_targets")
 
-    def __init__(self, *targets: Target, clock: Clock) -> None:
-        self._targets, self._clock = targets, clock
+    def __init__(self, *targets: Target, clock: Clock, alarms: Alarms | None = None) -> None:
+        """Connections of one event loop may share their `alarms`."""
+        self._targets, self._clock, self._alarms = targets, clock, alarms or Alarms()
         self._at = 0
         self._stream: _Stream | None = None
 
@@ -128,17 +161,20 @@ class Connection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                _, stream = await loop.create_connection(lambda: _Stream(self._clock, loop), target.host, target.port)
+                _, stream = await loop.create_connection(self._new_stream, target.host, target.port)
         except OSError:  # refused, unreachable, an unknown name, or not made in time (TimeoutError is one too)
             return None
         return stream
+
+    def _new_stream(self) -> _Stream:
+        return _Stream(self._clock, asyncio.get_running_loop(), self._alarms)
 
 
 class _Stream(asyncio.Protocol):
     """One TCP connection's life; the parser calls back the methods `on_...`."""
 
     __slots__ = (
-        "_alarm",
+        "_alarms",
         "_body",
         "_clock",
         "_cookies",
@@ -148,16 +184,15 @@ class _Stream(asyncio.Protocol):
         "_parser",
         "_received",
         "_transport",
-        "_until",
         "_waiter",
         "answered_at",
         "ended",
+        "until",
     )
 
-    def __init__(self, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
-        self._clock, self._loop = clock, loop
-        self._alarm: asyncio.TimerHandle | None = None
-        self._until = 0.0
+    def __init__(self, clock: Clock, loop: asyncio.AbstractEventLoop, alarms: Alarms) -> None:
+        self._clock, self._loop, self._alarms = clock, loop, alarms
+        self.until = 0.0
         """The loop's time at which the request under way has lasted too long."""
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -176,10 +211,8 @@ class _Stream(asyncio.Protocol):
         loop = self._loop
         self._waiter = waiter = loop.create_future()
         self._received = 0
-        self._until = until = loop.time() + timeout
-        # One alarm serves many requests: it looks again when it rings, so that most requests set and clear none.
-        if self._alarm is None or self._alarm.when() > until:
-            self._set_alarm(until)
+        self.until = loop.time() + timeout
+        self._alarms.watch(self)
         if self._transport is not None:  # it is, until connection_lost, and then `ended` says so
             self._transport.write(request)
         return waiter
@@ -200,23 +233,10 @@ class _Stream(asyncio.Protocol):
 
     def _settle(self, came: Answer | TryResult) -> None:
         waiter, self._waiter = self._waiter, None
+        self._alarms.leave(self)
         if waiter is not None and not waiter.done():
             self.answered_at = self._clock.now()
             waiter.set_result(came)
-
-    def _set_alarm(self, until: float) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(until, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        if self._waiter is None:
-            return
-        if self._loop.time() < self._until:
-            self._set_alarm(self._until)
-        else:
-            self.give_up(TryResult.TIMEOUT)
 
     # what the event loop calls
 
@@ -241,9 +261,6 @@ class _Stream(asyncio.Protocol):
         self.ended = True
         self._settle(TryResult.CUT)
         self._transport = self._parser = None
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 
