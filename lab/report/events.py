@@ -49,7 +49,8 @@ class NewRelease(PageEvent, tag="release"):
 
 
 class Moved(PageEvent, tag="replica"):
-    """A replica is in another state: starting, serving, draining, frozen, cut off, killed, gone."""
+    """A replica is in another state: starting, serving, standing by, draining, frozen, cut off,
+    killed, gone."""
 
     slot: str
     id: str

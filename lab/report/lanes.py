@@ -9,7 +9,7 @@ import msgspec
 from lab.model import Role, Value
 from lab.record import AnyEvent, ContainerEvent, Step, Strike, StrikeUndone
 
-STARTING, SERVING, DRAINING = "starting", "serving", "draining"
+STARTING, SERVING, STANDING_BY, DRAINING = "starting", "serving", "standing by", "draining"
 FROZEN, CUT_OFF, KILLED, GONE = "frozen", "cut off", "killed", "gone"
 UP, DOWN = "up", "down"
 CUT = "cut"
@@ -48,6 +48,8 @@ class Lanes:
             case Step() if event.action in _BY_STEP:
                 state = _BY_STEP[event.action]
                 yield from self._become(event.replica, event.slot, event.release, state)
+                if state == SERVING:
+                    yield from self._relieve(event.slot, event.replica)
             case ContainerEvent() if event.role == Role.APP:
                 state = self._by_engine(event)
                 yield from self._become(event.name, event.slot, event.release, state) if state else ()
@@ -62,6 +64,12 @@ class Lanes:
                 yield from self._become(event.victim, seen.slot, seen.release, self._before[event.victim])
             case _:
                 return
+
+    def _relieve(self, slot: str, by: str) -> Iterator[Seen]:
+        """A slot is one replica's: whoever had it is there still, and gets no new requests."""
+        for one in list(self._seen.values()):
+            if one.slot == slot and one.replica != by and one.state == SERVING:
+                yield from self._become(one.replica, slot, one.release, STANDING_BY)
 
     def _is(self, replica: str, state: str) -> bool:
         return replica in self._seen and self._seen[replica].state == state

@@ -85,7 +85,7 @@ function fold(s, e) {
 }
 
 // ---- what is shown, from the state alone -----------------------------------------------------------------------
-const RANK = ["serving", "frozen", "cut off", "killed", "draining", "starting"];
+const RANK = ["serving", "frozen", "cut off", "killed", "starting", "standing by", "draining"];
 function occupants(s, slot) {
   const all = [...(s.now[slot] || new Map()).values()];
   return all.sort((a, b) => RANK.indexOf(a.state) - RANK.indexOf(b.state) || b.since - a.since);
@@ -121,13 +121,15 @@ function sentence(s) {
   if (s.ended) {
     const [head, ...rest] = s.ended.lines, likely = (/likely: .*?(?=\s{3}|$)/.exec(rest.join("\n")) || [])[0];
     const said = head.replace(/^(HELD|BROKEN|COULD NOT TELL)\s+(.* kept their state )?/, "");
-    return [said, rest[0], likely].filter(Boolean).map((one) => capital(one.trim())).join(". ");
+    const broken = s.ended.promises.find((one) => said.startsWith(`${one.promise}: `));
+    const named = broken ? said.replace(broken.promise, broken.title) : said;
+    return capital([named, rest[0], likely].filter(Boolean).map((one) => one.trim()).join(". "));
   }
   const now = nowOf(s);
   return capital(s.phase) + (now ? `. Now: ${now}` : "");
 }
 function nowOf(s) {
-  const groups = new Map();
+  const groups = new Map(), by = [];
   const add = (what, who) => groups.set(what, [...(groups.get(what) || []), who]);
   for (const [zone, state] of Object.entries(s.zones)) if (state) add(state, `zone ${zone}`);
   for (const one of s.tiers.values()) if (one.state !== "up") add(one.state, one.label);
@@ -136,9 +138,11 @@ function nowOf(s) {
     for (const one of occupants(s, name)) {
       if (one.state === "starting") add(`starting ${s.releases[one.release]}`, name);
       else if (one.state === "draining") add(`draining ${s.releases[one.release]}`, name);
+      else if (one.state === "standing by") by.push([`${s.releases[one.release]} standing by`, name]);
       else if (one.state !== "serving") add(one.state, name);
     }
   }
+  for (const [what, who] of by) if (!groups.size || groups.has(what)) add(what, who); // only where nothing else goes on
   return [...groups].map(([what, who]) => `${who.length > 3 ? plural(who.length, "slot") : listed(who)} ${what}`).join(", ");
 }
 function promisesOf(s) {
@@ -208,6 +212,7 @@ function paint() {
   put($("verdict").lastElementChild, words);
   const said = sentence(S);
   put($("phase"), said);
+  cls($("phase"), S.ended ? "told" : "");
   if ($("phase").title !== said) $("phase").title = said;
   const rates = lately(S);
   paintCluster(rates);
@@ -253,15 +258,17 @@ function paintSlot(slot, rate) {
   const [main, ...beside] = occupants(S, slot.dataset.slot);
   const [, words, release, others] = slot.children;
   const state = main ? main.state : "empty";
-  cls(slot, `slot ${state.replace(" ", "-")} ${main ? shade(main.release) : ""}`);
+  cls(slot, `slot ${state.replace(/ /g, "-")} ${main ? shade(main.release) : ""}`);
   put(words.firstChild, ({ killed: "✕ ", "cut off": "✕ ", frozen: "‖ " }[state] || "") + state);
   put(words.lastChild, !main ? "" : state === "serving" && !S.ended ? `${main.id} · ${Math.round(rate)}/s` : main.id);
-  put(release, main ? S.releases[main.release] : "");
+  const name = main ? S.releases[main.release] : "";
+  put(release, name);
+  cls(release, `release ${name.length > 4 ? "long" : ""}`);
   const key = beside.map((one) => `${one.id} ${one.state}`).join();
   if (others.dataset.key !== key) {
     others.dataset.key = key;
     others.replaceChildren(...beside.map((one) =>
-      el("i", `${one.state.replace(" ", "-")} ${shade(one.release)}`, `${one.id} ${S.releases[one.release]} ${one.state}`)));
+      el("i", `${one.state.replace(/ /g, "-")} ${shade(one.release)}`, `${one.id} ${S.releases[one.release]} ${one.state}`)));
   }
   return state === "serving";
 }
@@ -313,7 +320,7 @@ function columns() {
     if (score > most) { most = score; best = across; }
   }
   grid.style.gridTemplateColumns = `repeat(${best}, minmax(0, 1fr))`;
-  grid.style.fontSize = `${Math.max(9, Math.min(1.9 * box.rem, 0.56 * Math.min(w / best, h / Math.ceil(count / best))))}px`;
+  grid.style.fontSize = `${Math.max(9, Math.min(1.5 * box.rem, 0.56 * Math.min(w / best, h / Math.ceil(count / best))))}px`;
   grid.style.gridAutoRows = "minmax(0, 1fr)";
 }
 function paintLog() {
@@ -346,7 +353,8 @@ function paintTimeline() {
   g.textBaseline = "middle";
   const span = spanOf(), left = 5.9 * rem, right = w - 0.4 * rem;
   const frame = {
-    g, rem, left, right, span, h, x: (t) => left + ((right - left) * t) / span, top: 1.5 * rem, bottom: h - 1.5 * rem,
+    g, rem, left, right, span, h, x: (t) => left + ((right - left) * t) / span, bottom: h - 1.5 * rem,
+    top: (S.strikes.some((one) => !one.slot) ? 2.4 : 1.5) * rem, // what is not in a slot was struck above the lanes
     font: (size, weight = 500) => { g.font = `${weight} ${size * rem}px Inter, system-ui, "DejaVu Sans", sans-serif`; },
   };
   geometry = frame;
@@ -372,11 +380,11 @@ function paintAxis({ g, rem, x, span, top, bottom, h, right, left, font }) {
     g.strokeStyle = theme.line;
     g.lineWidth = 1;
     g.setLineDash([3, 3]);
-    line(g, x(t), top - 4, x(t), bottom);
+    line(g, x(t), 1.3 * rem, x(t), bottom);
     g.setLineDash([]);
     g.textAlign = "left";
     const room = Math.min(S.marks[i + 1] ? x(S.marks[i + 1].t) : right, right) - x(t) - 0.8 * rem;
-    g.fillText(fitted(g, text || name, room) || (g.measureText(name).width <= room ? name : ""), x(t) + 3, top * 0.45);
+    g.fillText(fitted(g, text || name, room) || (g.measureText(name).width <= room ? name : ""), x(t) + 3, 0.68 * rem);
   }
   g.textAlign = "center";
   const room = (right - left) / (3.6 * rem), every = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800].find((one) => span / one <= room) || 3600;
@@ -404,7 +412,7 @@ function paintLanes({ g, rem, x, top, bottom, left, font }) {
   }
   for (const strike of S.strikes) {
     const there = places[strike.slot];
-    paintStrike(g, strike, x(strike.t), there === undefined ? top - 0.1 * rem : there + high / 2, Math.min(high * 0.4, 0.55 * rem));
+    paintStrike(g, strike, x(strike.t), there === undefined ? top - 0.6 * rem : there + high / 2, Math.min(high * 0.4, 0.55 * rem));
   }
   return y;
 }
@@ -426,7 +434,8 @@ function paintSegment(g, one, x, y, h, lane) {
   g.rect(from, low, w, part);
   g.clip();
   g.lineWidth = 2;
-  if (one.state === "starting") { g.setLineDash([3, 2]); g.strokeRect(from + 1, low + 1, Math.max(1, w - 2), part - 2); }
+  if (one.state === "standing by") g.strokeRect(from + 1, low + 1, Math.max(1, w - 2), part - 2);
+  else if (one.state === "starting") { g.setLineDash([3, 2]); g.strokeRect(from + 1, low + 1, Math.max(1, w - 2), part - 2); }
   else {
     g.fillStyle = colour(one.release);
     g.globalAlpha = 0.35;
