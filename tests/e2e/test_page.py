@@ -95,6 +95,7 @@ def open_from_disk(browser: Browser, report: Path) -> None:
         seen.check_quiet()
 
 
+IS_IN_SIGHT = "(what) => document.querySelector(what).getBoundingClientRect().bottom <= innerHeight"
 TELEPHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
 
 
@@ -166,7 +167,7 @@ def test_two_browsers_shop_through_an_upgrade(shop_cluster: ShopCluster, browser
                 assert seen.page.locator(".rows li").count() == 2
                 assert seen.page.locator(".tag", has_text="this one").count() == 1
             for seen in (one, other, phone):
-                assert seen.page.evaluate("document.querySelector('footer').getBoundingClientRect().bottom <= innerHeight")
+                assert seen.page.evaluate(IS_IN_SIGHT, "footer")
                 assert {url for url in seen.asked if not url.startswith((shop_cluster.url, "data:"))} == set()
                 assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
                 seen.check_quiet()
