@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -17,9 +19,21 @@ from lab.model import Operation, Slot
 from lab.oracle.service import ServiceRules
 from lab.oracle.verdict import ALWAYS_ASKED, Judgement
 from lab.record import PhaseBegan, ReadRecord, RunRecord, Serving, StrikeProved
-from lab.report.events import AnyPageEvent, Ended, Hurt, JudgedPromise, Moved, Turned, ZoneTurned
+from lab.report.events import (
+    AnyPageEvent,
+    Ended,
+    Hurt,
+    JudgedPromise,
+    Moved,
+    NewRelease,
+    Planned,
+    Sample,
+    Struck,
+    Turned,
+    ZoneTurned,
+)
 from lab.report.fold import PageFold
-from lab.report.html import Acts, LivePage, PageConfig, live_page
+from lab.report.html import FOLDER, Acts, LivePage, PageConfig, live_page
 from lab.report.merge import Item
 from lab.report.plan import RunPlan
 from lab.report.write import Format, tell_run
@@ -379,6 +393,56 @@ COUNT_PAINTINGS = """() => {
     window.paintings = 0;
     window.paint = () => { paintings++; real(); };
 }"""
+
+
+def lightness(colour: str) -> float:
+    """Relative luminance of #rgb or #rrggbb, as WCAG has it."""
+    digits = colour.lstrip("#")
+    pairs = [one * 2 for one in digits] if len(digits) == 3 else [digits[i : i + 2] for i in (0, 2, 4)]
+    parts = [int(one, 16) / 255 for one in pairs]
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'], ids=["light", "dark"])
+def test_releases_differ_in_lightness_too(theme: str) -> None:
+    """Whoever sees no hues, and whoever has a poor projector, tells releases apart all the same."""
+    rules = (FOLDER / "page.css").read_text().partition(theme)[2].partition("}")[0]
+    releases = [lightness(colour) for colour in re.findall(r"--v\d: (#[0-9a-f]+)", rules)]
+    assert len(releases) == 4
+    for one, other in itertools.combinations(sorted(releases), 2):
+        assert (other + 0.05) / (one + 0.05) > 1.3
+
+
+def test_a_large_run_stays_quick(browser: Browser, server: PageServer, feed: Feed) -> None:
+    """600 users for ten minutes: a painting takes a small part of the fifth of a second that it has."""
+    users, seconds, every = 600, 600, 0.25
+    plan = page_events(a_run())[0]
+    assert isinstance(plan, Planned)
+    told: list[AnyPageEvent] = [msgspec.structs.replace(plan, users=users, every=every)]
+    told += [NewRelease(t=0, i=number, name=f"v{number + 1}") for number in (0, 1)]
+    told += [Moved(t=0, slot=slot, id=f"{slot}-1", release=0, state="serving") for slot in ("a1", "b1")]
+    names = tuple(f"user-{number:03d}" for number in range(users))
+    for n in range(round(seconds / every)):
+        seen = tuple((user, (user + n) % 2, 1) for user in range(n % 2, users, 2))
+        told.append(Sample(t=(n + 1) * every, by=(200, 200), names=() if n else names, users=seen))
+        if n % 20 == 0:
+            told.append(Struck(t=(n + 1) * every, n=n, fault="SIGKILL", victim="a1-1", slot="a1"))
+    feed.add(told)
+    with visit(browser, server.url, viewport={"width": 1920, "height": 1080}) as page_seen:
+        until(page_seen.page, "600 of 600 users kept")
+        page_seen.page.wait_for_function("(t) => S.t === t", arg=seconds)
+        took = page_seen.page.evaluate(
+            """() => Array.from({ length: 21 }, (_, i) => {
+                S.users.forEach((one, j) => { one.release = (i + j) % 2; one.compared = S.t - ((i + j) % 3); });
+                const began = performance.now();
+                paint();
+                document.body.getBoundingClientRect();  // with the layout that it causes
+                return performance.now() - began;
+            }).sort((a, b) => a - b)[10]"""
+        )
+        assert 0 < took < 60
+        page_seen.check_quiet()
 
 
 def test_it_paints_at_most_five_times_a_second(browser: Browser, server: PageServer, feed: Feed) -> None:
