@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.cluster.setup import Toolbox
-from lab.record import ContainerEvent, Strike, StrikeProved
+from lab.record import ContainerEvent, RolloutMoved, Strike, StrikeProved, ZoneLost
 from lab.report.write import FILES, Format
 from tests.browsing import visit
 from tests.e2e.conftest import ShopCluster
@@ -27,9 +27,12 @@ RUN_ENDS = 90_000
 """Milliseconds within which a small run is over."""
 
 
-def test_a_run_is_watched_and_a_click_kills_a_replica(toolbox: Toolbox, browser: Browser, tmp_path: Path) -> None:
-    """The page shows the run to its verdict; what a button kills is killed in the cluster, recorded, and replaced."""
-    wanted = scenario(tmp_path, steps="[{settle: {for: 9}}]", enough="{operations: 100, checks: 100}")
+BY_HAND = """[{settle: {for: 20}}, {roll: {to: "shop:v2"}}, {settle: {for: 8}}]"""
+
+
+def test_a_run_is_watched_and_clicks_act_on_it(toolbox: Toolbox, browser: Browser, tmp_path: Path) -> None:
+    """The page shows the run to its verdict; what its buttons do is done to the cluster, recorded, and made good."""
+    wanted = scenario(tmp_path, steps=BY_HAND, enough="{operations: 100, checks: 100}")
     summary = tmp_path / "summary.md"
     with start("run", wanted, "--ui", "--control", GITHUB_STEP_SUMMARY=str(summary)) as process:
         assert process.stdout is not None
@@ -41,17 +44,12 @@ def test_a_run_is_watched_and_a_click_kills_a_replica(toolbox: Toolbox, browser:
         with visit(browser, found[1]) as seen:
             page = seen.page
             page.locator("#verdict", has_text="12 of 12 users kept").wait_for(timeout=60_000)
-            page.locator("#serve", has_text="3 of 3 serving").wait_for()
-            page.locator(".slot", has_text="b1").hover()
-            page.get_by_role("button", name="kill b1").click()
-            page.locator("#told", has_text="b1-2 was killed").wait_for()
-            page.locator("#log .strike", has_text="SIGKILL to b1-2").wait_for()
-            page.locator("#serve", has_text="3 of 3 serving").wait_for()
+            act_on(page)
             page.locator("body[data-end='1']").wait_for(timeout=RUN_ENDS)
             page.locator("#verdict.held", has_text="HELD").wait_for()
-            page.locator("#serve", has_text="3 of 3 serving").wait_for()  # as users left it, though it is gone by now
-            assert page.locator(".slot.serving").count() == 3
+            assert page.locator(".slot.serving.r1").count() == 3  # as users left it, though it is gone by now
             assert page.locator(".part.down").count() == 0
+            assert page.get_by_role("button").count() == 0  # nothing is left to act on
             shown = [(one["id"], one["state"]) for one in page.evaluate("tape.filter((one) => one.k === 'replica')")]
             assert ("b1-2", "killed") in shown
             counted = page.evaluate("S.counted.operations")
@@ -60,19 +58,52 @@ def test_a_run_is_watched_and_a_click_kills_a_replica(toolbox: Toolbox, browser:
         ended = wait(process)
     ended = Ended(code=ended.code, out=said + ended.out, err=ended.err)
     assert ended.code == 0, ended.out + ended.err
-    events = ended.events()
-    [strike] = [event for event in events if isinstance(event, Strike)]
-    [proof] = [event for event in events if isinstance(event, StrikeProved)]
-    assert (strike.fault, strike.slot) == ("SIGKILL", "b1")
-    assert proof.hit
-    died = {event.container: event for event in events if isinstance(event, ContainerEvent) and event.action == "die"}
-    assert died[strike.container].exit_code == 137
+    check_acts(ended)
     assert counted == len(ended.history())
     report = ended.folder / FILES[Format.HTML]
     assert str(report.relative_to(Path.cwd())) in ended.out
     assert summary.read_text().startswith("## HELD 12 of 12 users kept their state")
     look_again(browser, ended.folder.name, told)
     open_from_disk(browser, report)
+
+
+def act_on(page: Page) -> None:
+    """Kill, freeze, lose a zone, reverse what the scenario rolls, and roll it by hand; each until it is seen."""
+    three_serve = page.locator("#serve", has_text="3 of 3 serving")
+    three_serve.wait_for()
+    page.get_by_role("button", name="kill b1").click()
+    page.locator("#told", has_text="b1-2 was killed").wait_for()
+    page.locator("#log .strike", has_text="SIGKILL to b1-2").wait_for()
+    page.locator(".slot.serving", has_text="b1-4").wait_for()
+    three_serve.wait_for()
+    page.get_by_role("button", name="freeze c1").click()
+    page.locator(".slot.frozen", has_text="c1").wait_for()
+    three_serve.wait_for()
+    page.get_by_role("button", name="lose zone a").click()
+    page.locator(".zone.lost .slot.killed", has_text="a1").wait_for()
+    page.locator(".zone.lost").wait_for(state="detached")
+    page.locator(".slot.serving.r1").first.wait_for(timeout=40_000)
+    page.get_by_role("button", name="Reverse").click()
+    page.locator("#told", has_text="back to v1").wait_for()
+    page.locator("#phase", has_text="nothing is broken").wait_for(timeout=40_000)
+    assert page.locator(".slot.serving.r0").count() == 3
+    page.get_by_role("button", name="Roll to shop:v2").click()
+    page.locator("#told", has_text="rolling to shop:v2").wait_for()
+
+
+def check_acts(ended: Ended) -> None:
+    """What was clicked is in the record, and the engine's own word is there for each."""
+    events = ended.events()
+    strike = next(event for event in events if isinstance(event, Strike))
+    proof = next(event for event in events if isinstance(event, StrikeProved))
+    assert (strike.fault, strike.slot, proof.hit) == ("SIGKILL", "b1", True)
+    died = {event.container: event for event in events if isinstance(event, ContainerEvent) and event.action == "die"}
+    assert died[strike.container].exit_code == 137
+    acts = {(event.action, event.slot) for event in events if isinstance(event, ContainerEvent)}
+    assert {("pause", "c1"), ("unpause", "c1"), ("die", "a1")} <= acts
+    assert [event.zone for event in events if isinstance(event, ZoneLost)] == ["a"]
+    moves = [event.ending for event in events if isinstance(event, RolloutMoved) and event.ending]
+    assert moves == ["reversed", "done"]
 
 
 def look_again(browser: Browser, run: str, told: str) -> None:

@@ -598,7 +598,6 @@ function offer() {
   const row = [["kill", "Kill one"], ["freeze", "Freeze one for 3 s"]].filter(([act]) => can(act)).map(([act, label]) => button(act, label, {}));
   for (const image of can("roll") ? config.control.images : []) row.push(button("roll", `Roll to ${image}`, { image }));
   if (can("reverse")) row.push(button("reverse", "Reverse", {}));
-  if (can("finish")) row.push(button("finish", "Finish the step", {}));
   $("told").before(...row);
 }
 
