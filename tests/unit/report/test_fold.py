@@ -212,7 +212,7 @@ def test_what_is_not_multiplied_dies_and_is_started_again(plan: RunPlan) -> None
     acts = ("create", "start", "pause", "unpause", "kill", "die", "start")
     items: list[Item] = [msgspec.structs.replace(store, at=NS * n, action=act) for n, act in enumerate(acts, 1)]
     items += [PhaseBegan(at=9 * NS, name="clean up"), msgspec.structs.replace(store, at=9 * NS, action="die")]
-    items += [PhaseBegan(at=10 * NS, name="down"), msgspec.structs.replace(store, at=11 * NS, action="start")]
+    items += [PhaseBegan(at=10 * NS, name="down"), msgspec.structs.replace(store, at=11 * NS, action="die")]
     turned = [one for one in whole(plan, items) if isinstance(one, Turned)]
     assert [one.state for one in turned] == ["up", "frozen", "up", "down", "up"]
     assert {(one.name, one.role, one.label) for one in turned} == {("store-1", "store", "redis")}
