@@ -14,7 +14,7 @@ demo: setup ## users keep their state through a rolling upgrade and random kills
 	@$(LAB) run demo --ui
 
 demo-broken: setup ## the same with sessions in the replicas' memory: why it matters
-	@$(LAB) run demo-broken; code=$$?; [ $$code -eq 1 ] || exit $$code
+	@$(LAB) run demo-broken --ui; code=$$?; [ $$code -eq 1 ] || exit $$code
 
 test: setup $(BROWSER) ## all tests: the quick ones, then those on real containers and in a browser
 	@$(PY) -m pytest

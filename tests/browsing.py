@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -51,7 +51,7 @@ class Visit:
 
 
 @contextmanager
-def visit(browser: Browser, url: str, **settings: object) -> Iterator[Visit]:
+def visit(browser: Browser, url: str, **settings: Any) -> Iterator[Visit]:
     """A page in a context of its own; quiet to the end."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **settings})
     context.set_default_timeout(WITHIN)

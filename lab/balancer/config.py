@@ -13,6 +13,8 @@ from enum import StrEnum
 from lab.model import Slot, Value
 
 SLOTS_FOLDER = "/run/slots"
+MAINTENANCE_STYLE = "sha256-0CSTVLgGeo40Na/nO+vkQ9t2Sw0VHFv8wGZvtltGu/o="
+"""The style that images/nginx/maintenance.html carries; its policy lets a browser load and run nothing else."""
 
 
 class Affinity(StrEnum):
@@ -83,10 +85,13 @@ def render(slots: Iterable[Slot], settings: BalancerSettings) -> str:
         forwarded="" if settings.as_the_app else _FORWARDED,
         connection="close" if settings.gated else "",
         keep="" if settings.gated else _KEEP,
-        policy="; ".join(f"{rule} 'none'" for rule in ("default-src", "base-uri", "form-action", "frame-ancestors")),
+        policy="; ".join(
+            (f"style-src '{MAINTENANCE_STYLE}'", *(f"{rule} 'none'" for rule in _NOTHING_FROM)),
+        ),
     )
 
 
+_NOTHING_FROM = ("default-src", "base-uri", "form-action", "frame-ancestors")
 _KEEP = """\
     keepalive 64;
     keepalive_timeout 1s;

@@ -124,7 +124,8 @@ def _likely_place(findings: Sequence[Finding], what: str, events: Sequence[AnyEv
     if not findings or len(elsewhere) < PATTERN_SHARE * len(findings) or _store_was_lost(findings, events):
         return ""
     outlived = [one for one in elsewhere if not _maker_is_gone(one, events)]
-    if outlived and _share(outlived, _is_other_release) >= PATTERN_SHARE and len(outlived) >= 3:
+    # Where formats are mixed, whoever has the same release reads it all: one loss within a release is of memory.
+    if len(outlived) >= 3 and _share(elsewhere, _is_other_release) >= PATTERN_SHARE:
         return "two releases do not read each other's data: formats are mixed"
     if not outlived or len(elsewhere) >= 5:
         return f"{what} in the instance's memory"

@@ -49,11 +49,29 @@ class NewRelease(PageEvent, tag="release"):
 
 
 class Moved(PageEvent, tag="replica"):
-    """A replica is in another state: starting, serving, draining, frozen, killed, gone."""
+    """A replica is in another state: starting, serving, standing by, draining, frozen, cut off,
+    killed, gone."""
 
     slot: str
     id: str
     release: int
+    state: str
+
+
+class Turned(PageEvent, tag="tier"):
+    """A balancer or the store is in another state: up, frozen, cut off, down."""
+
+    name: str
+    role: str
+    label: str
+    """What a person calls it."""
+    state: str
+
+
+class ZoneTurned(PageEvent, tag="zone"):
+    """A zone is lost, cut off, or back (nothing)."""
+
+    zone: str
     state: str
 
 
@@ -149,4 +167,19 @@ class Ended(PageEvent, tag="verdict"):
     promises: tuple[JudgedPromise, ...]
 
 
-AnyPageEvent = Planned | Phase | NewRelease | Moved | Served | Struck | Proved | Sample | Counted | Hurt | Said | Ended
+AnyPageEvent = (
+    Planned
+    | Phase
+    | NewRelease
+    | Moved
+    | Turned
+    | ZoneTurned
+    | Served
+    | Struck
+    | Proved
+    | Sample
+    | Counted
+    | Hurt
+    | Said
+    | Ended
+)

@@ -25,8 +25,10 @@ from lab.report.events import (
     Said,
     Served,
     Struck,
+    Turned,
+    ZoneTurned,
 )
-from lab.report.lanes import Lanes
+from lab.report.lanes import CUT_OFF, Lanes, Tiers
 from lab.report.merge import Item, time_of
 from lab.report.plan import RunPlan
 from lab.report.tallies import Tally
@@ -38,7 +40,7 @@ COUNTED_EVERY = 4
 SERVICE_GROWS = 1.05
 """The service is judged again when so much more time has passed: it reads all events each time."""
 CLEAN_UP = "clean up"
-"""The phase in which the lab itself takes replicas away."""
+"""The phase in which the lab itself takes containers away: what is shown stays as users left it."""
 
 Tell = Callable[[record.AnyEvent], str]
 
@@ -56,7 +58,7 @@ class PageFold:
         self._t = 0.0
         self._has_untold = False
         self._tally = Tally()
-        self._lanes = Lanes()
+        self._lanes, self._tiers = Lanes(), Tiers()
         self._releases: dict[str, int] = {}
         self._users: dict[str, int] = {}
         self._oracle, self._service = Oracle(), Service(plan.rules)
@@ -155,7 +157,7 @@ class PageFold:
         self._service.event(event)
         match event:
             case record.PhaseBegan():
-                self._is_clean_up = event.name == CLEAN_UP
+                self._is_clean_up |= event.name == CLEAN_UP
                 self._made.append(Phase(t=t, name=event.name, text=event.text))
             case record.Serving() if not self._is_clean_up:
                 self._made.append(Served(t=t, total=event.total))
@@ -163,6 +165,10 @@ class PageFold:
                 self._made.append(Struck(t=t, n=event.strike, fault=event.fault, victim=event.victim, slot=event.slot))
             case record.StrikeProved():
                 self._made.append(Proved(t=t, n=event.strike, hit=event.hit))
+            case record.ZoneLost():
+                self._made.append(ZoneTurned(t=t, zone=event.zone, state=CUT_OFF if event.cut_off else "lost"))
+            case record.ZoneBack():
+                self._made.append(ZoneTurned(t=t, zone=event.zone, state=""))
         if not self._is_clean_up:
             self._move(event, t)
         said = self._tell(event)
@@ -173,6 +179,8 @@ class PageFold:
         for seen in self._lanes.take(event):
             number = self._release(seen.release)
             self._made.append(Moved(t=t, slot=seen.slot, id=seen.replica, release=number, state=seen.state))
+        for tier in self._tiers.take(event):
+            self._made.append(Turned(t=t, name=tier.name, role=tier.role, label=tier.label, state=tier.state))
 
     def _operation(self, operation: Operation) -> None:
         self._since(operation.end)

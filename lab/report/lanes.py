@@ -1,14 +1,19 @@
-"""What became of each replica, from the deployer's steps and the engine's own events."""
+"""What became of each replica, balancer and store, from the deployer's steps, strikes and the engine's own events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.model import Role, Value
-from lab.record import AnyEvent, ContainerEvent, Step, Strike
+import msgspec
 
-STARTING, SERVING, DRAINING = "starting", "serving", "draining"
-FROZEN, KILLED, GONE = "frozen", "killed", "gone"
+from lab.model import Role, Value
+from lab.record import AnyEvent, ContainerEvent, Step, Strike, StrikeUndone
+
+STARTING, SERVING, STANDING_BY, DRAINING = "starting", "serving", "standing by", "draining"
+FROZEN, CUT_OFF, KILLED, GONE = "frozen", "cut off", "killed", "gone"
+UP, DOWN = "up", "down"
+CUT = "cut"
+"""The fault after which a container lives and nobody reaches it: the engine says nothing of it that tells it apart."""
 
 _BY_STEP = {
     "create": STARTING,
@@ -35,7 +40,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
-        self._thawed: dict[str, str] = {}
+        self._before: dict[str, str] = {}
 
     def take(self, event: AnyEvent) -> Iterator[Seen]:
         """The replicas that are in another state after this event."""
@@ -43,24 +48,41 @@ class Lanes:
             case Step() if event.action in _BY_STEP:
                 state = _BY_STEP[event.action]
                 yield from self._become(event.replica, event.slot, event.release, state)
+                if state == SERVING:
+                    yield from self._relieve(event.slot, event.replica)
             case ContainerEvent() if event.role == Role.APP:
                 state = self._by_engine(event)
                 yield from self._become(event.name, event.slot, event.release, state) if state else ()
             case Strike() if event.victim in self._seen and event.fault.startswith("SIGKILL"):
                 # The engine tells it some hundredths of a second later; until then nobody should call it serving.
                 yield from self._become(event.victim, event.slot, event.release, KILLED)
+            case Strike() if event.victim in self._seen and event.fault == CUT:
+                self._before[event.victim] = self._seen[event.victim].state
+                yield from self._become(event.victim, event.slot, event.release, CUT_OFF)
+            case StrikeUndone() if event.fault == CUT and self._is(event.victim, CUT_OFF):
+                seen = self._seen[event.victim]
+                yield from self._become(event.victim, seen.slot, seen.release, self._before[event.victim])
             case _:
                 return
+
+    def _relieve(self, slot: str, by: str) -> Iterator[Seen]:
+        """A slot is one replica's: whoever had it is there still, and gets no new requests."""
+        for one in list(self._seen.values()):
+            if one.slot == slot and one.replica != by and one.state == SERVING:
+                yield from self._become(one.replica, slot, one.release, STANDING_BY)
+
+    def _is(self, replica: str, state: str) -> bool:
+        return replica in self._seen and self._seen[replica].state == state
 
     def _by_engine(self, event: ContainerEvent) -> str:
         now = self._seen.get(event.name)
         if now is None:
             return ""
         if event.action == "pause":
-            self._thawed[event.name] = now.state
+            self._before[event.name] = now.state
             return FROZEN
         if event.action == "unpause" and now.state == FROZEN:
-            return self._thawed.get(event.name, SERVING)
+            return self._before.get(event.name, SERVING)
         if event.action == "die":
             return GONE if now.state in {DRAINING, GONE} else KILLED
         return GONE if event.action == "destroy" else ""
@@ -82,3 +104,48 @@ def _may_become(before: Seen | None, state: str) -> bool:
     if before.state == GONE:
         return state == STARTING
     return state not in {before.state, STARTING} and (state == GONE or before.state != KILLED)
+
+
+class SeenTier(Value):
+    """One balancer or store as it stands."""
+
+    name: str
+    role: str
+    label: str
+    state: str
+
+
+class Tiers:
+    """Follows what is not multiplied: balancers and the store, which are started again where they were."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, SeenTier] = {}
+        """By container."""
+        self._cut: dict[str, str] = {}
+        """Containers that are cut off, by the name that strikes give them."""
+
+    def take(self, event: AnyEvent) -> Iterator[SeenTier]:
+        """Those that are in another state after this event."""
+        match event:
+            case ContainerEvent() if event.role in {Role.BALANCER, Role.STORE} and event.action in _BY_ENGINE:
+                label = f"{event.release or event.role} {event.zone}".rstrip()
+                seen = SeenTier(name=event.name, role=event.role, label=label, state=_BY_ENGINE[event.action])
+                yield from self._become(event.container, seen)
+            case Strike() if event.container in self._seen and event.fault == CUT:
+                self._cut[event.victim] = event.container
+                yield from self._turn(event.container, CUT_OFF)
+            case StrikeUndone() if event.victim in self._cut and event.fault == CUT:
+                yield from self._turn(self._cut.pop(event.victim), UP)
+            case _:
+                return
+
+    def _turn(self, container: str, state: str) -> Iterator[SeenTier]:
+        yield from self._become(container, msgspec.structs.replace(self._seen[container], state=state))
+
+    def _become(self, container: str, now: SeenTier) -> Iterator[SeenTier]:
+        if self._seen.get(container) != now:
+            self._seen[container] = now
+            yield now
+
+
+_BY_ENGINE = {"start": UP, "unpause": UP, "pause": FROZEN, "die": DOWN}

@@ -36,6 +36,7 @@ from lab.deploy.rollout import Ask, first_desired
 from lab.errors import LabFault, RecordError
 from lab.model import Operation, Release, Replica, release_name
 from lab.oracle import Oracle
+from lab.report.fold import CLEAN_UP
 from lab.retry import wait_until
 from lab.scale.autoscaler import Autoscaler, Load
 from lab.scale.policy import ScaleSettings, choose_slots
@@ -200,6 +201,7 @@ class Conductor:
                 self._desk, self._deployers = stack.enter_context(
                     deployed(live, state, self._report, first=wanted, boundary=boundary, clock=self._clock)
                 )
+            stack.callback(self._begin_phase, CLEAN_UP, "nobody acts any more, the cluster goes")
             self._watch_until("every slot serves", self._desk.is_settled, within=90)
             yield live
 

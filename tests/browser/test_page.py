@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -17,9 +19,21 @@ from lab.model import Operation, Slot
 from lab.oracle.service import ServiceRules
 from lab.oracle.verdict import ALWAYS_ASKED, Judgement
 from lab.record import PhaseBegan, ReadRecord, RunRecord, Serving, StrikeProved
-from lab.report.events import AnyPageEvent, Ended, JudgedPromise
+from lab.report.events import (
+    AnyPageEvent,
+    Ended,
+    Hurt,
+    JudgedPromise,
+    Moved,
+    NewRelease,
+    Planned,
+    Sample,
+    Struck,
+    Turned,
+    ZoneTurned,
+)
 from lab.report.fold import PageFold
-from lab.report.html import Acts, LivePage, PageConfig, live_page
+from lab.report.html import FOLDER, Acts, LivePage, PageConfig, live_page
 from lab.report.merge import Item
 from lab.report.plan import RunPlan
 from lab.report.write import Format, tell_run
@@ -124,6 +138,7 @@ def test_a_run_is_watched_from_beginning_to_end(browser: Browser, server: PageSe
         until(page, "a1-3 v2 starting", ".beside")
         feed.add([one for one in events if 3.5 < one.t <= 7])
         page.locator(".slot.killed", has_text="b1").wait_for()
+        until(page, "An upgrade and a kill. Now: b1 killed", "#phase")
         assert page.locator(".slot.serving.r1", has_text="a1").count() == 1
         assert page.locator("#serve").inner_text() == "1 of 2 serving"
         feed.add([one for one in events if one.t > 7])
@@ -176,6 +191,130 @@ def test_a_stream_that_breaks_goes_on_without_a_gap(browser: Browser, feed: Feed
         seen.page.locator("body[data-end='1']").wait_for()
         assert second.wait_sent(5)
         assert seen.page.evaluate("tape") == json.loads(msgspec.json.encode(events))
+
+
+STATE = "JSON.parse(JSON.stringify(S, (_, value) => (value instanceof Map ? [...value] : value)))"
+"""All that the page knows at the moment that it shows, in a form that can be compared."""
+
+
+def test_a_moment_is_the_same_live_and_looked_back_at(browser: Browser, server: PageServer, feed: Feed) -> None:
+    """One fold: what was known while it went on is what the slider finds there later, and what another page finds."""
+    events = page_events(a_run(hurt=True), "broken")
+    moments = [events[len(events) * part // 4].t for part in (1, 2, 3)] + [events[-1].t]
+    live: list[object] = []
+    with visit(browser, server.url) as seen:
+        done = 0
+        for moment in moments:
+            now = [one for one in events[done:] if one.t <= moment]
+            done += len(now)
+            feed.add(now)
+            seen.page.wait_for_function("(count) => tape.length === count", arg=done)
+            live.append(seen.page.evaluate(STATE))
+        feed.end()
+        for moment, known in zip(moments, live, strict=True):
+            seen.page.evaluate("(t) => go(t)", moment)
+            assert seen.page.evaluate(STATE) == known
+    assert live[0] != live[1] != live[2] != live[3]
+    with visit(browser, server.url) as late:
+        late.page.locator("body[data-end='1']").wait_for()
+        assert late.page.evaluate(STATE) == live[-1]
+
+
+def test_who_was_killed_is_shown_until_another_one_comes(browser: Browser, server: PageServer, feed: Feed) -> None:
+    """The engine forgets the dead at once; whoever looks must still see where somebody is missing."""
+    told = [one for one in page_events(a_run()) if one.t <= 7]
+    last = told[-1].t
+    with visit(browser, server.url) as seen:
+        feed.add([*told, Moved(t=last, slot="b1", id="b1-2", release=0, state="gone")])
+        seen.page.locator(".slot.killed", has_text="b1-2").wait_for()
+        feed.add([Moved(t=last, slot="b1", id="b1-4", release=1, state="starting")])
+        seen.page.locator(".slot.starting.r1", has_text="b1-4").wait_for()
+        assert seen.page.locator(".slot.killed").count() == 0
+
+
+def test_a_zone_a_balancer_and_the_store_show_what_became_of_them(
+    browser: Browser, server: PageServer, feed: Feed
+) -> None:
+    """Balancers stand above the zones and the store below; all of it by words and shapes."""
+    up = [Turned(t=2, name=name, role=role, label=name, state="up") for role, name in TIERS]
+    with visit(browser, server.url) as seen:
+        page = seen.page
+        feed.add([*(one for one in page_events(a_run()) if one.t <= 2), *up])
+        until(page, "nginx a", "#balancers")
+        until(page, "redis where state lives", "#stores")
+        assert page.locator(".part.down, .zone.lost").count() == 0
+        feed.add(
+            [
+                Turned(t=2.1, name="nginx b", role="balancer", label="nginx b", state="down"),
+                Turned(t=2.1, name="redis", role="store", label="redis", state="frozen"),
+                ZoneTurned(t=2.1, zone="b", state="lost"),
+            ]
+        )
+        until(page, "✕ nginx b down", "#balancers .down")
+        until(page, "‖ redis frozen", "#stores .held-up")
+        until(page, "✕ lost", ".zone.lost")
+        until(page, "Now: zone b lost, nginx b down, redis frozen", "#phase")
+        feed.add([ZoneTurned(t=2.2, zone="b", state=""), *(msgspec.structs.replace(one, t=2.2) for one in up)])
+        until(page, "redis where state lives", "#stores")
+        assert page.locator(".part.down, .part.held-up, .zone.lost").count() == 0
+
+
+TIERS = (("balancer", "nginx a"), ("balancer", "nginx b"), ("store", "redis"))
+
+
+def test_a_broken_promise_is_the_verdict_even_if_no_one_user_was_hurt(browser: Browser, server: PageServer) -> None:
+    """Too few served: nobody's state is lost, but the biggest thing on the page must not say that all is well."""
+    events = [one for one in page_events(a_run()) if one.t <= 5]
+    server.feed.add([*events, Hurt(t=events[-1].t, user=-1, promise="serving_floor", why="0 of 1 served")])
+    with visit(browser, server.url) as seen:
+        until(seen.page, "BROKEN")
+        until(seen.page, "Enough replicas serve at all times: not so")
+        assert seen.page.locator("#verdict.broken").count() == 1
+
+
+def test_the_verdict_is_the_biggest_thing(browser: Browser, server: PageServer) -> None:
+    """On every screen no other words are larger."""
+    server.feed.add(page_events(a_run()))
+    server.feed.end()
+    for width, height in SCREENS:
+        with visit(browser, server.url, viewport={"width": width, "height": height}) as seen:
+            until(seen.page, "HELD")
+            sizes = seen.page.evaluate(
+                """() => [...document.querySelectorAll("#board *")].filter((one) => one.offsetParent
+                    && [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+                    .map((one) => [parseFloat(getComputedStyle(one).fontSize), one.parentElement.id])"""
+            )
+            largest = max(size for size, _ in sizes)
+            assert [where for size, where in sizes if size == largest] == ["verdict"]
+            assert max(size for size, where in sizes if where != "verdict") < 0.85 * largest
+
+
+def test_nothing_needs_a_mouse(browser: Browser, server: PageServer) -> None:
+    """Tab reaches the slider and what happened, arrows go through the run second by second, and back to its end."""
+    server.feed.add(page_events(a_run()))
+    server.feed.end()
+    with visit(browser, server.url) as seen:
+        page = seen.page
+        until(page, "HELD")
+        reached = []
+        for _ in range(2):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("document.activeElement.id"))
+        assert reached == ["slider", "log"]
+        end = page.evaluate("S.t")
+        for back in (1, 2, 3):
+            page.keyboard.press("ArrowLeft")
+            page.wait_for_function("(t) => Math.abs(S.t - t) < 0.01", arg=end - back)
+        until(page, "looking back", "#connection")
+        assert abs(int(page.locator("#slider").input_value()) - 1000 * (end - 3) / end) < 2
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        until(page, "finished", "#connection")
+        page.locator("#slider").focus()
+        page.keyboard.press("Home")
+        page.wait_for_function("() => S.t < 0.1")
+        page.keyboard.press("End")
+        until(page, "HELD")
 
 
 def test_going_back_shows_what_was(browser: Browser, server: PageServer) -> None:
@@ -254,6 +393,56 @@ COUNT_PAINTINGS = """() => {
     window.paintings = 0;
     window.paint = () => { paintings++; real(); };
 }"""
+
+
+def lightness(colour: str) -> float:
+    """Relative luminance of #rgb or #rrggbb, as WCAG has it."""
+    digits = colour.lstrip("#")
+    pairs = [one * 2 for one in digits] if len(digits) == 3 else [digits[i : i + 2] for i in (0, 2, 4)]
+    parts = [int(one, 16) / 255 for one in pairs]
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'], ids=["light", "dark"])
+def test_releases_differ_in_lightness_too(theme: str) -> None:
+    """Whoever sees no hues, and whoever has a poor projector, tells releases apart all the same."""
+    rules = (FOLDER / "page.css").read_text().partition(theme)[2].partition("}")[0]
+    releases = [lightness(colour) for colour in re.findall(r"--v\d: (#[0-9a-f]+)", rules)]
+    assert len(releases) == 4
+    for one, other in itertools.combinations(sorted(releases), 2):
+        assert (other + 0.05) / (one + 0.05) > 1.3
+
+
+def test_a_large_run_stays_quick(browser: Browser, server: PageServer, feed: Feed) -> None:
+    """600 users for ten minutes: a painting takes a small part of the fifth of a second that it has."""
+    users, seconds, every = 600, 600, 0.25
+    plan = page_events(a_run())[0]
+    assert isinstance(plan, Planned)
+    told: list[AnyPageEvent] = [msgspec.structs.replace(plan, users=users, every=every)]
+    told += [NewRelease(t=0, i=number, name=f"v{number + 1}") for number in (0, 1)]
+    told += [Moved(t=0, slot=slot, id=f"{slot}-1", release=0, state="serving") for slot in ("a1", "b1")]
+    names = tuple(f"user-{number:03d}" for number in range(users))
+    for n in range(round(seconds / every)):
+        seen = tuple((user, (user + n) % 2, 1) for user in range(n % 2, users, 2))
+        told.append(Sample(t=(n + 1) * every, by=(200, 200), names=() if n else names, users=seen))
+        if n % 20 == 0:
+            told.append(Struck(t=(n + 1) * every, n=n, fault="SIGKILL", victim="a1-1", slot="a1"))
+    feed.add(told)
+    with visit(browser, server.url, viewport={"width": 1920, "height": 1080}) as page_seen:
+        until(page_seen.page, "600 of 600 users kept")
+        page_seen.page.wait_for_function("(t) => S.t === t", arg=seconds)
+        took = page_seen.page.evaluate(
+            """() => Array.from({ length: 21 }, (_, i) => {
+                S.users.forEach((one, j) => { one.release = (i + j) % 2; one.compared = S.t - ((i + j) % 3); });
+                const began = performance.now();
+                paint();
+                document.body.getBoundingClientRect();  // with the layout that it causes
+                return performance.now() - began;
+            }).sort((a, b) => a - b)[10]"""
+        )
+        assert 0 < took < 60
+        page_seen.check_quiet()
 
 
 def test_it_paints_at_most_five_times_a_second(browser: Browser, server: PageServer, feed: Feed) -> None:

@@ -80,7 +80,7 @@ class Front:
         status = getattr(exc, "status_code", 500)
         why = {404: "there is nothing here", 405: "that can't be done here"}.get(status, "something went wrong")
         headers = tuple((getattr(exc, "headers", None) or {}).items())
-        return self.say(request, problem(status, why, headers=headers), living=None)
+        return self.say(request, problem(status, why, headers=headers), living=await self._recognized(request))
 
     def say(self, request: HttpRequest, reply: Reply, *, living: Living | None) -> Response:
         """`reply` in the form that `request` asks for."""
@@ -114,6 +114,16 @@ class Front:
         elif public and wants_json(headers):
             return visit  # What is the same for everybody needs no session, and so no store.
         return replace(visit, living=await self._found(token)) if token else visit
+
+    async def _recognized(self, request: HttpRequest) -> Living | None:
+        """Whose page it is that says what went wrong; programs are told nothing that they do not know."""
+        token = guard.cookie(request.headers.get("cookie", ""), guard.SESSION_COOKIE)
+        if not token or wants_json(request.headers):
+            return None
+        try:
+            return await self._sessions.find(token)
+        except (Busy, StoreUnavailable):
+            return None
 
     async def _found(self, token: str) -> Living | None:
         try:

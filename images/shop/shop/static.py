@@ -1,4 +1,4 @@
-"""The two files that pages need, read once when the replica starts."""
+"""The few files that pages need, read once when the replica starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 FOLDER = Path(__file__).parent / "static"
-FILES = {"shop.css": "text/css", "items.svg": "image/svg+xml"}
+FILES = {"shop.css": "text/css", "items.svg": "image/svg+xml", "icon.svg": "image/svg+xml"}
 
 
 def static_routes() -> list[Route]:

@@ -11,13 +11,16 @@ const put = (node, text) => { if (node.textContent !== text) node.textContent = 
 const cls = (node, text) => { if (node.className !== text) node.className = text; };
 const number = (count) => count.toLocaleString("en-US").replace(/,/g, "\u2009");
 const plural = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
-const HELD_UP = /^(freeze|stop|pause|slow)/i; // faults after which the victim is still there
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const clock = (t) => `${Math.floor(t / 60)}:${String(Math.floor(t) % 60).padStart(2, "0")}`;
+const listed = (all) => [all.slice(0, -1).join(", "), all.at(-1)].filter(Boolean).join(" and ");
+const HELD_UP = /^(freeze|pause|slow|cut)/i; // faults after which the victim is still there
 const config = JSON.parse($("config").textContent);
 
 // ---- one pure fold: the live stream, the slider and the report all use it --------------------------------------
 const fresh = () => ({
-  t: 0, plan: null, releases: [], now: {}, segments: {}, strikes: [], samples: [], users: [], hurt: new Map(), losses: [],
-  counted: null, why: {}, serving: 0, phase: "", marks: [], log: [], ended: null,
+  t: 0, plan: null, releases: [], now: {}, segments: {}, tiers: new Map(), zones: {}, strikes: [], samples: [], users: [],
+  hurt: new Map(), losses: [], counted: null, why: {}, serving: 0, phase: "", marks: [], log: [], ended: null,
 });
 
 const folds = {
@@ -26,18 +29,25 @@ const folds = {
     s.slots = Object.entries(e.zones).flatMap(([zone, names]) => names.map((name) => ({ name, zone })));
     s.users = Array.from({ length: e.users }, () => ({ name: "", release: -1, compared: -9, retried: -9 }));
   },
-  phase(s, e) { s.phase = e.text; s.marks.push({ t: e.t, name: e.name }); },
+  phase(s, e) { s.phase = e.text; s.marks.push({ t: e.t, name: e.name, text: e.text }); },
   release(s, e) { s.releases[e.i] = e.name; },
   replica(s, e) {
     const lane = (s.segments[e.slot] ||= []);
     const last = lane.findLast((one) => one.id === e.id && one.end === null);
-    if (last) last.end = e.t;
     const there = (s.now[e.slot] ||= new Map());
+    // Who was killed is shown until another one comes, whether or not the engine still knows the body.
+    if (e.state === "gone" && last && last.state === "killed") return;
+    if (last) last.end = e.t;
     there.delete(e.id);
     if (e.state === "gone") return;
+    if (e.state !== "killed") {
+      for (const one of lane) if (one.state === "killed" && one.end === null) { one.end = e.t; there.delete(one.id); }
+    }
     there.set(e.id, { id: e.id, release: e.release, state: e.state, since: e.t });
     lane.push({ begin: e.t, end: null, id: e.id, release: e.release, state: e.state });
   },
+  tier(s, e) { s.tiers.set(e.name, e); },
+  zone(s, e) { s.zones[e.zone] = e.state; },
   serving(s, e) { s.serving = e.total; },
   strike(s, e) { s.strikes.push({ ...e, hit: null }); },
   proved(s, e) { const strike = s.strikes.findLast((one) => one.n === e.n); if (strike) strike.hit = e.hit; },
@@ -75,7 +85,7 @@ function fold(s, e) {
 }
 
 // ---- what is shown, from the state alone -----------------------------------------------------------------------
-const RANK = ["serving", "frozen", "killed", "draining", "starting"];
+const RANK = ["serving", "frozen", "cut off", "killed", "starting", "standing by", "draining"];
 function occupants(s, slot) {
   const all = [...(s.now[slot] || new Map()).values()];
   return all.sort((a, b) => RANK.indexOf(a.state) - RANK.indexOf(b.state) || b.since - a.since);
@@ -91,21 +101,49 @@ function lately(s) {
   const newest = last.at(-1) || {};
   return { slots, rate: answers / seconds, p50: newest.p50 || 0, p99: newest.p99 || 0 };
 }
+// The verdict's kind, its word, which is the biggest thing on the page, and what it means.
 function verdictOf(s) {
-  const users = s.plan.users, kept = `${users - s.hurt.size} of ${users} users kept their state`;
+  const users = s.plan.users, hurt = s.hurt.size, kept = `${number(users - hurt)} of ${plural(users, "user")} kept their state`;
+  const lost = `${number(hurt)} of ${plural(users, "user")} hurt`;
   if (s.ended) {
-    if (s.ended.verdict === "held") return ["held", `✓ HELD  ${kept}`];
-    if (s.ended.verdict !== "broken") return ["unknown", "? COULD NOT TELL"];
+    if (s.ended.verdict === "held") return ["held", "✓ HELD", kept];
+    if (s.ended.verdict !== "broken") return ["unknown", "? COULD NOT TELL", hurt ? lost : "nothing is proved by this run"];
     const first = s.ended.promises.find((one) => one.verdict === "broken");
-    return ["broken", `✕ BROKEN  ${s.hurt.size ? plural(s.hurt.size, "user") + " hurt" : first ? first.title : ""}`];
+    return ["broken", "✕ BROKEN", hurt ? lost : first ? `${first.title}: not so` : ""];
   }
-  if (s.hurt.size) return ["broken", `✕ ${s.hurt.size} of ${users} users hurt`];
-  return ["", s.samples.length ? `${users} of ${users} users kept` : `${plural(users, "user")}`];
+  if (hurt) return ["broken", `✕ ${number(hurt)} of ${number(users)}`, "users hurt"];
+  const broken = promisesOf(s).find((one) => one.state === "broken");
+  if (broken) return ["broken", "✕ BROKEN", `${broken.title}: not so`];
+  return ["", `${number(users)} of ${number(users)}`, s.samples.length ? "users kept their state so far" : "users will log in"];
 }
+// One sentence: what is being done, and what goes on just now; in the end, what it came to.
 function sentence(s) {
-  if (!s.ended) return s.phase;
-  const [head, ...rest] = s.ended.lines;
-  return [head.replace(/^(HELD|BROKEN|COULD NOT TELL)\s+(.* kept their state )?/, ""), ...rest.slice(0, 1)].map((one) => one.trim()).join(". ");
+  if (s.ended) {
+    const [head, ...rest] = s.ended.lines, likely = (/likely: .*?(?=\s{3}|$)/.exec(rest.join("\n")) || [])[0];
+    const said = head.replace(/^(HELD|BROKEN|COULD NOT TELL)\s+(.* kept their state )?/, "");
+    const broken = s.ended.promises.find((one) => said.startsWith(`${one.promise}: `));
+    const named = broken ? said.replace(broken.promise, broken.title) : said;
+    return capital([named, rest[0], likely].filter(Boolean).map((one) => one.trim()).join(". "));
+  }
+  const now = nowOf(s);
+  return capital(s.phase) + (now ? `. Now: ${now}` : "");
+}
+function nowOf(s) {
+  const groups = new Map(), by = [];
+  const add = (what, who) => groups.set(what, [...(groups.get(what) || []), who]);
+  for (const [zone, state] of Object.entries(s.zones)) if (state) add(state, `zone ${zone}`);
+  for (const one of s.tiers.values()) if (one.state !== "up") add(one.state, one.label);
+  for (const { name, zone } of s.slots || []) {
+    if (s.zones[zone]) continue;
+    for (const one of occupants(s, name)) {
+      if (one.state === "starting") add(`starting ${s.releases[one.release]}`, name);
+      else if (one.state === "draining") add(`draining ${s.releases[one.release]}`, name);
+      else if (one.state === "standing by") by.push([`${s.releases[one.release]} standing by`, name]);
+      else if (one.state !== "serving") add(one.state, name);
+    }
+  }
+  for (const [what, who] of by) if (!groups.size || groups.has(what)) add(what, who); // only where nothing else goes on
+  return [...groups].map(([what, who]) => `${who.length > 3 ? plural(who.length, "slot") : listed(who)} ${what}`).join(", ");
 }
 function promisesOf(s) {
   const final = Object.fromEntries((s.ended ? s.ended.promises : []).map((one) => [one.promise, one]));
@@ -125,7 +163,7 @@ function promisesOf(s) {
 // ---- painting --------------------------------------------------------------------------------------------------
 let S = fresh(), tape = [], at = null, dirty = true, built = null, told = "";
 let theme = {}, box = { w: 0, h: 0, rem: 16 };
-const NAMES = ["--ink", "--dim", "--line", "--faint", "--panel", "--bad", "--v0", "--v1", "--v2", "--v3"];
+const NAMES = ["--ink", "--dim", "--line", "--faint", "--panel", "--bad", "--again", "--v0", "--v1", "--v2", "--v3"];
 function measure() {
   const style = getComputedStyle(document.documentElement);
   for (const name of NAMES) theme[name.slice(2)] = style.getPropertyValue(name).trim();
@@ -142,15 +180,20 @@ function build() {
   put($("title"), plan.title);
   $("zones").replaceChildren(...Object.entries(plan.zones).map(([zone, names]) => {
     const made = el("div", "zone"), head = el("h3", "", `zone ${zone}`);
+    made.dataset.zone = zone;
     head.append(el("span"));
     if (can("lose-zone")) head.append(button("lose-zone", "lose", { zone }, `lose zone ${zone}`));
     const slots = el("div", "slots");
     slots.append(...names.map((name) => {
       const slot = el("div", "slot empty");
       slot.dataset.slot = name;
-      slot.append(el("b", "", name), el("div", "words"), el("b", "release"), el("div", "beside"));
+      slot.append(el("b", "name", name), el("div", "words"), el("b", "release"), el("div", "beside"));
       slot.children[1].append(el("span"), el("small"));
-      if (can("kill")) slot.children[1].firstChild.after(button("kill", "kill", { slot: name }, `kill ${name}`));
+      if (can("kill") || can("freeze")) {
+        const acts = el("div", "acts");
+        for (const act of ["kill", "freeze"]) if (can(act)) acts.append(button(act, act, { slot: name }, `${act} ${name}`));
+        slot.append(acts);
+      }
       return slot;
     }));
     made.append(head, slots);
@@ -162,12 +205,15 @@ function build() {
 function paint() {
   if (!S.plan) return;
   if (built !== S.plan) build();
-  const seconds = Math.floor(S.t);
-  put($("time"), `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`);
-  const [kind, words] = verdictOf(S);
+  put($("time"), clock(S.t));
+  const [kind, word, words] = verdictOf(S);
   cls($("verdict"), kind);
-  put($("verdict"), words);
-  put($("phase"), sentence(S));
+  put($("verdict").firstElementChild, word);
+  put($("verdict").lastElementChild, words);
+  const said = sentence(S);
+  put($("phase"), said);
+  cls($("phase"), S.ended ? "told" : "");
+  if ($("phase").title !== said) $("phase").title = said;
   const rates = lately(S);
   paintCluster(rates);
   paintPromises();
@@ -180,30 +226,49 @@ function paintCluster(rates) {
   const releases = holders.filter(Boolean).map((one) => one.release).sort((a, b) => b - a);
   [...$("strip").children].forEach((bar, i) => cls(bar, releases[i] === undefined ? "" : `r${releases[i] % 4} on`));
   const wanted = S.slots.length;
-  put($("rate"), `${Math.round(rates.rate)} answers/s`);
-  put($("quick"), `half in ${rates.p50} ms, 99 % in ${rates.p99} ms`);
+  const last = S.ended ? "" : `${Math.round(rates.rate)} requests/s`;
+  put($("rate"), last);
+  put($("quick"), last && rates.p99 ? `half in ${Math.round(rates.p50)} ms, 99 % in ${Math.round(rates.p99)} ms` : "");
+  paintTiers($("balancers"), "balancer");
+  paintTiers($("stores"), "store");
   put($("serve"), `${holders.filter(Boolean).length} of ${wanted} serving`);
   const sums = S.counted;
   put($("sums"), sums ? `${plural(sums.operations, "action")}, ${number(sums.saved)} saved by a retry, ${number(sums.lost)} lost` : "");
   for (const zone of $("zones").children) {
     let serving = 0;
     for (const slot of zone.querySelectorAll(".slot")) serving += paintSlot(slot, rates.slots[slot.dataset.slot] || 0);
-    put(zone.querySelector("h3 span"), `${serving} of ${zone.querySelectorAll(".slot").length}`);
+    const turned = S.zones[zone.dataset.zone] || "";
+    cls(zone, `zone ${turned && "lost"}`);
+    put(zone.querySelector("h3 span"), (turned ? `✕ ${turned} · ` : "") + `${serving} of ${zone.querySelectorAll(".slot").length}`);
   }
+}
+// Balancers stand above the zones, the store below: what comes in, what answers, where state lives.
+function paintTiers(place, role) {
+  const all = [...S.tiers.values()].filter((one) => one.role === role).sort((a, b) => a.label.localeCompare(b.label));
+  const key = all.map((one) => `${one.label} ${one.state}`).join();
+  if (place.dataset.key === key) return;
+  place.dataset.key = key;
+  const sign = { up: "", frozen: "‖ " };
+  place.replaceChildren(...all.flatMap((one) => [
+    el("b", `part ${one.state === "up" ? "" : one.state === "down" ? "down" : "held-up"}`,
+      (sign[one.state] ?? "✕ ") + one.label + (one.state === "up" ? "" : ` ${one.state}`)), " "]));
+  if (all.length === 1) place.append(el("span", "", role === "store" ? "where state lives" : "spreads requests"));
 }
 function paintSlot(slot, rate) {
   const [main, ...beside] = occupants(S, slot.dataset.slot);
   const [, words, release, others] = slot.children;
   const state = main ? main.state : "empty";
-  cls(slot, `slot ${state} ${main ? shade(main.release) : ""}`);
-  put(words.firstChild, (state === "killed" ? "✕ " : state === "frozen" ? "‖ " : "") + state);
-  put(words.lastChild, !main ? "" : state === "serving" ? `${main.id} · ${Math.round(rate)}/s` : main.id);
-  put(release, main ? S.releases[main.release] : "");
+  cls(slot, `slot ${state.replace(/ /g, "-")} ${main ? shade(main.release) : ""}`);
+  put(words.firstChild, ({ killed: "✕ ", "cut off": "✕ ", frozen: "‖ " }[state] || "") + state);
+  put(words.lastChild, !main ? "" : state === "serving" && !S.ended ? `${main.id} · ${Math.round(rate)}/s` : main.id);
+  const name = main ? S.releases[main.release] : "";
+  put(release, name);
+  cls(release, `release ${name.length > 4 ? "long" : ""}`);
   const key = beside.map((one) => `${one.id} ${one.state}`).join();
   if (others.dataset.key !== key) {
     others.dataset.key = key;
     others.replaceChildren(...beside.map((one) =>
-      el("i", `${one.state} ${shade(one.release)}`, `${one.id} ${S.releases[one.release]} ${one.state}`)));
+      el("i", `${one.state.replace(/ /g, "-")} ${shade(one.release)}`, `${one.id} ${S.releases[one.release]} ${one.state}`)));
   }
   return state === "serving";
 }
@@ -226,16 +291,18 @@ function paintUsers() {
   if (grid.dataset.count !== `${S.users.length}`) { grid.dataset.count = S.users.length; columns(); }
   S.users.forEach((one, i) => {
     const square = grid.children[i], hurt = S.hurt.has(i);
-    const retried = S.t - one.retried < 2.5 ? " retried" : "";
+    const retried = S.t - one.retried < 2.5 && !S.ended ? " retried" : "";
     cls(square, "user" + (one.release >= 0 ? ` seen ${shade(one.release)}` : "") + (hurt ? " hurt" : retried));
-    put(square, hurt ? "✕" : S.t - one.compared < 1.5 ? "✓" : "");
+    put(square, hurt ? "✕" : S.t - one.compared < 1.5 || (S.ended && one.compared >= 0) ? "✓" : "");
     if (square.title !== one.name) square.title = one.name;
   });
-  const key = S.releases.join();
+  const about = `${plural(S.users.length, "user")}, ${number(S.hurt.size)} of them hurt`;
+  if (grid.getAttribute("aria-label") !== about) grid.setAttribute("aria-label", about);
+  const key = `${S.releases.join()} ${S.ended ? "ended" : ""}`;
   if ($("legend").dataset.key === key) return;
   $("legend").dataset.key = key;
   const marks = S.releases.map((name, i) => [shade(i), "", name]);
-  marks.push(["", "✓", "state just compared"], ["retried", "", "needed a retry"], ["hurt", "✕", "hurt"]);
+  marks.push(["", "✓", S.ended ? "state compared" : "state just compared"], ["retried", "", "needed a retry"], ["hurt", "✕", "hurt"]);
   $("legend").replaceChildren(...marks.map(([mark, sign, text]) => {
     const made = el("span");
     made.append(el("i", mark, sign), text);
@@ -253,6 +320,7 @@ function columns() {
     if (score > most) { most = score; best = across; }
   }
   grid.style.gridTemplateColumns = `repeat(${best}, minmax(0, 1fr))`;
+  grid.style.fontSize = `${Math.max(9, Math.min(1.5 * box.rem, 0.56 * Math.min(w / best, h / Math.ceil(count / best))))}px`;
   grid.style.gridAutoRows = "minmax(0, 1fr)";
 }
 function paintLog() {
@@ -285,7 +353,8 @@ function paintTimeline() {
   g.textBaseline = "middle";
   const span = spanOf(), left = 5.9 * rem, right = w - 0.4 * rem;
   const frame = {
-    g, rem, left, right, span, h, x: (t) => left + ((right - left) * t) / span, top: 1.5 * rem, bottom: h - 1.5 * rem,
+    g, rem, left, right, span, h, x: (t) => left + ((right - left) * t) / span, bottom: h - 1.5 * rem,
+    top: (S.strikes.some((one) => !one.slot) ? 2.4 : 1.5) * rem, // what is not in a slot was struck above the lanes
     font: (size, weight = 500) => { g.font = `${weight} ${size * rem}px Inter, system-ui, "DejaVu Sans", sans-serif`; },
   };
   geometry = frame;
@@ -297,23 +366,29 @@ function paintTimeline() {
   line(g, frame.x(S.t), frame.top - 4, frame.x(S.t), frame.bottom);
 }
 function line(g, x1, y1, x2, y2) { g.beginPath(); g.moveTo(x1, y1); g.lineTo(x2, y2); g.stroke(); }
+// As much of a text as there is room for; nothing rather than a letter or two.
+function fitted(g, text, room) {
+  if (g.measureText(text).width <= room) return text;
+  let end = text.length;
+  while (end > 0 && g.measureText(`${text.slice(0, end)}…`).width > room) end -= 1;
+  return end < 5 ? "" : `${text.slice(0, end).trimEnd()}…`;
+}
 function paintAxis({ g, rem, x, span, top, bottom, h, right, left, font }) {
   font(0.9);
   g.fillStyle = theme.dim;
-  let free = 0;
-  for (const { t, name } of S.marks) {
+  for (const [i, { t, name, text }] of S.marks.entries()) {
     g.strokeStyle = theme.line;
     g.lineWidth = 1;
     g.setLineDash([3, 3]);
-    line(g, x(t), top - 4, x(t), bottom);
+    line(g, x(t), 1.3 * rem, x(t), bottom);
     g.setLineDash([]);
     g.textAlign = "left";
-    const wide = g.measureText(name).width;
-    if (x(t) + 3 >= free && x(t) + 3 + wide < right) { g.fillText(name, x(t) + 3, top * 0.45); free = x(t) + wide + 0.8 * rem; }
+    const room = Math.min(S.marks[i + 1] ? x(S.marks[i + 1].t) : right, right) - x(t) - 0.8 * rem;
+    g.fillText(fitted(g, text || name, room) || (g.measureText(name).width <= room ? name : ""), x(t) + 3, 0.68 * rem);
   }
   g.textAlign = "center";
   const room = (right - left) / (3.6 * rem), every = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800].find((one) => span / one <= room) || 3600;
-  for (let t = 0; t <= span; t += every) g.fillText(`${t} s`, Math.min(right - rem, x(t)), h - 0.7 * rem);
+  for (let t = 0; t <= span; t += every) g.fillText(span > 180 ? clock(t) : `${t} s`, Math.min(right - rem, x(t)), h - 0.7 * rem);
 }
 function paintLanes({ g, rem, x, top, bottom, left, font }) {
   const zones = Object.keys(S.plan.zones).length, gap = 0.4 * rem;
@@ -324,10 +399,12 @@ function paintLanes({ g, rem, x, top, bottom, left, font }) {
     if (zone !== null && slot.zone !== zone) y += gap;
     zone = slot.zone;
     places[slot.name] = y;
-    font(Math.min(0.92, (high / rem) * 0.8), 600);
     g.fillStyle = theme.dim;
     g.textAlign = "right";
-    g.fillText(slot.name, left - 0.5 * rem, y + high / 2);
+    font(Math.min(0.92, (high / rem) * 0.95), 600);
+    // Too many lanes for a name at each: their zone's name is enough.
+    if (high >= 0.72 * rem) g.fillText(slot.name, left - 0.5 * rem, y + high / 2);
+    else if (slot.name === S.plan.zones[slot.zone][0]) { font(0.92, 600); g.fillText(`zone ${slot.zone}`, left - 0.5 * rem, y + (high * S.plan.zones[slot.zone].length) / 2); }
     // Whoever is on the way stands below whoever has the slot.
     const lane = S.segments[slot.name] || [];
     for (const one of lane) paintSegment(g, one, x, y + 1, high - 2, lane);
@@ -335,7 +412,7 @@ function paintLanes({ g, rem, x, top, bottom, left, font }) {
   }
   for (const strike of S.strikes) {
     const there = places[strike.slot];
-    paintStrike(g, strike, x(strike.t), there === undefined ? top - 0.1 * rem : there + high / 2, Math.min(high * 0.4, 0.55 * rem));
+    paintStrike(g, strike, x(strike.t), there === undefined ? top - 0.6 * rem : there + high / 2, Math.min(high * 0.4, 0.55 * rem));
   }
   return y;
 }
@@ -348,7 +425,7 @@ function paintSegment(g, one, x, y, h, lane) {
   if (held) { g.fillStyle = theme.panel; g.fillRect(from, low - 1, w, part + 1); }
   if (one.state === "killed") {
     g.strokeStyle = theme.ink;
-    g.lineWidth = 1.5;
+    g.lineWidth = 2;
     line(g, from, y + h / 2, to, y + h / 2);
     return;
   }
@@ -357,14 +434,15 @@ function paintSegment(g, one, x, y, h, lane) {
   g.rect(from, low, w, part);
   g.clip();
   g.lineWidth = 2;
-  if (one.state === "starting") { g.setLineDash([3, 2]); g.strokeRect(from + 1, low + 1, Math.max(1, w - 2), part - 2); }
+  if (one.state === "standing by") g.strokeRect(from + 1, low + 1, Math.max(1, w - 2), part - 2);
+  else if (one.state === "starting") { g.setLineDash([3, 2]); g.strokeRect(from + 1, low + 1, Math.max(1, w - 2), part - 2); }
   else {
     g.fillStyle = colour(one.release);
     g.globalAlpha = 0.35;
     g.fillRect(from, low, w, part);
     g.globalAlpha = 1;
-    const step = one.state === "frozen" ? 4 : 7, lean = one.state === "frozen" ? 0 : part;
-    if (one.state === "frozen") g.strokeStyle = theme.ink;
+    const isHeld = one.state === "frozen" || one.state === "cut off", step = isHeld ? 5 : 7, lean = isHeld ? 0 : part;
+    if (isHeld) g.strokeStyle = theme.ink;
     for (let at = from - part; at < to; at += step) line(g, at, low + part, at + lean, low);
   }
   g.restore();
@@ -380,6 +458,11 @@ function paintStrike(g, strike, x, y, r) {
   if (HELD_UP.test(strike.fault)) { line(g, x - a / 2, y - a, x - a / 2, y + a); line(g, x + a / 2, y - a, x + a / 2, y + a); }
   else { line(g, x - a, y - a, x + a, y + a); line(g, x + a, y - a, x - a, y + a); }
 }
+// The next number that people like to read.
+function round(most) {
+  const size = 10 ** Math.floor(Math.log10(most));
+  return [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((one) => one * size >= most) * size;
+}
 function paintBars(frame, from) {
   const { g, rem, x, left, right, bottom, font } = frame, every = S.plan.every;
   const low = 1.5 * rem, base = bottom - low - 0.35 * rem, tall = base - from;
@@ -394,15 +477,20 @@ function paintBars(frame, from) {
   const hurt = [];
   for (const t of S.losses) { const n = Math.floor(t / size); hurt[n] = (hurt[n] || 0) + 1; }
   const rate = (bin) => bin.by.reduce((sum, count) => sum + (count || 0), 0) / size;
-  const most = Math.max(10, ...bins.filter(Boolean).map(rate)) * 1.1;
+  const most = round(Math.max(10, ...bins.filter(Boolean).map(rate)));
   font(0.92, 600);
   g.fillStyle = theme.dim;
   g.textAlign = "right";
-  g.fillText("answers/s", left - 0.5 * rem, from + tall * 0.55);
+  g.fillText("requests/s", left - 0.5 * rem, from + tall * 0.62);
   font(0.8);
-  g.fillText(`${Math.round(most)}`, left - 0.5 * rem, from + 0.3 * rem);
+  g.fillText(number(most), left - 0.5 * rem, from + 0.35 * rem);
+  g.strokeStyle = theme.line;
+  g.lineWidth = 1;
+  line(g, left, Math.round(from) + 0.5, right, Math.round(from) + 0.5);
   font(0.92, 600);
-  g.fillText(hurt.length ? "hurt" : "retries", left - 0.5 * rem, base + 0.35 * rem + low / 2);
+  const middle = base + 0.35 * rem + low / 2, none = !hurt.length && !bins.some((bin) => bin && bin.retries);
+  g.fillText(hurt.length ? "users hurt" : "retries", left - 0.5 * rem, middle);
+  if (none && S.samples.length) { font(0.9); g.textAlign = "left"; g.fillText(S.ended ? "none" : "none so far", x(S.samples[0].t), middle); }
   bins.forEach((bin, n) => {
     const a = x(n * size), b = x(Math.min((n + 1) * size, Math.max(S.t, n * size + every)));
     let sum = 0;
@@ -412,7 +500,7 @@ function paintBars(frame, from) {
       g.fillRect(a, base - sum - high, b - a + 0.5, high);
       sum += high;
     }
-    if (bin.retries) { g.fillStyle = theme.dim; const high = Math.min(low, 3 + (low * bin.retries) / 30); g.fillRect(a + 1, bottom - high, Math.max(2, b - a - 2), high); }
+    if (bin.retries) { g.fillStyle = theme.again; const high = Math.min(low, 3 + (low * bin.retries) / 30); g.fillRect(a + 1, bottom - high, Math.max(2, b - a - 2), high); }
   });
   g.fillStyle = theme.bad;
   hurt.forEach((count, n) => { const high = Math.min(low, 4 + (low * count) / 10); g.fillRect(x(n * size) + 1, bottom - high, Math.max(3, x((n + 1) * size) - x(n * size) - 2), high); });
@@ -434,6 +522,8 @@ function go(t) {
   state();
 }
 let connection = "";
+// Where the slider stands is where the page stands.
+function slide() { if (document.activeElement !== $("slider") || at === null) $("slider").value = at === null ? 1000 : (1000 * at) / end(); }
 function state(text) {
   if (text !== undefined) connection = text;
   const shown = at !== null ? "looking back" : connection;
@@ -457,7 +547,7 @@ $("canvas").addEventListener("mousemove", (event) => {
   $("tip").hidden = !near.length || t < 0;
   if ($("tip").hidden) return;
   const seconds = near.length * S.plan.every, sum = (pick) => near.reduce((all, one) => all + (pick(one) || 0), 0);
-  const lines = S.releases.map((name, i) => `${name}  ${Math.round(sum((one) => (one.by || [])[i]) / seconds)} answers/s`);
+  const lines = S.releases.map((name, i) => `${name}  ${Math.round(sum((one) => (one.by || [])[i]) / seconds)} requests/s`);
   lines.push(`${sum((one) => one.retries)} retries, ${sum((one) => one.lost)} lost`, `${sum((one) => one.repeated)} repeated by the balancer`);
   put($("tip"), `${t.toFixed(1)} s\n${lines.join("\n")}`);
   $("tip").style.left = `${Math.min(innerWidth - 220, event.clientX + 14)}px`;
@@ -470,9 +560,12 @@ function turn() {
   measure();
 }
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(BUTTON|INPUT|A)$/.test(event.target.tagName)) return;
+  const on = event.target.tagName;
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(BUTTON|A)$/.test(on)) return;
   if (event.key === "t") turn();
-  if (event.key === " ") { go(at === null ? S.t : null); if (at === null) $("slider").value = 1000; event.preventDefault(); }
+  if (event.key === " ") { go(at === null ? S.t : null); slide(); event.preventDefault(); }
+  const step = on !== "INPUT" && { ArrowLeft: -1, ArrowRight: 1 }[event.key]; // the slider has its own steps
+  if (step) { const to = (at ?? S.t) + step; go(to >= end() ? null : Math.max(0, to)); slide(); event.preventDefault(); }
 });
 
 // ---- acting: only where the lab was asked for it ---------------------------------------------------------------
@@ -505,7 +598,6 @@ function offer() {
   const row = [["kill", "Kill one"], ["freeze", "Freeze one for 3 s"]].filter(([act]) => can(act)).map(([act, label]) => button(act, label, {}));
   for (const image of can("roll") ? config.control.images : []) row.push(button("roll", `Roll to ${image}`, { image }));
   if (can("reverse")) row.push(button("reverse", "Reverse", {}));
-  if (can("finish")) row.push(button("finish", "Finish the step", {}));
   $("told").before(...row);
 }
 
@@ -521,7 +613,7 @@ measure();
 let painted = 0;
 // At most five paintings a second: the page and the lab share the machine.
 requestAnimationFrame(function loop(now) {
-  if (dirty && now - painted > 190) {
+  if (dirty && now - painted >= 200) {
     painted = now;
     dirty = false;
     paint();

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from lab.balancer.config import Affinity, BalancerSettings, render
+import re
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+from lab.balancer.config import MAINTENANCE_STYLE, Affinity, BalancerSettings, render
 from lab.model import Slot
 
 SLOTS = (Slot(name="a1", zone="a"), Slot(name="b1", zone="b"))
@@ -58,3 +63,12 @@ def test_braces_balance() -> None:
     for affinity in Affinity:
         text = render(SLOTS, BalancerSettings(affinity=affinity))
         assert text.count("{") == text.count("}")
+
+
+def test_the_maintenance_page_may_wear_its_own_style_and_nothing_else() -> None:
+    """The policy names the style that the page has; a page that was changed without it would stand naked."""
+    page = (Path(__file__).parents[3] / "images" / "nginx" / "maintenance.html").read_text()
+    [style] = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert "sha256-" + b64encode(sha256(style.encode()).digest()).decode() == MAINTENANCE_STYLE
+    assert f"style-src '{MAINTENANCE_STYLE}'; default-src 'none'" in render(SLOTS, BalancerSettings())
+    assert not re.search(r"<script|\sstyle=|\son\w+=|src=|url\(", page)

@@ -83,6 +83,8 @@ def test_mixed_formats_are_told_by_the_release() -> None:
     """Makers are alive and each reader is of the other release: the two don't read each other's sessions."""
     mixed = [forced_logout(f"u{n}", "a1-1", "b1-1", releases=("v1", "v2")) for n in range(4)]
     assert likely(mixed) == "two releases do not read each other's data: formats are mixed"
+    within = [forced_logout(f"w{n}", "c1-1", "a2-1") for n in range(4)]
+    assert likely([*mixed, *within], replace(STRIKE, victim="c1-1")) == "sessions live in the instance's memory"
 
 
 @pytest.mark.parametrize("is_repeated", [True, False])

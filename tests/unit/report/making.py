@@ -16,6 +16,9 @@ from lab.record import (
     Step,
     Strike,
     StrikeProved,
+    StrikeUndone,
+    ZoneBack,
+    ZoneLost,
 )
 from lab.report.merge import Item
 
@@ -72,7 +75,10 @@ _releases = st.sampled_from(("v1", "v2"))
 events: st.SearchStrategy[AnyEvent] = st.one_of(
     st.builds(step, times, st.sampled_from(("create", "start", "ready", "enter", "drain", "remove")), _replicas),
     st.builds(engine, times, st.sampled_from(("create", "die", "pause", "unpause", "destroy", "oom")), _replicas),
-    st.builds(strike, times, _replicas, st.integers(1, 3), st.sampled_from(("SIGKILL", "freeze"))),
+    st.builds(strike, times, _replicas, st.integers(1, 3), st.sampled_from(("SIGKILL", "freeze", "cut"))),
+    st.builds(StrikeUndone, at=times, strike=st.integers(1, 3), fault=st.just("cut"), victim=_replicas),
+    st.builds(ZoneLost, at=times, zone=st.just("b"), cut_off=st.booleans()),
+    st.builds(ZoneBack, at=times, zone=st.just("b")),
     st.builds(StrikeProved, at=times, strike=st.integers(1, 3), hit=st.booleans()),
     st.builds(Serving, at=times, by_release=st.just({"v1": 2}), total=st.integers(0, 3)),
     st.builds(PhaseBegan, at=times, name=st.sampled_from(("settle", "clean up", "down")), text=st.text(max_size=20)),

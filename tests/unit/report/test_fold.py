@@ -8,8 +8,21 @@ from hypothesis import strategies as st
 
 from lab.clock import NS
 from lab.model import Operation, Try
-from lab.record import AnyEvent, PhaseBegan, Serving
-from lab.report.events import AnyPageEvent, Counted, Ended, Hurt, Moved, NewRelease, Planned, Said, Sample, Served
+from lab.record import AnyEvent, ContainerEvent, PhaseBegan, Serving, StrikeUndone, ZoneBack, ZoneLost
+from lab.report.events import (
+    AnyPageEvent,
+    Counted,
+    Ended,
+    Hurt,
+    Moved,
+    NewRelease,
+    Planned,
+    Said,
+    Sample,
+    Served,
+    Turned,
+    ZoneTurned,
+)
 from lab.report.fold import PageFold
 from lab.report.merge import Item, Merge, time_of
 from lab.report.plan import RunPlan
@@ -123,6 +136,7 @@ def test_an_upgrade_is_seen_as_it_goes(plan: RunPlan) -> None:
         ("a1-1", "serving"),
         ("a1-3", "starting"),
         ("a1-3", "serving"),
+        ("a1-1", "standing by"),
         ("a1-1", "draining"),
         ("a1-1", "gone"),
     ]
@@ -150,6 +164,58 @@ def test_a_death_that_nobody_planned_is_a_kill(plan: RunPlan) -> None:
         ("b1-2", "serving"),
     ]
     assert not [one for one in made if isinstance(one, Served)]
+
+
+def test_who_gave_up_its_slot_stands_by_and_may_take_it_again(plan: RunPlan) -> None:
+    """After a red-black move the old group lives and serves nobody; a reverse turns the two round."""
+    items: list[Item] = [
+        step(NS, "enter", "a1-1"),
+        step(2 * NS, "enter", "a1-3", "v2"),
+        step(3 * NS, "enter", "a1-1"),
+        step(4 * NS, "drain", "a1-3", "v2"),
+    ]
+    assert states(whole(plan, items)) == [
+        ("a1-1", "serving"),
+        ("a1-3", "serving"),
+        ("a1-1", "standing by"),
+        ("a1-1", "serving"),
+        ("a1-3", "standing by"),
+        ("a1-3", "draining"),
+    ]
+
+
+def test_a_zone_that_is_cut_off_lives_and_comes_back(plan: RunPlan) -> None:
+    """The engine says nothing that tells it apart: the strike does, and the end of the strike."""
+    balancer = ContainerEvent(
+        at=NS, action="start", container="id of n", name="balancer-b-1", role="balancer", zone="b", release="nginx"
+    )
+    items: list[Item] = [
+        balancer,
+        step(NS, "enter", "b1-2"),
+        ZoneLost(at=2 * NS, zone="b", cut_off=True),
+        strike(2 * NS, "b1-2", fault="cut"),
+        msgspec.structs.replace(strike(2 * NS, "balancer-b", 2, fault="cut"), container="id of n"),
+        StrikeUndone(at=3 * NS, strike=1, fault="cut", victim="b1-2"),
+        StrikeUndone(at=3 * NS, strike=2, fault="cut", victim="balancer-b"),
+        ZoneBack(at=3 * NS, zone="b"),
+    ]
+    made = whole(plan, items)
+    assert states(made) == [("b1-2", "serving"), ("b1-2", "cut off"), ("b1-2", "serving")]
+    turned = [(one.role, one.label, one.state) for one in made if isinstance(one, Turned)]
+    assert turned == [("balancer", "nginx b", state) for state in ("up", "cut off", "up")]
+    assert [(one.zone, one.state) for one in made if isinstance(one, ZoneTurned)] == [("b", "cut off"), ("b", "")]
+
+
+def test_what_is_not_multiplied_dies_and_is_started_again(plan: RunPlan) -> None:
+    """The store is seen up, frozen, down and up again; what the lab takes away at the end is not."""
+    store = ContainerEvent(at=NS, action="create", container="s", name="store-1", role="store", release="redis")
+    acts = ("create", "start", "pause", "unpause", "kill", "die", "start")
+    items: list[Item] = [msgspec.structs.replace(store, at=NS * n, action=act) for n, act in enumerate(acts, 1)]
+    items += [PhaseBegan(at=9 * NS, name="clean up"), msgspec.structs.replace(store, at=9 * NS, action="die")]
+    items += [PhaseBegan(at=10 * NS, name="down"), msgspec.structs.replace(store, at=11 * NS, action="die")]
+    turned = [one for one in whole(plan, items) if isinstance(one, Turned)]
+    assert [one.state for one in turned] == ["up", "frozen", "up", "down", "up"]
+    assert {(one.name, one.role, one.label) for one in turned} == {("store-1", "store", "redis")}
 
 
 def test_a_users_loss_is_told_when_it_is_found(plan: RunPlan) -> None:
