@@ -33,8 +33,8 @@ fix: $(READY) ## mend what lint and format can mend, and write the schema and th
 	@$(PY) -m ruff check --fix lab tests images
 	@$(PY) -m ruff format lab tests images
 
-sweep: setup ## a rollout with every fault at every phase, then deployers killed at every step and 100 times at random
-	@$(LAB) sweep rolling
+sweep: setup ## every strategy with every fault at every phase, then deployers killed at every step and 100 times at random
+	@$(LAB) sweep
 	@$(LAB) sweep --deployer-kills 100
 
 sabotage: setup ## builds with one mistake each: every one must turn a run red by its own promise (5 minutes)

@@ -34,10 +34,12 @@ from lab.state.protocol import State
 Report = Callable[[record.AnyEvent], None]
 
 ENTER_SIGNAL, LEAVE_SIGNAL, KILL_SIGNAL = "SIGUSR1", "SIGTERM", "SIGKILL"
-
+ADVANCE = "advance"
+"""At a boundary, beside the acts: the rollout's next phase is written down. Its `why` is that phase, it has no slot."""
 
 Boundary = Callable[[str, record.Step], None]
-"""Called "before" and "after" every act: where a rehearsal lets a deployer die, or does something to the cluster."""
+"""Called "before" and "after" every act and every phase that is written down: where a rehearsal lets a deployer die,
+or does something to the cluster."""
 
 
 class Deployer:
@@ -217,9 +219,15 @@ class Deployer:
             return kept, False
         after = further.rollout
         assert after is not None  # noqa: S101 -- `advance` never forgets a rollout
+        if after.phase is rollout.phase and after.stage == rollout.stage:
+            return self.desk.write(kept, further, tenure.lease), True
+        turn = record.Step(
+            at=self._clock.now(), action=ADVANCE, slot="", replica="", release=after.to.name, why=str(after.phase)
+        )
+        self._boundary("before", turn)
         written = self.desk.write(kept, further, tenure.lease)
-        if after.phase is not rollout.phase or after.stage != rollout.stage:
-            self._tell_rollout(after)
+        self._tell_rollout(after)
+        self._boundary("after", turn)
         return written, True
 
     def _count_early_deaths(self, desired: Desired, seen: Seen) -> Desired:

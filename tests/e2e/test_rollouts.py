@@ -11,7 +11,7 @@ from lab.cluster.setup import Toolbox
 from lab.deploy.rollout import Rolling, Strategy, strategy_from
 from lab.model import Kind
 from lab.record import Office, RolloutMoved, Scaled, Serving
-from lab.scenario.fault_sweep import POINTS, sweep_faults
+from lab.scenario.fault_sweep import choose, sweep_faults
 from lab.scenario.kill_sweep import SweepWish, sweep_kills
 from lab.scenario.pins import Fault
 from lab.scenario.rehearsal import SLOTS, rehearsal
@@ -78,10 +78,9 @@ def test_the_sweep_sees_what_is_wrong(toolbox: Toolbox) -> None:
 def test_a_fault_at_a_phase_is_done_there_and_healed(toolbox: Toolbox) -> None:
     """The new replica dies between ready and in rotation, the balancer while slots change hands, a deployer sleeps
     through its lease: nobody loses anything; where there is nobody to hurt, that is said."""
-    ready = {"before": POINTS["before"], "ready": POINTS["ready"]}
-    matrix = sweep_faults(
-        toolbox, Rolling(), 7, quiet, points=ready, faults=(Fault.KILL_NEW, Fault.KILL_BALANCER, Fault.STOP_DEPLOYER)
-    )
+    wanted = (Fault.KILL_NEW, Fault.KILL_BALANCER, Fault.STOP_DEPLOYER)
+    chosen, faults = choose(["rolling"], wanted, ["before", "ready"])
+    matrix = sweep_faults(toolbox, "rolling", chosen["rolling"], 7, quiet, faults=faults)
     text = {(cell.fault, cell.point): cell.text for cell in matrix.cells}
     assert text[Fault.KILL_NEW, "before"] == "-"
     assert text[Fault.KILL_NEW, "ready"] == "held"

@@ -120,7 +120,9 @@ def test_what_is_wanted_comes_about(ground: Ground, strategy: Strategy) -> None:
     assert ground.desk.lease() is None
 
 
-@pytest.mark.parametrize("strategy", [Rolling(), RedBlack(keep=0.05), Rolling(surge=0)])
+@pytest.mark.parametrize(
+    "strategy", [Rolling(), RedBlack(keep=0.05), Rolling(surge=0), Canary(shares=(0.3, 1.0), hold=0.02)]
+)
 def test_it_may_die_at_every_boundary(ground: Ground, strategy: Strategy) -> None:
     """A rollout goes on over a death before and after each of its acts, and ends as if nobody had died."""
     ground.settle(ground.deployer("first"))
@@ -129,7 +131,7 @@ def test_it_may_die_at_every_boundary(ground: Ground, strategy: Strategy) -> Non
     for number in range(100):
 
         def die(moment: str, step: record.Step) -> None:
-            place = (moment, step.action, step.slot)
+            place = (moment, step.action, step.slot or step.why)
             if place not in places:
                 places.add(place)
                 raise Killed
