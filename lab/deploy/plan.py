@@ -105,7 +105,7 @@ def decide(seen: Seen, target: Target) -> Decision:
             here[replica.slot].append(replica)
         else:
             steps += _retire(seen, target, replica, Why.SCALE)
-    leaving = bool(steps)
+    leaving = sum(len(replicas) for replicas in here.values()) < len(seen.replicas)  # some may have been told before
 
     proven = any(one.release == target.unproven and one.name in seen.ready for one in seen.replicas)
     slots: dict[str, _Slot] = {}
