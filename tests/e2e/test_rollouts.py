@@ -203,6 +203,37 @@ def test_a_release_that_users_suffer_from_is_rolled_back(tmp_path: Path) -> None
     assert {event.to for event in ended.events() if isinstance(event, RolloutMoved)} == {"v2-memory"}
 
 
+@pytest.mark.parametrize(
+    ("image", "judge", "said"),
+    [
+        ("shop:v2-flaky", "{least_tries: 60}", "tries failed on the new release"),
+        ("shop:v2-slow", "{least_tries: 60, latency: 3}", "ms on the new release"),
+    ],
+    ids=["flaky", "slow"],
+)
+def test_a_bad_release_is_rolled_back_with_the_users_unharmed(
+    toolbox: Toolbox, tmp_path: Path, image: str, judge: str, said: str
+) -> None:
+    """Every probe finds it well; by what users got it is worse than the old one. It goes back by itself, a retry saved
+    whoever met it, and the exit code says so: 3."""
+    toolbox.images.make_missing(quiet, [image])
+    roll = f"{{roll: {{to: '{image}', strategy: canary, shares: [0.1, 1], hold: 20, judge: {judge}}}}}"
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            users="{count: 40, on_two_devices: 12, think: 0.25, tries: 6}",
+            promises="{serving_at_least: 3}",
+            steps=f"[{SETTLE}, {roll}]",
+            enough=ENOUGH,
+        ),
+    )
+    moves = [event for event in ended.events() if isinstance(event, RolloutMoved)]
+    assert (ended.code, moves[-1].ending) == (3, "rolled back"), ended.out + ended.err
+    assert said in moves[-1].why
+    assert ended.verdict["evidence"]["users_hurt"] == 0
+
+
 def test_two_deployers_and_a_death_in_a_whole_run(tmp_path: Path) -> None:
     """The leader is killed when the second slot's new replica is ready: the other one leads, and the run holds."""
     fault = "{fault: {do: kill the deployer, at: {moment: before, action: enter, slot: b1}}}"
