@@ -82,6 +82,8 @@ class Rehearsal:
         self._operations = self._retried = self._failed = 0
         self.crew: Crew | None = None
         self.troubles: list[str] = []
+        self.refused: list[str] = []
+        """What was said whenever a deployer that leads no more was refused."""
 
     def roll(self, strategy: Strategy, *, is_reversed: bool = False) -> Rolled:
         """One rollout to the other release, seen through; never raises for how it went.
@@ -165,6 +167,8 @@ class Rehearsal:
         """The engine or a deployer said something."""
         if isinstance(event, record.Trouble):
             self.troubles.append(event.what)
+        if isinstance(event, record.Office) and event.action == "fenced":
+            self.refused.append(event.text)
         if isinstance(event, record.Step) and self.on_step is not None:
             self.on_step(event)
         if isinstance(event, record.ContainerEvent) and event.role == "app":

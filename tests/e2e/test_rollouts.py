@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.clock import NS
 from lab.cluster.setup import Toolbox
-from lab.deploy.rollout import Rolling, Strategy, strategy_from
+from lab.deploy.rollout import Ask, Rolling, Strategy, strategy_from
 from lab.model import Kind
-from lab.record import Office, RolloutMoved, Scaled, Serving
+from lab.record import Office, RolloutMoved, Scaled, Serving, Step
+from lab.retry import wait_until
+from lab.scenario.crew import DeployerProcess
 from lab.scenario.fault_sweep import choose, sweep_faults
 from lab.scenario.kill_sweep import SweepWish, sweep_kills
 from lab.scenario.pins import Fault
-from lab.scenario.rehearsal import SLOTS, rehearsal
+from lab.scenario.rehearsal import SLOTS, Rehearsal, rehearsal
 from tests.e2e.runs import Ended, lab, scenario
 
 pytestmark = pytest.mark.e2e
 
 USERS = "{count: 40, on_two_devices: 12, think: 0.25, tries: 1}"
 SETTLE = "{settle: {for: 2}}"
+MOVED = NS // 2
+"""In which the last request over a connection to the other group has been answered."""
 ENOUGH = "{operations: 800, checks: 800, users_served_by_new: 30}"
 
 
@@ -44,6 +50,12 @@ def first_tries_failed(ended: Ended) -> list[str]:
     return [result for result in firsts if not result.isdigit() or result >= "500"]
 
 
+def answered(ended: Ended, begin: int, end: int) -> Counter[str | None]:
+    """Who answered the tries that began in that time, by release."""
+    tries = [one for operation in ended.history() for one in operation.tries if begin <= one.begin < end]
+    return Counter(one.release for one in tries)
+
+
 def test_a_deployers_death_at_every_step_changes_nothing(toolbox: Toolbox) -> None:
     """Sixty deployers and more are killed, one at each boundary of a rolling and of a red/black rollout and some at
     random: every rollout ends right, never below the floor, and no user is hurt."""
@@ -54,25 +66,58 @@ def test_a_deployers_death_at_every_step_changes_nothing(toolbox: Toolbox) -> No
     assert swept.is_good
 
 
-def test_the_sweep_sees_what_is_wrong(toolbox: Toolbox) -> None:
+@pytest.fixture(scope="module")
+def stage(toolbox: Toolbox) -> Iterator[Rehearsal]:
+    """A small cluster with users at work, and two deployers that may be stopped."""
+    with rehearsal(toolbox, "stage", 5) as stage:
+        yield stage
+
+
+def test_the_sweep_sees_what_is_wrong(stage: Rehearsal) -> None:
     """A replica that nobody owns and one of another release are each called a wrong end."""
-    with rehearsal(toolbox, "wrong", 5) as stage:
-        good = stage.roll(Rolling())
-        assert (good.wrong, good.ending) == ("", "done")
-        assert good.fewest_running >= len(SLOTS)
-        release = stage.desk.read().desired.release
-        crew = stage.crew
-        assert crew is not None
-        for member in crew.members:
-            member.freeze()  # nobody tidies up
-        orphan = stage.live.cluster.create(SLOTS[0], release)
-        assert "replicas left" in stage.find_wrong(release)
-        stage.live.cluster.remove(orphan)
-        assert stage.find_wrong(release) == ""
-        other = next(one for one in stage.releases if one != release)
-        assert "releases left" in stage.find_wrong(other)
-        for member in crew.members:
-            member.thaw()
+    good = stage.roll(Rolling())
+    assert (good.wrong, good.ending) == ("", "done")
+    assert good.fewest_running >= len(SLOTS)
+    release = stage.desk.read().desired.release
+    crew = stage.crew
+    assert crew is not None
+    for member in crew.members:
+        member.freeze()  # nobody tidies up
+    orphan = stage.live.cluster.create(SLOTS[0], release)
+    assert "replicas left" in stage.find_wrong(release)
+    stage.live.cluster.remove(orphan)
+    assert stage.find_wrong(release) == ""
+    other = next(one for one in stage.releases if one != release)
+    assert "releases left" in stage.find_wrong(other)
+    for member in crew.members:
+        member.thaw()
+
+
+def test_a_deployer_that_slept_through_its_lease_is_refused_by_the_engine(stage: Rehearsal) -> None:
+    """Stopped just before it takes an old replica away, woken up when another one has sent everybody back to that very
+    replica: its call finds nobody of that name, and the replica goes on serving."""
+    asleep: list[DeployerProcess] = []
+
+    def sleep(deployer: DeployerProcess, moment: str, step: Step) -> None:
+        if (moment, step.action, step.slot) == ("before", "drain", "b1") and not asleep:
+            deployer.freeze()
+            asleep.append(deployer)
+
+    now = stage.desk.read().desired.release
+    to = next(one for one in stage.releases if one != now)
+    stage.on_boundary = sleep
+    stage.desk.roll(to, Rolling(), id="sleeper", by="the test")
+    wait_until("the leader is asleep", lambda: asleep, within=60)
+    stage.desk.ask(Ask.ABORT)
+    wait_until("another one has gone back", stage.desk.is_settled, within=60)
+    before = stage.live.cluster.replicas()
+    stage.refused.clear()
+    asleep[0].thaw()
+    said = wait_until("it was refused", lambda: stage.refused, within=30)
+    assert "is over" in said[0]
+    assert stage.find_wrong(now) == ""
+    assert sorted(one.container for one in stage.live.cluster.replicas()) == sorted(one.container for one in before)
+    asleep[0].check()
 
 
 def test_a_fault_at_a_phase_is_done_there_and_healed(toolbox: Toolbox) -> None:
@@ -133,9 +178,14 @@ def test_a_reverse_sends_everybody_back_to_the_group_that_stood_by(tmp_path: Pat
     assert ended.code == 0, ended.out + ended.err
     assert first_tries_failed(ended) == []
     assert phases(ended) == ["move", "watch", "move", "watch", "keep", "back", "reversed"]
-    moves = {event.phase: event.at for event in ended.events() if isinstance(event, RolloutMoved)}
-    assert moves["ended"] - moves["back"] < 2_000_000_000
+    at = [event.at for event in ended.events() if isinstance(event, RolloutMoved)]
+    assert at[6] - at[5] < 2 * NS
     assert fewest_serving(ended) == 3
+    # Both groups run all the while; users must meet the one that is wanted, whatever connections are kept open.
+    assert set(answered(ended, at[1] + MOVED, at[2])) == {"v1", "v2"}
+    assert 0.2 < answered(ended, at[1] + MOVED, at[2])["v2"] / answered(ended, at[1] + MOVED, at[2]).total() < 0.5
+    assert set(answered(ended, at[3] + MOVED, at[4])) == {"v2"}
+    assert set(answered(ended, at[6] + MOVED, at[6] + 2 * NS)) == {"v1"}
 
 
 def test_a_canary_is_judged_and_goes_on(tmp_path: Path) -> None:
