@@ -439,7 +439,7 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
         refuse("cluster.begin_with", f"must be from 1 to {slots}", f"begin_with: {slots}")
     if scenario.autoscale is not None:
         try:
-            check_scale(scenario.autoscale, slots)
+            check_scale(scenario.autoscale, scenario.cluster.zones)
         except UsageError as exc:
             refuse(f"autoscale.{exc.at}", exc.what, exc.way_out)
     _check_own_app(scenario, refuse)
