@@ -10,9 +10,11 @@ import pytest
 
 from lab.clock import NS
 from lab.cluster.setup import Toolbox
+from lab.deploy.look import FROZEN_AFTER
 from lab.deploy.rollout import Ask, Rolling, Strategy, strategy_from
 from lab.model import Kind
-from lab.record import Office, RolloutMoved, Scaled, Serving, Step
+from lab.oracle.recovery import find_recoveries
+from lab.record import ContainerEvent, Office, RolloutMoved, Scaled, Serving, Step
 from lab.retry import wait_until
 from lab.scenario.crew import DeployerProcess
 from lab.scenario.fault_sweep import choose, sweep_faults
@@ -304,25 +306,36 @@ def test_two_deployers_and_a_death_in_a_whole_run(tmp_path: Path) -> None:
     assert first_tries_failed(ended) == []
 
 
-def test_replicas_come_and_go_with_the_load(tmp_path: Path) -> None:
-    """Scaled out under load and in again afterwards, always by draining: nobody's first try fails."""
+def test_scaling_a_rollout_and_replacement_at_once_settle(tmp_path: Path) -> None:
+    """While the load doubles and replicas are added, a rollout goes on, one of its new replicas is killed and one
+    freezes: both are replaced in time, nobody loses anything, and with less load replicas drain away again."""
+    frozen = "{fault: {do: freeze the new replica, at: {action: enter, slot: a1}, for: 40}}"
+    killed = "{fault: {do: kill the new replica, at: {action: enter, slot: b1}}}"
+    together = f"{{together: [{{roll: {{to: 'shop:v2'}}}}, {frozen}, {killed}]}}"
     ended = lab(
         "run",
         scenario(
             tmp_path,
             cluster="{release: 'shop:v1', zones: {a: 2, b: 2, c: 2}, begin_with: 3}",
-            users=USERS,
-            autoscale="{target: 40, least: 2, most: 6, cool_down_out: 1, cool_down_in: 3}",
-            promises="{serving_at_least: 2}",
-            steps="[{settle: {for: 7}}, {pace: {think: 2}}, {settle: {for: 9}}]",
-            enough="{operations: 800, checks: 800}",
+            users="{count: 40, on_two_devices: 12, think: 0.5, tries: 3}",
+            autoscale="{target: 40, least: 3, most: 6, cool_down_out: 1, cool_down_in: 3}",
+            promises="{serving_at_least: 2, recovers_within: 20}",
+            steps=f"[{SETTLE}, {{pace: {{think: 0.22}}}}, {together}, {{pace: {{think: 2}}}}, {{settle: {{for: 6}}}}]",
+            enough="{operations: 800, checks: 800, strikes_that_hit: 2, users_served_by_new: 40}",
         ),
     )
     assert ended.code == 0, ended.out + ended.err
-    changes = [(event.before, event.to) for event in ended.events() if isinstance(event, Scaled)]
-    assert any(to > before for before, to in changes)
-    assert any(to < before for before, to in changes)
-    assert first_tries_failed(ended) == []
+    events = ended.events()
+    sizes = [(event.before, event.to, event.at) for event in events if isinstance(event, Scaled)]
+    over = next(event.at for event in events if isinstance(event, RolloutMoved) and event.ending == "done")
+    began = next(event.at for event in events if isinstance(event, Step) and event.why == "upgrade")
+    assert any(to > before and began - NS < at < over for before, to, at in sizes), "nothing was added meanwhile"
+    assert any(to < before for before, to, _ in sizes)
+    back = {one.fault: one.capacity for one in find_recoveries(events, [])}
+    assert FROZEN_AFTER <= (back[Fault.FREEZE_NEW] or 0) < 20
+    assert 0 < (back[Fault.KILL_NEW] or 0) < 10
+    store = [event.action for event in events if isinstance(event, ContainerEvent) and event.role == "store"]
+    assert store.count("start") <= 1, "the store is nobody's to scale"
 
 
 @pytest.mark.parametrize("name", ["rolling", "drain-then-move", "canary", "red-black"])
