@@ -32,7 +32,7 @@ class SweepWish(Value):
     """How much to kill."""
 
     each_boundary: bool
-    """Whether each boundary of ALONE's rollouts gets one of its own; else they share one, as ALONG's do."""
+    """Whether each boundary of ALONE's rollouts gets one of its own; else all share one, as ALONG's do."""
     random_kills: int
     seed: int
 
@@ -101,7 +101,8 @@ def sweep_kills(toolbox: Toolbox, wish: SweepWish, say: Say) -> Swept:
         killer = _Killer(stage)
         for strategy in ALONE if wish.each_boundary else ():
             rolled += _kill_at_each(stage, killer, strategy, say)
-        for strategy in (*(() if wish.each_boundary else ALONE), *ALONG):
+        # In the short form too: a canary's boundaries are those of a rolling upgrade and more.
+        for strategy in ALONG if wish.each_boundary else (RedBlack(keep=0.2), *ALONG):
             rolled += [_kill_along(stage, killer, strategy, say)]
         rolled += _kill_at_random(stage, killer, wish, say)
     hurt = {finding.user for finding in stage.finish()}
