@@ -212,6 +212,24 @@ def test_scaling_a_rollout_and_replacement_at_once_settle(named: str, seed: int)
     assert world.releases() == {desired.release.name}
 
 
+def test_a_replica_that_never_gets_ready_is_replaced_without_any_rollout() -> None:
+    """It hangs while it starts: after the time that it has it is ended and made anew, and the others serve on."""
+    world, desired = settled_world(Random(8))
+    world.broken = "v1"  # whoever starts now hangs
+    world.die(world.serving()[0])
+    for _ in range(40):
+        desired, decision = world.round(desired)
+    assert not decision.is_settled
+    assert len(world.serving()) == len(SLOTS) - 1
+    hung = {one.container for one in world.there.values() if one.name not in world.ready}
+    world.broken = ""
+    world.ready -= {one.name for one in world.there.values() if one.container in hung}
+    desired, decision = world.run(desired)
+    assert decision.is_settled
+    assert len(world.serving()) == len(world.there) == len(SLOTS)
+    assert world.made > len(SLOTS) + 1
+
+
 def test_one_rollout_at_a_time() -> None:
     """A second rollout is refused while one is under way, and so is one to what serves already."""
     world, desired = settled_world(Random(7))
