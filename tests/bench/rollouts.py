@@ -14,7 +14,7 @@ OURS: tuple[tuple[str, Strategy, int], ...] = (
     ("rolling, two at a time", Rolling(batch=2), 2),
     ("drain then move", DrainThenMove(), 1),
     ("canary, no holding", Canary(hold=0), 1),
-    ("red/black, nothing kept", RedBlack(batch=3, keep=0), 6),
+    ("red/black, nothing kept", RedBlack(keep=0), 6),
 )
 """Each with how many slots leave at once at the end."""
 LOAD = Load()
