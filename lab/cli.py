@@ -588,6 +588,9 @@ def _sweep(asked: argparse.Namespace) -> int:
     from lab.scenario.kill_sweep import SweepWish, run_kill_sweep
 
     choose(asked.strategy, asked.fault, asked.at)
+    if asked.deployer_kills is not None and (asked.deployer_kills < 0 or asked.strategy or asked.fault or asked.at):
+        what = "kills go over every strategy, at every boundary, and so many at random"
+        raise UsageError(what, at="--deployer-kills", way_out="lab sweep --deployer-kills 100")
     toolbox = make_ready(find_places(), _say)
     if asked.deployer_kills is not None:
         wish = SweepWish(each_boundary=True, random_kills=asked.deployer_kills, seed=asked.seed)
