@@ -18,7 +18,7 @@ from lab.errors import ExitCode, Interrupted, LabError, UsageError
 _Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 SCENARIOS = (
-    "demo, demo-broken, rolling, canary, red-black, scale, deployer-death, zone-loss, edge-loss, monkey,"
+    "demo, demo-broken, rolling, canary, red-black, scale, deployer-death, pinned, zone-loss, edge-loss, monkey,"
     " month-of-monkey, soak, or a YAML file"
 )
 EXIT_CODES = """\

@@ -22,6 +22,8 @@ ALONE: tuple[Strategy, ...] = (Rolling(), RedBlack(keep=0.2))
 """Whose boundaries may each get a rollout of their own in which a deployer dies there."""
 ALONG: tuple[Strategy, ...] = (DrainThenMove(), Canary(shares=(0.3, 1.0), hold=0.2))
 """Whose boundaries share a rollout: one deployer dies at each of them."""
+SHORT: tuple[Strategy, ...] = (RedBlack(keep=0.2), DrainThenMove())
+"""What a short sweep has: whatever a deployer ever does is done by one of these."""
 BOUNDARIES_MOST = 60
 """More than any rollout of three slots has."""
 BOUNDARIES_BETWEEN = 12
@@ -32,7 +34,7 @@ class SweepWish(Value):
     """How much to kill."""
 
     each_boundary: bool
-    """Whether each boundary of ALONE's rollouts gets one of its own; else all share one, as ALONG's do."""
+    """Whether each boundary of ALONE's rollouts gets one of its own; else SHORT's share one each."""
     random_kills: int
     seed: int
 
@@ -101,8 +103,7 @@ def sweep_kills(toolbox: Toolbox, wish: SweepWish, say: Say) -> Swept:
         killer = _Killer(stage)
         for strategy in ALONE if wish.each_boundary else ():
             rolled += _kill_at_each(stage, killer, strategy, say)
-        # In the short form too: a canary's boundaries are those of a rolling upgrade and more.
-        for strategy in ALONG if wish.each_boundary else (RedBlack(keep=0.2), *ALONG):
+        for strategy in ALONG if wish.each_boundary else SHORT:
             rolled += [_kill_along(stage, killer, strategy, say)]
         rolled += _kill_at_random(stage, killer, wish, say)
     hurt = {finding.user for finding in stage.finish()}

@@ -59,8 +59,8 @@ def answered(ended: Ended, begin: int, end: int) -> Counter[str | None]:
 
 
 def test_a_deployers_death_at_every_step_changes_nothing(toolbox: Toolbox) -> None:
-    """Sixty deployers and more are killed, one at each boundary of a canary, of a red/black rollout and of one in
-    place, and some at random: every rollout ends right, never below the floor, and no user is hurt."""
+    """Sixty deployers and more are killed, one at each boundary of a red/black rollout and of one in place, and some
+    at random: every rollout ends right, never below the floor, and no user is hurt."""
     swept = sweep_kills(toolbox, SweepWish(each_boundary=False, random_kills=6, seed=3), quiet)
     assert swept.kills >= 60, swept.line
     assert (swept.wrong, swept.below_floor, swept.users_hurt, swept.failed) == ((), 0, 0, 0), swept.line
