@@ -321,7 +321,7 @@ def test_scaling_a_rollout_and_replacement_at_once_settle(tmp_path: Path) -> Non
     over = next(event.at for event in events if isinstance(event, RolloutMoved) and event.ending == "done")
     began = next(event.at for event in events if isinstance(event, Step) and event.why == "upgrade")
     assert any(to > before and began - NS < at < over for before, to, at in sizes), "nothing was added meanwhile"
-    shrunk = next(at for before, to, at in sizes if to < before)
+    shrunk = max(at for before, to, at in sizes if to < before)
     after = [operation.tries[0].result for operation in ended.history() if operation.begin > shrunk]
     assert after
     assert not [result for result in after if not result.isdigit() or result >= "500"], "who goes must drain"
