@@ -67,8 +67,9 @@ COURSES: Mapping[str, Course] = {
             "turned": _at("after", "advance", Phase.BACK),
             "old ready": _at("before", "enter", Phase.BACK),
             "old in rotation": _at("after", "enter", Phase.BACK),
-            "new drains": _at("after", "drain", Phase.BACK),
-            "new gone": _at("after", "remove", Phase.BACK),
+            # By then the old release serves everywhere, and the rollout has ended.
+            "new drains": _at("after", "drain"),
+            "new gone": _at("after", "remove"),
         },
         is_reversed=True,
     ),
