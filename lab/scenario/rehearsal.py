@@ -25,8 +25,8 @@ from lab.users import Crowd, CrowdSize, Target, Tries
 SLOTS = tuple(Slot(name=f"{zone}1", zone=zone) for zone in "abc")
 USERS = 24
 THINK = 0.15
-TRIES = 6
-"""Enough to outlast a balancer that is killed and started again."""
+PATIENT = Tries(most=8, first=0.2, factor=2.0, timeout=10.0)
+"""Enough to outlast a balancer that is killed and started again, however the pauses are drawn."""
 SETTLED_WITHIN = 90.0
 DEPLOYERS = 2
 """One leads, one stands by."""
@@ -213,7 +213,7 @@ def rehearsal(toolbox: Toolbox, name: str, seed: int) -> Iterator[Rehearsal]:
                 chance=Random(seed),
                 on_operation=stage.note_operation,
                 on_quiet=stage.note_quiet,
-                policy=Tries(most=TRIES, timeout=10.0),
+                policy=PATIENT,
             )
         )
         crowd.log_in(60.0)
