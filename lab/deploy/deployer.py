@@ -136,6 +136,7 @@ class Deployer:
         """One round in office, or one look for the office."""
         try:
             if self._tenure is None and not self._take_office():
+                self._cut_off_since = None
                 self._pause(self.STANDBY_LOOKS)
                 return
             decision = self.round()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -224,6 +225,12 @@ class Unsteady(FileState):
         self._check()
         return super().renew(lease, seconds)
 
+    def acquire(
+        self, name: str, holder: str, seconds: float, *, is_gone: Callable[[str], bool] = lambda _: False
+    ) -> Lease | None:
+        self._check()
+        return super().acquire(name, holder, seconds, is_gone=is_gone)
+
     def release(self, lease: Lease) -> None:
         self._check()
         super().release(lease)
@@ -266,6 +273,29 @@ def test_a_state_that_stays_away_ends_the_deployer(tmp_path: Path, monkeypatch: 
         state.is_away = True
         with pytest.raises(StateError):
             deployer.run_until(lambda: False)
+
+
+def test_whoever_stands_by_bears_each_absence_anew(tmp_path: Path) -> None:
+    """Two short absences with a long time between them are not one long one."""
+    with Unsteady(tmp_path / "state.db") as state:
+        ground = Ground(state)
+        with ground.deployer("leads") as leads, ground.deployer("stands by") as idle:
+            wait_until("one leads", ground.desk.is_settled, within=10, every=0.01)
+            for told in (2, 4):  # each of them, each time
+                state.is_away = True
+                wait_until("it is told", partial(is_cut_off, ground, told), within=10, every=0.01)
+                state.is_away = False
+                wait_until("both looked", lambda: bearing(leads, idle) == [None, None], within=10, every=0.01)
+            leads.check()
+            idle.check()
+
+
+def is_cut_off(ground: Ground, times: int) -> bool:
+    return offices(ground).count("cut off") == times
+
+
+def bearing(*deployers: Deployer) -> list[int | None]:
+    return [one._cut_off_since for one in deployers]
 
 
 def offices(ground: Ground) -> list[str]:
