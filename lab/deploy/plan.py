@@ -100,6 +100,7 @@ def decide(seen: Seen, target: Target) -> Decision:
     for replica in sorted(seen.replicas, key=lambda one: -one.generation):
         if replica.state is ReplicaState.DEAD:
             why = Why.UPGRADE if replica.container in seen.drained_at else Why.REPLACEMENT
+            why = why if replica.slot in here else Why.SCALE
             steps.append(Step(act=Act.REMOVE, slot=replica.slot, why=why, replica=replica))
         elif replica.slot in here:
             here[replica.slot].append(replica)

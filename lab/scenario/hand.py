@@ -156,7 +156,8 @@ def _describe_rollout(rollout: Rollout) -> str:
     how = rollout.strategy.__struct_config__.tag
     if rollout.ending is not None:
         return (
-            f"rollout {rollout.id} to {rollout.to.name} ({how}): {rollout.ending} {_ago(rollout.since)}: {rollout.why}"
+            f"rollout {rollout.id} to {rollout.to.name} ({how}): {rollout.ending} {_ago(rollout.since)}"
+            f"{f': {rollout.why}' if rollout.why else ''}"
         )
     waits = ""
     if rollout.strategy.approve and rollout.phase is Phase.WATCH and rollout.approved <= rollout.stage:
