@@ -33,8 +33,8 @@ fix: $(READY) ## mend what lint and format can mend, and write the schema and th
 	@$(PY) -m ruff check --fix lab tests images
 	@$(PY) -m ruff format lab tests images
 
-sweep: setup ## a rollout with every fault at every phase, then deployers killed at every step and 100 times at random
-	@$(LAB) sweep rolling
+sweep: setup ## every strategy with every fault at every phase, then deployers killed at every step and 100 times at random
+	@$(LAB) sweep
 	@$(LAB) sweep --deployer-kills 100
 
 sabotage: setup ## builds with one mistake each: every one must turn a run red by its own promise (5 minutes)
@@ -47,7 +47,7 @@ workshop: setup ## lessons to work through by hand: break it, predict it, mend i
 lessons: setup ## every lesson's broken half must break by its own promise, its solution hold (3 seeds, 30 minutes)
 	@$(LAB) lesson dev-check --seeds 3
 
-bench: setup ## figures as ratios: rollouts here and by others' ways, the demo cold and warm
+bench: setup ## figures as ratios: rollouts here and by others' ways (SWARM=1: Swarm's too), the demo cold and warm
 	@$(PY) -m tests.bench
 
 setup: $(READY) ## engine, Compose and images; does nothing the second time

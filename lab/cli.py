@@ -18,7 +18,7 @@ from lab.errors import ExitCode, Interrupted, LabError, UsageError
 _Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 SCENARIOS = (
-    "demo, demo-broken, rolling, canary, red-black, scale, deployer-death, zone-loss, edge-loss, monkey,"
+    "demo, demo-broken, rolling, canary, red-black, scale, deployer-death, pinned, zone-loss, edge-loss, monkey,"
     " month-of-monkey, soak, or a YAML file"
 )
 EXIT_CODES = """\
@@ -268,8 +268,10 @@ def _add_rollout_verbs(verbs: _Verbs) -> None:
 
     sweep = verbs.add_parser("sweep", help="rehearse a rollout with every fault at every phase, or kill its deployers")
     sweep.add_argument(
-        "strategy", nargs="?", choices=("rolling", "red-black", "drain-then-move"), default="rolling", help="which"
+        "strategy", nargs="*", help="rolling, drain-then-move, canary, red-black, reverse (default: all, half an hour)"
     )
+    sweep.add_argument("--fault", action="append", default=[], help="only this one, such as 'freeze the store'; again")
+    sweep.add_argument("--at", action="append", default=[], metavar="POINT", help="only there, such as ready; again")
     sweep.add_argument("--seed", type=int, default=1, help="of the users and the random kills (default: 1)")
     sweep.add_argument(
         "--deployer-kills", type=int, metavar="N", help="kill deployers at every step boundary, and N at random"
@@ -582,16 +584,19 @@ def _scale(asked: argparse.Namespace) -> int:
 def _sweep(asked: argparse.Namespace) -> int:
     from lab.cluster.places import find_places
     from lab.cluster.setup import make_ready
-    from lab.deploy.rollout import strategy_from
-    from lab.scenario.fault_sweep import run_fault_sweep
+    from lab.scenario.fault_sweep import choose, run_fault_sweep
     from lab.scenario.kill_sweep import SweepWish, run_kill_sweep
 
+    choose(asked.strategy, asked.fault, asked.at)
+    if asked.deployer_kills is not None and (asked.deployer_kills < 0 or asked.strategy or asked.fault or asked.at):
+        what = "kills go over every strategy, at every boundary, and so many at random"
+        raise UsageError(what, at="--deployer-kills", way_out="lab sweep --deployer-kills 100")
     toolbox = make_ready(find_places(), _say)
     if asked.deployer_kills is not None:
         wish = SweepWish(each_boundary=True, random_kills=asked.deployer_kills, seed=asked.seed)
         return run_kill_sweep(toolbox, wish, _say)
-    given = {"keep": 0.2} if asked.strategy == "red-black" else {}
-    return run_fault_sweep(toolbox, strategy_from(asked.strategy, given), asked.seed, _say)
+    named = {"names": asked.strategy, "faults": asked.fault, "points": asked.at}
+    return run_fault_sweep(toolbox, asked.seed, _say, **named)
 
 
 def _deployer(asked: argparse.Namespace) -> int:

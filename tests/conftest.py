@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.cluster.places import Places, find_places
+from lab.cluster.ports import free_port
 from lab.cluster.setup import Toolbox, make_ready
+from lab.errors import StateError
+from lab.retry import wait_until
+from lab.state.redis import RedisState
 from tests.browsing import find_browser, go_without
 
 if TYPE_CHECKING:
@@ -27,6 +32,35 @@ def toolbox(places: Places) -> Iterator[Toolbox]:
     box = make_ready(places, print)
     yield box
     box.engine.close()
+
+
+@pytest.fixture(scope="module")
+def redis_url(toolbox: Toolbox) -> Iterator[str]:
+    """A Redis of its own for the lab's state, with a password, on loopback, gone afterwards."""
+    password, port = secrets.token_hex(8), free_port()
+    engine = toolbox.engine
+    made = engine.create_container(
+        toolbox.images.tag("redis"),
+        entrypoint=["redis-server", "--port", "6379", "--requirepass", password, "--save", ""],
+        ports=[6379],
+        labels={"lab.test": "state"},
+        host_config=engine.create_host_config(port_bindings={6379: ("127.0.0.1", port)}),
+    )
+    try:
+        engine.start(made["Id"])
+        url = f"redis://:{password}@127.0.0.1:{port}/0"
+
+        def answers() -> bool:
+            try:
+                with RedisState(url) as state:
+                    return state.read("nothing") is None
+            except StateError:
+                return False
+
+        wait_until("Redis answers", answers, within=20)
+        yield url
+    finally:
+        engine.remove_container(made["Id"], force=True, v=True)
 
 
 @pytest.fixture(scope="module")

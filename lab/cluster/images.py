@@ -81,6 +81,8 @@ SPOILT = tuple(
         "logout_stays",
         "early_ready",
         "no_drain",
+        "flaky",
+        "slow",
     )
 )
 """Builds with one mistake each, by which the oracle itself is tested: made when a scenario asks for them."""

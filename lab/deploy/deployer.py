@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -27,17 +28,21 @@ from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Desired, Phase, Rollout
 from lab.deploy.target import target_of
 from lab.deploy.tenure import Tenure
-from lab.errors import EngineError, Fenced, Stale
+from lab.errors import EngineError, Fenced, Stale, StateError
 from lab.model import Replica, ReplicaState
 from lab.state.protocol import State
 
 Report = Callable[[record.AnyEvent], None]
 
 ENTER_SIGNAL, LEAVE_SIGNAL, KILL_SIGNAL = "SIGUSR1", "SIGTERM", "SIGKILL"
-
+STATE_BACK_WITHIN = 30.0
+"""Seconds for which a deployer waits for a state that does not answer, such as a Redis that is started again."""
+ADVANCE = "advance"
+"""At a boundary, beside the acts: the rollout's next phase is written down. Its `why` is that phase, it has no slot."""
 
 Boundary = Callable[[str, record.Step], None]
-"""Called "before" and "after" every act: where a rehearsal lets a deployer die, or does something to the cluster."""
+"""Called "before" and "after" every act and every phase that is written down: where a rehearsal lets a deployer die,
+or does something to the cluster."""
 
 
 class Deployer:
@@ -82,6 +87,7 @@ class Deployer:
         self._last_serving: dict[str, int] | None = None
         self._last_status: Status | None = None
         self._last_step = ""
+        self._cut_off_since: int | None = None
         self.error: BaseException | None = None
         """What ended the thread, if anything did."""
 
@@ -128,10 +134,11 @@ class Deployer:
 
     def _work(self) -> None:
         """One round in office, or one look for the office."""
-        if self._tenure is None and not self._take_office():
-            self._pause(self.STANDBY_LOOKS)
-            return
         try:
+            if self._tenure is None and not self._take_office():
+                self._cut_off_since = None
+                self._pause(self.STANDBY_LOOKS)
+                return
             decision = self.round()
         except Fenced as exc:
             self._tenure = None
@@ -139,8 +146,22 @@ class Deployer:
             return
         except Stale:
             return  # somebody wants something else by now: look again
+        except StateError as exc:
+            self._bear(exc)
+            return
+        self._cut_off_since = None
         if not decision.steps:
             self._pause(self.IDLE_ROUND if decision.is_settled and self._is_idle() else self.ROUND)
+
+    def _bear(self, exc: StateError) -> None:
+        """Nothing is done while the state is out of reach, since nobody knows who leads; raises if it stays so."""
+        now = self._clock.now()
+        if self._cut_off_since is None:
+            self._cut_off_since = now
+            self._tell("cut off", f"{exc.what}; nothing is done until it is back")
+        if now - self._cut_off_since > STATE_BACK_WITHIN * NS:
+            raise exc
+        self._pause(self.STANDBY_LOOKS)
 
     def _is_idle(self) -> bool:
         return self._last_status is not None and self._last_status.is_settled
@@ -165,7 +186,8 @@ class Deployer:
 
     def _resign(self) -> None:
         if self._tenure is not None:
-            self._tenure.end()
+            with suppress(StateError):  # then the lease ends by itself
+                self._tenure.end()
             self._tenure = None
 
     def _in_office(self) -> Tenure:
@@ -217,9 +239,15 @@ class Deployer:
             return kept, False
         after = further.rollout
         assert after is not None  # noqa: S101 -- `advance` never forgets a rollout
+        if after.phase is rollout.phase and after.stage == rollout.stage:
+            return self.desk.write(kept, further, tenure.lease), True
+        turn = record.Step(
+            at=self._clock.now(), action=ADVANCE, slot="", replica="", release=after.to.name, why=str(after.phase)
+        )
+        self._boundary("before", turn)
         written = self.desk.write(kept, further, tenure.lease)
-        if after.phase is not rollout.phase or after.stage != rollout.stage:
-            self._tell_rollout(after)
+        self._tell_rollout(after)
+        self._boundary("after", turn)
         return written, True
 
     def _count_early_deaths(self, desired: Desired, seen: Seen) -> Desired:

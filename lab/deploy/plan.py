@@ -100,12 +100,13 @@ def decide(seen: Seen, target: Target) -> Decision:
     for replica in sorted(seen.replicas, key=lambda one: -one.generation):
         if replica.state is ReplicaState.DEAD:
             why = Why.UPGRADE if replica.container in seen.drained_at else Why.REPLACEMENT
+            why = why if replica.slot in here else Why.SCALE
             steps.append(Step(act=Act.REMOVE, slot=replica.slot, why=why, replica=replica))
         elif replica.slot in here:
             here[replica.slot].append(replica)
         else:
             steps += _retire(seen, target, replica, Why.SCALE)
-    leaving = bool(steps)
+    leaving = sum(len(replicas) for replicas in here.values()) < len(seen.replicas)  # some may have been told before
 
     proven = any(one.release == target.unproven and one.name in seen.ready for one in seen.replicas)
     slots: dict[str, _Slot] = {}

@@ -9,7 +9,7 @@ from lab.model import Finding, Value
 from lab.oracle.breach import seconds
 from lab.oracle.promises import RECOVERS, Anomaly
 from lab.oracle.serving import HEALED_AFTER
-from lab.record import AnyEvent, Serving, Step, Strike, StrikeProved
+from lab.record import AnyEvent, ContainerEvent, Serving, Step, Strike, StrikeProved
 
 
 class Recovery(Value):
@@ -89,16 +89,32 @@ def judge_recoveries(recoveries: Sequence[Recovery], within: float, until: int) 
 def _capacity_back(strike: Strike, events: Sequence[AnyEvent]) -> int | None:
     if not strike.slot:
         return strike.at
+    since = [event for event in events if event.at >= strike.at]
+    if any(_is_about(strike, event, "pause") for event in since):
+        return _thawed_or_replaced(strike, since)
     has_dipped = False
-    for event in events:
-        if event.at < strike.at:
-            continue
-        if isinstance(event, Step) and event.action == "enter" and event.slot == strike.slot:
-            if event.replica != strike.victim:
-                return event.at
-        elif isinstance(event, Serving):
+    for event in since:
+        if _is_replaced(strike, event):
+            return event.at
+        if isinstance(event, Serving):
             if event.total < strike.serving:
                 has_dipped = True
             elif has_dipped or event.at - strike.at >= HEALED_AFTER * NS:
                 return event.at
     return None
+
+
+def _thawed_or_replaced(strike: Strike, since: Sequence[AnyEvent]) -> int | None:
+    """A frozen replica is counted as serving until somebody notices, so that counts say nothing of it."""
+    back = (event.at for event in since if _is_replaced(strike, event) or _is_about(strike, event, "unpause"))
+    return next(back, None)
+
+
+def _is_replaced(strike: Strike, event: AnyEvent) -> bool:
+    if not isinstance(event, Step):
+        return False
+    return (event.action, event.slot) == ("enter", strike.slot) and event.replica != strike.victim
+
+
+def _is_about(strike: Strike, event: AnyEvent, action: str) -> bool:
+    return isinstance(event, ContainerEvent) and (event.container, event.action) == (strike.container, action)

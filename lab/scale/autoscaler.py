@@ -84,7 +84,7 @@ class Autoscaler:
             self._changed_at = now
             why = f"{self._smooth:.0f} {self._settings.measure}, {self._settings.target:g} each are wanted"
             self._report(record.Scaled(at=now, before=len(active), to=wanted, why=why))
-            self._scale_to(choose_slots(self._slots, active, wanted))
+            self._scale_to(choose_slots(self._slots, active, wanted, self._settings.zones))
 
     def _measure(self, load: Load, now: int) -> float | None:
         if self._settings.measure == "in flight":

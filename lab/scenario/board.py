@@ -9,6 +9,7 @@ import msgspec
 from lab import record
 from lab.clock import NS
 from lab.model import Value
+from lab.scenario.pins import Fault
 
 NEWS_KEPT = 50
 
@@ -82,7 +83,10 @@ def tell_event(event: record.AnyEvent) -> str:
             said = event.text
         case record.Strike():
             release = f" ({event.release})" if event.release else ""
-            said = f"{event.fault} to {event.victim}{release} while it served; {event.serving} were serving"
+            what = f"{event.fault} to {event.victim}{release} while it served"
+            if event.fault in set(Fault):  # pinned to a moment: its victim need not have served
+                what = f"{event.fault}: {event.victim}{release}"
+            said = f"{what}; {event.serving} were serving"
         case record.ZoneLost():
             said = f"zone {event.zone} is {'cut off' if event.cut_off else 'lost'}"
         case record.ZoneBack():

@@ -21,7 +21,7 @@ from lab.chaos.faults import Signal
 from lab.chaos.guard import BlastRadius, StopWhen
 from lab.chaos.schedule import MonkeySettings, check_monkey
 from lab.deploy.gate import JudgeSettings
-from lab.deploy.rollout import Order, Strategy, check_strategy, strategy_from
+from lab.deploy.rollout import Order, Phase, Strategy, check_strategy, strategy_from
 from lab.errors import ScenarioError, UsageError
 from lab.model import Front, Slot, Value, release_name
 from lab.oracle.verdict import Enough
@@ -441,7 +441,7 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
         refuse("cluster.begin_with", f"must be from 1 to {slots}", f"begin_with: {slots}")
     if scenario.autoscale is not None:
         try:
-            check_scale(scenario.autoscale, slots)
+            check_scale(scenario.autoscale, scenario.cluster.zones)
         except UsageError as exc:
             refuse(f"autoscale.{exc.at}", exc.what, exc.way_out)
     _check_own_app(scenario, refuse)
@@ -504,8 +504,8 @@ def _check_step(scenario: Scenario, key: str, step: StepWish, refuse: _Refuse) -
         except UsageError as exc:
             refuse(f"{key}.roll.{exc.at}", exc.what, exc.way_out)
     _check_breaking(scenario, key, step, refuse)
-    if step.fault is not None and step.fault.do in OF_DEPLOYERS and scenario.deployers < 2:
-        refuse(f"{key}.fault.do", "somebody must stand by for a deployer that dies", "deployers: 2")
+    if step.fault is not None:
+        _check_fault(scenario, f"{key}.fault", step.fault, refuse)
     zones = scenario.cluster.zones
     for zone, count in (step.scale.to if step.scale is not None else {}).items():
         if not 0 <= count <= zones.get(zone, -1):
@@ -523,6 +523,20 @@ def _check_step(scenario: Scenario, key: str, step: StepWish, refuse: _Refuse) -
             f"{step.monkey.least_serving} of {slots} replicas must serve, so nothing could ever be struck",
             f"least_serving: {slots - 1}",
         )
+
+
+def _check_fault(scenario: Scenario, key: str, fault: FaultWish, refuse: _Refuse) -> None:
+    """A moment that never comes would be waited for until the run's time is over."""
+    if fault.do in OF_DEPLOYERS and scenario.deployers < 2:
+        refuse(f"{key}.do", "somebody must stand by for a deployer that dies", "deployers: 2")
+    slots = [slot.name for slot in scenario.cluster.slots]
+    if fault.at.slot not in {None, *slots}:
+        refuse(f"{key}.at.slot", f"there is no slot {fault.at.slot}", f"one of {', '.join(slots)}")
+    strategies = {step.roll.strategy for _, step in walk_steps(scenario.steps) if step.roll is not None}
+    if not strategies:
+        refuse(key, "its moment is one of a rollout, and there is none", "beside a `roll`, in `together`")
+    if fault.at.phase in {Phase.PREPARE, Phase.KEEP} and "red-black" not in strategies:
+        refuse(f"{key}.at.phase", f"only a red-black rollout is ever at {fault.at.phase}", "strategy: red-black")
 
 
 def _check_breaking(scenario: Scenario, key: str, step: StepWish, refuse: _Refuse) -> None:

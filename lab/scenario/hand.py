@@ -156,7 +156,8 @@ def _describe_rollout(rollout: Rollout) -> str:
     how = rollout.strategy.__struct_config__.tag
     if rollout.ending is not None:
         return (
-            f"rollout {rollout.id} to {rollout.to.name} ({how}): {rollout.ending} {_ago(rollout.since)}: {rollout.why}"
+            f"rollout {rollout.id} to {rollout.to.name} ({how}): {rollout.ending} {_ago(rollout.since)}"
+            f"{f': {rollout.why}' if rollout.why else ''}"
         )
     waits = ""
     if rollout.strategy.approve and rollout.phase is Phase.WATCH and rollout.approved <= rollout.stage:
@@ -166,8 +167,12 @@ def _describe_rollout(rollout: Rollout) -> str:
 
 
 def _see_through(cluster: AtHand, say: Say, *, looks: int = 0) -> int:
-    """Lead, or stand by whoever does, until the cluster is as wanted, and for so many looks at least."""
+    """Lead, or stand by whoever does, until the cluster is as wanted, and for so many looks at least.
+
+    The exit code is that of the rollout which is under way now; one that ended long ago says nothing.
+    """
     told, looked = "", 0
+    begun = cluster.desk.read().desired.under_way
 
     def is_over() -> bool:
         nonlocal told, looked
@@ -183,7 +188,7 @@ def _see_through(cluster: AtHand, say: Say, *, looks: int = 0) -> int:
 
     cluster.deployer.run_until(is_over)
     rollout = cluster.desk.read().desired.rollout
-    if rollout is None:
+    if begun is None or rollout is None:
         say(f"{cluster.project}: as wanted")
         return ExitCode.HELD
     say(_describe_rollout(rollout))

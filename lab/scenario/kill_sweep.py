@@ -10,14 +10,20 @@ from statistics import median
 from lab import record
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.cluster.setup import Toolbox
-from lab.deploy.rollout import RedBlack, Rolling, Strategy
+from lab.deploy.rollout import Canary, DrainThenMove, RedBlack, Rolling, Strategy
 from lab.errors import ExitCode
 from lab.model import Value
 from lab.scenario.crew import DeployerProcess
-from lab.scenario.rehearsal import SLOTS, OnBoundary, Rehearsal, Rolled, rehearsal
+from lab.scenario.rehearsal import OnBoundary, Rehearsal, Rolled, rehearsal
 
 Say = Callable[[str], None]
 
+ALONE: tuple[Strategy, ...] = (Rolling(), RedBlack(keep=0.2))
+"""Whose boundaries may each get a rollout of their own in which a deployer dies there."""
+ALONG: tuple[Strategy, ...] = (DrainThenMove(), Canary(shares=(0.3, 1.0), hold=0.2))
+"""Whose boundaries share a rollout: one deployer dies at each of them."""
+SHORT: tuple[Strategy, ...] = (RedBlack(keep=0.2), DrainThenMove())
+"""What a short sweep has: whatever a deployer ever does is done by one of these."""
 BOUNDARIES_MOST = 60
 """More than any rollout of three slots has."""
 BOUNDARIES_BETWEEN = 12
@@ -28,7 +34,7 @@ class SweepWish(Value):
     """How much to kill."""
 
     each_boundary: bool
-    """Whether each boundary gets a rollout of its own in which a deployer dies there; else they share a few."""
+    """Whether each boundary of ALONE's rollouts gets one of its own; else SHORT's share one each."""
     random_kills: int
     seed: int
 
@@ -95,18 +101,17 @@ def sweep_kills(toolbox: Toolbox, wish: SweepWish, say: Say) -> Swept:
     rolled: list[Rolled] = []
     with rehearsal(toolbox, "sweep", wish.seed) as stage:
         killer = _Killer(stage)
-        for strategy in (Rolling(), RedBlack(keep=0.2)):
-            if wish.each_boundary:
-                rolled += _kill_at_each(stage, killer, strategy, say)
-            else:
-                rolled += [_kill_along(stage, killer, strategy, say)]
+        for strategy in ALONE if wish.each_boundary else ():
+            rolled += _kill_at_each(stage, killer, strategy, say)
+        for strategy in ALONG if wish.each_boundary else SHORT:
+            rolled += [_kill_along(stage, killer, strategy, say)]
         rolled += _kill_at_random(stage, killer, wish, say)
     hurt = {finding.user for finding in stage.finish()}
     return Swept(
         kills=killer.kills,
         rollouts=len(rolled),
         wrong=tuple(one.wrong for one in rolled if one.wrong),
-        below_floor=sum(one.fewest_running < len(SLOTS) for one in rolled),
+        below_floor=sum(one.fewest_running < one.floor for one in rolled),
         users_hurt=len(hurt),
         retried=sum(one.retried for one in rolled),
         failed=sum(one.failed for one in rolled),
@@ -139,7 +144,7 @@ class _AtEachOnce:
         self._seen: set[tuple[str, str, str]] = set()
 
     def __call__(self, deployer: DeployerProcess, moment: str, step: record.Step) -> None:
-        place = (moment, step.action, step.slot)
+        place = (moment, step.action, step.slot or step.why)
         if place not in self._seen:
             self._seen.add(place)
             self._killer.kill(deployer)
@@ -200,7 +205,7 @@ def _kill_at_random(stage: Rehearsal, killer: _Killer, wish: SweepWish, say: Say
     rolls = 0
     while killer.kills < until and rolls < ROLLS_MOST:
         rolls += 1
-        strategy = random.choice((Rolling(), Rolling(batch=2), RedBlack(keep=0.2)))
+        strategy = random.choice((Rolling(batch=2), *ALONE, *ALONG))
         result = _roll(stage, strategy, _AtRandom(killer, random, until))
         if result.wrong:
             say(f"random kills, rollout {rolls}: {result.wrong}")

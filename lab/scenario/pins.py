@@ -14,7 +14,9 @@ from lab.chaos.faults import FAULTS, FaultName
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import AnyHarm, Victim
+from lab.deploy.deployer import ADVANCE
 from lab.deploy.desk import Desk
+from lab.deploy.rollout import Phase
 from lab.errors import LabError, LabFault
 from lab.model import Replica, ReplicaState, Role, Value
 from lab.retry import wait_until
@@ -41,19 +43,28 @@ class Fault(StrEnum):
 OF_DEPLOYERS = frozenset({Fault.KILL_DEPLOYER, Fault.STOP_DEPLOYER})
 
 
+PinnedTo = Literal["create", "start", "enter", "drain", "stop", "remove", "advance"]
+
+
 class Pin(Value):
     """A moment of a rollout: just before or after a deployer does something, in one slot or in the first that comes."""
 
-    action: Literal["create", "start", "enter", "drain", "stop", "remove"]
-    """What the deployer does."""
+    action: PinnedTo
+    """What the deployer does; advance: it writes down that the rollout's next phase begins."""
     moment: Literal["before", "after"] = "after"
     """Just before it, or just after."""
     slot: str | None = None
-    """In this slot; in the first that comes if not given."""
+    """In this slot; in the first that comes if not given. Where the rollout advances: whose replica is meant."""
+    phase: Phase | None = None
+    """While the rollout is in this phase, in any if not given; where it advances: the phase that begins."""
 
-    def is_at(self, moment: str, step: record.Step) -> bool:
-        """Whether a deployer at this boundary is there."""
-        return (moment, step.action) == (self.moment, self.action) and self.slot in {None, step.slot}
+    def is_at(self, moment: str, step: record.Step, phase: Callable[[], Phase | None]) -> bool:
+        """Whether a deployer at this boundary is there; `phase` says which one the rollout is in."""
+        if (moment, step.action) != (self.moment, self.action):
+            return False
+        if step.action == ADVANCE:
+            return self.phase in {None, step.why}
+        return self.slot in {None, step.slot} and (self.phase is None or self.phase == phase())
 
 
 class Ground(Value):
@@ -88,10 +99,10 @@ class Pinned:
 
     def __call__(self, deployer: DeployerProcess | None, moment: str, step: record.Step) -> None:
         """A deployer is at a boundary: do it if this is the place."""
-        if self.is_done or not self._pin.is_at(moment, step):
+        if self.is_done or not self._pin.is_at(moment, step, self._phase):
             return
         self.is_done = True
-        self.hit = self._do(deployer, step.slot)
+        self.hit = self._do(deployer, step.slot or self._pin.slot)
 
     def end(self) -> None:
         """Undo whatever is not undone yet."""
@@ -100,7 +111,11 @@ class Pinned:
         for undo in self._undo:
             undo()
 
-    def _do(self, deployer: DeployerProcess | None, slot: str) -> bool:
+    def _phase(self) -> Phase | None:
+        rollout = self._ground.desk.read().desired.under_way
+        return rollout.phase if rollout is not None else None
+
+    def _do(self, deployer: DeployerProcess | None, slot: str | None) -> bool:
         act = self._strike
         match self._fault:
             case Fault.KILL_NEW | Fault.KILL_OLD:
@@ -139,18 +154,19 @@ class Pinned:
         self._report(record.StrikeProved(at=self._clock.now(), strike=self._number, hit=hit, why=why))
         return hit
 
-    def _on_victim(self, slot: str, act: Callable[[Replica], bool]) -> bool:
+    def _on_victim(self, slot: str | None, act: Callable[[Replica], bool]) -> bool:
         victim = self._victim(slot)
         return victim is not None and self._strike(victim, lambda: act(victim))
 
-    def _victim(self, slot: str) -> Replica | None:
-        rollout = self._ground.desk.read().desired.under_way
+    def _victim(self, slot: str | None) -> Replica | None:
+        rollout = self._ground.desk.read().desired.rollout
         if rollout is None:
             return None
         is_new = self._fault in {Fault.KILL_NEW, Fault.FREEZE_NEW}
         release = rollout.to.name if is_new else rollout.before.name
-        there = [one for one in self._ground.live.cluster.replicas() if (one.slot, one.release) == (slot, release)]
-        return next((one for one in there if one.state is ReplicaState.RUNNING), None)
+        there = [one for one in self._ground.live.cluster.replicas() if one.release == release]
+        there = [one for one in there if one.state is ReplicaState.RUNNING and slot in {None, one.slot}]
+        return min(there, key=lambda one: one.slot, default=None)
 
     def _find(self, role: Role) -> str:
         found = [one.container for one in self._ground.target.victims() if one.role is role]

@@ -13,7 +13,7 @@ from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.events import EngineWatch
 from lab.cluster.setup import Toolbox
 from lab.deploy.desk import Desk
-from lab.deploy.rollout import Ending, Strategy, first_desired
+from lab.deploy.rollout import Ask, Ending, Phase, Strategy, first_desired
 from lab.model import Finding, Operation, Release, Slot, Value
 from lab.oracle import Oracle
 from lab.oracle.service import is_proper
@@ -25,8 +25,8 @@ from lab.users import Crowd, CrowdSize, Target, Tries
 SLOTS = tuple(Slot(name=f"{zone}1", zone=zone) for zone in "abc")
 USERS = 24
 THINK = 0.15
-TRIES = 6
-"""Enough to outlast a balancer that is killed and started again."""
+PATIENT = Tries(most=8, first=0.2, factor=2.0, timeout=10.0)
+"""Enough to outlast a balancer that is killed and started again, however the pauses are drawn."""
 SETTLED_WITHIN = 90.0
 DEPLOYERS = 2
 """One leads, one stands by."""
@@ -39,6 +39,8 @@ class Rolled(Value):
     ending: str
     wrong: str
     """What is wrong with how it ended, if anything is."""
+    floor: int
+    """Replicas below which the strategy by itself never goes."""
     fewest_running: int
     most_running: int
     operations: int
@@ -80,9 +82,14 @@ class Rehearsal:
         self._operations = self._retried = self._failed = 0
         self.crew: Crew | None = None
         self.troubles: list[str] = []
+        self.refused: list[str] = []
+        """What was said whenever a deployer that leads no more was refused."""
 
-    def roll(self, strategy: Strategy) -> Rolled:
-        """One rollout to the other release, seen through; never raises for how it went."""
+    def roll(self, strategy: Strategy, *, is_reversed: bool = False) -> Rolled:
+        """One rollout to the other release, seen through; never raises for how it went.
+
+        `is_reversed`: somebody wants the old release back as soon as the old group stands by.
+        """
         now = self.desk.read().desired.release
         to = next(one for one in self.releases if one.name == self.other_than(now.name))
         began = SYSTEM_CLOCK.now()
@@ -90,7 +97,7 @@ class Rehearsal:
             self._fewest = self._most = len(self._running)
             before = (self._operations, self._retried, self._failed, len(self._oracle.findings))
         self.desk.roll(to, strategy, id=f"{self.random.getrandbits(32):08x}", by="the rehearsal")
-        wrong = self._see_through()
+        wrong = self._see_through(is_reversed=is_reversed)
         rollout = self.desk.read().desired.rollout
         ending = str(rollout.ending) if rollout is not None else ""
         wrong = wrong or self.find_wrong(to if ending == Ending.DONE else now)
@@ -99,6 +106,7 @@ class Rehearsal:
                 release=to.name,
                 ending=ending,
                 wrong=wrong,
+                floor=len(SLOTS) - strategy.in_place,
                 fewest_running=self._fewest,
                 most_running=self._most,
                 operations=self._operations - before[0],
@@ -112,10 +120,13 @@ class Rehearsal:
         """The release that the next rollout goes to from this one."""
         return next(one.name for one in self.releases if one.name != release)
 
-    def _see_through(self) -> str:
+    def _see_through(self, *, is_reversed: bool) -> str:
         def look() -> bool:
             if self.crew is not None:
                 self.crew.check()
+            rollout = self.desk.read().desired.under_way if is_reversed else None
+            if rollout is not None and rollout.phase is Phase.KEEP and rollout.asked is None:
+                self.desk.ask(Ask.REVERSE)
             return self.desk.is_settled()
 
         try:
@@ -156,6 +167,8 @@ class Rehearsal:
         """The engine or a deployer said something."""
         if isinstance(event, record.Trouble):
             self.troubles.append(event.what)
+        if isinstance(event, record.Office) and event.action == "fenced":
+            self.refused.append(event.text)
         if isinstance(event, record.Step) and self.on_step is not None:
             self.on_step(event)
         if isinstance(event, record.ContainerEvent) and event.role == "app":
@@ -200,7 +213,7 @@ def rehearsal(toolbox: Toolbox, name: str, seed: int) -> Iterator[Rehearsal]:
                 chance=Random(seed),
                 on_operation=stage.note_operation,
                 on_quiet=stage.note_quiet,
-                policy=Tries(most=TRIES, timeout=10.0),
+                policy=PATIENT,
             )
         )
         crowd.log_in(60.0)

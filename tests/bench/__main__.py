@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ def main(asked: list[str]) -> None:
         "oracle": bench_oracle,
         "demo": bench_demo,
     }
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whatever a bench has made is taken away again
     toolbox = make_ready(find_places(), print)
     for name in asked or benches:
         benches[name](toolbox)

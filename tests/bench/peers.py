@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 
+from lab.cluster.engine import engine_errors
 from lab.cluster.peer import Peer, peer
 from lab.cluster.ports import free_port
 from lab.cluster.setup import Toolbox
@@ -14,12 +15,23 @@ from lab.scenario.ways import Load, Upgrade, measured
 from lab.scenario.wiring import run_identity
 
 
-def swarm(toolbox: Toolbox, load: Load) -> Upgrade | None:
-    """Swarm's `service update`, start-first; None where this engine is in a swarm already, which is left alone."""
+def why_not_swarm(toolbox: Toolbox, *, asked: bool) -> str:
+    """Why Swarm is not measured here; empty where it may be: the engine joins nothing that nobody asked for."""
+    if not asked:
+        return "SWARM=1 make bench measures it too: this engine is then in a swarm of its own meanwhile"
     if toolbox.engine.info()["Swarm"]["LocalNodeState"] != "inactive":
-        return None
+        return "this engine is in a swarm already, which is left alone"
+    return ""
+
+
+def swarm(toolbox: Toolbox, load: Load) -> Upgrade:
+    """Swarm's `service update`, start-first, on an engine that is in no swarm, neither before nor afterwards.
+
+    Nothing listens but on loopback. Raises ClusterError with Docker's words.
+    """
     before = {network["Id"] for network in toolbox.engine.networks()}
-    toolbox.engine.init_swarm(advertise_addr="127.0.0.1")
+    with engine_errors("begin a swarm", at="this engine"):
+        toolbox.engine.init_swarm(advertise_addr="127.0.0.1", listen_addr=f"127.0.0.1:{free_port()}")
     try:
         with peer(toolbox, run_identity(f"bench-{secrets.token_hex(3)}"), "shop:v1") as one:
             return _swarm_update(one, load)

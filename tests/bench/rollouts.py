@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 from lab.cluster.setup import Toolbox
 from lab.deploy.rollout import Canary, DrainThenMove, RedBlack, Rolling, Strategy
-from lab.scenario.ways import Load, upgrade_here, upgrade_peer
-from tests.bench.peers import swarm
+from lab.scenario.ways import Load, Upgrade, upgrade_here, upgrade_peer
+from tests.bench.peers import swarm, why_not_swarm
 
 OURS: tuple[tuple[str, Strategy, int], ...] = (
     ("rolling, one at a time", Rolling(), 1),
     ("rolling, two at a time", Rolling(batch=2), 2),
     ("drain then move", DrainThenMove(), 1),
     ("canary, no holding", Canary(hold=0), 1),
-    ("red/black, nothing kept", RedBlack(batch=3, keep=0), 6),
+    ("red/black, nothing kept", RedBlack(keep=0), 6),
 )
 """Each with how many slots leave at once at the end."""
 LOAD = Load()
@@ -25,14 +27,26 @@ def bench_rollouts(toolbox: Toolbox) -> None:
     ours = [upgrade_here(way, strategy, toolbox, LOAD, v1, v2, leaving=leaving) for way, strategy, leaving in OURS]
     compose = upgrade_peer("recreate", toolbox, LOAD, v1, v2, told="`docker compose up -d`")
     rollout = upgrade_peer("docker-rollout", toolbox, LOAD, v1, v2, told="docker-rollout's way")
-    update = swarm(toolbox, LOAD)
-    for one in (*ours, compose, rollout, *([update] if update is not None else [])):
+    peers = [compose, rollout]
+    without = why_not_swarm(toolbox, asked=os.environ.get("SWARM", "") not in {"", "0"})
+    if not without:
+        peers.append(swarm(toolbox, LOAD))
+    for one in (*ours, *peers):
         print(one.line())
-    first = ours[0]
-    print(f"failed requests, all strategies here: {sum(one.failed for one in ours)}")
-    print(f"seconds, rolling vs `docker compose up -d`: {first.seconds / compose.seconds:.2f}x")
-    print(f"seconds, rolling two at a time vs docker-rollout's way: {ours[1].seconds / rollout.seconds:.2f}x")
-    if update is None:
-        print("Swarm: this engine is in a swarm already, which is left alone")
-    else:
-        print(f"seconds, rolling one at a time vs Swarm's service update: {first.seconds / update.seconds:.2f}x")
+    print(f"failed requests, all strategies here: {sum(one.failed for one in ours)}; expected: 0")
+    for one in ours:
+        must = one.unavoidable or 0.0
+        print(f"{one.way}: {one.seconds / must:.2f}x of what its batches make unavoidable; expected: at most 1.5x")
+    for one in ours[:2]:
+        for other in peers:
+            print(compare(one, other))
+    if without:
+        print(f"Swarm: not measured. {without}")
+
+
+def compare(one: Upgrade, other: Upgrade) -> str:
+    """A way of ours beside somebody else's."""
+    return (
+        f"{one.way} vs {other.way}: {one.failed} failed, not {other.failed};"
+        f" {one.peak} containers at the peak, not {other.peak}; {one.seconds / other.seconds:.2f}x of its seconds"
+    )

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.cluster.ports import free_port
-from lab.cluster.setup import Toolbox
-from lab.errors import Fenced, Stale, StateError
+from lab.errors import Fenced, Stale
 from lab.retry import wait_until
 from lab.state.file import FileState
 from lab.state.protocol import State
@@ -27,36 +25,6 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
     else:
         with RedisState(request.getfixturevalue("redis_url"), prefix=secrets.token_hex(4)) as state:
             yield state
-
-
-@pytest.fixture(scope="module")
-def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A Redis of its own, with a password, on loopback, gone afterwards."""
-    toolbox: Toolbox = request.getfixturevalue("toolbox")
-    password, port = secrets.token_hex(8), free_port()
-    engine = toolbox.engine
-    made = engine.create_container(
-        toolbox.images.tag("redis"),
-        entrypoint=["redis-server", "--port", "6379", "--requirepass", password, "--save", ""],
-        ports=[6379],
-        labels={"lab.test": "state"},
-        host_config=engine.create_host_config(port_bindings={6379: ("127.0.0.1", port)}),
-    )
-    try:
-        engine.start(made["Id"])
-        url = f"redis://:{password}@127.0.0.1:{port}/0"
-
-        def answers() -> bool:
-            try:
-                with RedisState(url) as state:
-                    return state.read("nothing") is None
-            except StateError:
-                return False
-
-        wait_until("Redis answers", answers, within=20)
-        yield url
-    finally:
-        engine.remove_container(made["Id"], force=True, v=True)
 
 
 def test_a_document_is_read_as_it_was_written(state: State) -> None:

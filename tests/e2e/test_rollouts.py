@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.clock import NS
 from lab.cluster.setup import Toolbox
-from lab.deploy.rollout import Rolling, Strategy, strategy_from
+from lab.deploy.look import FROZEN_AFTER
+from lab.deploy.rollout import Ask, Rolling, Strategy, strategy_from
 from lab.model import Kind
-from lab.record import Office, RolloutMoved, Scaled, Serving
-from lab.scenario.fault_sweep import POINTS, sweep_faults
+from lab.oracle.recovery import find_recoveries
+from lab.record import ContainerEvent, Office, RolloutMoved, Scaled, Serving, Step
+from lab.retry import wait_until
+from lab.scenario.crew import DeployerProcess
+from lab.scenario.fault_sweep import choose, sweep_faults
 from lab.scenario.kill_sweep import SweepWish, sweep_kills
 from lab.scenario.pins import Fault
-from lab.scenario.rehearsal import SLOTS, rehearsal
+from lab.scenario.rehearsal import SLOTS, Rehearsal, rehearsal
 from tests.e2e.runs import Ended, lab, scenario
 
 pytestmark = pytest.mark.e2e
 
 USERS = "{count: 40, on_two_devices: 12, think: 0.25, tries: 1}"
 SETTLE = "{settle: {for: 2}}"
+MOVED = NS // 2
+"""In which the last request over a connection to the other group has been answered."""
 ENOUGH = "{operations: 800, checks: 800, users_served_by_new: 30}"
 
 
@@ -44,9 +52,15 @@ def first_tries_failed(ended: Ended) -> list[str]:
     return [result for result in firsts if not result.isdigit() or result >= "500"]
 
 
+def answered(ended: Ended, begin: int, end: int) -> Counter[str | None]:
+    """Who answered the tries that began in that time, by release."""
+    tries = [one for operation in ended.history() for one in operation.tries if begin <= one.begin < end]
+    return Counter(one.release for one in tries)
+
+
 def test_a_deployers_death_at_every_step_changes_nothing(toolbox: Toolbox) -> None:
-    """Sixty deployers and more are killed, one at each boundary of a rolling and of a red/black rollout and some at
-    random: every rollout ends right, never below the floor, and no user is hurt."""
+    """Sixty deployers and more are killed, one at each boundary of a red/black rollout and of one in place, and some
+    at random: every rollout ends right, never below the floor, and no user is hurt."""
     swept = sweep_kills(toolbox, SweepWish(each_boundary=False, random_kills=6, seed=3), quiet)
     assert swept.kills >= 60, swept.line
     assert (swept.wrong, swept.below_floor, swept.users_hurt, swept.failed) == ((), 0, 0, 0), swept.line
@@ -54,34 +68,66 @@ def test_a_deployers_death_at_every_step_changes_nothing(toolbox: Toolbox) -> No
     assert swept.is_good
 
 
-def test_the_sweep_sees_what_is_wrong(toolbox: Toolbox) -> None:
+@pytest.fixture(scope="module")
+def stage(toolbox: Toolbox) -> Iterator[Rehearsal]:
+    """A small cluster with users at work, and two deployers that may be stopped."""
+    with rehearsal(toolbox, "stage", 5) as stage:
+        yield stage
+
+
+def test_the_sweep_sees_what_is_wrong(stage: Rehearsal) -> None:
     """A replica that nobody owns and one of another release are each called a wrong end."""
-    with rehearsal(toolbox, "wrong", 5) as stage:
-        good = stage.roll(Rolling())
-        assert (good.wrong, good.ending) == ("", "done")
-        assert good.fewest_running >= len(SLOTS)
-        release = stage.desk.read().desired.release
-        crew = stage.crew
-        assert crew is not None
-        for member in crew.members:
-            member.freeze()  # nobody tidies up
-        orphan = stage.live.cluster.create(SLOTS[0], release)
-        assert "replicas left" in stage.find_wrong(release)
-        stage.live.cluster.remove(orphan)
-        assert stage.find_wrong(release) == ""
-        other = next(one for one in stage.releases if one != release)
-        assert "releases left" in stage.find_wrong(other)
-        for member in crew.members:
-            member.thaw()
+    good = stage.roll(Rolling())
+    assert (good.wrong, good.ending) == ("", "done")
+    assert good.fewest_running >= len(SLOTS)
+    release = stage.desk.read().desired.release
+    crew = stage.crew
+    assert crew is not None
+    for member in crew.members:
+        member.freeze()  # nobody tidies up
+    orphan = stage.live.cluster.create(SLOTS[0], release)
+    assert "replicas left" in stage.find_wrong(release)
+    stage.live.cluster.remove(orphan)
+    assert stage.find_wrong(release) == ""
+    other = next(one for one in stage.releases if one != release)
+    assert "releases left" in stage.find_wrong(other)
+    for member in crew.members:
+        member.thaw()
+
+
+def test_a_deployer_that_slept_through_its_lease_is_refused_by_the_engine(stage: Rehearsal) -> None:
+    """Stopped just before it takes an old replica away, woken up when another one has sent everybody back to that very
+    replica: its call finds nobody of that name, and the replica goes on serving."""
+    asleep: list[DeployerProcess] = []
+
+    def sleep(deployer: DeployerProcess, moment: str, step: Step) -> None:
+        if (moment, step.action, step.slot) == ("before", "drain", "b1") and not asleep:
+            deployer.freeze()
+            asleep.append(deployer)
+
+    now = stage.desk.read().desired.release
+    to = next(one for one in stage.releases if one != now)
+    stage.on_boundary = sleep
+    stage.desk.roll(to, Rolling(), id="sleeper", by="the test")
+    wait_until("the leader is asleep", lambda: asleep, within=60)
+    stage.desk.ask(Ask.ABORT)
+    wait_until("another one has gone back", stage.desk.is_settled, within=60)
+    before = stage.live.cluster.replicas()
+    stage.refused.clear()
+    asleep[0].thaw()
+    said = wait_until("it was refused", lambda: stage.refused, within=30)
+    assert "is over" in said[0]
+    assert stage.find_wrong(now) == ""
+    assert sorted(one.container for one in stage.live.cluster.replicas()) == sorted(one.container for one in before)
+    asleep[0].check()
 
 
 def test_a_fault_at_a_phase_is_done_there_and_healed(toolbox: Toolbox) -> None:
     """The new replica dies between ready and in rotation, the balancer while slots change hands, a deployer sleeps
     through its lease: nobody loses anything; where there is nobody to hurt, that is said."""
-    ready = {"before": POINTS["before"], "ready": POINTS["ready"]}
-    matrix = sweep_faults(
-        toolbox, Rolling(), 7, quiet, points=ready, faults=(Fault.KILL_NEW, Fault.KILL_BALANCER, Fault.STOP_DEPLOYER)
-    )
+    wanted = (Fault.KILL_NEW, Fault.KILL_BALANCER, Fault.STOP_DEPLOYER)
+    chosen, faults = choose(["rolling"], wanted, ["before", "ready"])
+    matrix = sweep_faults(toolbox, "rolling", chosen["rolling"], 7, quiet, faults=faults)
     text = {(cell.fault, cell.point): cell.text for cell in matrix.cells}
     assert text[Fault.KILL_NEW, "before"] == "-"
     assert text[Fault.KILL_NEW, "ready"] == "held"
@@ -134,9 +180,14 @@ def test_a_reverse_sends_everybody_back_to_the_group_that_stood_by(tmp_path: Pat
     assert ended.code == 0, ended.out + ended.err
     assert first_tries_failed(ended) == []
     assert phases(ended) == ["move", "watch", "move", "watch", "keep", "back", "reversed"]
-    moves = {event.phase: event.at for event in ended.events() if isinstance(event, RolloutMoved)}
-    assert moves["ended"] - moves["back"] < 2_000_000_000
+    at = [event.at for event in ended.events() if isinstance(event, RolloutMoved)]
+    assert at[6] - at[5] < 2 * NS
     assert fewest_serving(ended) == 3
+    # Both groups run all the while; users must meet the one that is wanted, whatever connections are kept open.
+    assert set(answered(ended, at[1] + MOVED, at[2])) == {"v1", "v2"}
+    assert 0.2 < answered(ended, at[1] + MOVED, at[2])["v2"] / answered(ended, at[1] + MOVED, at[2]).total() < 0.5
+    assert set(answered(ended, at[3] + MOVED, at[4])) == {"v2"}
+    assert set(answered(ended, at[6] + MOVED, at[6] + 2 * NS)) == {"v1"}
 
 
 def test_a_canary_is_judged_and_goes_on(tmp_path: Path) -> None:
@@ -204,6 +255,28 @@ def test_a_release_that_users_suffer_from_is_rolled_back(tmp_path: Path) -> None
     assert {event.to for event in ended.events() if isinstance(event, RolloutMoved)} == {"v2-memory"}
 
 
+def test_a_bad_release_is_rolled_back_with_the_users_unharmed(toolbox: Toolbox, tmp_path: Path) -> None:
+    """Every probe finds it well; by what users got it fails more than the old one. It goes back by itself, a retry
+    saved whoever met it, and the exit code says so: 3."""
+    toolbox.images.make_missing(quiet, ["shop:v2-flaky"])
+    roll = "{to: 'shop:v2-flaky', strategy: canary, shares: [0.1, 1], hold: 20, judge: {least_tries: 60}}"
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            users="{count: 40, on_two_devices: 12, think: 0.25, tries: 6}",
+            promises="{serving_at_least: 3}",
+            steps=f"[{SETTLE}, {{roll: {roll}}}]",
+            enough=ENOUGH,
+        ),
+    )
+    moves = [event for event in ended.events() if isinstance(event, RolloutMoved)]
+    assert (ended.code, moves[-1].ending) == (3, "rolled back"), ended.out + ended.err
+    assert "tries failed on the new release" in moves[-1].why
+    assert ended.verdict["evidence"]["users_hurt"] == 0
+    assert first_tries_failed(ended), "nobody met it"
+
+
 def test_two_deployers_and_a_death_in_a_whole_run(tmp_path: Path) -> None:
     """The leader is killed when the second slot's new replica is ready: the other one leads, and the run holds."""
     fault = "{fault: {do: kill the deployer, at: {moment: before, action: enter, slot: b1}}}"
@@ -224,25 +297,39 @@ def test_two_deployers_and_a_death_in_a_whole_run(tmp_path: Path) -> None:
     assert first_tries_failed(ended) == []
 
 
-def test_replicas_come_and_go_with_the_load(tmp_path: Path) -> None:
-    """Scaled out under load and in again afterwards, always by draining: nobody's first try fails."""
+def test_scaling_a_rollout_and_replacement_at_once_settle(tmp_path: Path) -> None:
+    """While the load doubles and replicas are added, a rollout goes on, one of its new replicas is killed and one
+    freezes: both are replaced in time, nobody loses anything, and with less load replicas drain away again."""
+    frozen = "{fault: {do: freeze the new replica, at: {action: enter, slot: a1}, for: 40}}"
+    killed = "{fault: {do: kill the new replica, at: {action: enter, slot: b1}}}"
+    together = f"{{together: [{{roll: {{to: 'shop:v2'}}}}, {frozen}, {killed}]}}"
     ended = lab(
         "run",
         scenario(
             tmp_path,
             cluster="{release: 'shop:v1', zones: {a: 2, b: 2, c: 2}, begin_with: 3}",
-            users=USERS,
-            autoscale="{target: 40, least: 2, most: 6, cool_down_out: 1, cool_down_in: 3}",
-            promises="{serving_at_least: 2}",
-            steps="[{settle: {for: 7}}, {pace: {think: 2}}, {settle: {for: 9}}]",
-            enough="{operations: 800, checks: 800}",
+            users="{count: 40, on_two_devices: 12, think: 0.5, tries: 3}",
+            autoscale="{target: 40, least: 3, most: 6, cool_down_out: 1, cool_down_in: 3}",
+            promises="{serving_at_least: 2, recovers_within: 20}",
+            steps=f"[{SETTLE}, {{pace: {{think: 0.22}}}}, {together}, {{pace: {{think: 2}}}}, {{settle: {{for: 6}}}}]",
+            enough="{operations: 800, checks: 800, strikes_that_hit: 2, users_served_by_new: 40}",
         ),
     )
     assert ended.code == 0, ended.out + ended.err
-    changes = [(event.before, event.to) for event in ended.events() if isinstance(event, Scaled)]
-    assert any(to > before for before, to in changes)
-    assert any(to < before for before, to in changes)
-    assert first_tries_failed(ended) == []
+    events = ended.events()
+    sizes = [(event.before, event.to, event.at) for event in events if isinstance(event, Scaled)]
+    over = next(event.at for event in events if isinstance(event, RolloutMoved) and event.ending == "done")
+    began = next(event.at for event in events if isinstance(event, Step) and event.why == "upgrade")
+    assert any(to > before and began - NS < at < over for before, to, at in sizes), "nothing was added meanwhile"
+    shrunk = max(at for before, to, at in sizes if to < before)
+    after = [operation.tries[0].result for operation in ended.history() if operation.begin > shrunk]
+    assert after
+    assert not [result for result in after if not result.isdigit() or result >= "500"], "who goes must drain"
+    back = {one.fault: one.capacity for one in find_recoveries(events, [])}
+    assert FROZEN_AFTER <= (back[Fault.FREEZE_NEW] or 0) < 20
+    assert 0 < (back[Fault.KILL_NEW] or 0) < 10
+    store = [event.action for event in events if isinstance(event, ContainerEvent) and event.role == "store"]
+    assert store.count("start") <= 1, "the store is nobody's to scale"
 
 
 @pytest.mark.parametrize("name", ["rolling", "drain-then-move", "canary", "red-black"])

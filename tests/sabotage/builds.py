@@ -11,6 +11,7 @@ from pathlib import Path
 from lab.errors import ExitCode
 from lab.model import Value
 from lab.oracle.promises import (
+    ANSWERS_IN_TIME,
     APPLIED_ONCE,
     CLEAN_STOPS,
     DEVICES_AGREE,
@@ -29,7 +30,7 @@ name: {name}
 title: "{title}"
 cluster: {{release: "shop:{first}", zones: {{a: 1, b: 1, c: 1}}{cluster}}}
 users: {{count: 40, on_two_devices: 40, think: 0.25, tries: {tries}}}
-promises: {{serving_at_least: 2}}
+promises: {{serving_at_least: 2{promises}}}
 steps:
   - settle: {{for: {before}}}
   - roll: {{to: "shop:{then}"}}
@@ -50,6 +51,7 @@ class Build(Value):
     may_break: tuple[str, ...] = ()
     tries: int = 3
     cluster: str = ""
+    promises: str = ""
     before: float = 2
     after: float = 4
 
@@ -89,6 +91,14 @@ BUILDS = (
     Build(name="short-life", title="v2 sets every session's time anew", then="v2-short-life", breaks=LOGGED_IN),
     Build(name="logout-stays", title="Logging out leaves the session", then="v2-logout-stays", breaks=LOGGED_IN),
     Build(name="early-ready", title="Ready before it is ready", then="v2-early-ready", breaks=TRIES, tries=1),
+    Build(name="flaky", title="Ready, and one request in eight fails", then="v2-flaky", breaks=TRIES, tries=1),
+    Build(
+        name="slow",
+        title="Ready, and slow",
+        then="v2-slow",
+        breaks=ANSWERS_IN_TIME,
+        promises=", p99_within: 0.3",
+    ),
     Build(
         name="no-drain",
         title="SIGTERM ends it at once",

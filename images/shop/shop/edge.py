@@ -1,4 +1,4 @@
-"""What every answer carries, whoever made it: who served it, how a browser must treat it, and a drain's farewell."""
+"""What every answer carries, whoever made it: who served it, how a browser must treat it, and a farewell in the end."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ class Edge:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *self._always]
-                if self._life.draining:
-                    # The balancer then opens its next connection elsewhere, and this one ends with this answer.
+                if self._life.draining or self._life.aside:
+                    # The balancer then opens its next connection elsewhere, and this one ends with this answer. Else
+                    # a replica whose slot another one took would keep all that come over connections it has.
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 

@@ -13,6 +13,8 @@ class Life:
 
     ready: bool = False
     draining: bool = False
+    aside: bool = False
+    """Whether another replica has its slot, or none: it stands by, and nobody is to be sent to it again."""
     why: str = "starting"
     """Why it is not ready."""
 

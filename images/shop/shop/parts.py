@@ -11,7 +11,7 @@ from shop.memory_sessions import MemorySessions
 from shop.redis_sessions import RedisSessions
 from shop.sessions import Sessions
 from shop.settings import Settings
-from shop.spoilt import BELONGINGS, Unwarmed, spoilt_sessions
+from shop.spoilt import AROUND, BELONGINGS, Unwarmed, spoilt_sessions
 from shop.store import Store
 
 
@@ -32,7 +32,10 @@ def belongings_of(settings: Settings, store: Store, features: Features) -> Belon
 
 def around(app: App, settings: Settings, now: Callable[[], float]) -> App:
     """What every request passes before the shop sees it."""
-    return Unwarmed(app, now=now) if settings.sabotage == "early_ready" else app
+    if settings.sabotage == "early_ready":
+        return Unwarmed(app, now=now)
+    spoil = AROUND.get(settings.sabotage)
+    return spoil(app) if spoil else app
 
 
 def why_not_ready(settings: Settings) -> str:

@@ -21,6 +21,7 @@ from shop.slot import Slot, bind_port
 from shop.store import Store, load_scripts
 
 STORE_AGAIN_SECONDS = 0.1
+SLOT_LOOK_SECONDS = 0.05
 KEEP_ALIVE_SECONDS = 75
 """Longer than the balancer keeps its connections, so that it is never the replica that closes one first."""
 
@@ -64,11 +65,13 @@ async def serve(settings: Settings, *, started: float) -> None:
     ticking = asyncio.create_task(server.main_loop())
     callers = Callers(lambda: len(server.server_state.connections), listener)
     becoming_ready = asyncio.create_task(_become_ready(settings, store, life, slot, started=started))
+    standing_by = asyncio.create_task(_mind_the_slot(life, slot))
     await told_to_go.wait()
 
     if settings.sabotage == "no_drain":
         os._exit(0)  # one of the mistakes of `shop.spoilt`: whoever is being answered is cut off
     becoming_ready.cancel()
+    standing_by.cancel()
     await leave(life, slot, callers, longest=settings.drain_seconds)
     server.should_exit = True
     await ticking
@@ -97,10 +100,18 @@ async def _become_ready(settings: Settings, store: Store, life: Life, slot: Slot
     log.info("ready after %.3f s", time.monotonic() - started)
 
 
+async def _mind_the_slot(life: Life, slot: Slot | None) -> None:
+    """Know when another replica has taken the slot, or this one has it again: nobody else says so."""
+    while slot is not None:
+        life.aside = not slot.is_taken()
+        await asyncio.sleep(SLOT_LOOK_SECONDS)
+
+
 def _enter(life: Life, slot: Slot | None) -> None:
     """Take the slot because the deployer says so; one that is not ready, or is leaving, stays out."""
     if slot and life.ready:
         slot.take()
+        life.aside = False
         log.info("entered")
 
 

@@ -50,14 +50,18 @@ class Slot:
             # Renaming a name over another one of the same file does nothing and leaves both.
             taking.unlink(missing_ok=True)
 
+    def is_taken(self) -> bool:
+        """Whether this replica has the slot now; another one may have taken it without asking."""
+        try:
+            return self._public.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
     def give_up(self) -> None:
         """Let no new connection come, unless another replica has the slot already; may be repeated."""
         with self._locked():
-            try:
-                if self._public.stat().st_ino == self._inode:
-                    self._public.unlink()
-            except FileNotFoundError:
-                pass
+            if self.is_taken():
+                self._public.unlink(missing_ok=True)
         self._private.unlink(missing_ok=True)
 
     @contextmanager

@@ -26,6 +26,8 @@ LEAKS_ONCE_IN = 400
 CACHED_SECONDS = 2.0
 WARMING_SECONDS = 2.0
 SHORT_LIFE_SECONDS = 1
+FAILS_ONE_IN = 8
+SLOW_SECONDS = 0.4
 
 
 class LostUpdate(Belongings):
@@ -149,6 +151,34 @@ class Unwarmed:
         await self._app(scope, receive, send)
 
 
+class Flaky:
+    """Is ready, and answers one request of a few with 500, before anything is done: a retry elsewhere is answered."""
+
+    def __init__(self, app: App) -> None:
+        self._app, self._turn = app, 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if not str(scope["path"]).endswith("readyz"):
+            self._turn += 1
+            if self._turn % FAILS_ONE_IN == 0:
+                await send({"type": "http.response.start", "status": 500, "headers": []})
+                await send({"type": "http.response.body", "body": b"out of luck"})
+                return
+        await self._app(scope, receive, send)
+
+
+class Slow:
+    """Is ready at once, and takes its time over everything else."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if not str(scope["path"]).endswith("readyz"):
+            await asyncio.sleep(SLOW_SECONDS)
+        await self._app(scope, receive, send)
+
+
 BELONGINGS: dict[str, type[Belongings]] = {
     "lost_update": LostUpdate,
     "doubled": Doubled,
@@ -163,8 +193,10 @@ SESSIONS: dict[str, type[RedisSessions]] = {
 }
 LIFE = ("never_ready", "early_ready", "no_drain")
 """Mistakes in how a replica begins and ends; they stand where it does that, in `serve`."""
+AROUND: dict[str, Callable[[App], App]] = {"flaky": Flaky, "slow": Slow}
+"""What no probe finds: only what users get tells."""
 
-SABOTAGES = ("", *BELONGINGS, *SESSIONS, *LIFE)
+SABOTAGES = ("", *BELONGINGS, *SESSIONS, *LIFE, *AROUND)
 
 
 def spoilt_sessions(sabotage: str, store: Store, *, session_format: int, now: Callable[[], float]) -> Sessions | None:

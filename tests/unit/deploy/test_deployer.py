@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ from lab.deploy.desk import Desk
 from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Ask, Canary, Ending, RedBlack, Rolling, Strategy, first_desired
-from lab.errors import UsageError
+from lab.errors import StateError, UsageError
 from lab.model import Release, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.state.file import FileState
+from lab.state.protocol import Document, Lease
 
 SLOTS = tuple(Slot(name=f"{zone}1", zone=zone) for zone in "abc")
 V1, V2 = Release(name="v1", image="shop:1"), Release(name="v2", image="shop:2")
@@ -120,7 +122,9 @@ def test_what_is_wanted_comes_about(ground: Ground, strategy: Strategy) -> None:
     assert ground.desk.lease() is None
 
 
-@pytest.mark.parametrize("strategy", [Rolling(), RedBlack(keep=0.05), Rolling(surge=0)])
+@pytest.mark.parametrize(
+    "strategy", [Rolling(), RedBlack(keep=0.05), Rolling(surge=0), Canary(shares=(0.3, 1.0), hold=0.02)]
+)
 def test_it_may_die_at_every_boundary(ground: Ground, strategy: Strategy) -> None:
     """A rollout goes on over a death before and after each of its acts, and ends as if nobody had died."""
     ground.settle(ground.deployer("first"))
@@ -129,7 +133,7 @@ def test_it_may_die_at_every_boundary(ground: Ground, strategy: Strategy) -> Non
     for number in range(100):
 
         def die(moment: str, step: record.Step) -> None:
-            place = (moment, step.action, step.slot)
+            place = (moment, step.action, step.slot or step.why)
             if place not in places:
                 places.add(place)
                 raise Killed
@@ -206,6 +210,109 @@ def test_a_release_that_cannot_start_is_not_tried_for_ever(tmp_path: Path) -> No
         ground.settle(ground.deployer("two", dies))
         assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ROLLED_BACK)
         assert sum(act.startswith("create") and act.endswith("v2") for act in ground.cluster.acts) == 3
+
+
+class Unsteady(FileState):
+    """A state that may be out of reach."""
+
+    is_away = False
+
+    def read(self, key: str) -> Document | None:
+        self._check()
+        return super().read(key)
+
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        self._check()
+        return super().renew(lease, seconds)
+
+    def acquire(
+        self, name: str, holder: str, seconds: float, *, is_gone: Callable[[str], bool] = lambda _: False
+    ) -> Lease | None:
+        self._check()
+        return super().acquire(name, holder, seconds, is_gone=is_gone)
+
+    def release(self, lease: Lease) -> None:
+        self._check()
+        super().release(lease)
+
+    def _check(self) -> None:
+        if self.is_away:
+            raise StateError("the state does not answer", at="test", way_out="wait")
+
+
+def test_a_state_that_is_away_for_a_while_stops_everything_and_ends_nothing(tmp_path: Path) -> None:
+    """In the middle of a rollout nothing is done until it is back; then the same deployer goes on."""
+    with Unsteady(tmp_path / "state.db") as state:
+        ground = Ground(state)
+        ground.settle(ground.deployer("one"))
+        roll(ground, Rolling())
+
+        def lose(moment: str, step: record.Step) -> None:
+            if (moment, step.action, step.slot) == ("after", "enter", "b1"):
+                state.is_away = True
+
+        with ground.deployer("two", lose) as two:
+            wait_until("the state is away", lambda: state.is_away, within=10, every=0.01)
+            wait_until("it is told", lambda: "cut off" in offices(ground), within=10, every=0.01)
+            acts = list(ground.cluster.acts)
+            wait_until("it looks again", two_looks(two), within=10, every=0.01)
+            assert ground.cluster.acts == acts
+            state.is_away = False
+            wait_until("it is done", ground.desk.is_settled, within=10, every=0.01)
+            two.check()
+        assert (ground.releases(), ground.ending()) == (["v2"] * 3, Ending.DONE)
+
+
+def test_a_state_that_stays_away_ends_the_deployer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what the state said, whoever led."""
+    monkeypatch.setattr("lab.deploy.deployer.STATE_BACK_WITHIN", 0.05)
+    with Unsteady(tmp_path / "state.db") as state:
+        ground = Ground(state)
+        deployer = ground.deployer("one")
+        ground.settle(deployer)
+        state.is_away = True
+        with pytest.raises(StateError):
+            deployer.run_until(lambda: False)
+
+
+def test_whoever_stands_by_bears_each_absence_anew(tmp_path: Path) -> None:
+    """Two short absences with a long time between them are not one long one."""
+    with Unsteady(tmp_path / "state.db") as state:
+        ground = Ground(state)
+        with ground.deployer("leads") as leads, ground.deployer("stands by") as idle:
+            wait_until("one leads", ground.desk.is_settled, within=10, every=0.01)
+            for told in (2, 4):  # each of them, each time
+                state.is_away = True
+                wait_until("it is told", partial(is_cut_off, ground, told), within=10, every=0.01)
+                state.is_away = False
+                wait_until("both looked", lambda: bearing(leads, idle) == [None, None], within=10, every=0.01)
+            leads.check()
+            idle.check()
+
+
+def is_cut_off(ground: Ground, times: int) -> bool:
+    return offices(ground).count("cut off") == times
+
+
+def bearing(*deployers: Deployer) -> list[int | None]:
+    return [one._cut_off_since for one in deployers]
+
+
+def offices(ground: Ground) -> list[str]:
+    return [event.action for event in ground.events if isinstance(event, record.Office)]
+
+
+def two_looks(deployer: Deployer) -> Callable[[], bool]:
+    """True once it has come to rest twice more."""
+    left = [2]
+    pause = deployer._pause
+
+    def counted(seconds: float) -> None:
+        left[0] -= 1
+        pause(seconds)
+
+    deployer._pause = counted  # type: ignore[method-assign]
+    return lambda: left[0] <= 0
 
 
 def test_a_release_that_users_suffer_from_is_rolled_back(ground: Ground) -> None:

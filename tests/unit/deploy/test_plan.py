@@ -138,6 +138,17 @@ def test_a_replica_in_a_slot_that_is_no_more_drains() -> None:
     assert decision.steps[0].why is Why.SCALE
 
 
+def test_what_was_scaled_in_is_waited_for_until_it_has_left() -> None:
+    """While it drains nothing is to be done, and the cluster is not as wanted; dead, it is removed as scaled in."""
+    extra = replica("d1", 4)
+    told = {extra.container: 99 * NS}
+    draining = decide(look(*V1, extra, drained_at=told), STEADY)
+    assert (draining.steps, draining.is_settled) == ((), False)
+    gone = decide(look(*V1, replica("d1", 4, state=ReplicaState.DEAD), drained_at=told), STEADY)
+    assert [(step.act, step.why) for step in gone.steps] == [(Act.REMOVE, Why.SCALE)]
+    assert decide(look(*V1), STEADY).is_settled
+
+
 def test_a_frozen_replica_is_replaced_and_removed() -> None:
     """One that went silent gets no drain, which it could not hear, and its slot a new replica."""
     decision = decide(look(*V1, frozen=frozenset({V1[0].container})), STEADY)

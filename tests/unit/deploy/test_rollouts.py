@@ -24,6 +24,7 @@ from lab.deploy.rollout import (
 )
 from lab.errors import UsageError
 from lab.model import Release
+from lab.scale.policy import ScaleSettings, choose_slots, decide_scale
 from tests.unit.deploy.conftest import SLOTS, World
 
 V1, V2 = Release(name="v1", image="shop:1"), Release(name="v2", image="shop:2")
@@ -174,6 +175,59 @@ def test_scaling_while_rolling_settles() -> None:
     assert world.releases() == {"v2"}
     desired, _ = world.run(msgspec.structs.replace(desired, active=tuple(slot.name for slot in SLOTS)))
     assert len(world.serving()) == len(world.there) == len(SLOTS)
+
+
+@pytest.mark.parametrize("named", STRATEGIES)
+@pytest.mark.parametrize("seed", range(20))
+def test_scaling_a_rollout_and_replacement_at_once_settle(named: str, seed: int) -> None:
+    """In whatever order the load, a person and death come, with acts lost on the way: they want one and the same, so
+    that in the end each active slot has one replica of the one release, and nothing else is there."""
+    random = Random(f"{named} {seed}")
+    world, desired = settled_world(random, obeys=0.85)
+    desired = begun(desired, STRATEGIES[named], world)
+    settings = ScaleSettings(target=10, least=2, most=len(SLOTS), cool_down_out=2, cool_down_in=4)
+    changed_at: int | None = None
+    sizes, turned = set(), False
+    for _ in range(90):
+        desired, _ = world.round(desired, kills=random.random() < 0.1)
+        count = decide_scale(
+            random.choice((15, 35, 70)), len(desired.active), settings, now=world.at, changed_at=changed_at
+        )
+        if count != len(desired.active):
+            changed_at = world.at
+            desired = msgspec.structs.replace(desired, active=choose_slots(SLOTS, desired.active, count))
+        sizes.add(len(desired.active))
+        if desired.under_way is not None and not turned and random.random() < 0.01:
+            turned = True
+            asked = msgspec.structs.replace(desired.under_way, asked=random.choice((Ask.REVERSE, Ask.ABORT)))
+            desired = msgspec.structs.replace(desired, rollout=asked)
+    desired, decision = world.run(desired)
+    assert decision.is_settled
+    assert len(sizes) > 1, "nothing was scaled"
+    assert desired.rollout is not None
+    endings = {Ending.DONE, Ending.REVERSED, Ending.ABORTED} if turned else {Ending.DONE}
+    assert desired.rollout.ending in endings
+    assert sorted(one.slot for one in world.serving()) == sorted(desired.active)
+    assert len(world.there) == len(desired.active)
+    assert world.releases() == {desired.release.name}
+
+
+def test_a_replica_that_never_gets_ready_is_replaced_without_any_rollout() -> None:
+    """It hangs while it starts: after the time that it has it is ended and made anew, and the others serve on."""
+    world, desired = settled_world(Random(8))
+    world.broken = "v1"  # whoever starts now hangs
+    world.die(world.serving()[0])
+    for _ in range(40):
+        desired, decision = world.round(desired)
+    assert not decision.is_settled
+    assert len(world.serving()) == len(SLOTS) - 1
+    hung = {one.container for one in world.there.values() if one.name not in world.ready}
+    world.broken = ""
+    world.ready -= {one.name for one in world.there.values() if one.container in hung}
+    desired, decision = world.run(desired)
+    assert decision.is_settled
+    assert len(world.serving()) == len(world.there) == len(SLOTS)
+    assert world.made > len(SLOTS) + 1
 
 
 def test_one_rollout_at_a_time() -> None:

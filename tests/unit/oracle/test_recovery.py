@@ -9,7 +9,7 @@ from lab.model import Kind, Operation, Outcome, Try
 from lab.oracle.promises import ANSWERS_IN_TIME, AVAILABLE, RECOVERS
 from lab.oracle.recovery import Recovery, find_recoveries, judge_recoveries
 from lab.oracle.service import Service, ServiceReport, ServiceRules
-from lab.record import AnyEvent, Serving, Step, Strike, StrikeProved
+from lab.record import AnyEvent, ContainerEvent, Serving, Step, Strike, StrikeProved
 from tests.unit.oracle.making import op
 
 
@@ -50,6 +50,18 @@ def test_capacity_is_back_when_another_replica_has_the_slot() -> None:
     before, own, elsewhere = entered(9), entered(10.5, "a1-1"), entered(10.6, "b1-2", "b1")
     one = only(before, *strike(10), own, elsewhere, serving(10.7, 5), entered(12))
     assert (one.capacity, one.users, one.whole) == (2.0, 0.0, 2.0)
+
+
+def engine(when: float, action: str) -> ContainerEvent:
+    return ContainerEvent(at=at(when), action=action, container="c", name="a1-1", role="app", slot="a1")
+
+
+def test_a_frozen_replica_counts_for_nothing_until_it_is_replaced_or_thawed() -> None:
+    """The deployer takes it for serving until it has been silent for long: full counts say nothing meanwhile."""
+    full = (serving(10.1, 6), serving(13, 7))
+    assert only(*strike(10), engine(10.1, "pause"), *full).capacity is None
+    assert only(*strike(10), engine(10.1, "pause"), *full, entered(19)).capacity == 9.0
+    assert only(*strike(10), engine(10.1, "pause"), *full, engine(14, "unpause"), entered(19)).capacity == 4.0
 
 
 def test_capacity_is_back_when_as_many_serve_again_after_a_dip() -> None:

@@ -11,7 +11,7 @@ from lab.clock import NS, FakeClock
 from lab.errors import UsageError
 from lab.model import Slot
 from lab.scale.autoscaler import Autoscaler, Load
-from lab.scale.policy import ScaleSettings, check_scale, choose_slots, decide_scale
+from lab.scale.policy import ScaleSettings, ZoneBounds, check_scale, choose_slots, decide_scale
 
 SLOTS = tuple(Slot(name=f"{zone}{number}", zone=zone) for number in (1, 2, 3) for zone in "abc")
 SETTINGS = ScaleSettings(target=50, least=3, most=9)
@@ -77,7 +77,37 @@ def test_zones_differ_by_one_at_most_and_who_serves_goes_on(active: set[str], co
 def test_settings_that_make_no_sense_are_refused(settings: ScaleSettings) -> None:
     """Before anything runs."""
     with pytest.raises(UsageError):
-        check_scale(settings, 9)
+        check_scale(settings, {"a": 3, "b": 3, "c": 3})
+
+
+@pytest.mark.parametrize(
+    ("zones", "told"),
+    [
+        ({"d": ZoneBounds(least=1)}, "zones.d"),
+        ({"a": ZoneBounds(least=2, most=1)}, "zones.a"),
+        ({"a": ZoneBounds(most=4)}, "zones.a"),
+        ({"a": ZoneBounds(least=-1)}, "zones.a"),
+        ({"a": ZoneBounds(least=2), "b": ZoneBounds(least=2)}, "zones"),
+        ({"a": ZoneBounds(most=1), "b": ZoneBounds(most=1)}, "zones"),
+    ],
+)
+def test_bounds_of_zones_that_make_no_sense_are_refused(zones: dict[str, ZoneBounds], told: str) -> None:
+    """By themselves, or together with those of the whole cluster."""
+    settings = ScaleSettings(target=50, least=3, most=8, zones=zones)
+    with pytest.raises(UsageError) as refused:
+        check_scale(settings, {"a": 3, "b": 3, "c": 3})
+    assert refused.value.at == told
+
+
+@given(active=some.sets(some.sampled_from([slot.name for slot in SLOTS])), count=some.integers(3, 6))
+def test_bounds_of_zones_are_kept(active: set[str], count: int) -> None:
+    """However many are wanted in all, and whoever serves now; the rest is spread over the other zones."""
+    bounds = {"a": ZoneBounds(least=2), "b": ZoneBounds(most=1)}
+    picked = choose_slots(SLOTS, active, count, bounds)
+    by_zone = {zone: sum(name[0] == zone for name in picked) for zone in "abc"}
+    assert len(picked) == count
+    assert by_zone["a"] >= 2
+    assert by_zone["b"] <= 1
 
 
 class Cluster:
@@ -133,6 +163,27 @@ def test_it_follows_the_load_out_and_in() -> None:
     cluster.run(scaler, 60)
     assert len(cluster.events) == told
     assert all(isinstance(event, record.Scaled) and "requests per second" in event.why for event in cluster.events)
+
+
+def test_requests_in_flight_are_a_load_too() -> None:
+    """Slow answers pile up without more of them being asked for."""
+    cluster = Cluster(FakeClock())
+    settings = ScaleSettings(target=4, least=3, most=9, measure="in flight")
+    scaler = Autoscaler(
+        settings,
+        SLOTS,
+        cluster.load,
+        lambda: cluster.active,
+        cluster.scale_to,
+        cluster.events.append,
+        clock=cluster.clock,
+    )
+    cluster.run(scaler, 20)
+    assert cluster.count() == 3
+    cluster.rate = 600.0  # thirty at a time
+    cluster.run(scaler, 20)
+    assert cluster.count() == 8
+    assert all(isinstance(event, record.Scaled) and "in flight" in event.why for event in cluster.events)
 
 
 def test_a_balancer_that_is_silent_or_begins_anew_says_nothing() -> None:

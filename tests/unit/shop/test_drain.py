@@ -124,3 +124,18 @@ def test_a_dead_replicas_name_is_taken_over(tmp_path: Path) -> None:
         heir.take()
         with ring(tmp_path / "a1.sock"):
             assert has_callers(listener)
+
+
+def test_a_replica_knows_whether_it_has_its_slot(tmp_path: Path) -> None:
+    """Not before it took it, not after another one did without a word, and again once it took it back."""
+    old, new = (Slot(tmp_path, slot="a1", replica=name) for name in ("a1-1", "a1-2"))
+    with old.bind(), new.bind():
+        assert (old.is_taken(), new.is_taken()) == (False, False)
+        old.take()
+        assert (old.is_taken(), new.is_taken()) == (True, False)
+        new.take()
+        assert (old.is_taken(), new.is_taken()) == (False, True)
+        old.take()
+        assert (old.is_taken(), new.is_taken()) == (True, False)
+        old.give_up()
+        assert (old.is_taken(), new.is_taken()) == (False, False)

@@ -36,6 +36,7 @@ def test_an_answer_says_who_served_it_and_how_it_must_be_treated() -> None:
     assert "connection" not in headers
 
 
-def test_a_draining_replica_says_farewell() -> None:
-    """Then each connection ends with the answer that is on it."""
+def test_a_replica_without_its_slot_says_farewell() -> None:
+    """Draining, or because another one took it: each connection ends with the answer that is on it."""
     assert headers_of(Life(draining=True))["connection"] == "close"
+    assert headers_of(Life(ready=True, aside=True))["connection"] == "close"
