@@ -377,6 +377,10 @@ def _add_breaking_verbs(verbs: _Verbs) -> None:
     ):
         verb = verbs.add_parser(name, help=about)
         verb.add_argument("who", nargs="?", default="any", help=who)
+        if name == "cut":
+            verb.add_argument(
+                "--from", dest="off", default="", metavar="WHOM", help="from whom alone: store, a1, zone/b"
+            )
         verb.set_defaults(verb=_strike, how=name, signal="SIGKILL", zone="", any=False)
     zone = verbs.add_parser("lose-zone", help="every container of a zone at once; none is made there until it is back")
     zone.add_argument("zone", help="which zone")
@@ -637,6 +641,7 @@ def _strike(asked: argparse.Namespace) -> int:
     wish = HandStrike(
         do=asked.how,
         to=asked.who,
+        off=getattr(asked, "off", ""),
         in_zone=asked.zone,
         signal=asked.signal,
         seconds=asked.seconds,

@@ -68,7 +68,8 @@ class Striker:
     def standing(self) -> Standing:
         """How the cluster stands, with what is open."""
         told, opened = self._ground.standing(), self._ground.opened.read()
-        serving = {slot: container for slot, container in told.serving.items() if container not in self._gone}
+        away = self._gone | {one.victim.container for one in opened.faults}
+        serving = {slot: container for slot, container in told.serving.items() if container not in away}
         now = msgspec.structs.replace(told, serving=serving, lost_zones=opened.lost_zones)
         hurt = {one.victim.role for one in opened.faults if not one.zone}
         return msgspec.structs.replace(now, hurt=tuple(sorted(hurt | ({Role.APP} if now.missing else set()))))
@@ -200,7 +201,7 @@ class Striker:
             since = int(self._clock.wall().timestamp() * NS)
             ground.opened.add(
                 OpenFault(
-                    strike=number, fault=fault.name, victim=fresh, undo=undo, since=since, by=ground.by, zone=zone
+                    strike=number, fault=fault.title, victim=fresh, undo=undo, since=since, by=ground.by, zone=zone
                 )
             )
         return number, fresh, evidence
@@ -213,9 +214,10 @@ class Striker:
             self._gone.add(victim.container)
         if not was_done:
             self._forget(number)
-        hit, why = False, "it no longer ran"
+        hit, why = False, "it no longer ran" if not victim.is_running else "it was so already"
         if was_done and not self._is_proved(fault, victim, since):
-            why = f"the engine never said {fault.proof!r} of it"
+            said = ", ".join(dict.fromkeys(target.said(victim.container, since))) or "nothing"
+            why = f"the engine never said {fault.proof!r} of it, but {said}"
         elif was_done and not evidence:
             why = "it was serving nobody"
         elif was_done:

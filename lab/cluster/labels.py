@@ -19,6 +19,10 @@ RELEASE, ZONE, SLOT, REPLICA, GENERATION = (
 )
 PORT, GATE = "lab.port", "lab.gate"
 """On the pattern of somebody's own app: where it listens, and the image of its replicas' gates."""
+CUTTER, CUT, CUT_OFF = "cutter", "lab.cut", "lab.cut_off"
+"""The role of what cuts a container off from others, what it does, and to which container."""
+CUTTER_IMAGE = "lab.cutter"
+"""On a pattern: the image of its cluster's cutters."""
 IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
 """All of these must be there before the lab calls something its own; half of them is a stranger's."""
 

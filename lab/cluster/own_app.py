@@ -94,7 +94,11 @@ def cluster_file(read: Mapping[str, Any], app: OwnApp, plan: ClusterPlan, gate_i
     for one in services.values():
         one["restart"] = "no"
     pattern = owned(read["services"][app.service], Role.PATTERN)
-    pattern["labels"] |= {labels.PORT: str(app.port), labels.GATE: gate_image}
+    pattern["labels"] |= {
+        labels.PORT: str(app.port),
+        labels.GATE: gate_image,
+        labels.CUTTER_IMAGE: plan.cutter_image,
+    }
     services[app.service] = {**pattern, "image": plan.app_image, "restart": "no"}
     services[BALANCER] = _balancer(plan)
     return {

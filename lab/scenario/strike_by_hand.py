@@ -18,6 +18,7 @@ from lab.chaos.opened import OpenFaults
 from lab.chaos.striker import Ground, Striker, Struck
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.compose import LAB_PORT
+from lab.cluster.cutter import remove_cutters
 from lab.cluster.engine import connect
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Victim
@@ -28,8 +29,8 @@ from lab.errors import ExitCode, UsageError
 from lab.model import ReplicaState, Role, Value
 from lab.scenario.board import tell_event
 from lab.scenario.hand import resume
-from lab.scenario.strike_wishes import ANY, role_of
-from lab.scenario.strikes import pick_victims
+from lab.scenario.strike_wishes import ANY, check_cut, role_of
+from lab.scenario.strikes import pick_fault, pick_victims
 from lab.scenario.wiring import default_project, open_cluster, open_state
 
 Say = Callable[[str], None]
@@ -43,6 +44,8 @@ class HandStrike(Value):
     do: str
     to: str = ANY
     """As in a scenario's `strike`; or, with `in_zone`, anybody there."""
+    off: str = ""
+    """Whom a cut is from, as in a scenario; everybody if not given."""
     in_zone: str = ""
     signal: Signal = "SIGKILL"
     seconds: float | None = None
@@ -93,10 +96,12 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
 
 def strike(wish: HandStrike, radius: BlastRadius, *, project: str | None, say: Say) -> int:
     """One fault, now. Exit 0 if it hit what served, 2 if the blast radius refuses it, 4 if it hit nothing."""
-    fault = find_fault(wish.do, role_of(wish.to))
+    find_fault(wish.do, role_of(wish.to))
+    check_cut(wish.do, wish.to, wish.off)
     with striker_at_hand(project, radius, say) as striker:
-        there = [one for one in striker.victims() if wish.in_zone in {"", one.zone}]
-        victims = pick_victims(there, wish.to, SystemRandom())
+        there = striker.victims()
+        victims = pick_victims([one for one in there if wish.in_zone in {"", one.zone}], wish.to, SystemRandom())
+        fault = pick_fault(wish.do, wish.to, wish.off, there)
         if _is_only_told(striker, wish, victims, fault.text(wish.signal), say):
             return ExitCode.HELD
         struck = striker.strike(fault, victims, signal=wish.signal)
@@ -128,6 +133,7 @@ def lose_zone(
 
 def heal(*, project: str | None, say: Say) -> int:
     """Undo everything that is open, whoever left it, then see to it that every slot serves."""
+    remove_cutters(connect(), project or default_project(find_places()))
     with striker_at_hand(project, BlastRadius(), lambda _: None) as striker:
         for line in striker.heal() or ["nothing was open"]:
             say(line)
