@@ -10,6 +10,7 @@ import pytest
 from lab.cluster.places import Places, find_places
 from lab.cluster.setup import Toolbox, make_ready
 from tests.browsing import find_browser, go_without
+from tests.yard import Yard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -27,6 +28,17 @@ def toolbox(places: Places) -> Iterator[Toolbox]:
     box = make_ready(places, print)
     yield box
     box.engine.close()
+
+
+@pytest.fixture(scope="module")
+def yard(toolbox: Toolbox) -> Iterator[Yard]:
+    """A place on a real engine where a test's own victims can be made; gone afterwards."""
+    made = Yard(toolbox)
+    try:
+        made.open()
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture(scope="session")

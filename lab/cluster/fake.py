@@ -26,7 +26,6 @@ from lab.cluster.harm import (
 from lab.errors import EngineError, Fenced
 from lab.model import Release, Replica, ReplicaState, Slot
 
-
 _Plain = Send | Crash | Stop | Start | Pause | Unpause | Throttle | Squeeze | Limit | Leave | Join
 """What changes a victim alone."""
 
