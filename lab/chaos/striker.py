@@ -46,6 +46,8 @@ class Ground(Value):
     report: Callable[[record.AnyEvent], None]
     numbers: Iterator[int]
     by: str = ""
+    halted: Callable[[], str] = str
+    """Who has halted all strikes, or ""."""
 
 
 class Striker:
@@ -78,6 +80,9 @@ class Striker:
         """Why these must not be struck now, or ""."""
         if self._is_frozen:
             return "the run was stopped"
+        halted = self._ground.halted()
+        if halted:
+            return f"strikes on this engine are halted by {halted}; lab halt --over lets them go on"
         standing = self.standing()
         if self._steady_first and not standing.is_steady:
             return f"before the first strike everything must be well: {standing.text}"

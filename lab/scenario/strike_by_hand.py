@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 
@@ -21,6 +22,7 @@ from lab.cluster.compose import LAB_PORT
 from lab.cluster.cutter import remove_cutters
 from lab.cluster.engine import connect
 from lab.cluster.engine_harm import EngineHarm
+from lab.cluster.halt import halt, halted_by, lift
 from lab.cluster.harm import Victim
 from lab.cluster.labels import this_process
 from lab.cluster.places import find_places
@@ -90,6 +92,7 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
                 report=_journal(places.cluster(project) / JOURNAL, say),
                 numbers=itertools.count(last + 1),
                 by=this_process(),
+                halted=partial(halted_by, engine),
             )
             yield Striker(ground, radius, steady_first=False)
 
@@ -138,6 +141,17 @@ def heal(*, project: str | None, say: Say) -> int:
         for line in striker.heal() or ["nothing was open"]:
             say(line)
     return resume(project=project, say=say)
+
+
+def halt_strikes(*, over: bool, say: Say) -> int:
+    """Let no lab on this engine strike any more, runs that go on included; or let them again."""
+    engine = connect()
+    if over:
+        say("labs on this engine may strike again" if lift(engine) else "nobody had halted them")
+        return ExitCode.HELD
+    who = f"{this_process()}, {SYSTEM_CLOCK.wall():%Y-%m-%d %H:%M:%S}"
+    say(f"no lab on this engine strikes any more (halted by {halt(engine, who)}); until: lab halt --over")
+    return ExitCode.HELD
 
 
 def _is_only_told(

@@ -31,6 +31,7 @@ def replica(slot: str, number: int = 1) -> Victim:
         memory=128,
         memory_swap=256,
         networks={"inside": ("app", f"{slot}-{number}")},
+        addresses=(f"10.0.0.{ZONES.index(slot[0]) + 1}{slot[1]}",) if slot[0] in ZONES else (),
     )
 
 
@@ -41,6 +42,7 @@ def edge(zone: str) -> Victim:
         role=Role.BALANCER,
         zone=zone,
         networks={"edge": ("balancer",), "inside": ("balancer",)},
+        addresses=(f"10.0.0.{ZONES.index(zone) + 1}9",),
     )
 
 
@@ -67,6 +69,7 @@ def striking(
     evidence: Callable[[Victim], str] = lambda _: "it answered",
     events: list[record.AnyEvent] | None = None,
     standing: Callable[[], Standing] | None = None,
+    halted: Callable[[], str] = str,
 ) -> Iterator[Striker]:
     """A striker over a state file in `folder`, so that another one may come after it."""
     seen: list[record.AnyEvent] = [] if events is None else events
@@ -78,5 +81,6 @@ def striking(
             evidence=evidence,
             report=seen.append,
             numbers=itertools.count(1),
+            halted=halted,
         )
         yield Striker(ground, radius or BlastRadius(), clock=FakeClock(10**12))

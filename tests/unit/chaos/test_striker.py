@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from lab import record
-from lab.chaos.faults import FAULTS, Fault, find_fault
+from lab.chaos.faults import FAULTS, Fault, cut_from, find_fault
 from lab.chaos.guard import BlastRadius
 from lab.cluster.harm import Pause, Start, Victim
 from lab.errors import UsageError
@@ -81,6 +81,49 @@ def test_another_process_undoes_what_a_killed_one_left(fault: Fault, victim: Vic
         assert victim.name in healed
         assert another.heal() == []
     assert target.there == before
+
+
+def test_another_process_mends_a_cut_between_two(tmp_path: Path) -> None:
+    """Whom it was from is in the state too; a victim that is gone by then leaves nothing open."""
+    target = six_and_three()
+    with striking(tmp_path, target, radius=BlastRadius(replicas=2)) as striker:
+        for slot in ("a1", "a2"):
+            [struck] = striker.strike(cut_from([edge("b")], "zone/b"), [replica(slot)])
+            assert struck.hit
+    assert len(target.severed) == 2
+    del target.there[replica("a2").container]
+    with striking(tmp_path, target) as another:
+        assert another.standing().missing == {"a1", "a2"}
+        assert another.heal() == ["cut from zone/b of a1-1 is undone", "cut from zone/b of a2-1 is undone"]
+        assert another.heal() == []
+    assert {container for container, _ in target.severed} == {replica("a2").container}  # which went with its network
+
+
+def test_a_cut_that_is_there_already_is_no_hit(tmp_path: Path) -> None:
+    """And its undoing is left to whoever made it."""
+    with striking(tmp_path, six_and_three(), radius=BlastRadius(replicas=2)) as striker:
+        cut = cut_from([edge("b")], "zone/b")
+        [first] = striker.strike(cut, [replica("a1")])
+        [second] = striker.strike(cut, [replica("a1")])
+        assert (first.hit, second.hit) == (True, False)
+        assert second.why == "it was so already"
+        assert len(striker.heal()) == 1
+
+
+def test_a_halt_refuses_every_strike_and_lets_everything_be_undone(tmp_path: Path) -> None:
+    """Somebody pulls the lever: nothing more is struck, not even a zone; what is open can be healed."""
+    halted, target = [""], six_and_three()
+    with striking(tmp_path, target, halted=lambda: halted[0]) as striker:
+        striker.strike(FAULTS["freeze"], [replica("a1")])
+        halted[0] = "somebody"
+        for strike in (
+            lambda: striker.strike(FAULTS["kill"], [edge("a")]),
+            lambda: striker.lose_zone("b", cut_off=False),
+        ):
+            with pytest.raises(UsageError, match="halted by somebody"):
+                strike()
+        assert len(striker.heal()) == 1
+    assert target.there == six_and_three().there
 
 
 def test_heal_finds_what_no_state_tells_of(tmp_path: Path) -> None:
