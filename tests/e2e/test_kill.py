@@ -67,16 +67,14 @@ def test_a_kill_in_the_middle_of_requests_fails_nobody(shop_cluster: ShopCluster
         assert shop.live.cluster.signal(victim, "SIGKILL")
         answers = [one.result() for one in sent]
     assert [one.status_code for one in answers] == [200] * REQUESTS
-    assert [one for one in answers if passed_by(one, "b1")], (
-        "no request was in the killed replica, so this proved nothing"
-    )
+    assert [one for one in answers if passed_by(one, "b1")], "no request was in the killed replica: this proved nothing"
     lines = requests.get(f"{shop.url}/cart", headers=client, timeout=10).json()["lines"]
     assert sorted(line["id"] for line in lines) == sorted(keys)
     shop.upgrade("b1", "v1")
 
 
 def test_a_kill_after_the_effect_and_before_the_answer_doubles_nothing(shop_cluster: ShopCluster) -> None:
-    """Replicas have sent their writes to the store, which holds them back; one of them is killed, then the store goes on.
+    """Replicas have sent their writes to the store, which holds them back; one is killed, then the store goes on.
 
     The dead replica's writes take effect though nobody hears of it. They are repeated on another one with their keys,
     and every user gets an answer to the first try, for an effect that happened once.
@@ -129,9 +127,11 @@ def test_a_balancer_that_repeats_no_write_loses_the_same_kills(shop_cluster: Sho
         shop.toolbox.engine.pause(victim.container)
         with ThreadPoolExecutor(REQUESTS) as pool:
             sent = [pool.submit(add, shop, client, key) for key in keys]
-            wait_until(
-                "some wait", lambda: 0 < sum(not one.done() for one in sent) <= REQUESTS // 2, within=2, every=0.01
-            )
+
+            def only_the_frozen_ones_wait() -> bool:
+                return 0 < sum(not one.done() for one in sent) <= REQUESTS // 2
+
+            wait_until("only the frozen replica's writes are open", only_the_frozen_ones_wait, within=2, every=0.01)
             assert shop.live.cluster.signal(victim, "SIGKILL")
             results = [one.result().status_code for one in sent]
     assert set(results) == {200, 502}

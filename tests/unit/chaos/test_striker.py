@@ -116,12 +116,10 @@ def test_a_halt_refuses_every_strike_and_lets_everything_be_undone(tmp_path: Pat
     with striking(tmp_path, target, halted=lambda: halted[0]) as striker:
         striker.strike(FAULTS["freeze"], [replica("a1")])
         halted[0] = "somebody"
-        for strike in (
-            lambda: striker.strike(FAULTS["kill"], [edge("a")]),
-            lambda: striker.lose_zone("b", cut_off=False),
-        ):
-            with pytest.raises(UsageError, match="halted by somebody"):
-                strike()
+        with pytest.raises(UsageError, match="halted by somebody"):
+            striker.strike(FAULTS["kill"], [edge("a")])
+        with pytest.raises(UsageError, match="halted by somebody"):
+            striker.lose_zone("b", cut_off=False)
         assert len(striker.heal()) == 1
     assert target.there == six_and_three().there
 
@@ -249,3 +247,17 @@ def test_a_killed_edge_is_started_again_by_its_undoing(tmp_path: Path) -> None:
         [struck] = striker.strike(FAULTS["kill"], [edge("a")])
         striker.undo([struck.strike])
     assert target.acts[-1] == (edge("a").container, Start())
+
+
+def test_a_frozen_run_strikes_and_undoes_nothing_more(tmp_path: Path) -> None:
+    """Everything stays as it is at that moment, to be looked at; whoever comes later may heal it."""
+    target = six_and_three()
+    with striking(tmp_path, target) as striker:
+        [struck] = striker.strike(FAULTS["freeze"], [replica("a1")])
+        striker.freeze()
+        striker.undo([struck.strike])
+        assert target.there[replica("a1").container].is_paused
+        with pytest.raises(UsageError, match="was stopped"):
+            striker.strike(FAULTS["kill"], [edge("a")])
+    with striking(tmp_path, target) as another:
+        assert len(another.heal()) == 1
