@@ -25,7 +25,8 @@ from tests.yard import Yard
 
 pytestmark = pytest.mark.e2e
 
-PICKS = 1000
+PICKS, STRUCK_OF = 1000, 10
+"""Random picks, and of how many one is really struck: an engine needs 20 ms for each."""
 SETTINGS = MonkeySettings(groups=("app/a", "balancer"), least_serving=1)
 
 
@@ -184,9 +185,10 @@ def test_what_a_killed_lab_left_in_the_middle_of_a_cut_is_removed(yard: Yard) ->
         remove_container(yard.engine, other)
 
 
-def test_a_thousand_strikes_touch_only_what_has_opted_in(yard: Yard) -> None:
+def test_a_thousand_picks_touch_only_what_has_opted_in(yard: Yard) -> None:
     """The monkey's own choice, and a signal that hurts nobody, on an engine full of look-alikes: by the engine's own
     events each of those that may be struck was, and nobody else."""
+    picked = list[str]()
     mine = {yard.make("app", slot).container for slot in ("a1", "a2")} | {yard.make("balancer", "a9").container}
     yard.make("app", "b1")
     yard.make("store", "a8")
@@ -196,15 +198,17 @@ def test_a_thousand_strikes_touch_only_what_has_opted_in(yard: Yard) -> None:
             yard.engine.start(one)
         with kills(yard) as killed:
             for seed in range(PICKS):
-                if seed % 20 == 0:
+                if seed % 50 == 0:
                     there = yard.target.victims()
                 may = [one for one in there if is_opted_in(one, SETTINGS.groups)]
                 victim = choose_victim(there, [as_replica(one) for one in may], 1, SETTINGS, Random(seed))
                 assert victim is not None
-                assert yard.target.do(victim.container, Send(signal="SIGURG"))
-            wait_until("every kill was heard", lambda: len(killed) >= PICKS, within=10, every=0.05)
-        assert set(killed) == mine
-        assert len(killed) == PICKS
+                picked.append(victim.container)
+                if seed % STRUCK_OF == 0:
+                    assert yard.target.do(victim.container, Send(signal="SIGURG"))
+            wait_until("every kill was heard", lambda: len(killed) >= PICKS // STRUCK_OF, within=10, every=0.05)
+        assert set(picked) == set(killed) == mine
+        assert killed == picked[::STRUCK_OF]
         for one in strangers:
             assert not yard.target.do(one, Send(signal="SIGKILL"))
             assert yard.engine.inspect_container(one)["State"]["Running"]

@@ -11,7 +11,7 @@ from lab import record
 from lab.chaos.guard import BlastRadius, Standing
 from lab.chaos.opened import OpenFaults
 from lab.chaos.striker import Ground, Striker
-from lab.clock import FakeClock
+from lab.clock import Clock, FakeClock
 from lab.cluster.fake import FakeHarm
 from lab.cluster.harm import Victim
 from lab.model import Role
@@ -70,6 +70,7 @@ def striking(
     events: list[record.AnyEvent] | None = None,
     standing: Callable[[], Standing] | None = None,
     halted: Callable[[], str] = str,
+    clock: Clock | None = None,
 ) -> Iterator[Striker]:
     """A striker over a state file in `folder`, so that another one may come after it."""
     seen: list[record.AnyEvent] = [] if events is None else events
@@ -83,4 +84,4 @@ def striking(
             numbers=itertools.count(1),
             halted=halted,
         )
-        yield Striker(ground, radius or BlastRadius(), clock=FakeClock(10**12))
+        yield Striker(ground, radius or BlastRadius(), clock=clock or FakeClock(10**12))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -58,6 +60,24 @@ def test_a_freeze_lasts_as_long_as_told_and_is_undone(tmp_path: Path) -> None:
     with striking(tmp_path, target) as striker:
         step = StrikingOnce(StrikeWish(do="freeze", to="b2", seconds=2), striker, settles(target), Random(1), clock)
         assert 2 <= through(step, clock) < 3
+    assert target.there == before
+
+
+def test_a_time_of_day_that_jumps_changes_nothing(tmp_path: Path) -> None:
+    """Somebody sets the machine's clock, or it slept: strikes last as long as they are to, and are undone."""
+
+    class Jumping(FakeClock):
+        def wall(self) -> datetime:
+            return super().wall() + timedelta(days=next(jumps))
+
+    jumps = itertools.cycle((0, 400, -30))
+    target, clock = six_and_three(), Jumping(NS)
+    before = dict(target.there)
+    with striking(tmp_path, target, clock=clock) as striker:
+        step = StrikingOnce(StrikeWish(do="cut", to="b2", seconds=2), striker, settles(target), Random(1), clock)
+        assert 2 <= through(step, clock) < 3
+        zone = LosingZone(LoseZone(zone="b", seconds=3, cut_off=True), striker, settles(target), clock)
+        assert 3 <= through(zone, clock) < 4
     assert target.there == before
 
 
