@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def run_cutter(engine: APIClient, container: str, identity: Identity, act: str, 
     """
     body = _cutter(container, identity, _image(engine, identity.project), act, addresses)
     with engine_errors(f"{act} a container", at=container[:12]):
-        made = engine.create_container_from_config(body)["Id"]
+        made = engine.create_container_from_config(body, f"{identity.project}-cutter-{secrets.token_hex(4)}")["Id"]
         try:
             engine.start(made)
             code = engine.wait(made, timeout=ENDS_WITHIN)["StatusCode"]

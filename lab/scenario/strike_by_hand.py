@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from lab.errors import ExitCode, UsageError
 from lab.model import ReplicaState, Role, Value
 from lab.scenario.board import tell_event
 from lab.scenario.hand import resume
-from lab.scenario.strike_wishes import ANY, check_cut, role_of
+from lab.scenario.strike_wishes import ANY, check_cut, role_of, zone_of
 from lab.scenario.strikes import pick_fault, pick_victims
 from lab.scenario.wiring import default_project, open_cluster, open_state
 
@@ -110,7 +110,7 @@ def strike(wish: HandStrike, radius: BlastRadius, *, project: str | None, say: S
         struck = striker.strike(fault, victims, signal=wish.signal)
         if fault.lasts or any(one.role is not Role.APP for one in victims):
             _last(wish.seconds, lambda: striker.undo([one.strike for one in struck]), say)
-    return _told(struck, say)
+    return _told(struck, say, enough=any if zone_of(wish.to) else all)
 
 
 def lose_zone(
@@ -179,10 +179,11 @@ def _last(seconds: float | None, undo: Callable[[], None], say: Say) -> None:
         undo()
 
 
-def _told(struck: Sequence[Struck], say: Say) -> int:
+def _told(struck: Sequence[Struck], say: Say, *, enough: Callable[[Iterable[bool]], bool] = all) -> int:
+    """Say who was hit. Of two zones that are cut apart some talked to each other, and need not all have."""
     for one in struck:
         say(f"{'hit' if one.hit else 'missed'} {one.victim.name}: {one.why}")
-    return ExitCode.HELD if struck and all(one.hit for one in struck) else ExitCode.COULD_NOT_TELL
+    return ExitCode.HELD if struck and enough(one.hit for one in struck) else ExitCode.COULD_NOT_TELL
 
 
 def _journal(path: Path, say: Say) -> Callable[[record.AnyEvent], None]:

@@ -22,10 +22,10 @@ class StrikeWish(Value, rename={"seconds": "for", "off": "from"}):
     """Which fault."""
     to: str = ANY
     """A slot (a1), a zone's replicas (a), balancer or balancer/a, deployer (the one that leads), or any: a replica
-    drawn by the seed. With `from` also zone/a: whatever is in that zone."""
+    drawn by the seed. With `from` also zone/a: whatever is in that zone but its balancer."""
     off: str = ""
-    """Whom a `cut` is from: store, zone/a (whatever is in that zone), a slot or a zone's replicas; everybody if not
-    given."""
+    """Whom a `cut` is from: store, zone/a (whatever is in that zone but its balancer), a slot or a zone's replicas;
+    everybody if not given."""
     seconds: float = 2.0
     """How long it lasts, if it does not end its victim; and how long a balancer stays down."""
     signal: Signal = "SIGKILL"

@@ -26,7 +26,8 @@ def pick_victims(there: Sequence[Victim], to: str, random: Random) -> list[Victi
     role, whole = role_of(to), zone_of(to)
     found = [one for one in there if one.role is role and one.is_running]
     if whole:
-        found = [one for one in there if one.zone == whole and one.is_running]
+        # But for its balancer, which talks to nobody of the cluster over a network.
+        found = [one for one in there if one.zone == whole and one.is_running and one.role is not Role.BALANCER]
     elif role is Role.BALANCER:
         _, _, zone = to.partition("/")
         found = [one for one in found if zone in {"", one.zone}][:1]
