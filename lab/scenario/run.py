@@ -454,7 +454,7 @@ class Conductor:
         return Monkey(striker, watched.answering, slots, wish, seeded, self._report, clock=self._clock)
 
     def _make_marksman(self, striker: Striker, watched: Watched, wish: Schedule) -> Marksman:
-        aims = [Aim(strike.slot, strike.at, strike.after) for strike in wish.strikes]
+        aims = [Aim(strike.slot, strike.at, strike.after, strike.do, strike.seconds) for strike in wish.strikes]
         return Marksman(
             striker,
             watched.answering,
