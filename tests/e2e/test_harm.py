@@ -21,6 +21,7 @@ from lab.cluster.harm import Send, Victim
 from lab.cluster.labels import IDENTIFYING
 from lab.model import Replica, ReplicaState
 from lab.retry import wait_until
+from lab.scenario.strikes import pick_fault
 from tests.yard import Yard
 
 pytestmark = pytest.mark.e2e
@@ -169,6 +170,20 @@ def test_a_cut_ends_with_the_life_of_its_victim_and_needs_no_address_of_it(yard:
     yard.engine.restart(victim.container, timeout=0)
     wait_until("it reaches the store", lambda: yard.ping(victim, store), within=10, every=0.05)
     assert not yard.target.do(victim.container, cut.undo(victim)[0])
+
+
+def test_a_zone_is_cut_from_another_and_from_no_third(yard: Yard) -> None:
+    """Whatever is in the one can't reach what is in the other; both reach the rest."""
+    app, near, far, third = (yard.make("app", "a1"), *(yard.make("store", slot) for slot in ("a8", "b8", "c8")))
+    fault = pick_fault("cut", "zone/a", "zone/b", yard.target.victims())
+    for victim in (app, near):
+        assert yard.target.do(victim.container, fault.do(victim, "SIGKILL"))
+    assert not any(yard.ping(one, far) or yard.ping(far, one) for one in (app, near))
+    assert yard.ping(app, near)
+    assert all(yard.ping(one, third) for one in (app, near, far))
+    for victim in (app, near):
+        assert yard.target.do(victim.container, fault.undo(victim)[0])
+    assert all(yard.ping(one, far) for one in (app, near))
 
 
 def test_what_a_killed_lab_left_in_the_middle_of_a_cut_is_removed(yard: Yard) -> None:
