@@ -36,7 +36,7 @@ def test_a_cut_from_the_store_and_a_lost_zone_hurt_nobody(toolbox: Toolbox, tmp_
             cluster="{release: 'shop:v1', zones: {a: 1, b: 1, c: 1}, edges: zones}",
             users="{count: 24, on_two_devices: 8, think: 0.15, tries: 3, answer_timeout: 5}",
             blast_radius="{replicas: 1, least_serving: 2}",
-            steps="[{settle: {for: 2}}, {strike: {do: cut, to: a1, from: store, for: 2}},"
+            steps="[{settle: {for: 1}}, {strike: {do: cut, to: a1, from: store, for: 2}},"
             " {lose_zone: {zone: b, for: 2}}]",
             enough="{operations: 500, checks: 500, strikes_that_hit: 3}",
         ),
@@ -48,12 +48,12 @@ def test_a_cut_from_the_store_and_a_lost_zone_hurt_nobody(toolbox: Toolbox, tmp_
     mended = next(event for event in events if isinstance(event, record.StrikeUndone))
     meanwhile = [one for one in ended.history() if cut.at < one.end and one.begin < mended.at]
     assert any(len(one.final.edge) > 1 for one in meanwhile), "no request met the replica that was cut off"
-    assert {one.final.result for one in meanwhile} <= {"200", "303"}
+    assert all(one.final.answered and one.final.result < "500" for one in meanwhile)
     assert nothing_is_left(toolbox, ended)
 
 
 def test_a_run_that_must_stop_undoes_what_is_open_and_turns_its_rollout_back(tmp_path: Path) -> None:
-    """Too few serve: no further step, the frozen replica goes on, the old release serves; and nothing is proved."""
+    """Too few serve: there is no further step, the old release serves everywhere; and nothing is proved."""
     ended = lab(
         "run",
         scenario(
@@ -69,8 +69,9 @@ def test_a_run_that_must_stop_undoes_what_is_open_and_turns_its_rollout_back(tmp
     events = ended.events()
     assert [event.name for event in events if isinstance(event, record.PhaseBegan)].count("settle") == 2
     [*_, last] = [event for event in events if isinstance(event, record.RolloutMoved)]
-    assert last.ending == "rolled back"
-    assert len(ended.history()) > 0
+    assert last.ending == "aborted"
+    [*_, serving] = [event for event in events if isinstance(event, record.Serving)]
+    assert serving.by_release == {"v1": 3}
 
 
 def test_a_person_breaks_a_cluster_within_bounds_and_heals_it(shop_cluster: ShopCluster) -> None:
@@ -91,9 +92,6 @@ def test_a_person_breaks_a_cluster_within_bounds_and_heals_it(shop_cluster: Shop
     healed = lab("heal", *here)
     assert healed.code == 0, healed.out + healed.err
     assert "cut from store of a1-" in healed.out
-    assert all(is_ready(shop_cluster, slot.name) for slot in shop_cluster.slots)
-    freeze = lab("freeze", "balancer", "--for", "0.5", *here)
-    assert freeze.code == 0, freeze.out + freeze.err
     assert all(is_ready(shop_cluster, slot.name) for slot in shop_cluster.slots)
     assert "nothing was open" in lab("heal", *here).out
 

@@ -82,7 +82,7 @@ def test_a_kill_after_the_effect_and_before_the_answer_doubles_nothing(shop_clus
     shop = shop_cluster
     account = f"kill-{secrets.token_hex(3)}"
     client, engine = log_in(shop, account), shop.toolbox.engine
-    victim = next(one for one in shop.live.cluster.replicas() if one.slot == "b1")
+    victim = next(one for one in shop.live.cluster.replicas() if one.slot == "c2")
     store = next(one["Id"] for one in shop.inspect().values() if one["Config"]["Labels"]["lab.role"] == "store")
     keys = [f"{account}.1.{number}" for number in range(REQUESTS)]
     engine.pause(store)
@@ -97,10 +97,10 @@ def test_a_kill_after_the_effect_and_before_the_answer_doubles_nothing(shop_clus
         with suppress(APIError):
             engine.unpause(store)
     assert [one.status_code for one in answers] == [200] * REQUESTS
-    assert [one for one in answers if passed_by(one, "b1")], "no write was in the killed replica: this proved nothing"
+    assert [one for one in answers if passed_by(one, "c2")], "no write was in the killed replica: this proved nothing"
     lines = requests.get(f"{shop.url}/cart", headers=client, timeout=10).json()["lines"]
     assert sorted(line["id"] for line in lines) == sorted(keys)
-    shop.upgrade("b1", "v1")
+    shop.upgrade("c2", "v1")
 
 
 def in_flight(shop: ShopCluster) -> int:
