@@ -51,6 +51,8 @@ class Fault(Value):
     """Whether the victim lives on, hurt, until it is undone."""
     off: str = ""
     """Whom a cut is from, if not from everybody."""
+    vain: Mapping[str, str] = {}
+    """What the engine may say instead, and why nothing was hit then."""
 
     @property
     def title(self) -> str:
@@ -159,6 +161,7 @@ def cut_from(peers: Sequence[Victim], off: str) -> Fault:
         do=lambda victim, _: Sever(addresses=away(victim)),
         undo=lambda victim: (Mend(addresses=away(victim)),),
         off=off,
+        vain={"not connected": "nobody had talked between the two"},
     )
 
 

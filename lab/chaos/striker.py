@@ -220,26 +220,26 @@ class Striker:
         if not was_done:
             self._forget(number)
         hit, why = False, "it no longer ran" if not victim.is_running else "it was so already"
-        if was_done and not self._is_proved(fault, victim, since):
-            said = ", ".join(dict.fromkeys(target.said(victim.container, since))) or "nothing"
-            why = f"the engine never said {fault.proof!r} of it, but {said}"
-        elif was_done and not evidence:
-            why = "it was serving nobody"
+        unproved = self._wait_for_proof(fault, victim, since) if was_done else ""
+        if unproved:
+            why = unproved
         elif was_done:
-            hit, why = True, evidence
+            hit, why = bool(evidence), evidence or "it was serving nobody"
         self._ground.report(record.StrikeProved(at=self._clock.now(), strike=number, hit=hit, why=why))
         return Struck(strike=number, victim=victim, hit=hit, why=why)
 
-    def _is_proved(self, fault: Fault, victim: Victim, since: str) -> bool:
-        """Whether the engine says the word that proves it."""
+    def _wait_for_proof(self, fault: Fault, victim: Victim, since: str) -> str:
+        """Why it is not proved, or "" once the engine has said the word that proves it."""
 
-        def look() -> bool:
-            return fault.proof in self._ground.target.said(victim.container, since)
+        def look() -> str:
+            said = self._ground.target.said(victim.container, since)
+            return next((word for word in said if word == fault.proof or word in fault.vain), "")
 
         try:
-            return wait_until("the engine proves it", look, within=PROVED_WITHIN, every=0.05, clock=self._clock)
+            word = wait_until("the engine proves it", look, within=PROVED_WITHIN, every=0.05, clock=self._clock)
         except WaitTimeout:
-            return False
+            return f"the engine never said {fault.proof!r} of it"
+        return fault.vain.get(word, "")
 
     def _forget(self, number: int) -> None:
         """It was not done, so there is nothing to undo."""

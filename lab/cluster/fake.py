@@ -125,6 +125,8 @@ class FakeHarm:
     acts: list[tuple[str, AnyHarm]] = field(default_factory=list)
     is_silent: bool = False
     """An engine that says nothing of what it did."""
+    idle: bool = False
+    """Nobody talks to anybody."""
     severed: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
     """Containers, with the addresses that they are cut off from."""
     _said: list[tuple[str, str]] = field(default_factory=list)
@@ -158,7 +160,8 @@ class FakeHarm:
         if isinstance(harm, Sever) == (cut in self.severed):
             return victim, ()
         self.severed ^= {cut}
-        return victim, ("severed",) if isinstance(harm, Sever) else ("mended",)
+        done = "not connected" if self.idle else "severed"
+        return victim, (done,) if isinstance(harm, Sever) else ("mended",)
 
     def mark(self) -> str:
         return str(len(self._said))

@@ -99,6 +99,17 @@ def test_another_process_mends_a_cut_between_two(tmp_path: Path) -> None:
     assert {container for container, _ in target.severed} == {replica("a2").container}  # which went with its network
 
 
+def test_a_cut_where_nobody_talks_is_no_hit(tmp_path: Path) -> None:
+    """It is done, and undone, but nobody could have noticed it."""
+    target = six_and_three()
+    target.idle = True
+    with striking(tmp_path, target) as striker:
+        [struck] = striker.strike(cut_from([edge("b")], "zone/b"), [replica("a1")])
+        assert (struck.hit, struck.why) == (False, "nobody had talked between the two")
+        assert len(striker.heal()) == 1
+    assert target.severed == set()
+
+
 def test_a_cut_that_is_there_already_is_no_hit(tmp_path: Path) -> None:
     """And its undoing is left to whoever made it."""
     with striking(tmp_path, six_and_three(), radius=BlastRadius(replicas=2)) as striker:
