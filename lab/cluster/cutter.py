@@ -9,7 +9,8 @@ from typing import Any
 from docker import APIClient
 
 from lab.cluster import labels
-from lab.cluster.engine import NotFound, engine_errors
+from lab.cluster.compose import remove_container
+from lab.cluster.engine import APIError, NotFound, engine_errors
 from lab.cluster.labels import Identity
 from lab.errors import EngineError
 
@@ -22,7 +23,7 @@ ENDS_WITHIN = 20
 
 
 def run_cutter(engine: APIClient, container: str, identity: Identity, act: str, addresses: Sequence[str]) -> bool:
-    """Sever or mend in the network of `container`, which runs; False where it was so already.
+    """Sever or mend in the network of `container`; False where it was so already, or that no longer runs.
 
     The helper may change that network and nothing else: it has no other right, and is removed however this ends.
     A killed lab's carries the labels of its cluster and goes with it.
@@ -31,11 +32,12 @@ def run_cutter(engine: APIClient, container: str, identity: Identity, act: str, 
     with engine_errors(f"{act} a container", at=container[:12]):
         made = engine.create_container_from_config(body, f"{identity.project}-cutter-{secrets.token_hex(4)}")["Id"]
         try:
-            engine.start(made)
+            if not _start(engine, made, container):
+                return False
             code = engine.wait(made, timeout=ENDS_WITHIN)["StatusCode"]
             said = engine.logs(made, tail=3).decode(errors="replace").strip()
         finally:
-            engine.remove_container(made, force=True, v=True)
+            remove_container(engine, made)
     if code not in {DONE, NOT_IN_USE, SO_ALREADY}:
         raise EngineError(
             f"can't {act} a container: the cutter ended with {code}: {said or 'it said nothing'}",
@@ -45,16 +47,27 @@ def run_cutter(engine: APIClient, container: str, identity: Identity, act: str, 
     return bool(code != SO_ALREADY)
 
 
+def _start(engine: APIClient, cutter: str, container: str) -> bool:
+    """Let it go; False where its container has ended meanwhile, and its network with it."""
+    try:
+        engine.start(cutter)
+    except APIError:
+        try:
+            if engine.inspect_container(container)["State"]["Running"]:
+                raise
+        except NotFound:
+            pass
+        return False
+    return True
+
+
 def remove_cutters(engine: APIClient, project: str) -> None:
     """Remove what a killed lab left behind in the middle of a cut."""
     only = {"label": [f"{labels.PROJECT}={project}", f"{labels.ROLE}={labels.CUTTER}"], "status": ["created", "exited"]}
     with engine_errors("remove what cut", at=project):
         for one in engine.containers(all=True, filters=only):
             if labels.identity_of(one["Labels"]) is not None:
-                try:
-                    engine.remove_container(one["Id"], v=True)
-                except NotFound:
-                    continue
+                remove_container(engine, one["Id"])
 
 
 def word_of(attributes: Mapping[str, str], action: str) -> str:

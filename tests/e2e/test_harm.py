@@ -15,7 +15,7 @@ from lab.chaos.monkey import choose_victim, is_opted_in
 from lab.chaos.schedule import MonkeySettings
 from lab.cluster import labels
 from lab.cluster.compose import remove_container
-from lab.cluster.cutter import remove_cutters
+from lab.cluster.cutter import remove_cutters, run_cutter
 from lab.cluster.engine import try_connect
 from lab.cluster.harm import Send, Victim
 from lab.cluster.labels import IDENTIFYING
@@ -184,6 +184,15 @@ def test_a_zone_is_cut_from_another_and_from_no_third(yard: Yard) -> None:
     for victim in (app, near):
         assert yard.target.do(victim.container, fault.undo(victim)[0])
     assert all(yard.ping(one, far) for one in (app, near))
+
+
+def test_nothing_is_cut_in_a_network_that_is_gone(yard: Yard) -> None:
+    """A victim that dies, or is replaced, just before is no error: nothing was done to it, and no helper is left."""
+    for end in (yard.engine.kill, lambda one: remove_container(yard.engine, one)):
+        victim = yard.make("app", "a1")
+        end(victim.container)
+        assert not run_cutter(yard.engine, victim.container, yard.identity, "sever", ["10.9.9.9"])
+    assert cutters(yard) == []
 
 
 def test_what_a_killed_lab_left_in_the_middle_of_a_cut_is_removed(yard: Yard) -> None:
