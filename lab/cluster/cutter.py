@@ -52,13 +52,17 @@ def _start(engine: APIClient, cutter: str, container: str) -> bool:
     try:
         engine.start(cutter)
     except APIError:
-        try:
-            if engine.inspect_container(container)["State"]["Running"]:
-                raise
-        except NotFound:
-            pass
+        if _runs(engine, container):
+            raise
         return False
     return True
+
+
+def _runs(engine: APIClient, container: str) -> bool:
+    try:
+        return bool(engine.inspect_container(container)["State"]["Running"])
+    except NotFound:
+        return False
 
 
 def remove_cutters(engine: APIClient, project: str) -> None:
