@@ -379,6 +379,10 @@ def _add_breaking_verbs(verbs: _Verbs) -> None:
     ):
         verb = verbs.add_parser(name, help=about)
         verb.add_argument("who", nargs="?", default="any", help=who)
+        if name == "cut":
+            verb.add_argument(
+                "--from", dest="off", default="", metavar="WHOM", help="from whom alone: store, a1, zone/b"
+            )
         verb.set_defaults(verb=_strike, how=name, signal="SIGKILL", zone="", any=False)
     zone = verbs.add_parser("lose-zone", help="every container of a zone at once; none is made there until it is back")
     zone.add_argument("zone", help="which zone")
@@ -393,6 +397,11 @@ def _add_breaking_verbs(verbs: _Verbs) -> None:
         verb.add_argument("--least-serving", type=int, default=1, metavar="N", help="replicas that must go on serving")
         verb.add_argument("--dry-run", action="store_true", help="say who would be struck, and do nothing")
         _add_project(verb)
+    halt = verbs.add_parser(
+        "halt", help="the safety lever: no lab on this engine strikes any more, runs under way included"
+    )
+    halt.add_argument("--over", action="store_true", help="let them strike again")
+    halt.set_defaults(verb=_halt)
     heal = verbs.add_parser("heal", help="undo every fault that is open, whoever left it, until every slot serves")
     _add_project(heal)
     heal.set_defaults(verb=_heal)
@@ -642,6 +651,7 @@ def _strike(asked: argparse.Namespace) -> int:
     wish = HandStrike(
         do=asked.how,
         to=asked.who,
+        off=getattr(asked, "off", ""),
         in_zone=asked.zone,
         signal=asked.signal,
         seconds=asked.seconds,
@@ -664,6 +674,12 @@ def _lose_zone(asked: argparse.Namespace) -> int:
         project=asked.project,
         say=_say,
     )
+
+
+def _halt(asked: argparse.Namespace) -> int:
+    from lab.scenario.strike_by_hand import halt_strikes
+
+    return halt_strikes(over=asked.over, say=_say)
 
 
 def _heal(asked: argparse.Namespace) -> int:

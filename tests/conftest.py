@@ -15,6 +15,7 @@ from lab.errors import StateError
 from lab.retry import wait_until
 from lab.state.redis import RedisState
 from tests.browsing import find_browser, go_without
+from tests.yard import Yard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -61,6 +62,17 @@ def redis_url(toolbox: Toolbox) -> Iterator[str]:
         yield url
     finally:
         engine.remove_container(made["Id"], force=True, v=True)
+
+
+@pytest.fixture(scope="module")
+def yard(toolbox: Toolbox) -> Iterator[Yard]:
+    """A place on a real engine where a test's own victims can be made; gone afterwards."""
+    made = Yard(toolbox)
+    try:
+        made.open()
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture(scope="module")

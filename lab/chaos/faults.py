@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
+
+import msgspec
 
 from lab.cluster.harm import (
     AnyHarm,
@@ -11,8 +13,10 @@ from lab.cluster.harm import (
     Join,
     Leave,
     Limit,
+    Mend,
     Pause,
     Send,
+    Sever,
     Squeeze,
     Start,
     Stop,
@@ -45,10 +49,19 @@ class Fault(Value):
     """From the victim as it was before; nothing for a replica that the deployer replaces."""
     lasts: bool = False
     """Whether the victim lives on, hurt, until it is undone."""
+    off: str = ""
+    """Whom a cut is from, if not from everybody."""
+    vain: Mapping[str, str] = {}
+    """What the engine may say instead, and why nothing was hit then."""
+
+    @property
+    def title(self) -> str:
+        """What it is called, whatever signal it sends."""
+        return f"{self.name} from {self.off}" if self.off else self.name
 
     def text(self, signal: Signal = "SIGKILL") -> str:
         """As the record names it."""
-        return signal if self.name == "kill" else self.name
+        return signal if self.name == "kill" else self.title
 
 
 def _started_again(victim: Victim) -> tuple[AnyHarm, ...]:
@@ -121,8 +134,10 @@ FAULTS: Mapping[FaultName, Fault] = {
         Fault(
             name="cut",
             hits=_CONTAINERS,
-            about="it is taken out of its networks: a replica from the store, a balancer from its users",
-            undone="it is brought back under the same names, at an address of the engine's choice",
+            about="it is taken out of its networks: a replica from the store, a balancer from its users; with `from` no"
+            " packet passes between it and those alone",
+            undone="it is brought back under the same names, at an address of the engine's choice; with `from` packets"
+            " pass again",
             proof="disconnect",
             do=lambda victim, _: Leave(networks=tuple(victim.networks)),
             undo=lambda victim: (Join(networks=victim.networks),),
@@ -130,6 +145,24 @@ FAULTS: Mapping[FaultName, Fault] = {
         ),
     )
 }
+
+
+def cut_from(peers: Sequence[Victim], off: str) -> Fault:
+    """The cut of a victim from these alone, who are called `off`, at the addresses that they have now."""
+
+    def away(victim: Victim) -> tuple[str, ...]:
+        others = {address for one in peers if one.container != victim.container for address in one.addresses}
+        return tuple(sorted(others))
+
+    return msgspec.structs.replace(
+        FAULTS["cut"],
+        hits=(Role.APP, Role.BALANCER, Role.STORE),
+        proof="severed",
+        do=lambda victim, _: Sever(addresses=away(victim)),
+        undo=lambda victim: (Mend(addresses=away(victim)),),
+        off=off,
+        vain={"not connected": "nobody had talked between the two"},
+    )
 
 
 def find_fault(name: str, role: Role) -> Fault:

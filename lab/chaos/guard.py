@@ -88,6 +88,9 @@ class StopWhen(Value):
     failed_for: float = 3.0
     serving_below: int = 0
     """Replicas serving, a lost zone's and a struck one's included."""
+    unwell: bool = True
+    """The lab itself is unwell, so that nobody would see what its strikes do: the engine's events have ended, a check
+    has died, the users' driver is behind its own schedule."""
 
 
 class Seen(Value):
@@ -99,6 +102,10 @@ class Seen(Value):
     failed: int = 0
     """Those of them without a proper answer."""
     serving: int = 0
+    unwell: str = ""
+    """What is wrong with the lab itself."""
+    halted: str = ""
+    """Who has halted all strikes on this engine."""
 
 
 LEAST_TO_JUDGE = 20
@@ -106,7 +113,11 @@ LEAST_TO_JUDGE = 20
 
 
 def reason_to_stop(rules: StopWhen, seen: Seen) -> str:
-    """Why everything must stop now, or ""."""
+    """Why everything must stop now, or "". A halt by a person is no matter of rules."""
+    if seen.halted:
+        return f"strikes on this engine are halted: {seen.halted}"
+    if rules.unwell and seen.unwell:
+        return f"the lab itself is unwell: {seen.unwell} (stop_when.unwell)"
     if rules.users_lost and seen.users_lost >= rules.users_lost:
         return f"{seen.users_lost} users lost state (stop_when.users_lost: {rules.users_lost})"
     if rules.failed_share and seen.operations >= LEAST_TO_JUDGE:

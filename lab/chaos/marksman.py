@@ -8,23 +8,29 @@ from random import Random
 from typing import NamedTuple, TypeVar
 
 from lab import record
-from lab.chaos.faults import FAULTS, Signal
+from lab.chaos.faults import FAULTS, FaultName, Signal
 from lab.chaos.monkey import Monkey
 from lab.chaos.schedule import MonkeySettings
 from lab.chaos.striker import Striker
 from lab.clock import NS, SYSTEM_CLOCK, Clock
+from lab.cluster.harm import Victim
 from lab.errors import UsageError, WaitTimeout
-from lab.model import Replica
+from lab.model import Replica, Role
 
 T = TypeVar("T")
 
 
 class Aim(NamedTuple):
-    """Whose slot is struck, and how many seconds after the beginning, or after another slot was upgraded."""
+    """Whose slot is struck, and how many seconds after the beginning, or after another slot was upgraded.
+
+    "balancer", or "balancer/a" for that of a zone, stands for a slot too. What does not end its victim lasts `seconds`.
+    """
 
     slot: str
     at: float
     after: str | None = None
+    do: FaultName = "kill"
+    seconds: float = 0.0
 
 
 class Marksman(Monkey):
@@ -78,9 +84,19 @@ class Marksman(Monkey):
         """Struck, once the moment has come and the slot's replica answers."""
         if self._clock.now() < since + int(aim.at * NS):
             return None
-        replica = next((one for one in self._answering() if one.slot == aim.slot), None)
-        self._why = f"{aim.slot} served nobody" if replica is None else self._hit(replica)
+        victim = self._find(aim)
+        self._why = f"{aim.slot} served nobody" if victim is None else self._hit(victim, aim)
         return None if self._why else True
+
+    def _find(self, aim: Aim) -> Victim | None:
+        """The balancer that is named, or the replica that answers users in the slot."""
+        role, _, zone = aim.slot.partition("/")
+        if role == Role.BALANCER:
+            there = [one for one in self._striker.victims() if one.role is Role.BALANCER and zone in {"", one.zone}]
+        else:
+            answering = {one.container for one in self._answering() if one.slot == aim.slot}
+            there = [one for one in self._striker.victims() if one.container in answering]
+        return next((one for one in there if one.is_running and not one.is_paused), None)
 
     def _wait(self, look: Callable[[], T | None], aim: Aim, due: int) -> T | None:
         """What is found; None if the run ends before. Raises WaitTimeout `patience` seconds after `due`."""
@@ -97,14 +113,15 @@ class Marksman(Monkey):
             self._ending.wait(self.LOOK_EVERY)
         return None
 
-    def _hit(self, replica: Replica) -> str:
+    def _hit(self, victim: Victim, aim: Aim) -> str:
         """Why it could not be done, or ""."""
-        found = [one for one in self._striker.victims() if one.container == replica.container]
-        if not found:
-            return f"{replica.name} is gone"
+        fault = FAULTS[aim.do]
         try:
-            [struck] = self._striker.strike(FAULTS["kill"], found, signal=self._settings.signal)
+            [struck] = self._striker.strike(fault, [victim], signal=self._settings.signal)
         except UsageError as exc:
             return exc.what
+        if struck.hit and (fault.lasts or victim.role is not Role.APP):
+            self._ending.wait(aim.seconds)
+        self._striker.undo([struck.strike])
         self.strikes += struck.hit
         return "" if struck.hit else struck.why

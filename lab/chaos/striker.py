@@ -46,6 +46,8 @@ class Ground(Value):
     report: Callable[[record.AnyEvent], None]
     numbers: Iterator[int]
     by: str = ""
+    halted: Callable[[], str] = str
+    """Who has halted all strikes, or ""."""
 
 
 class Striker:
@@ -68,7 +70,8 @@ class Striker:
     def standing(self) -> Standing:
         """How the cluster stands, with what is open."""
         told, opened = self._ground.standing(), self._ground.opened.read()
-        serving = {slot: container for slot, container in told.serving.items() if container not in self._gone}
+        away = self._gone | {one.victim.container for one in opened.faults}
+        serving = {slot: container for slot, container in told.serving.items() if container not in away}
         now = msgspec.structs.replace(told, serving=serving, lost_zones=opened.lost_zones)
         hurt = {one.victim.role for one in opened.faults if not one.zone}
         return msgspec.structs.replace(now, hurt=tuple(sorted(hurt | ({Role.APP} if now.missing else set()))))
@@ -77,6 +80,9 @@ class Striker:
         """Why these must not be struck now, or ""."""
         if self._is_frozen:
             return "the run was stopped"
+        halted = self._ground.halted()
+        if halted:
+            return f"strikes on this engine are halted by {halted}; lab halt --over lets them go on"
         standing = self.standing()
         if self._steady_first and not standing.is_steady:
             return f"before the first strike everything must be well: {standing.text}"
@@ -201,7 +207,7 @@ class Striker:
             since = int(self._clock.wall().timestamp() * NS)
             ground.opened.add(
                 OpenFault(
-                    strike=number, fault=fault.name, victim=fresh, undo=undo, since=since, by=ground.by, zone=zone
+                    strike=number, fault=fault.title, victim=fresh, undo=undo, since=since, by=ground.by, zone=zone
                 )
             )
         return number, fresh, evidence
@@ -214,26 +220,27 @@ class Striker:
             self._gone.add(victim.container)
         if not was_done:
             self._forget(number)
-        hit, why = False, "it no longer ran"
-        if was_done and not self._is_proved(fault, victim, since):
-            why = f"the engine never said {fault.proof!r} of it"
-        elif was_done and not evidence:
-            why = "it was serving nobody"
+        hit, why = False, "it no longer ran" if not victim.is_running else "it was so already"
+        unproved = self._wait_for_proof(fault, victim, since) if was_done else ""
+        if unproved:
+            why = unproved
         elif was_done:
-            hit, why = True, evidence
+            hit, why = bool(evidence), evidence or "it was serving nobody"
         self._ground.report(record.StrikeProved(at=self._clock.now(), strike=number, hit=hit, why=why))
         return Struck(strike=number, victim=victim, hit=hit, why=why)
 
-    def _is_proved(self, fault: Fault, victim: Victim, since: str) -> bool:
-        """Whether the engine says the word that proves it."""
+    def _wait_for_proof(self, fault: Fault, victim: Victim, since: str) -> str:
+        """Why it is not proved, or "" once the engine has said the word that proves it."""
 
-        def look() -> bool:
-            return fault.proof in self._ground.target.said(victim.container, since)
+        def look() -> str:
+            said = self._ground.target.said(victim.container, since)
+            return next((word for word in said if word == fault.proof or word in fault.vain), "")
 
         try:
-            return wait_until("the engine proves it", look, within=PROVED_WITHIN, every=0.05, clock=self._clock)
+            word = wait_until("the engine proves it", look, within=PROVED_WITHIN, every=0.05, clock=self._clock)
         except WaitTimeout:
-            return False
+            return f"the engine never said {fault.proof!r} of it"
+        return fault.vain.get(word, "")
 
     def _forget(self, number: int) -> None:
         """It was not done, so there is nothing to undo."""

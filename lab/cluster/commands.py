@@ -20,6 +20,7 @@ class ClusterPlan(Value):
     app_image: str
     nginx_image: str
     redis_image: str
+    cutter_image: str
     edges: tuple[Edge, ...]
     """One at least; the first is the compose file's own balancer."""
     app: str = "app"
@@ -49,6 +50,7 @@ def environment(plan: ClusterPlan) -> dict[str, str]:
         "LAB_APP_IMAGE": plan.app_image,
         "LAB_NGINX_IMAGE": plan.nginx_image,
         "LAB_REDIS_IMAGE": plan.redis_image,
+        "LAB_CUTTER_IMAGE": plan.cutter_image,
         "LAB_EDGE_ZONE": plan.edges[0].zone,
         "LAB_PORT": str(plan.edges[0].port),
         "LAB_DOOR": str(plan.edges[0].door),

@@ -10,6 +10,7 @@ import psutil
 from docker import APIClient
 
 from lab.cluster.engine import describe, engine_address, try_connect
+from lab.cluster.halt import halted_by
 from lab.cluster.images import ImageShelf
 from lab.cluster.install import find_compose, look_at_machine, plan_engine
 from lab.cluster.places import Places
@@ -40,6 +41,7 @@ def examine(places: Places, *, now: datetime) -> Iterator[Checkup]:
     if engine is not None:
         yield from _images(engine, places)
         yield _leftovers(engine, now)
+        yield _strikes(engine)
         engine.close()
 
 
@@ -106,3 +108,9 @@ def _leftovers(engine: APIClient, now: datetime) -> Checkup:
         seen=", ".join(left) if left else "none of a lab that was killed",
         mend="lab clean",
     )
+
+
+def _strikes(engine: APIClient) -> Checkup:
+    who = halted_by(engine)
+    seen = f"halted on this engine by {who}" if who else "nobody has halted them on this engine"
+    return Checkup(name="strikes", is_well=not who, seen=seen, mend="lab halt --over")

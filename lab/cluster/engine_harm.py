@@ -9,6 +9,7 @@ from typing import Any
 from docker import APIClient
 
 from lab.cluster import labels
+from lab.cluster.cutter import MEND, SEVER, run_cutter, word_of
 from lab.cluster.engine import APIError, NotFound, engine_errors
 from lab.cluster.harm import (
     AnyHarm,
@@ -16,8 +17,10 @@ from lab.cluster.harm import (
     Join,
     Leave,
     Limit,
+    Mend,
     Pause,
     Send,
+    Sever,
     Squeeze,
     Start,
     Stop,
@@ -79,7 +82,7 @@ class EngineHarm:
         asked: dict[str, Any] = {"since": since, "until": self.mark(), "decode": True}
         with engine_errors("read the engine's events", at=container[:12]):
             told = list(self._engine.events(**asked))
-        return [str(one["Action"]) for one in told if _is_about(one, container)]
+        return [word for one in told if (word := _word_about(one, container))]
 
     def _act(self, victim: Victim, harm: AnyHarm) -> bool:
         acts: Mapping[type[AnyHarm], Callable[[Any], object]] = {
@@ -98,6 +101,8 @@ class EngineHarm:
             ),
             Leave: lambda it: self._leave(victim, it),
             Join: lambda it: self._join(victim, it),
+            Sever: lambda it: self._cut(victim, SEVER, it.addresses),
+            Mend: lambda it: self._cut(victim, MEND, it.addresses),
         }
         # Starting what runs, and ending what does not, would each be taken for done.
         if isinstance(harm, Start) == victim.is_running or (isinstance(harm, Pause) and victim.is_paused):
@@ -132,6 +137,10 @@ class EngineHarm:
             self._engine.connect_container_to_network(victim.container, network, aliases=list(aliases))
         return bool(missing)
 
+    def _cut(self, victim: Victim, act: str, addresses: Sequence[str]) -> bool:
+        identity = labels.identity_of(self._engine.inspect_container(victim.container)["Config"]["Labels"])
+        return identity is not None and run_cutter(self._engine, victim.container, identity, act, addresses)
+
 
 def victim_of(inspected: Mapping[str, Any], project: str) -> Victim | None:
     """What may be struck of `project`, from the engine's whole description; None for everything else."""
@@ -155,6 +164,7 @@ def victim_of(inspected: Mapping[str, Any], project: str) -> Victim | None:
         memory=host.get("Memory") or 0,
         memory_swap=host.get("MemorySwap") or -1,
         networks={name: _aliases(one, inspected["Id"]) for name, one in networks.items()},
+        addresses=tuple(sorted(one["IPAddress"] for one in networks.values() if one.get("IPAddress"))),
     )
 
 
@@ -170,7 +180,14 @@ def _aliases(endpoint: Mapping[str, Any], container: str) -> tuple[str, ...]:
     return tuple(one for one in endpoint.get("Aliases") or () if one != container[:12])
 
 
-def _is_about(event: Mapping[str, Any], container: str) -> bool:
-    """Events of networks name the container that left or came among their attributes."""
-    actor = event.get("Actor") or {}
-    return container in {actor.get("ID"), (actor.get("Attributes") or {}).get("container")}
+def _word_about(event: Mapping[str, Any], container: str) -> str:
+    """What an event says of a container, or "".
+
+    Events of networks name the container that left or came among their attributes, those of cutters the one in whose
+    network they ran.
+    """
+    actor, action = event.get("Actor") or {}, str(event["Action"])
+    attributes = actor.get("Attributes") or {}
+    if container in {actor.get("ID"), attributes.get("container")}:
+        return action
+    return word_of(attributes, action) if attributes.get(labels.CUT_OFF) == container else ""

@@ -12,8 +12,10 @@ from lab.cluster.harm import (
     Join,
     Leave,
     Limit,
+    Mend,
     Pause,
     Send,
+    Sever,
     Squeeze,
     Start,
     Stop,
@@ -23,6 +25,9 @@ from lab.cluster.harm import (
 )
 from lab.errors import EngineError, Fenced
 from lab.model import Release, Replica, ReplicaState, Slot
+
+_Plain = Send | Crash | Stop | Start | Pause | Unpause | Throttle | Squeeze | Limit | Leave | Join
+"""What changes a victim alone."""
 
 
 @dataclass
@@ -120,6 +125,10 @@ class FakeHarm:
     acts: list[tuple[str, AnyHarm]] = field(default_factory=list)
     is_silent: bool = False
     """An engine that says nothing of what it did."""
+    idle: bool = False
+    """Nobody talks to anybody."""
+    severed: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
+    """Containers, with the addresses that they are cut off from."""
     _said: list[tuple[str, str]] = field(default_factory=list)
 
     def victims(self) -> list[Victim]:
@@ -132,14 +141,27 @@ class FakeHarm:
         victim = self.there.get(container)
         if victim is None or isinstance(harm, Start) == victim.is_running:
             return False
-        changed, said = _harmed(victim, harm)
+        changed, said = self._cut(victim, harm) if isinstance(harm, Sever | Mend) else _harmed(victim, harm)
+        if not said:
+            return False
         if changed == victim and isinstance(harm, Pause | Unpause | Leave | Join):
             return False
         self.there[container] = changed
+        if not changed.is_running:
+            self.severed = {cut for cut in self.severed if cut[0] != container}
         self.acts.append((container, harm))
         if not self.is_silent:
             self._said += [(container, one) for one in said]
         return True
+
+    def _cut(self, victim: Victim, harm: Sever | Mend) -> tuple[Victim, tuple[str, ...]]:
+        """As `_harmed`; nothing is said of what was so already."""
+        cut = (victim.container, harm.addresses)
+        if isinstance(harm, Sever) == (cut in self.severed):
+            return victim, ()
+        self.severed ^= {cut}
+        done = "not connected" if self.idle else "severed"
+        return victim, (done,) if isinstance(harm, Sever) else ("mended",)
 
     def mark(self) -> str:
         return str(len(self._said))
@@ -148,7 +170,7 @@ class FakeHarm:
         return [action for about, action in self._said[int(since) :] if about == container]
 
 
-def _harmed(victim: Victim, harm: AnyHarm) -> tuple[Victim, tuple[str, ...]]:
+def _harmed(victim: Victim, harm: _Plain) -> tuple[Victim, tuple[str, ...]]:
     """The victim afterwards, and what an engine says of it."""
     change = msgspec.structs.replace
     dead = change(victim, is_running=False, is_paused=False)

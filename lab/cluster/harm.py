@@ -27,6 +27,8 @@ class Victim(Value):
     """Bytes of memory and swap together; -1: no limit."""
     networks: Mapping[str, tuple[str, ...]] = {}
     """The networks it is in, with its aliases there."""
+    addresses: tuple[str, ...] = ()
+    """Where others reach it in those networks."""
 
 
 class Harm(Value, tag_field="act", tag=str.lower):
@@ -90,7 +92,22 @@ class Join(Harm):
     networks: Mapping[str, tuple[str, ...]]
 
 
-AnyHarm = Send | Crash | Stop | Start | Pause | Unpause | Throttle | Squeeze | Limit | Leave | Join
+class Sever(Harm):
+    """Let no packet pass between it and these addresses, either way and without a word, as a partition does.
+
+    Everything else passes. It lasts as long as the container runs: one that is started again has a new network.
+    """
+
+    addresses: tuple[str, ...]
+
+
+class Mend(Harm):
+    """Let packets pass again between it and exactly these addresses."""
+
+    addresses: tuple[str, ...]
+
+
+AnyHarm = Send | Crash | Stop | Start | Pause | Unpause | Throttle | Squeeze | Limit | Leave | Join | Sever | Mend
 
 
 class Strikable(Protocol):
@@ -113,5 +130,5 @@ class Strikable(Protocol):
         ...
 
     def said(self, container: str, since: str) -> Sequence[str]:
-        """What the engine said of it since then, in order: kill, die, oom, pause, update, disconnect, ..."""
+        """What the engine said of it since then, in order: kill, die, oom, pause, update, disconnect, severed, ..."""
         ...

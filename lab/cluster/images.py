@@ -58,6 +58,7 @@ GATE = "gate"
 RECIPES = (
     ImageRecipe(name="nginx", folder="nginx"),
     ImageRecipe(name="redis", folder="redis"),
+    ImageRecipe(name="cutter", folder="cutter"),
     ImageRecipe(name=GATE, folder="shop"),
     _shop("v1", "v1"),
     _shop("v2", "v2"),
@@ -66,6 +67,9 @@ RECIPES = (
     _shop("v2-never-ready", "v2", SABOTAGE="never_ready"),
 )
 """What the lab's own scenarios need: made ready at set-up."""
+
+FIRST = frozenset({"nginx", "redis", "cutter", "shop:v1"})
+"""Those that share nothing but the base."""
 
 SPOILT = tuple(
     _shop(f"{release}-{mistake.replace('_', '-')}", release, SABOTAGE=mistake)
@@ -151,9 +155,9 @@ class ImageShelf:
         lacking = self.missing(needs)
         if "base" in lacking:
             self._make_base(say)
-        # nginx, redis and the shop's first variant differ in their packages and are built two at a time; the
-        # shop's other variants then take its layers from the cache.
-        first = [one for one in RECIPES if one.name in lacking and one.name in {"nginx", "redis", "shop:v1"}]
+        # The first differ in their packages and are built two at a time; the shop's other variants then take the
+        # layers of its first one from the cache.
+        first = [one for one in RECIPES if one.name in lacking and one.name in FIRST]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda recipe: self._build(recipe, say), first))
         for recipe in (*RECIPES, *SPOILT):

@@ -20,6 +20,10 @@ RELEASE, ZONE, SLOT, REPLICA, GENERATION = (
 PORT, GATE, FRONT = "lab.port", "lab.gate", "lab.front"
 """On the pattern of somebody's own app: where it listens, the image of its replicas' gates, and the port of their own
 balancer where users come through that."""
+CUTTER, CUT, CUT_OFF = "cutter", "lab.cut", "lab.cut_off"
+"""The role of what cuts a container off from others, what it does, and to which container."""
+CUTTER_IMAGE = "lab.cutter"
+"""On a pattern: the image of its cluster's cutters."""
 IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
 """All of these must be there before the lab calls something its own; half of them is a stranger's."""
 

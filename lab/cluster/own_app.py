@@ -108,9 +108,12 @@ def cluster_file(read: Mapping[str, Any], app: OwnApp, plan: ClusterPlan, gate_i
     for one in services.values():
         one["restart"] = "no"
     pattern = owned(read["services"][app.service], Role.PATTERN)
-    pattern["labels"] |= {labels.PORT: str(app.port), labels.GATE: gate_image}
-    if app.front is not None:
-        pattern["labels"][labels.FRONT] = str(app.front.port)
+    pattern["labels"] |= {
+        labels.PORT: str(app.port),
+        labels.GATE: gate_image,
+        labels.CUTTER_IMAGE: plan.cutter_image,
+        **({} if app.front is None else {labels.FRONT: str(app.front.port)}),
+    }
     services[app.service] = {**pattern, "image": plan.app_image, "restart": "no"}
     services[BALANCER] = _balancer(plan) if app.front is None else _behind(_balancer(plan), pattern, app)
     return {

@@ -42,6 +42,7 @@ class Peer:
             app_image=self.toolbox.images.tag(image),
             nginx_image=self.toolbox.images.tag("nginx"),
             redis_image=self.toolbox.images.tag("redis"),
+            cutter_image=self.toolbox.images.tag("cutter"),
             edges=(self._edge,),
         )
 

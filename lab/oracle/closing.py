@@ -30,7 +30,9 @@ class RunFacts(Value):
     seconds: float
     replacements: int = 0
     """Replicas that were replaced by an upgrade."""
-    strikes: int = 0
+    kills: int = 0
+    other_strikes: int = 0
+    """Whoever was frozen, slowed, cut off and the like."""
     zones_lost: int = 0
     report: str = ""
     repeat: str = ""
@@ -107,7 +109,8 @@ def _through(facts: RunFacts) -> str:
         _plural(count, what)
         for count, what in (
             (facts.replacements, "replacement"),
-            (facts.strikes, "kill"),
+            (facts.kills, "kill"),
+            (facts.other_strikes, "other strike" if facts.kills else "strike"),
             (facts.zones_lost, "lost zone"),
         )
         if count

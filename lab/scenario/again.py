@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from lab.chaos.faults import FAULTS
 from lab.clock import NS
 from lab.cluster.images import GATE, ImageShelf
 from lab.errors import RecordError, UsageError
@@ -15,6 +16,7 @@ from lab.model import Value
 from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike
 from lab.scenario.file import Scenario, Schedule, ScheduledStrike, Settle, StepWish, images_of
 from lab.scenario.own import digest_of, own_files
+from lab.scenario.strike_wishes import BALANCER
 
 
 class Recorded(Value):
@@ -32,7 +34,7 @@ class Recorded(Value):
     @property
     def slots_struck(self) -> list[str]:
         """In the order of the strikes."""
-        return [event.slot for event in self.events if isinstance(event, Strike)]
+        return [_place_of(event) for event in self.events if isinstance(event, Strike)]
 
 
 def read_recorded(folder: Path) -> Recorded:
@@ -131,13 +133,17 @@ def _spans(scenario: Scenario, events: Iterable[AnyEvent]) -> list[Span | None]:
 
 def _without_monkey(step: StepWish, begin: int, end: int, events: Sequence[AnyEvent]) -> StepWish:
     inside = step.together if step.together is not None else (step,)
-    signals = [one.monkey.signal for one in inside if one.monkey is not None]
-    if not signals:
+    monkeys = [one.monkey for one in inside if one.monkey is not None]
+    if not monkeys:
         return step
+    signal, seconds = monkeys[0].signal, monkeys[0].seconds
+    does = {FAULTS[name].text(one.signal): name for one in monkeys for name in one.do}
     strikes = [
-        _scheduled(event, begin, events) for event in events if isinstance(event, Strike) and event.fault in signals
+        msgspec.structs.replace(_scheduled(event, begin, events), do=does[event.fault], seconds=seconds)
+        for event in events
+        if isinstance(event, Strike) and event.fault in does
     ]
-    schedule = StepWish(schedule=Schedule(strikes=tuple(strikes), signal=signals[0]))
+    schedule = StepWish(schedule=Schedule(strikes=tuple(strikes), signal=signal))
     lasting = StepWish(settle=Settle(seconds=round((end - begin) / NS, 1)))
     others = [one for one in inside if one.monkey is None]
     return StepWish(together=(*others, schedule, lasting))
@@ -151,4 +157,11 @@ def _scheduled(strike: Strike, begin: int, events: Sequence[AnyEvent]) -> Schedu
         if isinstance(event, Step) and (event.action, event.why) == ("enter", "upgrade") and event.at <= strike.at
     ]
     since, after = (upgrades[-1].at, upgrades[-1].slot) if upgrades else (begin, None)
-    return ScheduledStrike(slot=strike.slot, at=round((strike.at - since) / NS, 2), after=after)
+    return ScheduledStrike(slot=_place_of(strike), at=round((strike.at - since) / NS, 2), after=after)
+
+
+def _place_of(strike: Strike) -> str:
+    """A replica's slot; a balancer, which has none, by its zone."""
+    if strike.slot or not strike.victim.startswith(BALANCER):
+        return strike.slot
+    return f"{BALANCER}/{strike.zone}" if strike.zone else BALANCER

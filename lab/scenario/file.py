@@ -17,7 +17,7 @@ import msgspec
 import yaml
 
 from lab.balancer.config import Affinity
-from lab.chaos.faults import Signal
+from lab.chaos.faults import FaultName, Signal, find_fault
 from lab.chaos.guard import BlastRadius, StopWhen
 from lab.chaos.schedule import MonkeySettings, check_monkey
 from lab.deploy.gate import JudgeSettings
@@ -27,7 +27,7 @@ from lab.model import Front, Slot, Value, release_name
 from lab.oracle.verdict import Enough
 from lab.scale.policy import ScaleSettings, check_scale
 from lab.scenario.pins import OF_DEPLOYERS, Fault, Pin
-from lab.scenario.strike_wishes import LoseZone, Strikable, StrikeWish, check_strike, check_zone
+from lab.scenario.strike_wishes import BALANCER, LoseZone, Strikable, StrikeWish, check_strike, check_zone, role_of
 from lab.scenario.where import did_you_mean, keys_of, line_of, put_at, unknown_field
 from lab.users.steps import HttpJourney, check_journey
 
@@ -207,15 +207,19 @@ class Repeat(Value, rename={"seconds": "for"}):
     """One round."""
 
 
-class ScheduledStrike(Value):
+class ScheduledStrike(Value, rename={"seconds": "for"}):
     """Which slot's replica is struck, and when."""
 
     slot: str
-    """Whose replica is struck: the one that serves the slot then."""
+    """Whose replica is struck: the one that serves the slot then; or balancer, or balancer/a."""
     at: float
     """Seconds after the step began; later where the slot serves nobody by then."""
     after: str | None = None
     """Count the seconds from when this slot's upgrade is done, instead."""
+    do: FaultName = "kill"
+    """Which fault."""
+    seconds: float = 2.0
+    """How long it lasts, if it does not end its victim; and how long a balancer stays down."""
 
 
 class Schedule(Value):
@@ -514,9 +518,14 @@ def _check_step(scenario: Scenario, key: str, step: StepWish, refuse: _Refuse) -
         refuse(f"{key}.repeat", "needs a time over 0 and a step at least", "repeat: {for: 60, steps: [...]}")
     for strike in step.schedule.strikes if step.schedule is not None else ():
         slots_named = {strike.slot, strike.after or strike.slot}
-        if not slots_named <= {slot.name for slot in scenario.cluster.slots} or strike.at < 0:
+        edges = {BALANCER, *(f"{BALANCER}/{zone}" for zone in zones if scenario.cluster.edges is Edges.ZONES)}
+        if not slots_named <= {*edges, *(slot.name for slot in scenario.cluster.slots)} or strike.at < 0:
             told = " and ".join(sorted(slots_named))
             refuse(f"{key}.schedule.strikes", f"there is no slot {told} at {strike.at:g} s", "{slot: a1, at: 2}")
+        try:
+            find_fault(strike.do, role_of(strike.slot))
+        except UsageError as exc:
+            refuse(f"{key}.schedule.strikes", exc.what, exc.way_out)
     if step.monkey is not None and step.monkey.least_serving >= slots:
         refuse(
             f"{key}.monkey.least_serving",

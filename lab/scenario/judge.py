@@ -39,8 +39,10 @@ class Judged(Value):
     began: int
     replacements: int
     zones_lost: int = 0
-    zone_strikes: int = 0
-    """Strikes that were parts of a zone's loss."""
+    kills: int = 0
+    """Strikes that were a signal to one victim, and no part of a zone's loss."""
+    other_strikes: int = 0
+    """And those that were another fault."""
 
     def closing(self, *, seconds: float, report: str, repeat: str) -> tuple[str, str, str]:
         """The last three lines of the run."""
@@ -48,12 +50,18 @@ class Judged(Value):
             began=self.began,
             seconds=seconds,
             replacements=self.replacements,
-            strikes=self.service.strikes - self.zone_strikes,
+            kills=self.kills,
+            other_strikes=self.other_strikes,
             zones_lost=self.zones_lost,
             report=report,
             repeat=repeat,
         )
         return closing_lines(self.judgement, facts)
+
+
+def _is_kill(strike: Strike) -> bool:
+    """By the name of the fault: a signal, or a kill that was pinned to a moment of a rollout."""
+    return strike.fault.startswith(("SIG", "kill"))
 
 
 def judge_run(seen: ReadRecord) -> Judged:
@@ -95,11 +103,13 @@ def judge_run(seen: ReadRecord) -> Judged:
     judgement = judge(evidence, scenario.enough, asked)
     findings, likely = blame(judgement.findings, events)
     unchecked = not_checked(judgement, report, wishes=_WISHES)
+    strikes = [_is_kill(event) for event in events if isinstance(event, Strike) and not event.whole_zone]
     return Judged(
         judgement=msgspec.structs.replace(judgement, findings=findings, likely=likely, not_checked=unchecked),
         service=report,
         zones_lost=sum(isinstance(event, ZoneLost) for event in events),
-        zone_strikes=sum(isinstance(event, Strike) and event.whole_zone for event in events),
+        kills=sum(strikes),
+        other_strikes=len(strikes) - sum(strikes),
         began=min((event.at for event in events), default=0),
         replacements=sum(
             isinstance(event, Step) and event.action == "enter" and event.why != "first" for event in events

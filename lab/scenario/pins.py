@@ -13,6 +13,7 @@ from lab import record
 from lab.chaos.faults import FAULTS, FaultName
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.engine_harm import EngineHarm
+from lab.cluster.halt import halted_by
 from lab.cluster.harm import AnyHarm, Victim
 from lab.deploy.deployer import ADVANCE
 from lab.deploy.desk import Desk
@@ -99,7 +100,7 @@ class Pinned:
 
     def __call__(self, deployer: DeployerProcess | None, moment: str, step: record.Step) -> None:
         """A deployer is at a boundary: do it if this is the place."""
-        if self.is_done or not self._pin.is_at(moment, step, self._phase):
+        if self.is_done or not self._pin.is_at(moment, step, self._phase) or halted_by(self._ground.live.engine):
             return
         self.is_done = True
         self.hit = self._do(deployer, step.slot or self._pin.slot)

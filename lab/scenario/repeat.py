@@ -115,7 +115,13 @@ def _told(judgement: Judgement) -> str:
 def _strikes(strikes: Sequence[ScheduledStrike]) -> str:
     if not strikes:
         return "no strike at all"
-    return ", ".join(f"{one.slot} at {f'{one.after} + ' if one.after else ''}{one.at:g} s" for one in strikes)
+    return ", ".join(_told_strike(one) for one in strikes)
+
+
+def _told_strike(strike: ScheduledStrike) -> str:
+    what = "" if strike.do == "kill" else f"{strike.do} of "
+    since = f"{strike.after} + " if strike.after else ""
+    return f"{what}{strike.slot} at {since}{strike.at:g} s"
 
 
 def _unsaid(_: str) -> None:

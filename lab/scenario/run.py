@@ -27,6 +27,7 @@ from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.engine import describe
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.events import EngineWatch
+from lab.cluster.halt import halted_by
 from lab.cluster.labels import Identity
 from lab.cluster.setup import Toolbox
 from lab.deploy.deployer import Deployer
@@ -70,6 +71,8 @@ LEAST_FREE_MB = 200
 LOG_IN_WITHIN = 60.0
 SETTLE_WITHIN = 30.0
 READ_BACK_WITHIN = 60.0
+HALT_ASKED_EVERY = 1.0
+"""Seconds between two looks whether somebody has pulled the safety lever."""
 PINNED_FROM = 1001
 """Numbers of pinned strikes, apart from all others."""
 BACK_WITHIN = 90.0
@@ -142,6 +145,8 @@ class Conductor:
             self._upgraded: dict[str, int] = {}
             self._watchman = Watchman(scenario.stop_when)
             self._may_stop = False
+            self._trouble = self._halted = ""
+            self._halt_asked_at = 0
             self._scaler: Autoscaler | None = None
             self.oracle = Oracle()
             self._is_watched = True
@@ -330,11 +335,24 @@ class Conductor:
             self._show()
             self._check_self()
             if self._may_stop:
-                lost, serving = len(self.oracle.users_hurt), len(self._serving())
-                self._watchman.check(self._clock.now(), users_lost=lost, serving=serving)
+                self._check_stop()
             return is_so()
 
         wait_until(what, look, within=within, every=LOOK_EVERY, next_step="see events.jsonl", clock=self._clock)
+
+    def _check_stop(self) -> None:
+        """Raises Stopped where the run's chaos must end now."""
+        now = self._clock.now()
+        if now - self._halt_asked_at > HALT_ASKED_EVERY * NS:
+            self._halt_asked_at, self._halted = now, halted_by(self._toolbox.engine)
+        late = self._counts.late if self._counts is not None else ""
+        self._watchman.check(
+            now,
+            users_lost=len(self.oracle.users_hurt),
+            serving=len(self._serving()),
+            unwell=self._trouble or late,
+            halted=self._halted,
+        )
 
     def _in_background(self, what: str, act: Callable[[], None]) -> None:
         """Do something that blocks while the view goes on; raises what it raised."""
@@ -438,7 +456,7 @@ class Conductor:
         return Monkey(striker, watched.answering, slots, wish, seeded, self._report, clock=self._clock)
 
     def _make_marksman(self, striker: Striker, watched: Watched, wish: Schedule) -> Marksman:
-        aims = [Aim(strike.slot, strike.at, strike.after) for strike in wish.strikes]
+        aims = [Aim(strike.slot, strike.at, strike.after, strike.do, strike.seconds) for strike in wish.strikes]
         return Marksman(
             striker,
             watched.answering,
@@ -466,6 +484,8 @@ class Conductor:
         with self._lock:
             self._record.event(event)
             self._board = fold(self._board, event)
+            if isinstance(event, record.Trouble):
+                self._trouble = self._trouble or event.what
             if isinstance(event, record.Step) and (event.action, event.why) == ("enter", "upgrade"):
                 self._upgraded[event.slot] = event.at
 

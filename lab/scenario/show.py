@@ -161,7 +161,7 @@ class LiveView:
         drawn = Text(f"{sum(counts.by_release_last_second.values())} answers/s  ")
         for release, count in sorted(counts.by_release_last_second.items()):
             drawn.append(f"{release} {count}  ", self._colour(release))
-        drawn.append(f" {board.hits} kills   {board.upgraded} upgraded   {board.replaced} replaced")
+        drawn.append(f" {board.hits} strikes   {board.upgraded} upgraded   {board.replaced} replaced")
         yield drawn
         yield Text(
             f"{counts.tries} tries: {counts.first_tries_failed} failed at first, {counts.saved_by_retry} saved by a"
@@ -180,7 +180,7 @@ def _figures(moment: Moment, counts: Counts) -> str:
         f"{counts.users - moment.users_hurt} of {counts.users} users kept, {board.serving} serving"
         f" ({_releases(board.by_release)}), {sum(counts.by_release_last_second.values())} answers/s,"
         f" {counts.operations} operations, {moment.checks} comparisons, {counts.first_tries_failed} first tries failed,"
-        f" {board.hits} kills"
+        f" {board.hits} strikes"
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 
@@ -18,8 +19,10 @@ from lab.chaos.opened import OpenFaults
 from lab.chaos.striker import Ground, Striker, Struck
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.compose import LAB_PORT
+from lab.cluster.cutter import remove_cutters
 from lab.cluster.engine import connect
 from lab.cluster.engine_harm import EngineHarm
+from lab.cluster.halt import halt, halted_by, lift
 from lab.cluster.harm import Victim
 from lab.cluster.labels import this_process
 from lab.cluster.places import find_places
@@ -28,8 +31,8 @@ from lab.errors import ExitCode, UsageError
 from lab.model import ReplicaState, Role, Value
 from lab.scenario.board import tell_event
 from lab.scenario.hand import resume
-from lab.scenario.strike_wishes import ANY, role_of
-from lab.scenario.strikes import pick_victims
+from lab.scenario.strike_wishes import ANY, check_cut, role_of, zone_of
+from lab.scenario.strikes import pick_fault, pick_victims
 from lab.scenario.wiring import default_project, open_cluster, open_state
 
 Say = Callable[[str], None]
@@ -43,6 +46,8 @@ class HandStrike(Value):
     do: str
     to: str = ANY
     """As in a scenario's `strike`; or, with `in_zone`, anybody there."""
+    off: str = ""
+    """Whom a cut is from, as in a scenario; everybody if not given."""
     in_zone: str = ""
     signal: Signal = "SIGKILL"
     seconds: float | None = None
@@ -87,22 +92,25 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
                 report=_journal(places.cluster(project) / JOURNAL, say),
                 numbers=itertools.count(last + 1),
                 by=this_process(),
+                halted=partial(halted_by, engine),
             )
             yield Striker(ground, radius, steady_first=False)
 
 
 def strike(wish: HandStrike, radius: BlastRadius, *, project: str | None, say: Say) -> int:
     """One fault, now. Exit 0 if it hit what served, 2 if the blast radius refuses it, 4 if it hit nothing."""
-    fault = find_fault(wish.do, role_of(wish.to))
+    find_fault(wish.do, role_of(wish.to))
+    check_cut(wish.do, wish.to, wish.off)
     with striker_at_hand(project, radius, say) as striker:
-        there = [one for one in striker.victims() if wish.in_zone in {"", one.zone}]
-        victims = pick_victims(there, wish.to, SystemRandom())
+        there = striker.victims()
+        victims = pick_victims([one for one in there if wish.in_zone in {"", one.zone}], wish.to, SystemRandom())
+        fault = pick_fault(wish.do, wish.to, wish.off, there)
         if _is_only_told(striker, wish, victims, fault.text(wish.signal), say):
             return ExitCode.HELD
         struck = striker.strike(fault, victims, signal=wish.signal)
         if fault.lasts or any(one.role is not Role.APP for one in victims):
             _last(wish.seconds, lambda: striker.undo([one.strike for one in struck]), say)
-    return _told(struck, say)
+    return _told(struck, say, enough=any if zone_of(wish.to) else all)
 
 
 def lose_zone(
@@ -128,10 +136,22 @@ def lose_zone(
 
 def heal(*, project: str | None, say: Say) -> int:
     """Undo everything that is open, whoever left it, then see to it that every slot serves."""
+    remove_cutters(connect(), project or default_project(find_places()))
     with striker_at_hand(project, BlastRadius(), lambda _: None) as striker:
         for line in striker.heal() or ["nothing was open"]:
             say(line)
     return resume(project=project, say=say)
+
+
+def halt_strikes(*, over: bool, say: Say) -> int:
+    """Let no lab on this engine strike any more, runs that go on included; or let them again."""
+    engine = connect()
+    if over:
+        say("labs on this engine may strike again" if lift(engine) else "nobody had halted them")
+        return ExitCode.HELD
+    who = f"{this_process()}, {SYSTEM_CLOCK.wall():%Y-%m-%d %H:%M:%S}"
+    say(f"no lab on this engine strikes any more (halted by {halt(engine, who)}); until: lab halt --over")
+    return ExitCode.HELD
 
 
 def _is_only_told(
@@ -159,10 +179,11 @@ def _last(seconds: float | None, undo: Callable[[], None], say: Say) -> None:
         undo()
 
 
-def _told(struck: Sequence[Struck], say: Say) -> int:
+def _told(struck: Sequence[Struck], say: Say, *, enough: Callable[[Iterable[bool]], bool] = all) -> int:
+    """Say who was hit. Of two zones that are cut apart some talked to each other, and need not all have."""
     for one in struck:
         say(f"{'hit' if one.hit else 'missed'} {one.victim.name}: {one.why}")
-    return ExitCode.HELD if struck and all(one.hit for one in struck) else ExitCode.COULD_NOT_TELL
+    return ExitCode.HELD if struck and enough(one.hit for one in struck) else ExitCode.COULD_NOT_TELL
 
 
 def _journal(path: Path, say: Say) -> Callable[[record.AnyEvent], None]:

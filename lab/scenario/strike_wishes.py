@@ -9,20 +9,23 @@ from lab.chaos.guard import BlastRadius
 from lab.errors import UsageError
 from lab.model import Role, Value
 
-ANY, DEPLOYER, BALANCER = "any", "deployer", "balancer"
+ANY, DEPLOYER, BALANCER, STORE, ZONE = "any", "deployer", "balancer", "store", "zone"
 
 Refuse = Callable[[str, str, str], None]
 """Told the key, what is wrong there, and what would be right."""
 
 
-class StrikeWish(Value, rename={"seconds": "for"}):
+class StrikeWish(Value, rename={"seconds": "for", "off": "from"}):
     """One fault of the table, done now."""
 
     do: FaultName
     """Which fault."""
     to: str = ANY
     """A slot (a1), a zone's replicas (a), balancer or balancer/a, deployer (the one that leads), or any: a replica
-    drawn by the seed."""
+    drawn by the seed. With `from` also zone/a: whatever is in that zone but its balancer."""
+    off: str = ""
+    """Whom a `cut` is from: store, zone/a (whatever is in that zone but its balancer), a slot or a zone's replicas;
+    everybody if not given."""
     seconds: float = 2.0
     """How long it lasts, if it does not end its victim; and how long a balancer stays down."""
     signal: Signal = "SIGKILL"
@@ -55,6 +58,28 @@ class Strikable(Value):
     radius: BlastRadius
 
 
+def zone_of(named: str) -> str:
+    """The zone whose containers `zone/a` names; "" for whatever else is named."""
+    kind, _, zone = named.partition("/")
+    return zone if kind == ZONE else ""
+
+
+def check_cut(do: str, to: str, off: str) -> None:
+    """What may be cut from whom. Raises UsageError with the key."""
+    if not off and zone_of(to):
+        raise UsageError("a zone is cut off from everything as a lost one", at="to", way_out="lose_zone, or cut from")
+    if off and do != "cut":
+        raise UsageError(f"{do} is done to somebody, not between two", at="from", way_out="do: cut")
+    if off and BALANCER in {to.partition("/")[0], off.partition("/")[0]}:
+        raise UsageError(
+            "balancers reach replicas through unix sockets, which no cut of a network comes between",
+            at="from",
+            way_out="cut a balancer from its users (without from), or a replica from the store",
+        )
+    if off and to == off:
+        raise UsageError("nobody is cut off from itself", at="from", way_out="from: store")
+
+
 def role_of(to: str) -> Role:
     """What kind of thing a strike's `to` names."""
     if to == DEPLOYER:
@@ -66,15 +91,20 @@ def check_strike(wish: StrikeWish, there: Strikable, refuse: Refuse) -> None:
     """Whom it names exists, the fault can be done to that, and the blast radius allows it at all."""
     try:
         find_fault(wish.do, wish.role)
+        check_cut(wish.do, wish.to, wish.off)
     except UsageError as exc:
-        refuse("do", exc.what, exc.way_out)
+        refuse(exc.at or "do", exc.what, exc.way_out)
+    whole = [f"{ZONE}/{zone}" for zone in there.zones]
+    peers = [STORE, *whole, *there.zones, *there.slots]
+    if wish.off and wish.off not in peers:
+        refuse("from", f"there is no {wish.off!r}", f"from: {' | '.join(peers)}")
     edges = [f"{BALANCER}/{zone}" for zone in there.zones] if there.has_edges else []
-    known = [ANY, BALANCER, DEPLOYER, *edges, *there.zones, *there.slots]
+    known = [ANY, BALANCER, DEPLOYER, *edges, *there.zones, *there.slots, *(whole if wish.off else [])]
     if wish.to not in known:
         refuse("to", f"there is no {wish.to!r}", f"to: {' | '.join(known)}")
     if wish.role is Role.DEPLOYER and there.deployers < 2:
         refuse("to", "somebody must stand by for a deployer that dies", "deployers: 2")
-    struck = there.zones.get(wish.to, 1) if wish.role is Role.APP else 0
+    struck = there.zones.get(zone_of(wish.to) or wish.to, 1) if wish.role is Role.APP else 0
     most = there.radius.replicas
     if struck > most:
         refuse("to", f"{struck} replicas at once, the blast radius is {most}", f"blast_radius: {{replicas: {struck}}}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from lab.chaos.faults import find_fault
+from lab.chaos.faults import Fault, cut_from, find_fault
 from lab.chaos.striker import Striker
 from lab.clock import NS, Clock
 from lab.cluster.harm import Victim
 from lab.errors import LabFault, UsageError
 from lab.model import Role
-from lab.scenario.strike_wishes import ANY, LoseZone, StrikeWish, role_of
+from lab.scenario.strike_wishes import ANY, STORE, LoseZone, StrikeWish, role_of, zone_of
 
 ALLOWED_WITHIN = 30.0
 """Seconds that a step waits for the blast radius to allow it, as after another strike."""
@@ -23,9 +23,12 @@ HOLD_EVERY = 0.5
 
 def pick_victims(there: Sequence[Victim], to: str, random: Random) -> list[Victim]:
     """Those who are named, of all that may be struck. Raises UsageError where nobody is."""
-    role = role_of(to)
+    role, whole = role_of(to), zone_of(to)
     found = [one for one in there if one.role is role and one.is_running]
-    if role is Role.BALANCER:
+    if whole:
+        # But for its balancer, which talks to nobody of the cluster over a network.
+        found = [one for one in there if one.zone == whole and one.is_running and one.role is not Role.BALANCER]
+    elif role is Role.BALANCER:
         _, _, zone = to.partition("/")
         found = [one for one in found if zone in {"", one.zone}][:1]
     elif role is Role.DEPLOYER:
@@ -38,6 +41,22 @@ def pick_victims(there: Sequence[Victim], to: str, random: Random) -> list[Victi
         runs = ", ".join(one.name for one in there if one.is_running)
         raise UsageError("there is none that runs", at=to, way_out=f"one of: {runs}")
     return found
+
+
+def pick_fault(do: str, to: str, off: str, there: Sequence[Victim]) -> Fault:
+    """The fault of this name; of a cut from somebody, from those of `there` whom `off` names beside the victims.
+
+    Raises UsageError where there is nobody.
+    """
+    fault = find_fault(do, role_of(to))
+    if not off:
+        return fault
+    victims = {one.container for one in pick_victims(there, to, Random(0))} if to != ANY else set()
+    found = [one for one in there if one.role is Role.STORE] if off == STORE else pick_victims(there, off, Random(0))
+    peers = [one for one in found if one.container not in victims and one.addresses]
+    if not peers:
+        raise UsageError("there is nobody to be cut off from", at=off, way_out="from: store")
+    return cut_from(peers, off)
 
 
 class StrikingOnce:
@@ -54,8 +73,9 @@ class StrikingOnce:
 
     @property
     def text(self) -> str:
-        lasts = f" for {self._wish.seconds:g} s" if self._fault.lasts else ""
-        return f"{self._fault.text(self._wish.signal)} to {self._wish.to}{lasts}"
+        wish, lasts = self._wish, f" for {self._wish.seconds:g} s" if self._fault.lasts else ""
+        off = f" from {wish.off}" if wish.off else ""
+        return f"{self._fault.text(wish.signal)} to {wish.to}{off}{lasts}"
 
     def begin(self) -> None:
         self._began = self._clock.now()
@@ -63,10 +83,12 @@ class StrikingOnce:
     def is_over(self) -> bool:
         now = self._clock.now()
         if self._strikes is None:
-            victims = pick_victims(self._striker.victims(), self._wish.to, self._random)
+            there = self._striker.victims()
+            victims = pick_victims(there, self._wish.to, self._random)
             refused = self._striker.refusal(victims)
             if not refused:
-                struck = self._striker.strike(self._fault, victims, signal=self._wish.signal)
+                fault = pick_fault(self._wish.do, self._wish.to, self._wish.off, there)
+                struck = self._striker.strike(fault, victims, signal=self._wish.signal)
                 self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()
             elif now - self._began > ALLOWED_WITHIN * NS:
                 raise LabFault(f"{self.text}: {refused}", at="blast radius")

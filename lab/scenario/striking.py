@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from lab import record
 from lab.chaos.guard import BlastRadius, Standing
@@ -11,6 +12,7 @@ from lab.chaos.opened import OpenFaults
 from lab.chaos.striker import Ground, Striker
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.engine_harm import EngineHarm
+from lab.cluster.halt import halted_by
 from lab.cluster.harm import Strikable, Victim
 from lab.deploy.desk import Desk
 from lab.model import Replica, Role, Slot
@@ -77,5 +79,6 @@ def make_striker(
         evidence=watched.evidence,
         report=report,
         numbers=numbers or itertools.count(1),
+        halted=partial(halted_by, live.engine),
     )
     return Striker(ground, radius, clock=clock)

@@ -1,4 +1,4 @@
-"""Looks all the while whether a run's chaos must stop: what users got lately, who was hurt, and who serves."""
+"""Looks all the while whether a run's chaos must stop: what users got, who was hurt, who serves, and the lab itself."""
 
 from __future__ import annotations
 
@@ -32,14 +32,21 @@ class Watchman:
         with self._lock:
             self._lately.append((operation.end, good))
 
-    def check(self, now: int, *, users_lost: int, serving: int) -> None:
+    def check(self, now: int, *, users_lost: int, serving: int, unwell: str = "", halted: str = "") -> None:
         """Raises Stopped, with the figure and the rule, where a condition is met."""
         since = now - int(self._rules.failed_for * NS)
         with self._lock:
             while self._lately and self._lately[0][0] < since:
                 self._lately.popleft()
             operations, failed = len(self._lately), sum(not good for _, good in self._lately)
-        seen = Seen(users_lost=users_lost, operations=operations, failed=failed, serving=serving)
+        seen = Seen(
+            users_lost=users_lost,
+            operations=operations,
+            failed=failed,
+            serving=serving,
+            unwell=unwell,
+            halted=halted,
+        )
         why = reason_to_stop(self._rules, seen)
         if why:
             raise Stopped(f"stopped: {why}", way_out="see events.jsonl")

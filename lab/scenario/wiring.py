@@ -186,6 +186,7 @@ def start_cluster(
         app_image=app_image,
         nginx_image=toolbox.images.tag("nginx"),
         redis_image=toolbox.images.tag("redis"),
+        cutter_image=toolbox.images.tag("cutter"),
         edges=tuple(
             Edge(zone=zone, port=port if port and not number else free_port(), door=free_port())
             for number, zone in enumerate(edges)

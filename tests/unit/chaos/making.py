@@ -11,7 +11,7 @@ from lab import record
 from lab.chaos.guard import BlastRadius, Standing
 from lab.chaos.opened import OpenFaults
 from lab.chaos.striker import Ground, Striker
-from lab.clock import FakeClock
+from lab.clock import Clock, FakeClock
 from lab.cluster.fake import FakeHarm
 from lab.cluster.harm import Victim
 from lab.model import Role
@@ -31,6 +31,7 @@ def replica(slot: str, number: int = 1) -> Victim:
         memory=128,
         memory_swap=256,
         networks={"inside": ("app", f"{slot}-{number}")},
+        addresses=(f"10.0.0.{ZONES.index(slot[0]) + 1}{slot[1]}",) if slot[0] in ZONES else (),
     )
 
 
@@ -41,6 +42,7 @@ def edge(zone: str) -> Victim:
         role=Role.BALANCER,
         zone=zone,
         networks={"edge": ("balancer",), "inside": ("balancer",)},
+        addresses=(f"10.0.0.{ZONES.index(zone) + 1}9",),
     )
 
 
@@ -67,6 +69,8 @@ def striking(
     evidence: Callable[[Victim], str] = lambda _: "it answered",
     events: list[record.AnyEvent] | None = None,
     standing: Callable[[], Standing] | None = None,
+    halted: Callable[[], str] = str,
+    clock: Clock | None = None,
 ) -> Iterator[Striker]:
     """A striker over a state file in `folder`, so that another one may come after it."""
     seen: list[record.AnyEvent] = [] if events is None else events
@@ -78,5 +82,6 @@ def striking(
             evidence=evidence,
             report=seen.append,
             numbers=itertools.count(1),
+            halted=halted,
         )
-        yield Striker(ground, radius or BlastRadius(), clock=FakeClock(10**12))
+        yield Striker(ground, radius or BlastRadius(), clock=clock or FakeClock(10**12))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from lab import record
-from lab.chaos.faults import FAULTS, Fault, find_fault
+from lab.chaos.faults import FAULTS, Fault, cut_from, find_fault
 from lab.chaos.guard import BlastRadius
 from lab.cluster.harm import Pause, Start, Victim
 from lab.errors import UsageError
@@ -81,6 +81,58 @@ def test_another_process_undoes_what_a_killed_one_left(fault: Fault, victim: Vic
         assert victim.name in healed
         assert another.heal() == []
     assert target.there == before
+
+
+def test_another_process_mends_a_cut_between_two(tmp_path: Path) -> None:
+    """Whom it was from is in the state too; a victim that is gone by then leaves nothing open."""
+    target = six_and_three()
+    with striking(tmp_path, target, radius=BlastRadius(replicas=2)) as striker:
+        for slot in ("a1", "a2"):
+            [struck] = striker.strike(cut_from([edge("b")], "zone/b"), [replica(slot)])
+            assert struck.hit
+    assert len(target.severed) == 2
+    del target.there[replica("a2").container]
+    with striking(tmp_path, target) as another:
+        assert another.standing().missing == {"a1", "a2"}
+        assert another.heal() == ["cut from zone/b of a1-1 is undone", "cut from zone/b of a2-1 is undone"]
+        assert another.heal() == []
+    assert {container for container, _ in target.severed} == {replica("a2").container}  # which went with its network
+
+
+def test_a_cut_where_nobody_talks_is_no_hit(tmp_path: Path) -> None:
+    """It is done, and undone, but nobody could have noticed it."""
+    target = six_and_three()
+    target.idle = True
+    with striking(tmp_path, target) as striker:
+        [struck] = striker.strike(cut_from([edge("b")], "zone/b"), [replica("a1")])
+        assert (struck.hit, struck.why) == (False, "nobody had talked between the two")
+        assert len(striker.heal()) == 1
+    assert target.severed == set()
+
+
+def test_a_cut_that_is_there_already_is_no_hit(tmp_path: Path) -> None:
+    """And its undoing is left to whoever made it."""
+    with striking(tmp_path, six_and_three(), radius=BlastRadius(replicas=2)) as striker:
+        cut = cut_from([edge("b")], "zone/b")
+        [first] = striker.strike(cut, [replica("a1")])
+        [second] = striker.strike(cut, [replica("a1")])
+        assert (first.hit, second.hit) == (True, False)
+        assert second.why == "it was so already"
+        assert len(striker.heal()) == 1
+
+
+def test_a_halt_refuses_every_strike_and_lets_everything_be_undone(tmp_path: Path) -> None:
+    """Somebody pulls the lever: nothing more is struck, not even a zone; what is open can be healed."""
+    halted, target = [""], six_and_three()
+    with striking(tmp_path, target, halted=lambda: halted[0]) as striker:
+        striker.strike(FAULTS["freeze"], [replica("a1")])
+        halted[0] = "somebody"
+        with pytest.raises(UsageError, match="halted by somebody"):
+            striker.strike(FAULTS["kill"], [edge("a")])
+        with pytest.raises(UsageError, match="halted by somebody"):
+            striker.lose_zone("b", cut_off=False)
+        assert len(striker.heal()) == 1
+    assert target.there == six_and_three().there
 
 
 def test_heal_finds_what_no_state_tells_of(tmp_path: Path) -> None:
@@ -218,3 +270,17 @@ def test_a_killed_edge_is_started_again_by_its_undoing(tmp_path: Path) -> None:
         [struck] = striker.strike(FAULTS["kill"], [edge("a")])
         striker.undo([struck.strike])
     assert target.acts[-1] == (edge("a").container, Start())
+
+
+def test_a_frozen_run_strikes_and_undoes_nothing_more(tmp_path: Path) -> None:
+    """Everything stays as it is at that moment, to be looked at; whoever comes later may heal it."""
+    target = six_and_three()
+    with striking(tmp_path, target) as striker:
+        [struck] = striker.strike(FAULTS["freeze"], [replica("a1")])
+        striker.freeze()
+        striker.undo([struck.strike])
+        assert target.there[replica("a1").container].is_paused
+        with pytest.raises(UsageError, match="was stopped"):
+            striker.strike(FAULTS["kill"], [edge("a")])
+    with striking(tmp_path, target) as another:
+        assert len(another.heal()) == 1

@@ -28,7 +28,7 @@ GOOD = Evidence(
 )
 FINDING = Finding(promise=STATE_KEPT, anomaly="lost write", user="user-049", at=11 * S, why="the cart is empty")
 FACTS = RunFacts(
-    began=0, seconds=61.2, replacements=9, strikes=4, zones_lost=1, report="runs/7/report.html", repeat="lab repeat 7"
+    began=0, seconds=61.2, replacements=9, kills=4, zones_lost=1, report="runs/7/report.html", repeat="lab repeat 7"
 )
 
 
@@ -141,6 +141,16 @@ def test_closing_lines_of_a_held_run() -> None:
         "       13 839 reads compared, 871 orders counted once, 98 actions needed a retry (max 2 tries), 0 failed",
         "       report  runs/7/report.html     repeat  lab repeat 7     61.2 s",
     )
+
+
+@pytest.mark.parametrize(
+    ("kills", "others", "told"),
+    [(1, 0, "1 kill"), (0, 2, "2 strikes"), (2, 1, "2 kills and 1 other strike")],
+)
+def test_only_a_kill_is_called_a_kill(kills: int, others: int, told: str) -> None:
+    """Whoever was frozen or cut off was struck otherwise."""
+    facts = replace(FACTS, replacements=0, kills=kills, other_strikes=others, zones_lost=0)
+    assert closing_lines(judge(GOOD), facts)[0].endswith(f"kept their state through {told}")
 
 
 def test_closing_lines_of_a_broken_run() -> None:

@@ -67,6 +67,26 @@ def test_a_monkey_alone_and_one_that_was_never_reached() -> None:
     assert again.steps[1:] == steps[1:]
 
 
+def test_a_monkeys_other_faults_and_its_balancers_are_told_too() -> None:
+    """Each with its name, and for as long as the monkey let it last; a balancer by its zone."""
+    wish = MonkeySettings(do=("kill", "freeze", "cut"), groups=("app", "balancer"), seconds=1.5)
+    steps = (StepWish(monkey=wish), StepWish(settle=Settle(seconds=1)))
+    scenario = Scenario(lab=1, name="x", title="x", cluster=DEMO.cluster, steps=steps)
+    edge, alone = (
+        Strike(
+            at=at * NS, strike=2, fault=fault, victim=victim, container="c", slot="", zone=zone, release="", serving=6
+        )
+        for at, fault, victim, zone in ((5, "cut", "balancer-b", "b"), (6, "freeze", "balancer-1", ""))
+    )
+    began = [phase(0, "log in"), phase(1, "monkey")]
+    again = told_one_by_one(scenario, [*began, strike(3, "a1", fault="freeze"), edge, alone, phase(9, "settle")])
+    assert strikes_in(again) == [
+        ScheduledStrike(slot="a1", at=2.0, do="freeze", seconds=1.5),
+        ScheduledStrike(slot="balancer/b", at=4.0, do="cut", seconds=1.5),
+        ScheduledStrike(slot="balancer", at=5.0, do="freeze", seconds=1.5),
+    ]
+
+
 def test_some_of_the_strikes() -> None:
     """By their places; what is enough asks for no more strikes than are left."""
     whole = told_one_by_one(DEMO, RUN)

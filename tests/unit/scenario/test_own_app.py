@@ -29,6 +29,7 @@ PLAN = ClusterPlan(
     app_image="shop/web:v1",
     nginx_image="nginx:1",
     redis_image="redis:1",
+    cutter_image="cutter:1",
     edges=(Edge(zone="", port=20001, door=20002),),
 )
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from lab.chaos.faults import FAULTS, FaultName
 from lab.chaos.guard import BlastRadius, StopWhen
 from lab.chaos.striker import Striker
 from lab.clock import NS, FakeClock
 from lab.cluster.fake import FakeHarm
-from lab.cluster.harm import Pause
+from lab.cluster.harm import Pause, Sever, Victim
 from lab.errors import LabFault, UsageError
 from lab.model import Kind, Operation, Outcome, Role, Try
-from lab.scenario.strike_wishes import LoseZone, StrikeWish
-from lab.scenario.strikes import LosingZone, StrikingOnce, pick_victims
+from lab.scenario.strike_wishes import LoseZone, StrikeWish, check_cut
+from lab.scenario.strikes import LosingZone, StrikingOnce, pick_fault, pick_victims
 from lab.scenario.watchman import Stopped, Watchman
 from tests.unit.chaos.making import replica, six_and_three, standing_of, striking
 
@@ -57,6 +60,24 @@ def test_a_freeze_lasts_as_long_as_told_and_is_undone(tmp_path: Path) -> None:
     with striking(tmp_path, target) as striker:
         step = StrikingOnce(StrikeWish(do="freeze", to="b2", seconds=2), striker, settles(target), Random(1), clock)
         assert 2 <= through(step, clock) < 3
+    assert target.there == before
+
+
+def test_a_time_of_day_that_jumps_changes_nothing(tmp_path: Path) -> None:
+    """Somebody sets the machine's clock, or it slept: strikes last as long as they are to, and are undone."""
+
+    class Jumping(FakeClock):
+        def wall(self) -> datetime:
+            return super().wall() + timedelta(days=next(jumps))
+
+    jumps = itertools.cycle((0, 400, -30))
+    target, clock = six_and_three(), Jumping(NS)
+    before = dict(target.there)
+    with striking(tmp_path, target, clock=clock) as striker:
+        step = StrikingOnce(StrikeWish(do="cut", to="b2", seconds=2), striker, settles(target), Random(1), clock)
+        assert 2 <= through(step, clock) < 3
+        zone = LosingZone(LoseZone(zone="b", seconds=3, cut_off=True), striker, settles(target), clock)
+        assert 3 <= through(zone, clock) < 4
     assert target.there == before
 
 
@@ -158,6 +179,75 @@ def test_a_run_is_stopped_by_its_own_rules_alone(
         return
     with pytest.raises(Stopped, match=told):
         watchman.check(10 * NS, users_lost=lost, serving=serving)
+
+
+@pytest.mark.parametrize(
+    ("rules", "seen", "told"),
+    [
+        (StopWhen(), {"unwell": "the engine's events ended"}, "the lab itself is unwell: the engine's events ended"),
+        (StopWhen(unwell=False), {"unwell": "the engine's events ended"}, ""),
+        (StopWhen(unwell=False), {"halted": "somebody"}, "halted: somebody"),
+        (StopWhen(), {}, ""),
+    ],
+)
+def test_an_unwell_lab_or_a_halt_stops_a_run(rules: StopWhen, seen: dict[str, str], told: str) -> None:
+    """Whoever can't see what strikes do must not strike; a halt by a person needs no rule."""
+    watchman = Watchman(rules)
+    if not told:
+        watchman.check(10 * NS, users_lost=0, serving=6, **seen)
+        return
+    with pytest.raises(Stopped, match=told):
+        watchman.check(10 * NS, users_lost=0, serving=6, **seen)
+
+
+def test_a_cut_is_between_its_victim_and_whom_it_names(tmp_path: Path) -> None:
+    """From the store alone, or from whatever is in a zone; the step mends exactly that."""
+    target, clock = six_and_three(), FakeClock(NS)
+    target.there["s" * 64] = Victim(container="s" * 64, name="store", role=Role.STORE, addresses=("10.0.0.99",))
+    for off, addresses in (("store", ("10.0.0.99",)), ("zone/b", ("10.0.0.21", "10.0.0.22"))):
+        folder = tmp_path / off.replace("/", "-")
+        folder.mkdir()
+        with striking(folder, target) as striker:
+            wish = StrikeWish(do="cut", to="a1", off=off, seconds=2)
+            step = StrikingOnce(wish, striker, settles(target), Random(1), clock)
+            step.begin()
+            assert not step.is_over()
+            assert target.severed == {(replica("a1").container, addresses)}
+            assert striker.standing().missing == {"a1"}
+            with pytest.raises(UsageError, match="2 replicas would be away"):
+                striker.strike(FAULTS["kill"], [replica("b1")])
+            through(step, clock)
+            assert target.severed == set()
+
+
+def test_a_zone_is_cut_from_another_as_a_whole() -> None:
+    """Everything in it but the balancer, which talks to nobody of the cluster, and nobody from itself."""
+    there = six_and_three().victims()
+    assert [one.name for one in pick_victims(there, "zone/b", Random(1))] == ["b1-1", "b2-1"]
+    fault = pick_fault("cut", "zone/b", "zone/a", there)
+    harm = fault.do(replica("b1"), "SIGKILL")
+    assert harm == Sever(addresses=("10.0.0.11", "10.0.0.12"))
+    assert fault.text() == "cut from zone/a"
+    with pytest.raises(UsageError, match="nobody to be cut off from"):
+        pick_fault("cut", "a1", "a1", there)
+    with pytest.raises(UsageError, match="nobody to be cut off from"):
+        pick_fault("cut", "a1", "store", there)
+
+
+@pytest.mark.parametrize(
+    ("do", "to", "off", "told"),
+    [
+        ("freeze", "a1", "store", "not between two"),
+        ("cut", "balancer/a", "store", "unix sockets"),
+        ("cut", "a1", "balancer", "unix sockets"),
+        ("cut", "a1", "a1", "from itself"),
+        ("cut", "zone/a", "", "lose_zone"),
+    ],
+)
+def test_a_cut_that_makes_no_sense_is_refused(do: FaultName, to: str, off: str, told: str) -> None:
+    """With what would."""
+    with pytest.raises(UsageError, match=told):
+        check_cut(do, to, off)
 
 
 def test_what_failed_long_ago_stops_nothing() -> None:

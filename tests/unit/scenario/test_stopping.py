@@ -1,0 +1,113 @@
+"""What a run looks at to know whether its strikes must stop, beside what users get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lab import record
+from lab.clock import NS, FakeClock
+from lab.cluster.halt import halt, halted_by, lift
+from lab.cluster.setup import Toolbox
+from lab.scenario.file import LIBRARY, read_scenario
+from lab.scenario.run import Conductor
+from lab.scenario.show import QuietView
+from lab.scenario.watchman import Stopped
+
+
+@dataclass
+class Volumes:
+    """An engine that has volumes and nothing else."""
+
+    there: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def volumes(self, filters: dict[str, str]) -> dict[str, Any]:
+        found = [(name, labels) for name, labels in self.there.items() if filters["label"] in labels]
+        return {"Volumes": [{"Name": name, "Labels": labels} for name, labels in found]}
+
+    def create_volume(self, name: str, *, labels: dict[str, str]) -> None:
+        self.there.setdefault(name, labels)
+
+    def remove_volume(self, name: str) -> None:
+        del self.there[name]
+
+
+@dataclass
+class Box:
+    engine: Volumes = field(default_factory=Volumes)
+
+
+class Nobody:
+    """A desk at which nothing was said yet."""
+
+    def status(self) -> None:
+        return None
+
+
+@pytest.fixture
+def box() -> Box:
+    return Box()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NS)
+
+
+@pytest.fixture
+def conductor(tmp_path: Path, box: Box, clock: FakeClock) -> Iterator[Conductor]:
+    """Of a run in which chaos is under way."""
+    scenario = read_scenario(LIBRARY / "demo.yaml")
+    with record.RunRecord(tmp_path / "run") as run_record:
+        made = Conductor(scenario, 1, cast(Toolbox, box), run_record, QuietView(), clock=clock)
+        made._desk = cast(Any, Nobody())
+        yield made
+
+
+def test_trouble_of_the_lab_itself_stops_its_strikes(conductor: Conductor) -> None:
+    """Whoever tells of it: the engine's events have ended, a check has died; the first is told."""
+    conductor._check_stop()
+    conductor._report(record.Trouble(at=1, what="the engine's events ended: gone"))
+    conductor._report(record.Trouble(at=2, what="another one"))
+    with pytest.raises(Stopped, match="the lab itself is unwell: the engine's events ended: gone"):
+        conductor._check_stop()
+
+
+def test_a_driver_behind_itself_stops_the_strikes(conductor: Conductor) -> None:
+    """Users who come late would not notice what a strike does to them."""
+
+    class Late:
+        late = "the users' driver was 2.0 s behind itself"
+
+    conductor._counts = cast(Any, Late())
+    with pytest.raises(Stopped, match=r"2\.0 s behind itself"):
+        conductor._check_stop()
+
+
+def test_a_halt_reaches_a_run_under_way(conductor: Conductor, box: Box, clock: FakeClock) -> None:
+    """Within a second or so of the lever; once it is lifted other runs may strike."""
+    clock.sleep(2)
+    conductor._check_stop()
+    halt(cast(Any, box.engine), "somebody")
+    clock.sleep(2)
+    with pytest.raises(Stopped, match="halted: somebody"):
+        conductor._check_stop()
+    lift(cast(Any, box.engine))
+    clock.sleep(2)
+    conductor._check_stop()
+
+
+def test_a_halt_is_one_mark_on_the_engine_and_touches_nothing_else(box: Box) -> None:
+    """Whoever halts first is told; lifting it twice is lifting it once; other volumes stay."""
+    engine = cast(Any, box.engine)
+    box.engine.there["somebody's"] = {"lab-halt": "a look-alike"}
+    assert halted_by(engine) == ""
+    assert halt(engine, "one") == "one"
+    assert halt(engine, "two") == "one"
+    assert lift(engine)
+    assert not lift(engine)
+    assert list(box.engine.there) == ["somebody's"]
