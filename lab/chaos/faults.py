@@ -56,15 +56,16 @@ def _started_again(victim: Victim) -> tuple[AnyHarm, ...]:
     return () if victim.role in {Role.APP, Role.DEPLOYER} else (Start(),)
 
 
-_CONTAINERS = (Role.APP, Role.BALANCER)
-_REPLACED = "a replica is replaced by the deployer; a balancer is started again"
+_STORES = (Role.STORE, Role.SENTINEL, Role.ORDERS)
+_CONTAINERS = (Role.APP, Role.BALANCER, *_STORES)
+_REPLACED = "a replica is replaced by the deployer; whatever else is started again, with its volume if it has one"
 
 FAULTS: Mapping[FaultName, Fault] = {
     fault.name: fault
     for fault in (
         Fault(
             name="kill",
-            hits=(Role.APP, Role.BALANCER, Role.STORE, Role.DEPLOYER),
+            hits=(*_CONTAINERS, Role.DEPLOYER),
             about="a signal from outside, SIGKILL if no other is named",
             undone=_REPLACED,
             proof="kill",
@@ -91,7 +92,7 @@ FAULTS: Mapping[FaultName, Fault] = {
         ),
         Fault(
             name="freeze",
-            hits=(Role.APP, Role.BALANCER, Role.STORE, Role.DEPLOYER),
+            hits=(*_CONTAINERS, Role.DEPLOYER),
             about="it is there and does nothing",
             undone="it goes on where it was",
             proof="pause",
@@ -121,7 +122,7 @@ FAULTS: Mapping[FaultName, Fault] = {
         Fault(
             name="cut",
             hits=_CONTAINERS,
-            about="it is taken out of its networks: a replica from the store, a balancer from its users",
+            about="it is taken out of its networks: a replica from its store, any other from those who ask it",
             undone="it is brought back under the same names, at an address of the engine's choice",
             proof="disconnect",
             do=lambda victim, _: Leave(networks=tuple(victim.networks)),

@@ -25,6 +25,10 @@ AT_ONCE = 8
 """Containers of a zone that are struck in the same moment."""
 
 
+STORE_ROLES = frozenset({Role.STORE, Role.SENTINEL, Role.ORDERS})
+"""Those of whom one is struck only while all are whole, so that never two are away at once."""
+
+
 class Struck(Value):
     """What came of one strike."""
 
@@ -46,6 +50,10 @@ class Ground(Value):
     report: Callable[[record.AnyEvent], None]
     numbers: Iterator[int]
     by: str = ""
+    primary: Callable[[], str] = lambda: ""
+    """The name of the store that takes writes now."""
+    unwell: Callable[[], str] = lambda: ""
+    """What is wrong with the stores, "" if they are whole: they come back only after what struck them is undone."""
 
 
 class Striker:
@@ -80,7 +88,16 @@ class Striker:
         standing = self.standing()
         if self._steady_first and not standing.is_steady:
             return f"before the first strike everything must be well: {standing.text}"
-        return refuse_strike(self.radius, standing, victims, zone=zone)
+        refused = refuse_strike(self.radius, standing, victims, zone=zone)
+        return refused or (self._ground.unwell() if STORE_ROLES & {one.role for one in victims} else "")
+
+    def primary(self) -> str:
+        """The name of the store that takes writes now."""
+        return self._ground.primary()
+
+    def stores_are_whole(self) -> bool:
+        """Whether every store serves, and is in step with the others."""
+        return not self._ground.unwell()
 
     def freeze(self) -> None:
         """From here on nothing is struck, and nothing that is open is undone."""
@@ -193,6 +210,7 @@ class Striker:
                 release=fresh.release,
                 serving=serving,
                 whole_zone=bool(zone),
+                role=fresh.role,
             )
         )
         undo = fault.undo(fresh)

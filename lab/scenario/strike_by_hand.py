@@ -23,6 +23,7 @@ from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Victim
 from lab.cluster.labels import this_process
 from lab.cluster.places import find_places
+from lab.cluster.store_look import StoreLook
 from lab.deploy.desk import Desk
 from lab.errors import ExitCode, UsageError
 from lab.model import ReplicaState, Role, Value
@@ -79,6 +80,7 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
                 serves = answer is not None and answer.is_ready and answer.replica == victim.name
                 return "it was ready and had its slot" if serves else ""
 
+            look = StoreLook(engine, project=project)
             ground = Ground(
                 target=EngineHarm(engine, project=project),
                 opened=opened,
@@ -87,6 +89,8 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
                 report=_journal(places.cluster(project) / JOURNAL, say),
                 numbers=itertools.count(last + 1),
                 by=this_process(),
+                primary=look.primary,
+                unwell=look.trouble,
             )
             yield Striker(ground, radius, steady_first=False)
 
@@ -96,7 +100,7 @@ def strike(wish: HandStrike, radius: BlastRadius, *, project: str | None, say: S
     fault = find_fault(wish.do, role_of(wish.to))
     with striker_at_hand(project, radius, say) as striker:
         there = [one for one in striker.victims() if wish.in_zone in {"", one.zone}]
-        victims = pick_victims(there, wish.to, SystemRandom())
+        victims = pick_victims(there, wish.to, SystemRandom(), striker.primary)
         if _is_only_told(striker, wish, victims, fault.text(wish.signal), say):
             return ExitCode.HELD
         struck = striker.strike(fault, victims, signal=wish.signal)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from lab.chaos.faults import find_fault
-from lab.chaos.striker import Striker
+from lab.chaos.striker import STORE_ROLES, Striker
 from lab.clock import NS, Clock
 from lab.cluster.harm import Victim
 from lab.errors import LabFault, UsageError
 from lab.model import Role
-from lab.scenario.strike_wishes import ANY, LoseZone, StrikeWish, role_of
+from lab.scenario.strike_wishes import ANY, PRIMARY, REPLICA, LoseZone, StrikeWish, role_of
 
 ALLOWED_WITHIN = 30.0
 """Seconds that a step waits for the blast radius to allow it, as after another strike."""
@@ -21,11 +21,18 @@ HOLD_EVERY = 0.5
 """Seconds between two looks into a lost zone."""
 
 
-def pick_victims(there: Sequence[Victim], to: str, random: Random) -> list[Victim]:
-    """Those who are named, of all that may be struck. Raises UsageError where nobody is."""
+def pick_victims(
+    there: Sequence[Victim], to: str, random: Random, primary: Callable[[], str] = lambda: ""
+) -> list[Victim]:
+    """Those who are named, of all that may be struck. Raises UsageError where nobody is.
+
+    `primary` says which store is the primary of this moment; it is asked only where that matters.
+    """
     role = role_of(to)
     found = [one for one in there if one.role is role and one.is_running]
-    if role is Role.BALANCER:
+    if role is Role.STORE:
+        found = _pick_store(found, to.partition("/")[2], random, primary)
+    elif role in {Role.BALANCER, Role.SENTINEL, Role.ORDERS}:
         _, _, zone = to.partition("/")
         found = [one for one in found if zone in {"", one.zone}][:1]
     elif role is Role.DEPLOYER:
@@ -38,6 +45,17 @@ def pick_victims(there: Sequence[Victim], to: str, random: Random) -> list[Victi
         runs = ", ".join(one.name for one in there if one.is_running)
         raise UsageError("there is none that runs", at=to, way_out=f"one of: {runs}")
     return found
+
+
+def _pick_store(found: list[Victim], part: str, random: Random, primary: Callable[[], str]) -> list[Victim]:
+    """The primary if no other is named, one of its replicas, or that of a zone."""
+    if part not in {"", PRIMARY, REPLICA}:
+        return [one for one in found if one.zone == part]
+    name = primary()
+    if part == REPLICA:
+        others = sorted((one for one in found if one.name != name), key=lambda one: one.name)
+        return [random.choice(others)] if others else []
+    return [one for one in found if one.name == name]
 
 
 class StrikingOnce:
@@ -63,7 +81,7 @@ class StrikingOnce:
     def is_over(self) -> bool:
         now = self._clock.now()
         if self._strikes is None:
-            victims = pick_victims(self._striker.victims(), self._wish.to, self._random)
+            victims = pick_victims(self._striker.victims(), self._wish.to, self._random, self._striker.primary)
             refused = self._striker.refusal(victims)
             if not refused:
                 struck = self._striker.strike(self._fault, victims, signal=self._wish.signal)
@@ -74,7 +92,7 @@ class StrikingOnce:
         if now - self._began < max(self._wish.seconds, NOTICED_WITHIN) * NS:
             return False
         self._striker.undo(self._strikes)
-        return self._is_settled()
+        return self._is_settled() and (self._wish.role not in STORE_ROLES or self._striker.stores_are_whole())
 
     def end(self) -> None:
         self._striker.undo(self._strikes or ())
@@ -107,7 +125,7 @@ class LosingZone:
         elif not self._is_back:
             self._striker.regain_zone(wish.zone)
             self._is_back = True
-        return self._is_back and self._is_settled()
+        return self._is_back and self._is_settled() and self._striker.stores_are_whole()
 
     def end(self) -> None:
         self._striker.regain_zone(self._wish.zone)

@@ -12,6 +12,7 @@ from lab.chaos.striker import Ground, Striker
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Strikable, Victim
+from lab.cluster.store_look import StoreLook
 from lab.deploy.desk import Desk
 from lab.model import Replica, Role, Slot
 from lab.scenario.crew_harm import CrewHarm, Either
@@ -69,6 +70,7 @@ def make_striker(
     clock: Clock = SYSTEM_CLOCK,
 ) -> Striker:
     """Whoever strikes in a run goes through one striker, so that one blast radius holds for all."""
+    look = StoreLook(live.engine, project=live.project)
     target: Strikable = EngineHarm(live.engine, project=live.project)
     ground = Ground(
         target=target if crew is None else Either(target, crew),
@@ -77,5 +79,7 @@ def make_striker(
         evidence=watched.evidence,
         report=report,
         numbers=numbers or itertools.count(1),
+        primary=look.primary,
+        unwell=look.trouble,
     )
     return Striker(ground, radius, clock=clock)
