@@ -25,9 +25,8 @@ class BlastRadius(Value):
     def text(self) -> str:
         """For a person."""
         return (
-            f"at most {self.replicas} replica(s), {self.zones} zone(s), {self.tiers} tier(s) and {self.stores} store(s) at"
-            " once;"
-            f" {self.least_serving} must go on serving"
+            f"at most {self.replicas} replica(s), {self.zones} zone(s), {self.tiers} tier(s) and"
+            f" {self.stores} store(s) at once; {self.least_serving} must go on serving"
         )
 
 
