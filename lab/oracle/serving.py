@@ -9,7 +9,7 @@ from lab.model import Finding
 from lab.oracle.promises import SERVING_FLOOR, Anomaly
 from lab.record import AnyEvent, Serving, Step, Strike, StrikeUndone
 
-_STORES = frozenset({"store", "sentinel", "orders"})
+STORE_ROLES = frozenset({"store", "sentinel", "orders"})
 STORE_BACK_WITHIN = 10.0
 """Seconds after a strike on a store was undone in which replicas may still be without it."""
 HEALED_AFTER = 2.0
@@ -30,7 +30,7 @@ def judge_floor(events: Iterable[AnyEvent], floor: int, *, until: int | None = N
         if until is not None and event.at > until:
             break
         stores.take(event)
-        if isinstance(event, Strike) and event.role not in _STORES:
+        if isinstance(event, Strike) and event.role not in STORE_ROLES:
             struck[event.slot or event.victim] = event
         elif isinstance(event, Step) and event.action == "enter":
             if event.slot in struck and struck[event.slot].victim != event.replica:
@@ -59,7 +59,7 @@ class _Stores:
         self._until: dict[int, int] = {}
 
     def take(self, event: AnyEvent) -> None:
-        if isinstance(event, Strike) and event.role in _STORES:
+        if isinstance(event, Strike) and event.role in STORE_ROLES:
             self._open[event.strike] = event
         elif isinstance(event, StrikeUndone) and event.strike in self._open:
             self._until[event.strike] = event.at + int(STORE_BACK_WITHIN * NS)
