@@ -34,6 +34,8 @@ class Role(StrEnum):
     BALANCER = "balancer"
     STORE = "store"
     FRONT = "front"  # somebody's own balancer, before the lab's
+    SENTINEL = "sentinel"  # watches the stores of a replicated tier, and says which is their primary
+    ORDERS = "orders"  # the database that keeps the orders, where the store does not
     GATE = "gate"  # stands before a replica that knows nothing of slots, and shares its life
     DEPLOYER = "deployer"  # a process, not a container; only ever struck
     PATTERN = "pattern"  # never started: what compose made of the app's service, which replicas are cloned from

@@ -131,6 +131,8 @@ class Strike(Event):
     """How many replicas were serving just before, the victim among them."""
     whole_zone: bool = False
     """It is part of the loss of its zone."""
+    role: str = ""
+    """What kind of thing the victim is."""
 
 
 class StrikeProved(Event):

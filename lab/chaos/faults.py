@@ -69,15 +69,16 @@ def _started_again(victim: Victim) -> tuple[AnyHarm, ...]:
     return () if victim.role in {Role.APP, Role.DEPLOYER} else (Start(),)
 
 
-_CONTAINERS = (Role.APP, Role.BALANCER)
-_REPLACED = "a replica is replaced by the deployer; a balancer is started again"
+_STORES = (Role.STORE, Role.SENTINEL, Role.ORDERS)
+_CONTAINERS = (Role.APP, Role.BALANCER, *_STORES)
+_REPLACED = "a replica is replaced by the deployer; whatever else is started again, with its volume if it has one"
 
 FAULTS: Mapping[FaultName, Fault] = {
     fault.name: fault
     for fault in (
         Fault(
             name="kill",
-            hits=(Role.APP, Role.BALANCER, Role.STORE, Role.DEPLOYER),
+            hits=(*_CONTAINERS, Role.DEPLOYER),
             about="a signal from outside, SIGKILL if no other is named",
             undone=_REPLACED,
             proof="kill",
@@ -104,7 +105,7 @@ FAULTS: Mapping[FaultName, Fault] = {
         ),
         Fault(
             name="freeze",
-            hits=(Role.APP, Role.BALANCER, Role.STORE, Role.DEPLOYER),
+            hits=(*_CONTAINERS, Role.DEPLOYER),
             about="it is there and does nothing",
             undone="it goes on where it was",
             proof="pause",
@@ -134,10 +135,10 @@ FAULTS: Mapping[FaultName, Fault] = {
         Fault(
             name="cut",
             hits=_CONTAINERS,
-            about="it is taken out of its networks: a replica from the store, a balancer from its users; with `from` no"
-            " packet passes between it and those alone",
-            undone="it is brought back under the same names, at an address of the engine's choice; with `from` packets"
-            " pass again",
+            about="it is taken out of its networks: a replica from its store, any other from those who ask it; with"
+            " `from` no packet passes between it and those alone",
+            undone="it is brought back under the same names, at its own address or one of the engine's choice; with"
+            " `from` packets pass again",
             proof="disconnect",
             do=lambda victim, _: Leave(networks=tuple(victim.networks)),
             undo=lambda victim: (Join(networks=victim.networks),),

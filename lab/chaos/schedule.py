@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lab.chaos.faults import FaultName, Signal
 from lab.errors import UsageError
-from lab.model import Value
+from lab.model import Role, Value
 
 WorkDay = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEK: tuple[WorkDay, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -61,13 +61,18 @@ class MonkeySettings(Value, rename={"seconds": "for"}):
     seconds: float = 2.0
     """How long a fault lasts that does not end its victim."""
     groups: tuple[str, ...] = ("app",)
-    """Who has opted in: a tier ("app", "balancer") or its share of a zone ("app/a"); nobody else is ever struck."""
+    """Who has opted in: a tier ("app", "balancer", "store", "sentinel", "orders") or its share of a zone ("app/a");
+    nobody else is ever struck."""
     probability: float = 1.0
     """That a strike which is due is made; with a calendar: in each group, each day."""
     leashed: bool = False
     """It only says what it would do."""
     calendar: Calendar | None = None
     """Working days in model time, in place of the gaps."""
+
+
+GROUPS = frozenset({Role.APP, Role.BALANCER, Role.STORE, Role.SENTINEL, Role.ORDERS})
+"""The tiers that may opt in."""
 
 
 class Due(Value):
@@ -142,7 +147,7 @@ def check_monkey(settings: MonkeySettings) -> None:
     """What types alone can't say. Raises UsageError with the key."""
     for group in settings.groups:
         tier, _, zone = group.partition("/")
-        if tier not in {"app", "balancer"} or group.endswith("/") or "/" in zone:
+        if tier not in GROUPS or group.endswith("/") or "/" in zone:
             raise UsageError(f"{group!r} is no group", at="groups", way_out="groups: [app, app/a, balancer/b]")
     if not settings.groups or not settings.do:
         raise UsageError("nobody or nothing is opted in", at="groups", way_out="groups: [app]")

@@ -25,6 +25,10 @@ AT_ONCE = 8
 """Containers of a zone that are struck in the same moment."""
 
 
+STORE_ROLES = frozenset({Role.STORE, Role.SENTINEL, Role.ORDERS})
+"""Those of whom one is struck only while all are whole, so that never two are away at once."""
+
+
 class Struck(Value):
     """What came of one strike."""
 
@@ -48,6 +52,10 @@ class Ground(Value):
     by: str = ""
     halted: Callable[[], str] = str
     """Who has halted all strikes, or ""."""
+    primary: Callable[[], str] = lambda: ""
+    """The name of the store that takes writes now."""
+    unwell: Callable[[], str] = lambda: ""
+    """What is wrong with the stores, "" if they are whole: they come back only after what struck them is undone."""
 
 
 class Striker:
@@ -86,7 +94,17 @@ class Striker:
         standing = self.standing()
         if self._steady_first and not standing.is_steady:
             return f"before the first strike everything must be well: {standing.text}"
-        return refuse_strike(self.radius, standing, victims, zone=zone)
+        refused = refuse_strike(self.radius, standing, victims, zone=zone)
+        struck = any(one.role in STORE_ROLES for one in victims)
+        return refused or (self._ground.unwell() if struck and self.radius.stores <= 1 else "")
+
+    def primary(self) -> str:
+        """The name of the store that takes writes now."""
+        return self._ground.primary()
+
+    def stores_are_whole(self) -> bool:
+        """Whether every store serves, and is in step with the others."""
+        return not self._ground.unwell()
 
     def freeze(self) -> None:
         """From here on nothing is struck, and nothing that is open is undone."""
@@ -200,6 +218,7 @@ class Striker:
                 release=fresh.release,
                 serving=serving,
                 whole_zone=bool(zone),
+                role=fresh.role,
             )
         )
         undo = fault.undo(fresh)

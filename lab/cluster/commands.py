@@ -7,6 +7,8 @@ from pathlib import Path
 
 from lab.cluster.edges import BALANCER_SERVICE, Edge, service_of
 from lab.cluster.labels import Identity
+from lab.cluster.members import addresses
+from lab.cluster.stores import ONE_STORE, ORDERS_SERVICE, SENTINEL_PORT, SENTINEL_SERVICE, Stores
 from lab.model import Value
 
 
@@ -23,9 +25,14 @@ class ClusterPlan(Value):
     cutter_image: str
     edges: tuple[Edge, ...]
     """One at least; the first is the compose file's own balancer."""
+    postgres_image: str = ""
+    """Not asked for where nothing of it is started."""
     app: str = "app"
     """The service that is multiplied."""
     balancer: str = BALANCER_SERVICE
+    stores: Stores = ONE_STORE
+    subnet: str = ""
+    """Of the inner network, where some must always have the same address."""
     others: tuple[str, ...] = ("store",)
     front: tuple[str, ...] = ()
     """Somebody's own balancer, which finds the lab's under the app's name."""
@@ -37,10 +44,18 @@ class ClusterPlan(Value):
         """What says how the others are made."""
         return self.folder / "edges.yaml"
 
+    @property
+    def members_file(self) -> Path:
+        """What says how the members of a replicated store are made."""
+        return self.folder / "members.yaml"
+
 
 def environment(plan: ClusterPlan) -> dict[str, str]:
     """The variables that compose/cluster.yaml asks for."""
     identity = plan.identity
+    stores = plan.stores
+    at = addresses(stores, plan.subnet)
+    sentinels = [at[name] for name in stores.members(SENTINEL_SERVICE)]
     return {
         "LAB_PROJECT": identity.project,
         "LAB_RUN": identity.run,
@@ -51,6 +66,10 @@ def environment(plan: ClusterPlan) -> dict[str, str]:
         "LAB_NGINX_IMAGE": plan.nginx_image,
         "LAB_REDIS_IMAGE": plan.redis_image,
         "LAB_CUTTER_IMAGE": plan.cutter_image,
+        "LAB_POSTGRES_IMAGE": plan.postgres_image,
+        "LAB_STORE_SENTINELS": ",".join(f"{address}:{SENTINEL_PORT}" for address in sentinels),
+        "LAB_STORE_WAIT_MS": str(stores.tier.wait_ms),
+        "LAB_ORDERS_URL": f"postgresql://shop@{ORDERS_SERVICE}:5432/shop" if stores.has_orders else "",
         "LAB_EDGE_ZONE": plan.edges[0].zone,
         "LAB_PORT": str(plan.edges[0].port),
         "LAB_DOOR": str(plan.edges[0].door),
@@ -86,6 +105,7 @@ def _compose(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
         "--file",
         str(plan.compose_file),
         *(("--file", str(plan.edges_file)) if len(plan.edges) > 1 else ()),
+        *(("--file", str(plan.members_file)) if plan.stores.tier.is_replicated else ()),
         "--progress",
         "quiet",
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import shutil
@@ -19,6 +18,8 @@ from lab.cluster import commands, labels
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.edges import edges_file
 from lab.cluster.engine import APIError, NotFound, engine_errors
+from lab.cluster.members import StoreKeys, addresses, members_file, sentinel_acl, sentinel_conf, store_acl, store_conf
+from lab.cluster.stores import STORE_SERVICE
 from lab.errors import ClusterError, EngineError, Fenced
 from lab.model import Release, Replica, ReplicaState, Role, Slot
 
@@ -42,10 +43,6 @@ _FROM_IMAGE = (
     "StopSignal",
     "ExposedPorts",
     "Volumes",
-)
-_STORE_RIGHTS = (
-    "~shop:* resetchannels -@all +@read +@write +@transaction +@scripting +@connection -@dangerous"
-    " -flushall -flushdb -swapdb"
 )
 
 
@@ -285,19 +282,28 @@ def _clone(
 
 def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
     """Write what the cluster's containers mount. The store's password is new for every cluster."""
-    password, lab_password = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    acl = (
-        "user default off\n"
-        "user health on >health -@all +ping\n"
-        f"user shop on #{_digest(password)} {_STORE_RIGHTS}\n"
-        f"user lab on #{_digest(lab_password)} ~* &* +@all\n"
-    )
+    keys = StoreKeys(shop=secrets.token_urlsafe(32), lab=secrets.token_urlsafe(32), member=secrets.token_urlsafe(32))
+    stores = plan.stores
+    if stores.tier.is_replicated:
+        members = members_file(plan.compose_file.read_text(), stores, plan.subnet)
+        first = addresses(stores, plan.subnet)[stores.members(STORE_SERVICE)[0]]
+        told = {"sentinel_acl": sentinel_acl(keys), "sentinel_conf": sentinel_conf(first, keys)}
+        write_mounted(plan, {plan.members_file.name: members, **told})
     if len(plan.edges) > 1:
         edges = edges_file(plan.compose_file.read_text(), plan.edges[1:])
         write_mounted(plan, {plan.edges_file.name: edges})
-    write_mounted(plan, {"nginx.conf": nginx_conf, "store_acl": acl, "store_password": password})
+    write_mounted(
+        plan,
+        {
+            "nginx.conf": nginx_conf,
+            "store_acl": store_acl(stores, keys),
+            "store_conf": store_conf(stores, keys),
+            "store_password": keys.shop,
+            "orders_password": secrets.token_urlsafe(32),
+        },
+    )
     path = plan.folder / LAB_PASSWORD
-    path.write_text(lab_password)
+    path.write_text(keys.lab)
     path.chmod(0o400)
 
 
@@ -309,10 +315,6 @@ def write_mounted(plan: ClusterPlan, files: Mapping[str, str]) -> None:
         path = plan.folder / name
         path.write_text(text)
         path.chmod(0o444)
-
-
-def _digest(password: str) -> str:
-    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def bring_up(compose: Sequence[str], plan: ClusterPlan) -> None:

@@ -134,7 +134,8 @@ class EngineHarm:
     def _join(self, victim: Victim, harm: Join) -> bool:
         missing = {network: aliases for network, aliases in harm.networks.items() if network not in victim.networks}
         for network, aliases in missing.items():
-            self._engine.connect_container_to_network(victim.container, network, aliases=list(aliases))
+            own: dict[str, Any] = {"ipv4_address": victim.address} if victim.address else {}
+            self._engine.connect_container_to_network(victim.container, network, aliases=list(aliases), **own)
         return bool(missing)
 
     def _cut(self, victim: Victim, act: str, addresses: Sequence[str]) -> bool:
@@ -163,6 +164,7 @@ def victim_of(inspected: Mapping[str, Any], project: str) -> Victim | None:
         cpu_quota=host.get("CpuQuota") or -1,
         memory=host.get("Memory") or 0,
         memory_swap=host.get("MemorySwap") or -1,
+        address=carried.get(labels.ADDRESS, ""),
         networks={name: _aliases(one, inspected["Id"]) for name, one in networks.items()},
         addresses=tuple(sorted(one["IPAddress"] for one in networks.values() if one.get("IPAddress"))),
     )

@@ -29,6 +29,8 @@ class Victim(Value):
     """The networks it is in, with its aliases there."""
     addresses: tuple[str, ...] = ()
     """Where others reach it in those networks."""
+    address: str = ""
+    """The one that it must have there, if it is not any."""
 
 
 class Harm(Value, tag_field="act", tag=str.lower):

@@ -70,6 +70,9 @@ RECIPES = (
 
 FIRST = frozenset({"nginx", "redis", "cutter", "shop:v1"})
 """Those that share nothing but the base."""
+POSTGRES = "postgres"
+SELDOM = (ImageRecipe(name=POSTGRES, folder="postgres"),)
+"""What only some scenarios need: made when one asks for it."""
 
 SPOILT = tuple(
     _shop(f"{release}-{mistake.replace('_', '-')}", release, SABOTAGE=mistake)
@@ -160,7 +163,7 @@ class ImageShelf:
         first = [one for one in RECIPES if one.name in lacking and one.name in FIRST]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda recipe: self._build(recipe, say), first))
-        for recipe in (*RECIPES, *SPOILT):
+        for recipe in (*RECIPES, *SELDOM, *SPOILT):
             if recipe.name in lacking and recipe not in first:
                 self._build(recipe, say)
 
@@ -233,7 +236,7 @@ def is_own_image(name: str) -> bool:
 
 
 def _recipe(name: str) -> ImageRecipe | None:
-    return next((one for one in (*RECIPES, *SPOILT) if one.name == name), None)
+    return next((one for one in (*RECIPES, *SELDOM, *SPOILT) if one.name == name), None)
 
 
 def _image_labels(name: str) -> dict[str, str]:

@@ -24,6 +24,8 @@ CUTTER, CUT, CUT_OFF = "cutter", "lab.cut", "lab.cut_off"
 """The role of what cuts a container off from others, what it does, and to which container."""
 CUTTER_IMAGE = "lab.cutter"
 """On a pattern: the image of its cluster's cutters."""
+ADDRESS = "lab.address"
+"""On what must always have the same address in the cluster's inner network."""
 IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
 """All of these must be there before the lab calls something its own; half of them is a stranger's."""
 

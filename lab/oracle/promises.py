@@ -19,6 +19,7 @@ SERVING_FLOOR = "serving_floor"
 RECOVERS = "recovers"
 AVAILABLE = "available"
 ANSWERS_IN_TIME = "answers_in_time"
+LOSS_BOUND = "loss_bound"
 
 
 class Anomaly(StrEnum):
@@ -50,6 +51,7 @@ class Anomaly(StrEnum):
     SLOW_RECOVERY = "slow recovery"
     UNAVAILABLE = "unavailable"
     SLOW_ANSWERS = "slow answers"
+    LOST_MORE = "lost more than stated"
 
 
 class Promise(Value):
@@ -76,6 +78,7 @@ PROMISES: dict[str, Promise] = {
         Promise(name=RECOVERS, title="Every strike is made good in time", checks="strikes recovered from"),
         Promise(name=AVAILABLE, title="Nearly every first try is answered", checks="first tries"),
         Promise(name=ANSWERS_IN_TIME, title="99 of 100 answers come in time", checks="answers timed"),
+        Promise(name=LOSS_BOUND, title="The store loses no more than it says", checks="writes before its strikes"),
     )
 }
 """In the order in which they are shown."""

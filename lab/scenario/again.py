@@ -14,7 +14,7 @@ from lab.cluster.images import GATE, ImageShelf
 from lab.errors import RecordError, UsageError
 from lab.model import Value
 from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike
-from lab.scenario.file import Scenario, Schedule, ScheduledStrike, Settle, StepWish, images_of
+from lab.scenario.file import Scenario, Schedule, ScheduledStrike, Settle, StepWish, all_images_of
 from lab.scenario.own import digest_of, own_files
 from lab.scenario.strike_wishes import BALANCER
 
@@ -57,7 +57,7 @@ def check_same(recorded: Recorded, shelf: ImageShelf) -> None:
     """Raise UsageError where an image or a file is gone or no longer the same: it would be another experiment."""
     scenario = recorded.scenario
     way_out = f"lab run {scenario.name} --seed {recorded.seed}   # with what is there now"
-    needed = [*images_of(scenario), "nginx", GATE if scenario.cluster.compose else "redis"]
+    needed = [*all_images_of(scenario), "nginx", GATE if scenario.cluster.compose else "redis"]
     for name in needed:
         tag = shelf.tag(name)
         if tag not in recorded.images:

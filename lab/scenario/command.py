@@ -21,7 +21,7 @@ from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
 from lab.oracle.telling import story
 from lab.record import ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
-from lab.scenario.file import Scenario, find_scenario, images_of
+from lab.scenario.file import Scenario, all_images_of, find_scenario, images_of
 from lab.scenario.judge import Judged, judge_run, run_seconds
 from lab.scenario.override import Overrides, read_changed
 from lab.scenario.own import check_own_app
@@ -84,7 +84,7 @@ def run_scenarios(wish: RunWish, say: Say) -> int:
         return ExitCode.HELD
     out = sys.stderr if wish.as_json else sys.stdout
     say = _say_on(out) if wish.as_json else say
-    toolbox = make_ready(find_places(), say, [image for _, scenario in read for image in images_of(scenario)])
+    toolbox = make_ready(find_places(), say, [image for _, scenario in read for image in all_images_of(scenario)])
     for _, scenario in read:
         check_own_app(toolbox, scenario.cluster)
     sweep_abandoned(toolbox, say)

@@ -20,6 +20,8 @@ from lab.balancer.config import Affinity
 from lab.chaos.faults import FaultName, Signal, find_fault
 from lab.chaos.guard import BlastRadius, StopWhen
 from lab.chaos.schedule import MonkeySettings, check_monkey
+from lab.cluster.images import POSTGRES
+from lab.cluster.stores import MEMBERS, OrdersPlace, StoreName, Stores, stores_of
 from lab.deploy.gate import JudgeSettings
 from lab.deploy.rollout import Order, Phase, Strategy, check_strategy, strategy_from
 from lab.errors import ScenarioError, UsageError
@@ -55,6 +57,10 @@ class ClusterWish(Value):
     """Replicas, or slots for them, in each zone."""
     edges: Edges = Edges.ONE
     """How many balancers there are."""
+    store: StoreName = StoreName.REDIS
+    """What keeps the users' state; see the table of stores for what each may lose."""
+    orders: OrdersPlace = OrdersPlace.REDIS
+    """What keeps the orders: the store, or a PostgreSQL of their own."""
     affinity: Affinity = Affinity.NONE
     """Where a browser is sent: to any replica, back to its slot (cookie), or all devices of an account to one."""
     repeat_writes: bool | None = None
@@ -78,6 +84,11 @@ class ClusterWish(Value):
     @property
     def repeats_writes(self) -> bool:
         return self.compose is None if self.repeat_writes is None else self.repeat_writes
+
+    @property
+    def stores(self) -> Stores:
+        """What keeps its state."""
+        return stores_of(self.store, self.orders, tuple(self.zones))
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -272,6 +283,9 @@ class Promises(Value):
     """The share of first tries that must be answered, from 0 to 1."""
     p99_within: float = 0.0
     """Seconds within which 99 % of the operations must end; 0: told, not judged."""
+    loses_at_most: float | None = None
+    """Seconds before a strike on the store: what was acknowledged earlier may never be lost. What is lost within them
+    is told, and breaks nothing. The store tier's own bound if not given; 0: nothing may be lost."""
 
 
 class Scenario(Value):
@@ -345,6 +359,11 @@ def rolled_to(steps: Sequence[StepWish]) -> list[str]:
 def images_of(scenario: Scenario) -> list[str]:
     """The app's images that a scenario needs."""
     return list(dict.fromkeys((scenario.cluster.release, *rolled_to(scenario.steps))))
+
+
+def all_images_of(scenario: Scenario) -> list[str]:
+    """The app's images that a scenario needs, and what its stores need beside the usual."""
+    return [*images_of(scenario), *((POSTGRES,) if scenario.cluster.stores.has_orders else ())]
 
 
 def find_scenario(named: str) -> Path:
@@ -449,6 +468,7 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
         except UsageError as exc:
             refuse(f"autoscale.{exc.at}", exc.what, exc.way_out)
     _check_own_app(scenario, refuse)
+    _check_stores(scenario, refuse)
     users = scenario.users
     if users.count < 1 or not 0 <= users.doubled <= users.count:
         refuse("users.on_two_devices", f"must be from 0 to users.count ({users.count})", "on_two_devices: 0")
@@ -456,11 +476,22 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
         refuse("users", "think must be over 0 and tries at least 1", "think: 0.4")
 
 
+def _check_stores(scenario: Scenario, refuse: _Refuse) -> None:
+    cluster, most = scenario.cluster, scenario.promises.loses_at_most
+    if cluster.stores.tier.is_replicated and len(cluster.zones) < MEMBERS:
+        refuse("cluster.store", f"{cluster.store} needs {MEMBERS} zones", "zones: {a: 2, b: 2, c: 2}")
+    if most is not None and (most < 0 or cluster.compose is not None):
+        what = "is under 0" if most < 0 else "what an app's own store loses is not measured"
+        refuse("promises.loses_at_most", what, "loses_at_most: 0")
+
+
 def _check_own_app(scenario: Scenario, refuse: _Refuse) -> None:
     cluster, users = scenario.cluster, scenario.users
     if cluster.compose is None:
         if cluster.service is not None or cluster.port is not None or cluster.front is not None:
             refuse("cluster.compose", "service, port and front are those of a compose file", "compose: compose.yaml")
+    elif cluster.store is not StoreName.REDIS or cluster.orders is not OrdersPlace.REDIS:
+        refuse("cluster.store", "an app of your own brings its own store", "leave store and orders out")
     elif cluster.edges is not Edges.ONE:
         refuse("cluster.edges", "an app of your own has one balancer", "edges: one")
     elif cluster.service is None or cluster.port is None:
@@ -555,6 +586,7 @@ def _check_breaking(scenario: Scenario, key: str, step: StepWish, refuse: _Refus
         slots=tuple(slot.name for slot in scenario.cluster.slots),
         has_edges=scenario.cluster.edges is Edges.ZONES,
         deployers=scenario.deployers,
+        stores=scenario.cluster.stores if scenario.cluster.compose is None else None,
         radius=scenario.blast_radius,
     )
     if step.strike is not None:

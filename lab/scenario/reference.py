@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from lab.cluster.stores import TIERS
 from lab.deploy.rollout import Strategy
 from lab.oracle.promises import PROMISES
 from lab.scenario.file import Scenario, StepWish
@@ -37,7 +38,7 @@ def reference_text(verbs: Mapping[str, tuple[str, argparse.ArgumentParser]], exi
             parts.append(_table_of_keys(shape))
         else:
             parts.append(_table_of_steps())
-    parts += [_table_of_strategies(), _table_of_faults(), _table_of_promises(), *_verbs(verbs)]
+    parts += [_table_of_strategies(), _table_of_faults(), _table_of_stores(), _table_of_promises(), *_verbs(verbs)]
     parts.append(f"## Exit codes\n\n```\n{exit_codes}```\n")
     return "\n".join(parts)
 
@@ -84,6 +85,12 @@ def _table_of_strategies() -> str:
 def _table_of_faults() -> str:
     rows = [f"| `{fault.value}` |" for fault in Fault]
     return "## Faults\n\nWhat `fault.do` may name.\n\n| fault |\n|---|\n" + "\n".join(rows) + "\n"
+
+
+def _table_of_stores() -> str:
+    rows = [f"| `{one.name}` | {one.about} | {one.bound} |" for one in TIERS.values()]
+    head = "| store | what it is | what may be lost |\n|---|---|---|\n"
+    return "## Stores\n\nWhat `cluster.store` may name, and what each may lose.\n\n" + head + "\n".join(rows) + "\n"
 
 
 def _table_of_promises() -> str:

@@ -18,7 +18,7 @@ from lab.oracle.verdict import Judgement
 from lab.record import ReadRecord
 from lab.scenario.again import Recorded, check_same, read_recorded, strikes_in, told_one_by_one, with_strikes
 from lab.scenario.command import Chosen, Say, folder_of, run_one, short_path, sweep_abandoned
-from lab.scenario.file import Scenario, ScheduledStrike, images_of
+from lab.scenario.file import Scenario, ScheduledStrike, all_images_of
 from lab.scenario.judge import judge_run
 
 SHRUNK = "shrunk.yaml"
@@ -94,7 +94,7 @@ def _same_again(named: str, say: Say) -> tuple[Recorded, Toolbox]:
     recorded = read_recorded(folder_of(named))
     places = find_places()
     check_same(recorded, ImageShelf(connect(), places.images))
-    toolbox = make_ready(places, say, images_of(recorded.scenario))
+    toolbox = make_ready(places, say, all_images_of(recorded.scenario))
     sweep_abandoned(toolbox, say)
     return recorded, toolbox
 

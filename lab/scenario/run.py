@@ -44,7 +44,18 @@ from lab.scale.policy import ScaleSettings, choose_slots
 from lab.scenario.board import Board, SlotView, fold
 from lab.scenario.crew import Crew, DeployerProcess
 from lab.scenario.crew_harm import CrewHarm
-from lab.scenario.file import Edges, FaultWish, OnStop, Scenario, Schedule, StepWish, UsersWish, images_of, name_of
+from lab.scenario.file import (
+    Edges,
+    FaultWish,
+    OnStop,
+    Scenario,
+    Schedule,
+    StepWish,
+    UsersWish,
+    all_images_of,
+    images_of,
+    name_of,
+)
 from lab.scenario.hands import Hands, Reach
 from lab.scenario.own import balancer_settings, digest_of, own_app, own_files
 from lab.scenario.pins import Ground, Pinned
@@ -189,6 +200,7 @@ class Conductor:
                     balancer_settings(scenario),
                     port=self._port,
                     edges=tuple(scenario.cluster.zones) if scenario.cluster.edges is Edges.ZONES else ("",),
+                    stores=scenario.cluster.stores,
                     own=own_app(scenario.cluster),
                     is_kept=is_kept,
                 )
@@ -538,7 +550,7 @@ class Conductor:
             "cores": os.cpu_count(),
             "engine": describe(self._toolbox.engine),
             "compose": list(self._toolbox.compose),
-            "images": self._toolbox.images.ids(images_of(scenario)),
+            "images": self._toolbox.images.ids(all_images_of(scenario)),
             "files": {path: digest_of(path) for path in own_files(scenario)},
             "releases": {name: release.image for name, release in releases.items()},
         }

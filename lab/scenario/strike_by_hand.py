@@ -26,6 +26,7 @@ from lab.cluster.halt import halt, halted_by, lift
 from lab.cluster.harm import Victim
 from lab.cluster.labels import this_process
 from lab.cluster.places import find_places
+from lab.cluster.store_look import StoreLook
 from lab.deploy.desk import Desk
 from lab.errors import ExitCode, UsageError
 from lab.model import ReplicaState, Role, Value
@@ -84,6 +85,7 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
                 serves = answer is not None and answer.is_ready and answer.replica == victim.name
                 return "it was ready and had its slot" if serves else ""
 
+            look = StoreLook(engine, project=project)
             ground = Ground(
                 target=EngineHarm(engine, project=project),
                 opened=opened,
@@ -93,6 +95,8 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
                 numbers=itertools.count(last + 1),
                 by=this_process(),
                 halted=partial(halted_by, engine),
+                primary=look.primary,
+                unwell=look.trouble,
             )
             yield Striker(ground, radius, steady_first=False)
 
@@ -103,8 +107,9 @@ def strike(wish: HandStrike, radius: BlastRadius, *, project: str | None, say: S
     check_cut(wish.do, wish.to, wish.off)
     with striker_at_hand(project, radius, say) as striker:
         there = striker.victims()
-        victims = pick_victims([one for one in there if wish.in_zone in {"", one.zone}], wish.to, SystemRandom())
-        fault = pick_fault(wish.do, wish.to, wish.off, there)
+        in_zone = [one for one in there if wish.in_zone in {"", one.zone}]
+        victims = pick_victims(in_zone, wish.to, SystemRandom(), striker.primary)
+        fault = pick_fault(wish.do, wish.to, wish.off, there, striker.primary)
         if _is_only_told(striker, wish, victims, fault.text(wish.signal), say):
             return ExitCode.HELD
         struck = striker.strike(fault, victims, signal=wish.signal)

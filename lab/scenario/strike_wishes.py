@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 
 from lab.chaos.faults import FaultName, Signal, find_fault
 from lab.chaos.guard import BlastRadius
+from lab.cluster.stores import Stores
 from lab.errors import UsageError
 from lab.model import Role, Value
 
-ANY, DEPLOYER, BALANCER, STORE, ZONE = "any", "deployer", "balancer", "store", "zone"
+ANY, DEPLOYER, BALANCER, ZONE = "any", "deployer", "balancer", "zone"
+STORE, SENTINEL, ORDERS = "store", "sentinel", "orders"
+PRIMARY, REPLICA = "primary", "replica"
 
 Refuse = Callable[[str, str, str], None]
 """Told the key, what is wrong there, and what would be right."""
@@ -21,15 +24,18 @@ class StrikeWish(Value, rename={"seconds": "for", "off": "from"}):
     do: FaultName
     """Which fault."""
     to: str = ANY
-    """A slot (a1), a zone's replicas (a), balancer or balancer/a, deployer (the one that leads), or any: a replica
-    drawn by the seed. With `from` also zone/a: whatever is in that zone but its balancer."""
+    """A slot (a1), a zone's replicas (a), balancer or balancer/a, deployer (the one that leads), store (its primary of
+    that moment), store/replica, store/a, sentinel/a, orders, or any: a replica drawn by the seed. With `from` also
+    zone/a: whatever is in that zone but its balancer."""
     off: str = ""
-    """Whom a `cut` is from: store, zone/a (whatever is in that zone but its balancer), a slot or a zone's replicas;
-    everybody if not given."""
+    """Whom a `cut` is from: store (all of them), store/a and so on, zone/a (whatever is in that zone but its balancer),
+    a slot or a zone's replicas; everybody if not given."""
     seconds: float = 2.0
-    """How long it lasts, if it does not end its victim; and how long a balancer stays down."""
+    """How long it lasts, if it does not end its victim; and how long a balancer or a store stays down."""
     signal: Signal = "SIGKILL"
     """What a `kill` sends."""
+    after: float = 0.0
+    """Seconds that the step waits before it strikes; beside others in `together`."""
 
     @property
     def role(self) -> Role:
@@ -56,6 +62,19 @@ class Strikable(Value):
     """Whether there is a balancer in each zone."""
     deployers: int
     radius: BlastRadius
+    stores: Stores | None = None
+    """None: those of an app of its own, which are not struck."""
+
+    @property
+    def named_stores(self) -> list[str]:
+        """How its stores may be named."""
+        if self.stores is None:
+            return []
+        named = [STORE]
+        if self.stores.tier.is_replicated:
+            named += [f"{STORE}/{part}" for part in (PRIMARY, REPLICA, *self.stores.zones)]
+            named += [SENTINEL, *(f"{SENTINEL}/{zone}" for zone in self.stores.zones)]
+        return [*named, *([ORDERS] if self.stores.has_orders else [])]
 
 
 def zone_of(named: str) -> str:
@@ -82,9 +101,8 @@ def check_cut(do: str, to: str, off: str) -> None:
 
 def role_of(to: str) -> Role:
     """What kind of thing a strike's `to` names."""
-    if to == DEPLOYER:
-        return Role.DEPLOYER
-    return Role.BALANCER if to.partition("/")[0] == BALANCER else Role.APP
+    kind = to.partition("/")[0]
+    return Role(kind) if kind in {DEPLOYER, BALANCER, STORE, SENTINEL, ORDERS} else Role.APP
 
 
 def check_strike(wish: StrikeWish, there: Strikable, refuse: Refuse) -> None:
@@ -95,11 +113,12 @@ def check_strike(wish: StrikeWish, there: Strikable, refuse: Refuse) -> None:
     except UsageError as exc:
         refuse(exc.at or "do", exc.what, exc.way_out)
     whole = [f"{ZONE}/{zone}" for zone in there.zones]
-    peers = [STORE, *whole, *there.zones, *there.slots]
+    peers = [*(there.named_stores or [STORE]), *whole, *there.zones, *there.slots]
     if wish.off and wish.off not in peers:
         refuse("from", f"there is no {wish.off!r}", f"from: {' | '.join(peers)}")
     edges = [f"{BALANCER}/{zone}" for zone in there.zones] if there.has_edges else []
-    known = [ANY, BALANCER, DEPLOYER, *edges, *there.zones, *there.slots, *(whole if wish.off else [])]
+    whole = whole if wish.off else []
+    known = [ANY, BALANCER, DEPLOYER, *edges, *there.named_stores, *there.zones, *there.slots, *whole]
     if wish.to not in known:
         refuse("to", f"there is no {wish.to!r}", f"to: {' | '.join(known)}")
     if wish.role is Role.DEPLOYER and there.deployers < 2:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from lab.chaos.faults import Fault, cut_from, find_fault
-from lab.chaos.striker import Striker
+from lab.chaos.striker import STORE_ROLES, Striker
 from lab.clock import NS, Clock
 from lab.cluster.harm import Victim
 from lab.errors import LabFault, UsageError
 from lab.model import Role
-from lab.scenario.strike_wishes import ANY, STORE, LoseZone, StrikeWish, role_of, zone_of
+from lab.scenario.strike_wishes import ANY, PRIMARY, REPLICA, STORE, LoseZone, StrikeWish, role_of, zone_of
 
 ALLOWED_WITHIN = 30.0
 """Seconds that a step waits for the blast radius to allow it, as after another strike."""
@@ -21,14 +21,21 @@ HOLD_EVERY = 0.5
 """Seconds between two looks into a lost zone."""
 
 
-def pick_victims(there: Sequence[Victim], to: str, random: Random) -> list[Victim]:
-    """Those who are named, of all that may be struck. Raises UsageError where nobody is."""
+def pick_victims(
+    there: Sequence[Victim], to: str, random: Random, primary: Callable[[], str] = lambda: ""
+) -> list[Victim]:
+    """Those who are named, of all that may be struck. Raises UsageError where nobody is.
+
+    `primary` says which store is the primary of this moment; it is asked only where that matters.
+    """
     role, whole = role_of(to), zone_of(to)
     found = [one for one in there if one.role is role and one.is_running]
     if whole:
         # But for its balancer, which talks to nobody of the cluster over a network.
         found = [one for one in there if one.zone == whole and one.is_running and one.role is not Role.BALANCER]
-    elif role is Role.BALANCER:
+    elif role is Role.STORE:
+        found = _pick_store(found, to.partition("/")[2], random, primary)
+    elif role in {Role.BALANCER, Role.SENTINEL, Role.ORDERS}:
         _, _, zone = to.partition("/")
         found = [one for one in found if zone in {"", one.zone}][:1]
     elif role is Role.DEPLOYER:
@@ -43,7 +50,7 @@ def pick_victims(there: Sequence[Victim], to: str, random: Random) -> list[Victi
     return found
 
 
-def pick_fault(do: str, to: str, off: str, there: Sequence[Victim]) -> Fault:
+def pick_fault(do: str, to: str, off: str, there: Sequence[Victim], primary: Callable[[], str] = lambda: "") -> Fault:
     """The fault of this name; of a cut from somebody, from those of `there` whom `off` names beside the victims.
 
     Raises UsageError where there is nobody.
@@ -51,12 +58,27 @@ def pick_fault(do: str, to: str, off: str, there: Sequence[Victim]) -> Fault:
     fault = find_fault(do, role_of(to))
     if not off:
         return fault
-    victims = {one.container for one in pick_victims(there, to, Random(0))} if to != ANY else set()
-    found = [one for one in there if one.role is Role.STORE] if off == STORE else pick_victims(there, off, Random(0))
+
+    def named(who: str) -> list[Victim]:
+        return pick_victims(there, who, Random(0), primary)
+
+    victims = {one.container for one in named(to)} if to != ANY else set()
+    found = [one for one in there if one.role is Role.STORE] if off == STORE else named(off)
     peers = [one for one in found if one.container not in victims and one.addresses]
     if not peers:
         raise UsageError("there is nobody to be cut off from", at=off, way_out="from: store")
     return cut_from(peers, off)
+
+
+def _pick_store(found: list[Victim], part: str, random: Random, primary: Callable[[], str]) -> list[Victim]:
+    """The primary if no other is named, one of its replicas, or that of a zone."""
+    if part not in {"", PRIMARY, REPLICA}:
+        return [one for one in found if one.zone == part]
+    name = primary()
+    if part == REPLICA:
+        others = sorted((one for one in found if one.name != name), key=lambda one: one.name)
+        return [random.choice(others)] if others else []
+    return [one for one in found if one.name == name]
 
 
 class StrikingOnce:
@@ -82,21 +104,23 @@ class StrikingOnce:
 
     def is_over(self) -> bool:
         now = self._clock.now()
+        if self._strikes is None and now - self._began < self._wish.after * NS:
+            return False
         if self._strikes is None:
             there = self._striker.victims()
-            victims = pick_victims(there, self._wish.to, self._random)
+            victims = pick_victims(there, self._wish.to, self._random, self._striker.primary)
             refused = self._striker.refusal(victims)
             if not refused:
-                fault = pick_fault(self._wish.do, self._wish.to, self._wish.off, there)
+                fault = pick_fault(self._wish.do, self._wish.to, self._wish.off, there, self._striker.primary)
                 struck = self._striker.strike(fault, victims, signal=self._wish.signal)
                 self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()
-            elif now - self._began > ALLOWED_WITHIN * NS:
+            elif now - self._began > (self._wish.after + ALLOWED_WITHIN) * NS:
                 raise LabFault(f"{self.text}: {refused}", at="blast radius")
             return False
         if now - self._began < max(self._wish.seconds, NOTICED_WITHIN) * NS:
             return False
         self._striker.undo(self._strikes)
-        return self._is_settled()
+        return self._is_settled() and (self._wish.role not in STORE_ROLES or self._striker.stores_are_whole())
 
     def end(self) -> None:
         self._striker.undo(self._strikes or ())
@@ -129,7 +153,7 @@ class LosingZone:
         elif not self._is_back:
             self._striker.regain_zone(wish.zone)
             self._is_back = True
-        return self._is_back and self._is_settled()
+        return self._is_back and self._is_settled() and self._striker.stores_are_whole()
 
     def end(self) -> None:
         self._striker.regain_zone(self._wish.zone)

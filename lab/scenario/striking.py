@@ -14,6 +14,7 @@ from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.halt import halted_by
 from lab.cluster.harm import Strikable, Victim
+from lab.cluster.store_look import StoreLook
 from lab.deploy.desk import Desk
 from lab.model import Replica, Role, Slot
 from lab.scenario.crew_harm import CrewHarm, Either
@@ -71,6 +72,7 @@ def make_striker(
     clock: Clock = SYSTEM_CLOCK,
 ) -> Striker:
     """Whoever strikes in a run goes through one striker, so that one blast radius holds for all."""
+    look = StoreLook(live.engine, project=live.project)
     target: Strikable = EngineHarm(live.engine, project=live.project)
     ground = Ground(
         target=target if crew is None else Either(target, crew),
@@ -80,5 +82,7 @@ def make_striker(
         report=report,
         numbers=numbers or itertools.count(1),
         halted=partial(halted_by, live.engine),
+        primary=look.primary,
+        unwell=look.trouble,
     )
     return Striker(ground, radius, clock=clock)

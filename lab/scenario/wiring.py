@@ -20,12 +20,15 @@ from lab.cluster.compose import LAB_PORT, ComposeCluster, bring_up, tear_down, w
 from lab.cluster.edges import Edge
 from lab.cluster.engine import APIClient
 from lab.cluster.gated import GatedCluster
-from lab.cluster.images import GATE
+from lab.cluster.images import GATE, POSTGRES
 from lab.cluster.labels import KEPT, Identity, is_owner_gone, this_process
 from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, front_of, others_of, read_compose
 from lab.cluster.places import Places
 from lab.cluster.ports import free_port
 from lab.cluster.setup import Toolbox
+from lab.cluster.store_look import StoreLook
+from lab.cluster.stores import ONE_STORE, Stores
+from lab.cluster.subnets import free_subnet
 from lab.deploy.deployer import Boundary, Deployer, Report
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Desired
@@ -88,6 +91,7 @@ def temporary_cluster(
     *,
     port: int | None = None,
     edges: Sequence[str] = ("",),
+    stores: Stores = ONE_STORE,
     own: OwnApp | None = None,
     is_kept: Callable[[], bool] = lambda: False,
 ) -> Iterator[LiveCluster]:
@@ -96,7 +100,9 @@ def temporary_cluster(
     Where `is_kept` says so in the end it is left, for `lab down` or `lab clean` to remove.
     """
     try:
-        live = start_cluster(toolbox, identity, slots, app_image, balancer, port=port, edges=edges, own=own)
+        live = start_cluster(
+            toolbox, identity, slots, app_image, balancer, port=port, edges=edges, stores=stores, own=own
+        )
         with live.balancer:
             yield live
     finally:
@@ -172,9 +178,10 @@ def start_cluster(
     *,
     port: int | None = None,
     edges: Sequence[str] = ("",),
+    stores: Stores = ONE_STORE,
     own: OwnApp | None = None,
 ) -> LiveCluster:
-    """Bring up balancers, store and pattern, and wait until the balancers answer. The caller tears down.
+    """Bring up balancers, stores and pattern, and wait until all of them answer. The caller tears down.
 
     `edges` are the zones of the balancers; the first gets `port`.
     With `own` the pattern and what stands beside it are somebody's own compose file's.
@@ -187,6 +194,10 @@ def start_cluster(
         nginx_image=toolbox.images.tag("nginx"),
         redis_image=toolbox.images.tag("redis"),
         cutter_image=toolbox.images.tag("cutter"),
+        postgres_image=toolbox.images.tag(POSTGRES),
+        stores=stores,
+        subnet=free_subnet(toolbox.engine) if stores.tier.is_replicated else "",
+        others=stores.services,
         edges=tuple(
             Edge(zone=zone, port=port if port and not number else free_port(), door=free_port())
             for number, zone in enumerate(edges)
@@ -208,6 +219,9 @@ def start_cluster(
             [door] = cluster.addresses()
             said = f"docker compose logs {front}   # it must ask for {own.service}:{own.port}"
             wait_until(f"{front} answers", lambda: speaks_http(door), within=30, every=0.1, next_step=said)
+        if stores != ONE_STORE:  # of one store alone its replicas say whether it answers
+            look = StoreLook(toolbox.engine, project=identity.project)
+            wait_until("the stores are whole", lambda: not look.trouble(), within=60, every=0.2, next_step="lab status")
     except LabError:
         balancer.__exit__(None, None, None)
         raise

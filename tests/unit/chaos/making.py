@@ -46,6 +46,11 @@ def edge(zone: str) -> Victim:
     )
 
 
+def store(zone: str, role: Role = Role.STORE) -> Victim:
+    """A member of a replicated store, or its Sentinel."""
+    return Victim(container=f"{role}-{zone}".ljust(64, "0"), name=f"{role}-{zone}", role=role, zone=zone)
+
+
 def six_and_three() -> FakeHarm:
     """Two replicas and an edge in each of three zones."""
     there = [replica(f"{zone}{number}") for zone in ZONES for number in (1, 2)] + [edge(zone) for zone in ZONES]
@@ -71,6 +76,8 @@ def striking(
     standing: Callable[[], Standing] | None = None,
     halted: Callable[[], str] = str,
     clock: Clock | None = None,
+    primary: Callable[[], str] = lambda: "",
+    unwell: Callable[[], str] = lambda: "",
 ) -> Iterator[Striker]:
     """A striker over a state file in `folder`, so that another one may come after it."""
     seen: list[record.AnyEvent] = [] if events is None else events
@@ -83,5 +90,7 @@ def striking(
             report=seen.append,
             numbers=itertools.count(1),
             halted=halted,
+            primary=primary,
+            unwell=unwell,
         )
         yield Striker(ground, radius or BlastRadius(), clock=clock or FakeClock(10**12))

@@ -134,7 +134,7 @@ def test_only_what_has_opted_in_is_opted_in() -> None:
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        ({"groups": ("store",)}, "groups"),
+        ({"groups": ("deployer",)}, "groups"),
         ({"groups": ("app/",)}, "groups"),
         ({"groups": ()}, "groups"),
         ({"probability": 0.0}, "probability"),

@@ -133,7 +133,7 @@ steps:
         ("strike: {do: kill, to: deployer}", "strike.to"),
         ("strike: {do: explode}", "strike.do"),
         ("lose_zone: {zone: d}", "lose_zone.zone"),
-        ("monkey: {least_serving: 1, groups: [store]}", "monkey.groups"),
+        ("monkey: {least_serving: 1, groups: [deployer]}", "monkey.groups"),
         ("monkey: {least_serving: 1, calendar: {time_zone: Nowhere}}", "monkey.calendar.time_zone"),
     ],
 )
