@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from lab.clock import NS
 from lab.model import Finding, Operation
 from lab.oracle.breach import seconds
-from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, TRIES, Anomaly
-from lab.record import AnyEvent, ContainerEvent, Step, Strike
+from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, ROLLOUTS_END, TRIES, Anomaly
+from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 
 JUST_BEFORE = 5.0
 """Seconds in which a strike or a step that did not touch the replicas involved still counts as just before."""
@@ -34,6 +34,8 @@ def blame(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> tuple[tupl
 
 
 def _cause(finding: Finding, events: Sequence[AnyEvent]) -> str:
+    if finding.promise == ROLLOUTS_END:
+        return ""  # it tells itself who did what; that a replica was removed just before explains nothing
     parts: list[str] = []
     maker, reader = _maker(finding), _reader(finding)
     what = "made the session" if finding.promise == LOGGED_IN else "answered first"
@@ -111,6 +113,8 @@ def _likely(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
     if doubled and _share(doubled, _was_repeated) >= PATTERN_SHARE:
         return "a repeated request is applied again: writes have no idempotency key, or it is ignored"
     unanswered = [one for one in hurt if one.promise == TRIES]
+    if unanswered and _share(unanswered, lambda one: _came_after_a_zone_was_lost(one, events)) >= PATTERN_SHARE:
+        return "what was left of the cluster did not carry the load: too few replicas outside the lost zone"
     if unanswered and _share(unanswered, lambda one: _met_a_new_replica(one, events)) >= PATTERN_SHARE:
         return "replicas get users before they can serve them: they say too early that they are ready"
     if any(one.promise == CLEAN_STOPS for one in findings):
@@ -175,6 +179,11 @@ def _met_a_new_replica(finding: Finding, events: Sequence[AnyEvent]) -> bool:
         if not one.answered or one.result >= "500"
         for slot in one.edge[-1:]
     )
+
+
+def _came_after_a_zone_was_lost(finding: Finding, events: Sequence[AnyEvent]) -> bool:
+    """Had a zone been lost before? What piled up meanwhile outlasts it."""
+    return any(isinstance(event, ZoneLost) and event.at <= finding.at for event in events)
 
 
 def _is_new(slot: str, at: int, events: Sequence[AnyEvent]) -> bool:

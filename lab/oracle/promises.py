@@ -19,6 +19,7 @@ SERVING_FLOOR = "serving_floor"
 RECOVERS = "recovers"
 AVAILABLE = "available"
 ANSWERS_IN_TIME = "answers_in_time"
+ROLLOUTS_END = "rollouts_end"
 
 
 class Anomaly(StrEnum):
@@ -50,6 +51,8 @@ class Anomaly(StrEnum):
     SLOW_RECOVERY = "slow recovery"
     UNAVAILABLE = "unavailable"
     SLOW_ANSWERS = "slow answers"
+    ROLLOUT_STUCK = "rollout not ended"
+    MOVED_TWICE = "slot moved twice"
 
 
 class Promise(Value):
@@ -76,6 +79,7 @@ PROMISES: dict[str, Promise] = {
         Promise(name=RECOVERS, title="Every strike is made good in time", checks="strikes recovered from"),
         Promise(name=AVAILABLE, title="Nearly every first try is answered", checks="first tries"),
         Promise(name=ANSWERS_IN_TIME, title="99 of 100 answers come in time", checks="answers timed"),
+        Promise(name=ROLLOUTS_END, title="A rollout ends, no slot moved twice", checks="slots moved"),
     )
 }
 """In the order in which they are shown."""

@@ -14,7 +14,7 @@ from lab.model import Value, release_name
 from lab.oracle import Oracle
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
-from lab.oracle.promises import ANSWERS_IN_TIME, AVAILABLE, CLEAN_STOPS, RECOVERS, SERVING_FLOOR
+from lab.oracle.promises import ANSWERS_IN_TIME, AVAILABLE, CLEAN_STOPS, RECOVERS, ROLLOUTS_END, SERVING_FLOOR
 from lab.oracle.service import Service, ServiceReport, ServiceRules
 from lab.oracle.telling import not_checked
 from lab.oracle.verdict import ALWAYS_ASKED, OWN_APP_ASKED, Judgement, gather, judge
@@ -27,6 +27,7 @@ _WISHES = {
     RECOVERS: "promises.recovers_within",
     AVAILABLE: "promises.available",
     ANSWERS_IN_TIME: "promises.p99_within",
+    ROLLOUTS_END: "promises.rollout_within",
 }
 """How a scenario asks for what is not always asked for."""
 
@@ -133,6 +134,7 @@ def _rules(scenario: Scenario) -> ServiceRules:
         recovers_within=promises.recovers_within,
         available=promises.available,
         p99_within=promises.p99_within,
+        rollout_within=promises.rollout_within,
     )
 
 
@@ -144,6 +146,7 @@ def _asked(scenario: Scenario, *, rolled_back: bool) -> list[str]:
         (RECOVERS, promises.recovers_within),
         (AVAILABLE, promises.available),
         (ANSWERS_IN_TIME, promises.p99_within),
+        (ROLLOUTS_END, promises.rollout_within),
     )
     always = OWN_APP_ASKED if scenario.users.are_of_own_app else ALWAYS_ASKED
     return [*always, SERVING_FLOOR, *(name for name, is_wished in wished if is_wished)]
