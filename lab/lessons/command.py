@@ -46,7 +46,7 @@ class Workshop:
         """Begin the first lesson that is not passed yet."""
         todo = [lesson for lesson in self._lessons if not self._progress.of(lesson.name).passed]
         if not todo:
-            self._say(f"all {len(self._lessons)} lessons are passed")
+            self._say(f"all {len(self._lessons)} lessons are passed\n  what is left: lab lesson wheel")
             return ExitCode.HELD
         return self._begin(todo[0])
 

@@ -33,13 +33,15 @@ def test_two_participants_at_once_each_get_what_they_deserve(toolbox: Toolbox, t
     assert lab("lesson", "start", "1", LAB_WORKSHOP=str(anna)).code == ExitCode.HELD
     complete(FIRST, bert / FIRST.name)
     with (
-        start("lesson", "check", "--seed", "1", LAB_WORKSHOP=str(anna)) as first,
+        start("lesson", "check", "--seed", "1", "--ui", LAB_WORKSHOP=str(anna)) as first,
         start("lesson", "--folder", str(bert), "check", "1", "--seed", "1") as second,
     ):
         broken, passed = wait(first), wait(second)
     assert broken.code == ExitCode.BROKEN, broken.out + broken.err
     assert f"still broken: {FIRST.told.breaks}" in broken.out
     assert "lab lesson hint" in broken.out
+    assert "page http://127.0.0.1:" in broken.out
+    assert (broken.folder / "report.html").is_file()
     assert passed.code == ExitCode.HELD, passed.out + passed.err
     assert "✓ Passed" in passed.out
     assert read_progress(anna).of(FIRST.name).failed == 1
