@@ -11,7 +11,7 @@ from lab.deploy.script import load_script
 from lab.errors import UsageError
 from lab.lessons.command import to_edit
 from lab.lessons.dev_check import what_is_wrong_with_broken
-from lab.lessons.lesson import Lesson, Told, files_of, find_lesson, read_lessons
+from lab.lessons.lesson import LIBRARY, Lesson, Told, files_of, find_lesson, read_lessons
 from lab.lessons.workplace import complete, layer_files, own_releases, read_wish
 from lab.oracle.promises import PROMISES
 
@@ -64,6 +64,20 @@ def test_there_is_something_to_change(lesson: Lesson) -> None:
     mine = set(to_edit(lesson))
     solved = {path.relative_to(lesson.solution) for path in files_of(lesson.solution)}
     assert mine and solved <= mine
+
+
+@each_lesson
+def test_the_trainer_knows_what_to_ask_about_it(lesson: Lesson) -> None:
+    """Its row has minutes, seconds, and a question for before and after."""
+    rows = [
+        line for line in (LIBRARY / "TRAINER.md").read_text().splitlines() if line.startswith(f"| {lesson.number} ")
+    ]
+    assert len(rows) == 1
+    title, minutes, seconds, before, after = (cell.strip() for cell in rows[0].split("|")[2:-1])
+    assert title == lesson.title
+    assert minutes.isdigit()
+    assert int(seconds) <= 40
+    assert before.endswith("?") and after.endswith("?")
 
 
 @each_lesson
