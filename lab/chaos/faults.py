@@ -123,7 +123,7 @@ FAULTS: Mapping[FaultName, Fault] = {
             name="cut",
             hits=_CONTAINERS,
             about="it is taken out of its networks: a replica from its store, any other from those who ask it",
-            undone="it is brought back under the same names, at an address of the engine's choice",
+            undone="it is brought back under the same names, at its own address or one of the engine's choice",
             proof="disconnect",
             do=lambda victim, _: Leave(networks=tuple(victim.networks)),
             undo=lambda victim: (Join(networks=victim.networks),),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lab.cluster.edges import BALANCER_SERVICE, Edge, service_of
 from lab.cluster.labels import Identity
+from lab.cluster.members import addresses
 from lab.cluster.stores import ONE_STORE, ORDERS_SERVICE, SENTINEL_PORT, SENTINEL_SERVICE, Stores
 from lab.model import Value
 
@@ -29,6 +30,8 @@ class ClusterPlan(Value):
     """The service that is multiplied."""
     balancer: str = BALANCER_SERVICE
     stores: Stores = ONE_STORE
+    subnet: str = ""
+    """Of the inner network, where some must always have the same address."""
     others: tuple[str, ...] = ("store",)
     waits: bool = False
     """Whether the others must be healthy, as they themselves define it, before a replica is made."""
@@ -48,7 +51,8 @@ def environment(plan: ClusterPlan) -> dict[str, str]:
     """The variables that compose/cluster.yaml asks for."""
     identity = plan.identity
     stores = plan.stores
-    sentinels = stores.members(SENTINEL_SERVICE)
+    at = addresses(stores, plan.subnet)
+    sentinels = [at[name] for name in stores.members(SENTINEL_SERVICE)]
     return {
         "LAB_PROJECT": identity.project,
         "LAB_RUN": identity.run,
@@ -59,7 +63,7 @@ def environment(plan: ClusterPlan) -> dict[str, str]:
         "LAB_NGINX_IMAGE": plan.nginx_image,
         "LAB_REDIS_IMAGE": plan.redis_image,
         "LAB_POSTGRES_IMAGE": plan.postgres_image,
-        "LAB_STORE_SENTINELS": ",".join(f"{name}:{SENTINEL_PORT}" for name in sentinels),
+        "LAB_STORE_SENTINELS": ",".join(f"{address}:{SENTINEL_PORT}" for address in sentinels),
         "LAB_STORE_WAIT_MS": str(stores.tier.wait_ms),
         "LAB_ORDERS_URL": f"postgresql://shop@{ORDERS_SERVICE}:5432/shop" if stores.has_orders else "",
         "LAB_EDGE_ZONE": plan.edges[0].zone,

@@ -18,7 +18,8 @@ from lab.cluster import commands, labels
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.edges import edges_file
 from lab.cluster.engine import APIError, NotFound, engine_errors
-from lab.cluster.members import StoreKeys, members_file, sentinel_acl, sentinel_conf, store_acl, store_conf
+from lab.cluster.members import StoreKeys, addresses, members_file, sentinel_acl, sentinel_conf, store_acl, store_conf
+from lab.cluster.stores import STORE_SERVICE
 from lab.errors import ClusterError, EngineError, Fenced
 from lab.model import Release, Replica, ReplicaState, Role, Slot
 
@@ -275,8 +276,9 @@ def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
     keys = StoreKeys(shop=secrets.token_urlsafe(32), lab=secrets.token_urlsafe(32), member=secrets.token_urlsafe(32))
     stores = plan.stores
     if stores.tier.is_replicated:
-        members = members_file(plan.compose_file.read_text(), stores)
-        told = {"sentinel_acl": sentinel_acl(keys), "sentinel_conf": sentinel_conf(stores, keys)}
+        members = members_file(plan.compose_file.read_text(), stores, plan.subnet)
+        first = addresses(stores, plan.subnet)[stores.members(STORE_SERVICE)[0]]
+        told = {"sentinel_acl": sentinel_acl(keys), "sentinel_conf": sentinel_conf(first, keys)}
         write_mounted(plan, {plan.members_file.name: members, **told})
     if len(plan.edges) > 1:
         edges = edges_file(plan.compose_file.read_text(), plan.edges[1:])

@@ -129,7 +129,8 @@ class EngineHarm:
     def _join(self, victim: Victim, harm: Join) -> bool:
         missing = {network: aliases for network, aliases in harm.networks.items() if network not in victim.networks}
         for network, aliases in missing.items():
-            self._engine.connect_container_to_network(victim.container, network, aliases=list(aliases))
+            own: dict[str, Any] = {"ipv4_address": victim.address} if victim.address else {}
+            self._engine.connect_container_to_network(victim.container, network, aliases=list(aliases), **own)
         return bool(missing)
 
 
@@ -154,6 +155,7 @@ def victim_of(inspected: Mapping[str, Any], project: str) -> Victim | None:
         cpu_quota=host.get("CpuQuota") or -1,
         memory=host.get("Memory") or 0,
         memory_swap=host.get("MemorySwap") or -1,
+        address=carried.get(labels.ADDRESS, ""),
         networks={name: _aliases(one, inspected["Id"]) for name, one in networks.items()},
     )
 

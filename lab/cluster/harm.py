@@ -27,6 +27,8 @@ class Victim(Value):
     """Bytes of memory and swap together; -1: no limit."""
     networks: Mapping[str, tuple[str, ...]] = {}
     """The networks it is in, with its aliases there."""
+    address: str = ""
+    """The one that it must have there, if it is not any."""
 
 
 class Harm(Value, tag_field="act", tag=str.lower):

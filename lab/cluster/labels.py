@@ -17,6 +17,8 @@ RELEASE, ZONE, SLOT, REPLICA, GENERATION = (
     "lab.replica",
     "lab.generation",
 )
+ADDRESS = "lab.address"
+"""On what must always have the same address in the cluster's inner network."""
 PORT, GATE = "lab.port", "lab.gate"
 """On the pattern of somebody's own app: where it listens, and the image of its replicas' gates."""
 IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import ipaddress
 from typing import Any
 
 import yaml
@@ -12,6 +13,10 @@ from lab.cluster import labels
 from lab.cluster.stores import GROUP, SENTINEL_PORT, SENTINEL_SERVICE, STORE_PORT, STORE_SERVICE, Stores
 from lab.model import Role, Value
 
+INSIDE = "inside"
+"""The network in which they are."""
+FIRST_STORE, FIRST_SENTINEL = 11, 21
+"""Their places in its address space."""
 QUORUM = 2
 DOWN_AFTER = 1.0
 """Seconds of silence after which a Sentinel takes a store for dead."""
@@ -70,18 +75,15 @@ def sentinel_acl(keys: StoreKeys) -> str:
     )
 
 
-def sentinel_conf(stores: Stores, keys: StoreKeys) -> str:
-    """What a new Sentinel knows; it adds to its copy what it learns."""
-    first, ms = stores.members(STORE_SERVICE)[0], 1000
+def sentinel_conf(first: str, keys: StoreKeys) -> str:
+    """What a new Sentinel knows, the first primary's address above all; it adds to its copy what it learns."""
+    ms = 1000
     return _lines(
         [
             f"port {SENTINEL_PORT}",
             "protected-mode no",
             "dir /data",
             "aclfile /run/secrets/sentinel_acl",
-            # A member that is killed or cut off comes back at another address, but under the same name.
-            "sentinel resolve-hostnames yes",
-            "sentinel announce-hostnames yes",
             "sentinel sentinel-user member",
             f"sentinel sentinel-pass {keys.member}",
             f"sentinel monitor {GROUP} {first} {STORE_PORT} {QUORUM}",
@@ -94,20 +96,39 @@ def sentinel_conf(stores: Stores, keys: StoreKeys) -> str:
     )
 
 
-def members_file(compose_text: str, stores: Stores) -> str:
+def addresses(stores: Stores, subnet: str) -> dict[str, str]:
+    """The address of each member, by its service.
+
+    Members know each other by address, not by name: the name of what is dead is looked up in vain for ten seconds, and
+    Redis and Sentinel do nothing else meanwhile.
+    """
+    if not stores.tier.is_replicated:
+        return {}
+    hosts = list(ipaddress.ip_network(subnet).hosts())
+    made = zip((STORE_SERVICE, SENTINEL_SERVICE), (FIRST_STORE, FIRST_SENTINEL), strict=True)
+    return {
+        name: str(hosts[first + number - 1])
+        for service, first in made
+        for number, name in enumerate(stores.members(service))
+    }
+
+
+def members_file(compose_text: str, stores: Stores, subnet: str) -> str:
     """A second compose file: in each zone a copy of the store's service, and one made of it for its Sentinel."""
+    at = addresses(stores, subnet)
     pattern = yaml.safe_load(compose_text)
     store, volume = pattern["services"][STORE_SERVICE], pattern["volumes"][STORE_SERVICE]
     services: dict[str, Any] = {}
     volumes: dict[str, Any] = {}
-    first = stores.members(STORE_SERVICE)[0]
-    sentinels = stores.members(SENTINEL_SERVICE)
+    first = at[stores.members(STORE_SERVICE)[0]]
+    sentinels = [at[name] for name in stores.members(SENTINEL_SERVICE)]
     for zone in stores.zones:
         for made, role in ((STORE_SERVICE, Role.STORE), (SENTINEL_SERVICE, Role.SENTINEL)):
             name, service = f"{made}-{zone}", copy.deepcopy(store)
-            service["labels"] |= {labels.ROLE: role.value, labels.ZONE: zone}
+            service["labels"] |= {labels.ROLE: role.value, labels.ZONE: zone, labels.ADDRESS: at[name]}
+            service["networks"] = {INSIDE: {"ipv4_address": at[name]}}
             service["volumes"] = [f"{name}:/data"]
-            told = {"MEMBER": name, "FIRST": first}
+            told = {"MEMBER": at[name], "FIRST": first}
             if role is Role.STORE:
                 service["command"] = ["/usr/local/bin/start-member"]
                 told["SENTINELS"] = " ".join(sentinels)
@@ -121,7 +142,12 @@ def members_file(compose_text: str, stores: Stores) -> str:
             service["environment"] = told
             services[name], volumes[name] = service, volume
     secrets = {name: {"file": f"${{LAB_FOLDER}}/{name}"} for name in ("sentinel_acl", "sentinel_conf")}
-    return yaml.safe_dump({"services": services, "volumes": volumes, "secrets": secrets}, sort_keys=False)
+    net = ipaddress.ip_network(subnet)
+    anybody = list(net.subnets(prefixlen_diff=1))[1]  # whoever asks for no address gets none of the members'
+    space = {"subnet": subnet, "ip_range": str(anybody), "gateway": str(next(net.hosts()))}
+    networks: dict[str, Any] = {INSIDE: {"ipam": {"config": [space]}}}
+    whole = {"services": services, "volumes": volumes, "networks": networks, "secrets": secrets}
+    return yaml.safe_dump(whole, sort_keys=False)
 
 
 def _lines(lines: list[str]) -> str:

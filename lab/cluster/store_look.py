@@ -37,8 +37,9 @@ class StoreLook:
             return next((one.name for one in stores), "")
         for one in sentinels:
             said = self._ask(one, (*_SENTINEL, "get-master-addr-by-name", GROUP)) if one.networks else ""
-            name = said.partition("\n")[0]
-            if any(store.name == name for store in stores):
+            address = said.partition("\n")[0]
+            name = next((store.name for store in stores if store.address == address), "")
+            if name:
                 return name
         return ""
 
@@ -62,13 +63,13 @@ class StoreLook:
         if primary is None:
             return "the Sentinels know no primary"
         said = self._ask(primary, _ROLE).split("\n")
-        behind = [one.name for one in stores if one is not primary and one.name not in said]
+        behind = [one.name for one in stores if one is not primary and one.address not in said]
         if said[0] != "master" or behind:
             return f"{', '.join(behind) or name} is not in step"
         for one in sentinels:
             knows = _pairs(self._ask(one, (*_SENTINEL, "master", GROUP)))
             told = (knows.get("ip"), knows.get("flags"), knows.get("num-slaves"), knows.get("num-other-sentinels"))
-            if told != (name, "master", str(len(stores) - 1), str(len(sentinels) - 1)):
+            if told != (primary.address, "master", str(len(stores) - 1), str(len(sentinels) - 1)):
                 return f"{one.name} does not see all of the others"
         return ""
 

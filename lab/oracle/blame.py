@@ -9,11 +9,14 @@ from msgspec.structs import replace
 from lab.clock import NS
 from lab.model import Finding, Operation
 from lab.oracle.breach import seconds
+from lab.oracle.loss import LOSING, STORE, StoreStrike, store_strikes
 from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, ROLLOUTS_END, TRIES, Anomaly
 from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 
 JUST_BEFORE = 5.0
 """Seconds in which a strike or a step that did not touch the replicas involved still counts as just before."""
+STORE_BEFORE = 20.0
+"""The same for a strike on the store: everybody's state hangs on it, and it takes a while to come back."""
 PATTERN_SHARE = 0.9
 """The share of the findings that a pattern must fit."""
 NEW_FOR = 10.0
@@ -74,7 +77,7 @@ def _who(operation: Operation) -> str:
 
 def _fate(replica: str | None, at: int, events: Sequence[AnyEvent]) -> str:
     """What had happened to `replica` before `at`; else whatever else had happened just before."""
-    own, other = "", ""
+    own, other, store = "", "", ""
     for event in events:
         if event.at > at:
             break
@@ -84,6 +87,8 @@ def _fate(replica: str | None, at: int, events: Sequence[AnyEvent]) -> str:
             line = f"{event.victim} was struck ({event.fault}) {seconds(ago)} before"
             own = line if event.victim == replica else own
             other = line if just_before else other
+            if event.role == "store" and ago <= STORE_BEFORE * NS:
+                store = line
         elif isinstance(event, Step) and event.action in _GOING:
             if event.replica == replica and not own:
                 own = f"{event.replica} {_GOING[event.action]} ({event.why or 'planned'}) {seconds(ago)} before"
@@ -91,7 +96,7 @@ def _fate(replica: str | None, at: int, events: Sequence[AnyEvent]) -> str:
                 other = f"{event.replica} {_GOING[event.action]} {seconds(ago)} before"
         elif isinstance(event, ContainerEvent) and event.role == "store" and _is_loss(event) and just_before:
             other = f"the store's container: {event.action} {seconds(ago)} before"
-    return own or other
+    return own or store or other
 
 
 def _is_loss(event: ContainerEvent) -> bool:
@@ -109,16 +114,43 @@ def _likely(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
         and one.anomaly in {Anomaly.APPLIED_TWICE, Anomaly.WRONG_QUANTITY, Anomaly.ORDER_DOUBLED}
     ]
     if sessions or missing:
+        by_store = _likely_store(findings, events)
+        if by_store:
+            return by_store
         return _likely_place(sessions, "sessions live", events) or _likely_place(missing, "state lives", events)
     if doubled and _share(doubled, _was_repeated) >= PATTERN_SHARE:
         return "a repeated request is applied again: writes have no idempotency key, or it is ignored"
-    unanswered = [one for one in hurt if one.promise == TRIES]
-    if unanswered and _share(unanswered, lambda one: _came_after_a_zone_was_lost(one, events)) >= PATTERN_SHARE:
-        return "what was left of the cluster did not carry the load: too few replicas outside the lost zone"
-    if unanswered and _share(unanswered, lambda one: _met_a_new_replica(one, events)) >= PATTERN_SHARE:
-        return "replicas get users before they can serve them: they say too early that they are ready"
+    unanswered = _likely_unanswered([one for one in hurt if one.promise == TRIES], events)
+    if unanswered:
+        return unanswered
     if any(one.promise == CLEAN_STOPS for one in findings):
         return "replicas leave before they have answered what they hold: they do not drain"
+    return ""
+
+
+def _likely_store(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+    """Told by a strike on the store just before nearly all that shows a loss."""
+    strikes = store_strikes(events)
+    losing = [one for one in findings if one.witness and one.anomaly in LOSING]
+    if not strikes or not losing or _share(losing, lambda one: _follows(one, strikes) is not None) < PATTERN_SHARE:
+        return ""
+    first = min(losing, key=lambda one: one.at)
+    struck = _follows(first, strikes) or strikes[0]
+    if struck.victim != STORE:
+        return f"acknowledged writes were lost by failover: {struck.victim} was struck ({struck.fault})"
+    return f"the store came back without what it had acknowledged: it was struck ({struck.fault})"
+
+
+def _follows(finding: Finding, strikes: Sequence[StoreStrike]) -> StoreStrike | None:
+    before = [one for one in strikes if one.at <= finding.at <= one.until + STORE_BEFORE * NS]
+    return before[-1] if before else None
+
+
+def _likely_unanswered(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+    if findings and _share(findings, lambda one: _came_after_a_zone_was_lost(one, events)) >= PATTERN_SHARE:
+        return "what was left of the cluster did not carry the load: too few replicas outside the lost zone"
+    if findings and _share(findings, lambda one: _met_a_new_replica(one, events)) >= PATTERN_SHARE:
+        return "replicas get users before they can serve them: they say too early that they are ready"
     return ""
 
 

@@ -50,8 +50,9 @@ def _held(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
     kept = evidence.users - evidence.users_hurt
     back = "; the new release was rolled back" if evidence.rolled_back else ""
     through = f" through {_through(facts)}" if _through(facts) else ""
+    lost = f"; {evidence.store_loss.text}" if evidence.store_loss.losses else ""
     return (
-        f"HELD   {_number(kept)} of {_plural(evidence.users, 'user')} kept their state{through}{back}",
+        f"HELD   {_number(kept)} of {_plural(evidence.users, 'user')} kept their state{through}{back}{lost}",
         _INDENT + _checked(judgement),
         _INDENT + _pointers(facts) + f"     {facts.seconds:.1f} s",
     )

@@ -20,6 +20,7 @@ RECOVERS = "recovers"
 AVAILABLE = "available"
 ANSWERS_IN_TIME = "answers_in_time"
 ROLLOUTS_END = "rollouts_end"
+LOSS_BOUND = "loss_bound"
 
 
 class Anomaly(StrEnum):
@@ -53,6 +54,7 @@ class Anomaly(StrEnum):
     SLOW_ANSWERS = "slow answers"
     ROLLOUT_STUCK = "rollout not ended"
     MOVED_TWICE = "slot moved twice"
+    LOST_MORE = "lost more than stated"
 
 
 class Promise(Value):
@@ -80,6 +82,7 @@ PROMISES: dict[str, Promise] = {
         Promise(name=AVAILABLE, title="Nearly every first try is answered", checks="first tries"),
         Promise(name=ANSWERS_IN_TIME, title="99 of 100 answers come in time", checks="answers timed"),
         Promise(name=ROLLOUTS_END, title="A rollout ends, no slot moved twice", checks="slots moved"),
+        Promise(name=LOSS_BOUND, title="The store loses no more than it says", checks="writes before its strikes"),
     )
 }
 """In the order in which they are shown."""

@@ -9,6 +9,7 @@ from lab.model import Finding
 from lab.oracle.promises import SERVING_FLOOR, Anomaly
 from lab.record import AnyEvent, Serving, Step, Strike
 
+_STORES = frozenset({"store", "sentinel", "orders"})
 HEALED_AFTER = 2.0
 """Seconds after a strike from which a full count means that its victim is back without a replacement."""
 
@@ -17,7 +18,8 @@ def judge_floor(events: Iterable[AnyEvent], floor: int, *, until: int | None = N
     """How many counts of the serving were compared, and those that were too low.
 
     Counts are judged from the first that reaches the floor on, up to `until`. A struck slot is excused until
-    another replica gets ready in it, or until as many serve as before the strike, HEALED_AFTER or more after it.
+    another replica gets ready in it, or until as many serve as before the strike, HEALED_AFTER or more after it. While
+    a store is struck nobody can serve, which says nothing about replicas: those counts are not compared.
     """
     struck: dict[str, Strike] = {}
     reached, checks, found = False, 0, list[Finding]()
@@ -38,7 +40,7 @@ def judge_floor(events: Iterable[AnyEvent], floor: int, *, until: int | None = N
             for slot in healed:
                 del struck[slot]
             reached = reached or event.total >= floor
-            if reached:
+            if reached and not any(strike.role in _STORES for strike in struck.values()):
                 checks += 1
                 if event.total + len(struck) < floor:
                     found.append(_below(event, floor, len(struck)))

@@ -9,11 +9,13 @@ from msgspec import field
 from lab.clock import NS
 from lab.errors import ExitCode
 from lab.model import Finding, PromiseResult, Value, Verdict
+from lab.oracle.loss import LossJudgement, StoreLoss
 from lab.oracle.oracle import Oracle
 from lab.oracle.promises import (
     APPLIED_ONCE,
     DEVICES_AGREE,
     LOGGED_IN,
+    LOSS_BOUND,
     NAME_REGISTER,
     ORDERS_ONCE,
     OWN_DATA,
@@ -81,6 +83,8 @@ class Evidence(Value):
     last: int = 0
     """When the last recorded operation ended."""
     rolled_back: bool = False
+    store_loss: StoreLoss = StoreLoss()
+    """What strikes on the store cost."""
 
 
 class Judgement(Value):
@@ -106,16 +110,21 @@ def gather(
     torn: int = 0,
     crashed: str = "",
     rolled_back: bool = False,
+    lost: LossJudgement | None = None,
 ) -> Evidence:
-    """What a finished oracle and the service's report say, as one value."""
+    """What a finished oracle and the service's report say, as one value; `lost` if the store's bound counts in it."""
+    found = oracle.findings if lost is None else lost.findings
+    checks = oracle.counts if lost is None else lost.checks
+    loss = StoreLoss() if lost is None else lost.loss
     return Evidence(
         operations=oracle.operations,
         users=len(oracle.users),
-        users_hurt=len(oracle.users_hurt),
-        checks={**oracle.counts, **service.checks},
-        findings=(*oracle.findings, *service.findings),
-        broken=service.broken,
-        undecided=oracle.undecided,
+        users_hurt=len(oracle.users_hurt) if lost is None else lost.hurt,
+        checks={**checks, **service.checks},
+        findings=(*found, *service.findings),
+        broken={**service.broken, LOSS_BOUND: loss.beyond},
+        undecided=oracle.undecided if lost is None else lost.undecided,
+        store_loss=loss,
         unjudged=oracle.unjudged,
         strikes=service.strikes,
         strikes_that_hit=service.strikes_that_hit,
@@ -180,6 +189,8 @@ def _result(name: str, evidence: Evidence, certain: Sequence[Finding]) -> Promis
         verdict, note = Verdict.COULD_NOT_TELL, "the run itself was in trouble"
     else:
         verdict = Verdict.HELD
+    if name == LOSS_BOUND and count:
+        note = "; ".join(filter(None, (note, evidence.store_loss.text)))
     return PromiseResult(
         promise=name,
         title=promise.title,

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
 from lab.clock import NS
 from lab.errors import RecordError
-from lab.model import Value, release_name
+from lab.model import Role, Value, release_name
 from lab.oracle import Oracle
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
-from lab.oracle.promises import ANSWERS_IN_TIME, AVAILABLE, CLEAN_STOPS, RECOVERS, ROLLOUTS_END, SERVING_FLOOR
+from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
+from lab.oracle.promises import (
+    ANSWERS_IN_TIME,
+    AVAILABLE,
+    CLEAN_STOPS,
+    LOSS_BOUND,
+    RECOVERS,
+    ROLLOUTS_END,
+    SERVING_FLOOR,
+)
 from lab.oracle.service import Service, ServiceReport, ServiceRules
 from lab.oracle.telling import not_checked
 from lab.oracle.verdict import ALWAYS_ASKED, OWN_APP_ASKED, Judgement, gather, judge
 from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, ZoneLost
 from lab.report.plan import RunPlan
-from lab.scenario.file import Scenario, rolled_to
+from lab.scenario.file import Scenario, rolled_to, walk_steps
 
 _WISHES = {
     CLEAN_STOPS: "no replica was stopped on purpose, or a release was rolled back",
@@ -28,6 +37,7 @@ _WISHES = {
     AVAILABLE: "promises.available",
     ANSWERS_IN_TIME: "promises.p99_within",
     ROLLOUTS_END: "promises.rollout_within",
+    LOSS_BOUND: "promises.loses_at_most, or a strike on a store that states a bound",
 }
 """How a scenario asks for what is not always asked for."""
 
@@ -68,7 +78,7 @@ def judge_run(seen: ReadRecord) -> Judged:
         raise RecordError("the record holds no scenario", at=str(seen.folder), way_out="run it again")
     scenario = msgspec.convert(document, Scenario)
     oracle, service = Oracle(), Service(_rules(scenario))
-    last, crashed, events = 0, "", list[AnyEvent]()
+    last, crashed, events, lost = 0, "", list[AnyEvent](), None
     try:
         for event in seen.events():
             events.append(event)
@@ -79,6 +89,7 @@ def judge_run(seen: ReadRecord) -> Judged:
                 service.feed(operation)
                 last = max(last, operation.end)
             oracle.finish()
+            lost = _judge_loss(scenario, oracle, seen, events)
     except Exception as exc:  # noqa: BLE001 -- a check that dies is "could not tell", never green and never lost
         crashed = f"{type(exc).__name__}: {exc}"
     report = service.report()
@@ -91,6 +102,7 @@ def judge_run(seen: ReadRecord) -> Judged:
         torn=seen.torn,
         crashed=crashed,
         rolled_back=rolled_back,
+        lost=lost,
     )
     asked = _asked(scenario, rolled_back=rolled_back)
     judgement = judge(evidence, scenario.enough, asked)
@@ -105,6 +117,35 @@ def judge_run(seen: ReadRecord) -> Judged:
         replacements=sum(
             isinstance(event, Step) and event.action == "enter" and event.why != "first" for event in events
         ),
+    )
+
+
+def _judge_loss(
+    scenario: Scenario, oracle: Oracle, seen: ReadRecord, events: Sequence[AnyEvent]
+) -> LossJudgement | None:
+    """What strikes on the store cost, by its bound; None where it states none, or none of it was struck."""
+    bound, strikes = _bound(scenario), store_strikes(events)
+    return judge_loss(oracle, seen.history, strikes, bound) if bound is not None and strikes else None
+
+
+def _bound(scenario: Scenario) -> float | None:
+    """What the store may lose: the scenario's own word, or else its tier's; None for an app's own store too."""
+    if scenario.cluster.compose is not None:
+        return None
+    asked = scenario.promises.loses_at_most
+    return scenario.cluster.stores.tier.loses_at_most if asked is None else asked
+
+
+def _strikes_a_store(scenario: Scenario) -> bool:
+    """Whether its steps surely strike one that states a bound: a monkey may draw others."""
+    if _bound(scenario) is None:
+        return False
+    steps = [step for _, step in walk_steps(scenario.steps)]
+    places = scenario.cluster.stores.zones
+    return any(
+        (step.strike is not None and step.strike.role is Role.STORE)
+        or (step.lose_zone is not None and step.lose_zone.zone in places)
+        for step in steps
     )
 
 
@@ -147,6 +188,7 @@ def _asked(scenario: Scenario, *, rolled_back: bool) -> list[str]:
         (AVAILABLE, promises.available),
         (ANSWERS_IN_TIME, promises.p99_within),
         (ROLLOUTS_END, promises.rollout_within),
+        (LOSS_BOUND, promises.loses_at_most is not None or _strikes_a_store(scenario)),
     )
     always = OWN_APP_ASKED if scenario.users.are_of_own_app else ALWAYS_ASKED
     return [*always, SERVING_FLOOR, *(name for name, is_wished in wished if is_wished)]

@@ -28,6 +28,7 @@ from lab.cluster.ports import free_port
 from lab.cluster.setup import Toolbox
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
+from lab.cluster.subnets import free_subnet
 from lab.deploy.deployer import Boundary, Deployer, Report
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Desired
@@ -194,6 +195,7 @@ def start_cluster(
         redis_image=toolbox.images.tag("redis"),
         postgres_image=toolbox.images.tag(POSTGRES),
         stores=stores,
+        subnet=free_subnet(toolbox.engine) if stores.tier.is_replicated else "",
         others=stores.services,
         edges=tuple(
             Edge(zone=zone, port=port if port and not number else free_port(), door=free_port())

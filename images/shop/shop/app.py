@@ -18,6 +18,7 @@ from shop.front import Endpoint, Front, Handler, Visit
 from shop.health import Health
 from shop.identity import Identity
 from shop.life import Life
+from shop.orders import Orders
 from shop.pages import Pages
 from shop.passwords import Passwords
 from shop.settings import Settings
@@ -26,11 +27,15 @@ from shop.static import static_routes
 from shop.store import Store
 
 
-def build(settings: Settings, store: Store, life: Life, *, now: Callable[[], float]) -> Edge:
-    """The whole shop as one ASGI app; `now` is the time of day in seconds."""
+def build(
+    settings: Settings, store: Store, life: Life, *, orders: Orders | None = None, now: Callable[[], float]
+) -> Edge:
+    """The whole shop as one ASGI app; `orders` if the store does not keep them; `now` is the time of day in seconds."""
     features = features_of(settings.release)
     sessions = parts.sessions_of(settings, store, features, now)
     belongings = parts.belongings_of(settings, store, features)
+    if orders is not None:
+        belongings.keep_orders_in(orders)
     shopping = Shopping(belongings)
     identity = Identity(
         store=store,

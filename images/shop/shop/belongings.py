@@ -1,4 +1,4 @@
-"""What belongs to an account: its history, cart, orders and display name, all in the store."""
+"""What belongs to an account: its history, cart, orders and display name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 from shop import names
 from shop.features import Features
+from shop.orders import Orders, StoreOrders
 from shop.sessions import Living, Outcome, Request
 from shop.store import Argument, Store
 
@@ -23,6 +24,11 @@ class Belongings:
     def __init__(self, store: Store, features: Features) -> None:
         self._store = store
         self._features = features
+        self._orders: Orders = StoreOrders(store)
+
+    def keep_orders_in(self, orders: Orders) -> None:
+        """Orders are kept there rather than in the store. Called before the first request, if at all."""
+        self._orders = orders
 
     async def view(self, who: Living, request: Request, *, sku: str) -> Outcome:
         """Put one entry at the end of the recently viewed."""
@@ -49,8 +55,12 @@ class Belongings:
         answer = f'{{"account":"{who.account}","order":"{request.key}","lines":['
         empty = f'{{"account":"{who.account}","order":null,"lines":[]}}'
         order = f'{{"id":"{request.key}","lines":['
-        keys = [names.cart(who.account), names.orders(who.account)]
-        return await self._change("checkout", who, request, keys, [answer, empty, order])
+        keys, arguments = self._orders.place(who.account, request.key)
+        keys = [names.cart(who.account), *keys]
+        outcome = await self._change("checkout", who, request, keys, [answer, empty, order, *arguments])
+        if outcome.how in {"done", "stored"}:
+            await self._orders.settle(who.account)
+        return outcome
 
     async def rename(self, who: Living, request: Request, *, name: str) -> Outcome:
         """Set the display name."""
@@ -75,7 +85,7 @@ class Belongings:
 
     async def orders(self, who: Living) -> bytes:
         """Every order, oldest first."""
-        orders = await self._all(names.orders(who.account))
+        orders = await self._orders.all(who.account)
         return b'{"account":"%b","orders":[%b]}' % (who.account.encode(), orders)
 
     async def name(self, who: Living) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from shop import guard
+from shop import guard, patience
 from shop.answers import Reply, as_json, as_page, as_redirect, problem, wants_json
 from shop.body import LONGEST_BODY, parse_fields
 from shop.pages import Pages, Setting
@@ -60,6 +60,7 @@ class Front:
 
         async def answer(request: HttpRequest) -> Response:
             living = None
+            patience.begin()
             try:
                 visit = await self._read(request, public=public, is_login=is_login)
                 living = visit.who if not public else visit.living

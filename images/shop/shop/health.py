@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shop import patience
 from shop.answers import Reply, json_text
 from shop.front import Visit
 from shop.life import Life
@@ -24,6 +25,7 @@ class Health:
     async def ready(self, _visit: Visit) -> Reply:
         why = "draining" if self._life.draining else self._life.why
         if not why:
+            patience.begin(patience.PROBE_SECONDS)
             try:
                 await self._store.ask("PING")
             except StoreUnavailable as exc:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 PREFIX = "shop:1:"
+STEP = PREFIX + "step"
+"""A channel to which nobody listens: what is published there is a mark in the stream that replicas follow."""
 SESSION_PREFIX = PREFIX + "session:"
 
 # What is kept how long, in seconds.
@@ -50,6 +52,11 @@ def history(account_name: str) -> str:
 def cart(account_name: str) -> str:
     """List of the cart's lines in order of adding."""
     return f"{PREFIX}cart:{account_name}"
+
+
+def outbox(account_name: str) -> str:
+    """List of orders that the orders' database may not have yet, oldest first."""
+    return f"{PREFIX}outbox:{account_name}"
 
 
 def orders(account_name: str) -> str:

@@ -7,18 +7,23 @@ import logging
 import os
 import signal
 import time
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
+from shop import patience
 from shop.app import build
 from shop.edge import Edge
 from shop.leaving import Callers, leave
 from shop.life import Life
+from shop.orders import Ledger, OutboxOrders
 from shop.parts import why_not_ready
 from shop.refusals import StoreUnavailable
 from shop.settings import Settings, settings_from
 from shop.slot import Slot, bind_port
 from shop.store import Store, load_scripts
+from shop.whereabouts import Fixed, Sentinels, Whereabouts, sentinels_from
 
 STORE_AGAIN_SECONDS = 0.1
 KEEP_ALIVE_SECONDS = 75
@@ -46,7 +51,8 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 async def serve(settings: Settings, *, started: float) -> None:
     """Bind, become ready, answer, drain."""
     life = Life()
-    store = Store(url=settings.store_url, password=_password(settings), scripts=load_scripts())
+    store = _store_of(settings)
+    ledger = _ledger_of(settings)
     slot = Slot(settings.slots_folder, slot=settings.slot, replica=settings.replica) if settings.slot else None
     listener = slot.bind() if slot else bind_port(settings.port)
     listener.setblocking(False)
@@ -59,7 +65,8 @@ async def serve(settings: Settings, *, started: float) -> None:
 
     # uvicorn's own run() would answer a signal by closing connections that the balancer is about to use; so its
     # three parts are run here, with the drain between them.
-    server = _server(build(settings, store, life, now=time.time))
+    orders = OutboxOrders(store, ledger) if ledger is not None else None
+    server = _server(build(settings, store, life, orders=orders, now=time.time))
     await server.startup(sockets=[listener])
     ticking = asyncio.create_task(server.main_loop())
     callers = Callers(lambda: len(server.server_state.connections), listener)
@@ -74,11 +81,14 @@ async def serve(settings: Settings, *, started: float) -> None:
     await ticking
     await server.shutdown(sockets=[listener])
     await store.close()
+    if ledger is not None:
+        await ledger.close()
 
 
 async def _become_ready(settings: Settings, store: Store, life: Life, slot: Slot | None, *, started: float) -> None:
     """Take the slot once the store answers and knows the scripts; try for as long as it takes."""
     while True:
+        patience.begin()
         try:
             await store.prepare()
         except StoreUnavailable as exc:
@@ -126,7 +136,29 @@ def _server(app: Edge) -> uvicorn.Server:
     return server
 
 
-def _password(settings: Settings) -> str | None:
-    if settings.store_password_file is None:
+def _store_of(settings: Settings) -> Store:
+    url = urlsplit(settings.store_url)
+    password, username = _password(settings.store_password_file), url.username or "default"
+    whereabouts: Whereabouts = Fixed(url.hostname or "store", url.port or 6379)
+    if settings.store_sentinels:
+        whereabouts = Sentinels(sentinels_from(settings.store_sentinels), username=username, password=password)
+    return Store(
+        whereabouts=whereabouts,
+        username=username,
+        password=password,
+        scripts=load_scripts(),
+        wait_ms=settings.store_wait_ms,
+    )
+
+
+def _ledger_of(settings: Settings) -> Ledger | None:
+    """The orders' database, if they have one."""
+    if not settings.orders_url:
         return None
-    return settings.store_password_file.read_text().strip()
+    from shop.postgres import PostgresLedger  # noqa: PLC0415 -- a replica that has no use for it starts without it
+
+    return PostgresLedger(settings.orders_url, password=_password(settings.orders_password_file), name=settings.replica)
+
+
+def _password(file: Path | None) -> str | None:
+    return None if file is None else file.read_text().strip()

@@ -29,6 +29,13 @@ class Settings:
     slots_folder: Path = Path("/run/slots")
     store_url: str = "redis://shop@store:6379/0"
     store_password_file: Path | None = None
+    store_sentinels: str = ""
+    """host:port of those who know the store's primary, separated by commas; empty: it is at `store_url`, always."""
+    store_wait_ms: int = 0
+    """How long an answer waits until a replica of the store has what it rests on; 0: it does not."""
+    orders_url: str = ""
+    """The orders' database; empty: the store keeps the orders."""
+    orders_password_file: Path | None = None
     drain_seconds: float = 8.0
     scrypt_log2_n: int = 12
     """Cheap (4 MiB, about 12 ms) because a lab's crowd logs in all at once on two cores; a real shop wants 17."""
@@ -52,6 +59,10 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         slots_folder=Path(environ.get("SLOTS_FOLDER", "/run/slots")),
         store_url=environ.get("STORE_URL", "redis://shop@store:6379/0"),
         store_password_file=Path(password_file) if password_file else None,
+        store_sentinels=environ.get("STORE_SENTINELS", ""),
+        store_wait_ms=int(environ.get("STORE_WAIT_MS", "0")),
+        orders_url=environ.get("ORDERS_URL", ""),
+        orders_password_file=Path(environ["ORDERS_PASSWORD_FILE"]) if environ.get("ORDERS_PASSWORD_FILE") else None,
         drain_seconds=float(environ.get("DRAIN_SECONDS", "8")),
         scrypt_log2_n=int(environ.get("SHOP_SCRYPT_LOG2_N", "12")),
     )

@@ -1,0 +1,222 @@
+"""What a store lost is measured from the record, and only what its bound states is forgiven."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import pytest
+
+from lab.model import Kind, Operation
+from lab.oracle import check
+from lab.oracle.blame import blame
+from lab.oracle.loss import LossJudgement, StoreStrike, judge_loss, store_strikes
+from lab.oracle.promises import APPLIED_ONCE, LOGGED_IN, LOSS_BOUND, STATE_KEPT, Anomaly
+from lab.record import AnyEvent, Strike, StrikeProved, StrikeUndone
+from tests.unit.oracle.making import op, with_quiet_points
+
+S = 1_000_000_000
+MS = 1_000_000
+STRUCK_AT = 20 * S
+
+
+def strike_of(role: str = "store", *, hit: bool = True, fault: str = "SIGKILL", undone: int = 23 * S) -> list[AnyEvent]:
+    """A strike as the record has it."""
+    return [
+        Strike(
+            at=STRUCK_AT,
+            strike=1,
+            fault=fault,
+            victim="store-a",
+            container="c",
+            slot="",
+            zone="a",
+            release="",
+            serving=6,
+            role=role,
+        ),
+        StrikeProved(at=STRUCK_AT + 200 * MS, strike=1, hit=hit),
+        StrikeUndone(at=undone, strike=1, fault=fault, victim="store-a"),
+    ]
+
+
+def history(seed: int, *, loses: float, users: int = 6) -> list[Operation]:
+    """Users who shop before and after a strike at which the store forgets the last `loses` seconds of everything."""
+    made = (_of_one(f"u{number}", Random(f"{seed}/{number}"), loses) for number in range(users))
+    return with_quiet_points([one for ones in made for one in ones])
+
+
+def _of_one(user: str, random: Random, loses: float) -> list[Operation]:
+    state: dict[str, Any] = {"views": [], "cart": {}, "name": None, "sessions": []}
+    kept = copy.deepcopy(state)
+    made: list[Operation] = []
+    session = f"{user}#1"
+    at, logins, ended, is_over = random.randrange(S), 1, 0, False
+
+    def note(kind: Kind, key: str | None = None, **told: Any) -> None:
+        nonlocal at, ended
+        made.append(op(kind, at, at + 4 * MS, key, user=user, device=f"{user}.1", session=session, **told))
+        ended = at + 4 * MS
+        at += random.randrange(60 * MS, 160 * MS)
+
+    note(Kind.LOGIN, f"{user}.login")
+    state["sessions"].append(session)
+    number = 0
+    while at < 32 * S:
+        if not is_over and ended < STRUCK_AT - int(loses * S):
+            kept = copy.deepcopy(state)  # what was acknowledged until now is on the disk in time
+        if at + 4 * MS >= STRUCK_AT and not is_over:
+            state, is_over, at = copy.deepcopy(kept), True, 24 * S
+        if session not in state["sessions"]:
+            note(Kind.HISTORY, result="401", outcome="unknown")
+            logins += 1
+            session = f"{user}#{logins}"
+            note(Kind.LOGIN, f"{user}.login{logins}")
+            state["sessions"].append(session)
+        number += 1
+        key = f"{user}.{number}"
+        match random.choice(("view", "history", "add", "cart", "rename", "account")):
+            case "view":
+                note(Kind.VIEW, key)
+                state["views"].append(key)
+            case "history":
+                note(Kind.HISTORY, answer=[len(state["views"]), state["views"][-100:]])
+            case "add":
+                note(Kind.ADD, key, argument=1)
+                state["cart"][key] = 1
+            case "cart":
+                note(Kind.CART, answer=dict(state["cart"]))
+            case "rename":
+                note(Kind.RENAME, key, argument=key)
+                state["name"] = key
+            case _:
+                note(Kind.ACCOUNT, answer=state["name"])
+    note(Kind.HISTORY, answer=[len(state["views"]), state["views"][-100:]])
+    note(Kind.CART, answer=dict(state["cart"]))
+    note(Kind.ACCOUNT, answer=state["name"])
+    return made
+
+
+def judged(operations: Sequence[Operation], bound: float, events: Sequence[AnyEvent] | None = None) -> LossJudgement:
+    """What comes of a history with this bound."""
+    strikes = store_strikes(strike_of() if events is None else events)
+    return judge_loss(check(operations), lambda: operations, strikes, bound)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_store_that_loses_nothing_holds_any_bound(seed: int) -> None:
+    """No finding, no loss, and something was followed."""
+    told = judged(history(seed, loses=0.0), 0.0)
+    assert (told.findings, told.loss.losses, told.loss.oldest) == ((), 0, None)
+    assert told.checks[LOSS_BOUND] == told.loss.followed > 100
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("loses", [0.5, 1.5, 4.0])
+def test_a_loss_within_the_bound_is_told_and_breaks_nothing(seed: int, loses: float) -> None:
+    """It is measured to where it was planted: never more, and less only where nobody wrote."""
+    told = judged(history(seed, loses=loses), loses + 0.3)
+    assert told.findings == ()
+    assert told.loss.losses > 0
+    assert told.loss.beyond == 0
+    assert told.loss.oldest is not None
+    assert loses - 0.7 < told.loss.oldest <= loses + 0.1
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("loses", [1.5, 4.0])
+def test_a_loss_beyond_the_bound_breaks_as_ever(seed: int, loses: float) -> None:
+    """By the promise that it would break without a bound, and by the bound's own."""
+    told = judged(history(seed, loses=loses), loses / 3)
+    assert told.loss.beyond > 0
+    broken = {one.promise for one in told.findings}
+    assert LOSS_BOUND in broken
+    assert broken & {STATE_KEPT, LOGGED_IN, "name_register"}
+    assert told.hurt > 0
+    [own] = [one for one in told.findings if one.promise == LOSS_BOUND]
+    assert own.anomaly == Anomaly.LOST_MORE
+    assert "store-a was struck (SIGKILL)" in own.why
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bound_of_nothing_forgives_nothing(seed: int) -> None:
+    """What the oracle finds stays found, and the loss is measured beside it."""
+    operations = history(seed, loses=1.0)
+    told = judged(operations, 0.0)
+    strict = check(operations).findings
+    assert [one for one in told.findings if one.promise != LOSS_BOUND] == list(strict)
+    assert told.loss.oldest is not None
+    assert told.loss.beyond == told.loss.losses == len(strict)
+
+
+def test_everything_lost_is_measured_as_everything() -> None:
+    """A store without a disk: sessions too, from the first login on."""
+    told = judged(history(3, loses=30.0), 0.0)
+    assert {one.promise for one in told.findings} >= {STATE_KEPT, LOGGED_IN}
+    assert told.loss.users == 6
+    assert told.loss.oldest is not None
+    assert told.loss.oldest > 17
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([], id="nothing struck"),
+        pytest.param(strike_of(hit=False), id="the strike hit nothing"),
+        pytest.param(strike_of("app"), id="an app was struck"),
+        pytest.param(strike_of("orders"), id="the orders' database was struck"),
+    ],
+)
+def test_without_a_proved_strike_on_a_store_nothing_is_forgiven(events: list[AnyEvent]) -> None:
+    """And nothing was followed, so that the promise is never held for want of a strike."""
+    operations = history(1, loses=1.0)
+    told = judged(operations, 100.0, events)
+    assert list(told.findings) == list(check(operations).findings)
+    assert told.checks[LOSS_BOUND] == 0
+
+
+def test_a_strike_that_lasts_excuses_until_it_is_undone() -> None:
+    """A frozen primary that others think dead may acknowledge after the strike what is lost when it comes back."""
+    [lasting] = store_strikes(strike_of(fault="freeze"))
+    [dead] = store_strikes(strike_of())
+    assert lasting.until - dead.until == 23 * S - (STRUCK_AT + 200 * MS)
+
+
+def test_what_no_loss_looks_like_is_never_forgiven() -> None:
+    """A write that was applied twice within the bound stays what it is."""
+    at = STRUCK_AT - S
+    operations = with_quiet_points(
+        [
+            op(Kind.VIEW, at, at + MS, "u.1"),
+            op(Kind.HISTORY, at + 5 * MS, at + 6 * MS, answer=[2, ["u.1", "u.1"]]),
+            op(Kind.HISTORY, STRUCK_AT + 5 * S, STRUCK_AT + 6 * S, answer=[2, ["u.1", "u.1"]]),
+        ]
+    )
+    strict = check(operations)
+    assert [one.promise for one in strict.findings] == [APPLIED_ONCE]
+    assert [one.promise for one in judged(operations, 100.0).findings] == [APPLIED_ONCE]
+
+
+def test_a_loss_of_what_was_not_struck_is_beyond_every_bound() -> None:
+    """Something that goes missing before the store was struck is not the store's."""
+    operations = with_quiet_points(
+        [
+            op(Kind.VIEW, 1 * S, 1 * S + MS, "u.1"),
+            op(Kind.HISTORY, 2 * S, 2 * S + MS, answer=[0, []]),
+            op(Kind.HISTORY, STRUCK_AT + 5 * S, STRUCK_AT + 6 * S, answer=[0, []]),
+        ]
+    )
+    told = judged(operations, 5.0)
+    assert [one.promise for one in told.findings] == [STATE_KEPT]
+    assert told.loss.losses == 0
+
+
+def test_the_blame_names_the_stores_strike() -> None:
+    """A failover where there are several stores, a store that came back without its state where there is one."""
+    findings = check(history(2, loses=1.0)).findings
+    caused, likely = blame(findings, strike_of())
+    assert likely == "acknowledged writes were lost by failover: store-a was struck (SIGKILL)"
+    assert all("store-a was struck (SIGKILL)" in one.cause for one in caused)
+    assert isinstance(store_strikes(strike_of())[0], StoreStrike)
