@@ -18,7 +18,7 @@ from lab.errors import ExitCode, Interrupted, LabError, UsageError
 _Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 SCENARIOS = (
-    "demo, demo-broken, rolling, canary, red-black, scale, deployer-death, zone-loss, edge-loss, monkey,"
+    "demo, demo-broken, rolling, canary, red-black, scale, deployer-death, zone-loss, edge-loss, store-loss, monkey,"
     " month-of-monkey, soak, or a YAML file"
 )
 EXIT_CODES = """\
@@ -221,6 +221,8 @@ def _add_cluster_verbs(verbs: _Verbs) -> None:
     up = verbs.add_parser("up", help="bring a cluster up and leave it running")
     up.add_argument("--release", default="shop:v1", help="the app's image (default: shop:v1)")
     up.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
+    up.add_argument("--store", default="redis", help="what keeps the state: see the README's table of stores")
+    up.add_argument("--orders", choices=("redis", "postgres"), default="redis", help="what keeps the orders")
     _add_project(up)
     up.set_defaults(verb=_up)
 
@@ -371,8 +373,8 @@ def _add_lesson_verbs(verbs: _Verbs) -> None:
 
 
 def _add_breaking_verbs(verbs: _Verbs) -> None:
-    who = "a replica or its slot (a1), balancer, balancer/b, or any (default)"
-    kill = verbs.add_parser("kill", help="kill one replica of the cluster of `lab up`, or its balancer")
+    who = "a replica or its slot (a1), balancer, balancer/b, store, store/b, sentinel/b, orders, or any (default)"
+    kill = verbs.add_parser("kill", help="kill a replica of the cluster of `lab up`, a balancer or a store")
     kill.add_argument("who", nargs="?", default="any", help=who)
     kill.add_argument("--zone", default="", help="one of this zone's")
     kill.add_argument("--any", action="store_true", help="one drawn at random: what is meant if nobody is named")
@@ -384,9 +386,9 @@ def _add_breaking_verbs(verbs: _Verbs) -> None:
     )
     kill.set_defaults(verb=_strike)
     for name, about in (
-        ("freeze", "freeze a replica or the balancer: it is there and does nothing"),
-        ("slow", "leave a replica or the balancer a twentieth of a processor"),
-        ("cut", "take a replica or the balancer out of its networks"),
+        ("freeze", "freeze a replica, a balancer or a store: it is there and does nothing"),
+        ("slow", "leave a replica, a balancer or a store a twentieth of a processor"),
+        ("cut", "take a replica, a balancer or a store out of its networks"),
     ):
         verb = verbs.add_parser(name, help=about)
         verb.add_argument("who", nargs="?", default="any", help=who)
@@ -539,9 +541,10 @@ def _reference(_: argparse.Namespace) -> int:
 
 
 def _up(asked: argparse.Namespace) -> int:
-    from lab.scenario.keep import bring_up_and_keep
+    from lab.scenario.keep import KeptStores, bring_up_and_keep
 
-    return bring_up_and_keep(asked.release, project=asked.project, port=asked.port, say=_say)
+    keeps = KeptStores(store=asked.store, orders=asked.orders)
+    return bring_up_and_keep(asked.release, keeps, project=asked.project, port=asked.port, say=_say)
 
 
 def _down(asked: argparse.Namespace) -> int:

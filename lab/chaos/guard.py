@@ -18,13 +18,15 @@ class BlastRadius(Value):
     """Kinds of containers: replicas, balancers, deployers. A lost zone is not counted here."""
     least_serving: int = 1
     """Replicas that must go on serving."""
+    stores: int = 1
+    """Members of a store, its Sentinels and the orders' database. 1: all must be whole before one is struck."""
 
     @property
     def text(self) -> str:
         """For a person."""
         return (
-            f"at most {self.replicas} replica(s), {self.zones} zone(s) and {self.tiers} tier(s) at once;"
-            f" {self.least_serving} must go on serving"
+            f"at most {self.replicas} replica(s), {self.zones} zone(s), {self.tiers} tier(s) and"
+            f" {self.stores} store(s) at once; {self.least_serving} must go on serving"
         )
 
 

@@ -89,7 +89,8 @@ class Striker:
         if self._steady_first and not standing.is_steady:
             return f"before the first strike everything must be well: {standing.text}"
         refused = refuse_strike(self.radius, standing, victims, zone=zone)
-        return refused or (self._ground.unwell() if STORE_ROLES & {one.role for one in victims} else "")
+        struck = any(one.role in STORE_ROLES for one in victims)
+        return refused or (self._ground.unwell() if struck and self.radius.stores <= 1 else "")
 
     def primary(self) -> str:
         """The name of the store that takes writes now."""

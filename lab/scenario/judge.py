@@ -107,7 +107,7 @@ def judge_run(seen: ReadRecord) -> Judged:
     asked = _asked(scenario, rolled_back=rolled_back)
     judgement = judge(evidence, scenario.enough, asked)
     findings, likely = blame(judgement.findings, events)
-    unchecked = not_checked(judgement, report, wishes=_WISHES)
+    unchecked = (*not_checked(judgement, report, wishes=_WISHES), *_stated(scenario))
     return Judged(
         judgement=msgspec.structs.replace(judgement, findings=findings, likely=likely, not_checked=unchecked),
         service=report,
@@ -134,6 +134,12 @@ def _bound(scenario: Scenario) -> float | None:
         return None
     asked = scenario.promises.loses_at_most
     return scenario.cluster.stores.tier.loses_at_most if asked is None else asked
+
+
+def _stated(scenario: Scenario) -> tuple[str, ...]:
+    """What its store says that it may lose: nothing is claimed about that."""
+    tier = scenario.cluster.stores.tier
+    return () if scenario.cluster.compose is not None else (f"the store, {tier.name}, may lose {tier.bound}",)
 
 
 def _strikes_a_store(scenario: Scenario) -> bool:

@@ -10,13 +10,15 @@ from lab.balancer.nginx import NginxBalancer
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.compose import LAB_PORT
 from lab.cluster.engine import connect
+from lab.cluster.images import POSTGRES
 from lab.cluster.places import find_places
 from lab.cluster.setup import make_ready
+from lab.cluster.stores import OrdersPlace, StoreName
 from lab.cluster.sweep import find_clusters
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import first_desired
 from lab.errors import ExitCode, LabError, UsageError
-from lab.model import Replica
+from lab.model import Replica, Value
 from lab.scenario.file import ClusterWish
 from lab.scenario.hand import describe_lead
 from lab.scenario.wiring import (
@@ -34,23 +36,38 @@ from lab.scenario.wiring import (
 Say = Callable[[str], None]
 
 
-def bring_up_and_keep(image: str, *, project: str | None, port: int | None, say: Say) -> int:
+class KeptStores(Value):
+    """What is to keep the state, in a scenario's words."""
+
+    store: str = StoreName.REDIS
+    orders: str = OrdersPlace.REDIS
+
+    def wish(self, image: str) -> ClusterWish:
+        """The whole cluster, with that. Raises UsageError for a store that there is none of."""
+        if self.store not in set(StoreName):
+            raise UsageError("there is no such store", at=f"--store {self.store}", way_out=" | ".join(StoreName))
+        return ClusterWish(release=image, store=StoreName(self.store), orders=OrdersPlace(self.orders))
+
+
+def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, port: int | None, say: Say) -> int:
     """Bring a cluster up, wait until every slot serves, and leave it running. Doing it again changes nothing.
 
     What fails on the way is taken down again, unless the cluster was there before.
     """
-    places = find_places()
-    toolbox = make_ready(places, say, [image])
+    places, wish = find_places(), keeps.wish(image)
+    toolbox = make_ready(places, say, [image, *((POSTGRES,) if wish.stores.has_orders else ())])
     project = _checked(project or default_project(places))
     was_there = any(one.identity.project == project for one in find_clusters(toolbox.engine, now=SYSTEM_CLOCK.wall()))
     if was_there:
         raise UsageError(
             "a cluster of this name is up", at=project, way_out=f"lab status -p {project}, or lab down -p {project}"
         )
-    slots, release = ClusterWish(release=image).slots, release_of(toolbox, image)
+    slots, release = wish.slots, release_of(toolbox, image)
     try:
         settings = BalancerSettings(may_be_empty=len(slots) - 1)  # `lab scale` may leave one
-        live = start_cluster(toolbox, kept_identity(project), slots, release.image, settings, port=port)
+        live = start_cluster(
+            toolbox, kept_identity(project), slots, release.image, settings, port=port, stores=wish.stores
+        )
 
         def tell(event: record.AnyEvent) -> None:
             if isinstance(event, record.Step) and event.action == "ready":

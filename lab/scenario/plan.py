@@ -11,9 +11,10 @@ import msgspec
 import yaml
 
 from lab.cluster.images import is_own_image
+from lab.cluster.stores import Stores
 from lab.deploy.rollout import RedBlack
 from lab.model import Value
-from lab.scenario.file import Edges, Scenario, StepWish, images_of, inner_steps, may_be_empty, name_of, walk_steps
+from lab.scenario.file import Edges, Scenario, StepWish, all_images_of, inner_steps, may_be_empty, name_of, walk_steps
 
 
 class BlastRadius(Value):
@@ -67,6 +68,8 @@ def plan_lines(scenario: Scenario, *, seed: int | None) -> Iterator[str]:
     yield f"  seed        {'drawn at the start' if seed is None else seed}"
     zones = ", ".join(f"{count} in zone {zone}" for zone, count in cluster.zones.items())
     yield f"  cluster     {len(cluster.slots)} slots ({zones}), {cluster.release} at first"
+    if cluster.compose is None:
+        yield f"  store       {cluster.stores.text}; may lose {cluster.stores.tier.bound}"
     app = f", app {cluster.service} of {cluster.compose}" if cluster.compose else ""
     yield f"  users       {users.count}, {users.doubled} on two devices, one action every {users.think:g} s{app}"
     yield "  steps"
@@ -75,7 +78,7 @@ def plan_lines(scenario: Scenario, *, seed: int | None) -> Iterator[str]:
     yield f"  enough      {_compact(enough)}"
     yield f"  at most     {scenario.longer_than:g} s"
     yield "  images"
-    for image in images_of(scenario):
+    for image in all_images_of(scenario):
         whose = "made here from images/ where it is missing" if is_own_image(image) else "taken as the engine has it"
         yield f"    {image:<20} {whose}"
     yield from _radius_lines(blast_radius(scenario), may_be_empty(scenario))
@@ -147,13 +150,19 @@ def _strikers(step: StepWish) -> int:
     return int(any(one is not None for one in (step.monkey, step.schedule, step.fault, step.strike)))
 
 
+def _stores(stores: Stores) -> tuple[str, ...]:
+    members = len(stores.zones)
+    kept = (f"{members} stores", f"{members} Sentinels") if stores.tier.is_replicated else ("1 store",)
+    return (*kept, *(("1 database for the orders",) if stores.has_orders else ()))
+
+
 def _beside(scenario: Scenario) -> tuple[str, ...]:
     cluster = scenario.cluster
     edges = len(cluster.zones) if cluster.edges is Edges.ZONES else 1
     balancers = "1 balancer" if edges == 1 else f"{edges} balancers"
     deployers = (f"{scenario.deployers} deployers (processes)",) if scenario.deployers else ()
     if cluster.compose is None:
-        return (balancers, "1 store", *deployers)
+        return (balancers, *_stores(cluster.stores), *deployers)
     told = yaml.safe_load(Path(cluster.compose).read_text(encoding="utf-8")) or {}
     others = sorted(set(told.get("services") or ()) - {cluster.service})
     return (balancers, "1 gate for each replica", *(f"service {name}" for name in others), *deployers)

@@ -30,6 +30,8 @@ class StrikeWish(Value, rename={"seconds": "for"}):
     """How long it lasts, if it does not end its victim; and how long a balancer or a store stays down."""
     signal: Signal = "SIGKILL"
     """What a `kill` sends."""
+    after: float = 0.0
+    """Seconds that the step waits before it strikes; beside others in `together`."""
 
     @property
     def role(self) -> Role:

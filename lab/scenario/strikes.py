@@ -80,13 +80,15 @@ class StrikingOnce:
 
     def is_over(self) -> bool:
         now = self._clock.now()
+        if self._strikes is None and now - self._began < self._wish.after * NS:
+            return False
         if self._strikes is None:
             victims = pick_victims(self._striker.victims(), self._wish.to, self._random, self._striker.primary)
             refused = self._striker.refusal(victims)
             if not refused:
                 struck = self._striker.strike(self._fault, victims, signal=self._wish.signal)
                 self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()
-            elif now - self._began > ALLOWED_WITHIN * NS:
+            elif now - self._began > (self._wish.after + ALLOWED_WITHIN) * NS:
                 raise LabFault(f"{self.text}: {refused}", at="blast radius")
             return False
         if now - self._began < max(self._wish.seconds, NOTICED_WITHIN) * NS:

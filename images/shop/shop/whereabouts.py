@@ -134,8 +134,10 @@ def moved_to(message: object) -> Address | None:
     """The new address that a message of a Sentinel tells of, if it is about this store."""
     if not isinstance(message, list) or len(message) != 3 or message[0] != b"message":
         return None
-    group, _, _, *new = message[2].decode().split(" ")
-    return (new[0], int(new[1])) if group == GROUP and len(new) == 2 else None
+    group, *old_and_new = message[2].decode().split(" ")
+    if group != GROUP or len(old_and_new) != 4:
+        return None
+    return old_and_new[2], int(old_and_new[3])
 
 
 async def _address_by(connection: Connection) -> Address:

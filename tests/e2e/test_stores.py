@@ -1,0 +1,179 @@
+"""Stores that die, on real containers: what a tier promises is kept, and a tier that is made to lose is caught."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from lab.cluster.images import POSTGRES
+from lab.cluster.parts import ComposeParts
+from lab.cluster.setup import Toolbox
+from lab.cluster.store_look import StoreLook
+from lab.cluster.stores import OrdersPlace, StoreName
+from lab.deploy.rollout import first_desired
+from lab.errors import ExitCode
+from lab.model import Role
+from lab.oracle.promises import LOGGED_IN, LOSS_BOUND, STATE_KEPT
+from lab.retry import wait_until
+from lab.scenario.file import ClusterWish
+from lab.scenario.wiring import deployed, open_state, release_of, run_identity, temporary_cluster, wait_settled
+from tests.e2e.conftest import ShopCluster
+from tests.e2e.runs import lab, scenario
+from tests.e2e.test_hardening import breaches
+from tests.e2e.test_kill import log_in
+
+pytestmark = pytest.mark.e2e
+
+USERS = "{count: 16, on_two_devices: 6, think: 0.2}"
+ENOUGH = "{operations: 150, checks: 150, strikes_that_hit: 1}"
+
+
+@pytest.fixture(scope="module")
+def replicated(toolbox: Toolbox) -> Iterator[ShopCluster]:
+    """Three replicas of the shop, a replicated store, and orders in a database of their own."""
+    toolbox.images.make_missing(print, [POSTGRES])
+    wish = ClusterWish(
+        release="shop:v1", zones={"a": 1, "b": 1, "c": 1}, store=StoreName.REDIS_HA, orders=OrdersPlace.POSTGRES
+    )
+    v1 = release_of(toolbox, "shop:v1")
+    identity = run_identity(f"stores-{secrets.token_hex(3)}")
+    with temporary_cluster(toolbox, identity, wish.slots, v1.image, stores=wish.stores) as live:
+        with (
+            open_state(toolbox.places) as state,
+            deployed(live, state, lambda _: None, first=first_desired(v1, wish.slots)) as (desk, deployer),
+        ):
+            wait_settled(desk, deployer, within=60)
+        yield ShopCluster(live=live, toolbox=toolbox, releases={"v1": v1})
+
+
+def post(shop: ShopCluster, client: dict[str, str], path: str, key: str, **fields: object) -> requests.Response:
+    headers = {**client, "Idempotency-Key": key}
+    return requests.post(f"{shop.url}{path}", json=fields, headers=headers, timeout=20)
+
+
+def orders_of(shop: ShopCluster, client: dict[str, str]) -> list[str]:
+    said = requests.get(f"{shop.url}/orders", headers=client, timeout=20)
+    assert said.status_code == 200, said.text
+    return [one["id"] for one in said.json()["orders"]]
+
+
+def test_members_sentinels_and_database_are_as_closed_as_the_rest(replicated: ShopCluster) -> None:
+    """Every rule of the hardening, no published port but the balancer's, and one network without a way out."""
+    found = replicated.inspect()
+    roles = [one["Config"]["Labels"]["lab.role"] for one in found.values()]
+    assert (roles.count("store"), roles.count("sentinel"), roles.count("orders")) == (3, 3, 1)
+    assert {name: open_ones for name, one in found.items() if (open_ones := breaches(one))} == {}
+    for one in found.values():
+        if one["Config"]["Labels"]["lab.role"] != "balancer":
+            assert not any((one["NetworkSettings"]["Ports"] or {}).values())
+            assert list(one["NetworkSettings"]["Networks"]) == [f"{replicated.live.project}_inside"]
+    zones = {(one["Config"]["Labels"]["lab.role"], one["Config"]["Labels"].get("lab.zone")) for one in found.values()}
+    assert {(role, zone) for role in ("store", "sentinel") for zone in "abc"} <= zones
+
+
+def test_an_order_whose_database_died_in_between_is_finished_by_its_repeat(replicated: ShopCluster) -> None:
+    """The store has taken the cart, the database is dead: the answer is "nobody knows", everything else goes on, and
+    the repeat with the same key makes it one order, whole, that every reader sees."""
+    shop, account = replicated, f"order-{secrets.token_hex(3)}"
+    client = log_in(shop, account)
+    parts = ComposeParts(shop.toolbox.engine, project=shop.live.project)
+    database = parts.find(Role.ORDERS).container
+    assert post(shop, client, "/cart", f"{account}.1", sku="mug", quantity=2).status_code == 200
+    assert post(shop, client, "/checkout", f"{account}.first").status_code == 200
+    assert post(shop, client, "/cart", f"{account}.2", sku="mug", quantity=3).status_code == 200
+
+    parts.kill(database)
+    try:
+        said = post(shop, client, "/checkout", f"{account}.second")
+        assert said.status_code == 503
+        assert "x-not-applied" not in said.headers
+        assert requests.get(f"{shop.url}/orders", headers=client, timeout=20).status_code == 503
+        cart = requests.get(f"{shop.url}/cart", headers=client, timeout=10)
+        assert (cart.status_code, cart.json()["lines"]) == (200, [])
+        assert post(shop, client, "/cart", f"{account}.3", sku="mug", quantity=1).status_code == 200
+    finally:
+        parts.start(database)
+    look = StoreLook(shop.toolbox.engine, project=shop.live.project)
+    wait_until("the stores are whole", lambda: not look.trouble(), within=30, every=0.2)
+
+    again = post(shop, client, "/checkout", f"{account}.second")
+    assert (again.status_code, again.json()["order"]) == (200, f"{account}.second")
+    assert [line["quantity"] for line in again.json()["lines"]] == [3]
+    assert post(shop, client, "/checkout", f"{account}.second").json() == again.json()
+    assert orders_of(shop, client) == [f"{account}.first", f"{account}.second"]
+
+
+def test_a_reader_finishes_what_a_dead_replica_left_in_the_outbox(replicated: ShopCluster) -> None:
+    """Nobody repeats the checkout: whoever looks at the orders next finds it all the same."""
+    shop, account = replicated, f"reader-{secrets.token_hex(3)}"
+    client = log_in(shop, account)
+    parts = ComposeParts(shop.toolbox.engine, project=shop.live.project)
+    database = parts.find(Role.ORDERS).container
+    post(shop, client, "/cart", f"{account}.1", sku="mug", quantity=2)
+    parts.kill(database)
+    try:
+        assert post(shop, client, "/checkout", f"{account}.only").status_code == 503
+    finally:
+        parts.start(database)
+    look = StoreLook(shop.toolbox.engine, project=shop.live.project)
+    wait_until("the stores are whole", lambda: not look.trouble(), within=30, every=0.2)
+    assert orders_of(shop, client) == [f"{account}.only"]
+
+
+def test_the_default_store_loses_nothing_when_it_is_killed_frozen_and_cut(tmp_path: Path) -> None:
+    """One Redis that writes before it answers: away for a moment each time, and nobody loses anything."""
+    steps = """
+  - settle: {for: 1}
+  - strike: {do: kill, to: store, for: 1}
+  - strike: {do: freeze, to: store, for: 2}
+  - strike: {do: cut, to: store, for: 2}
+  - settle: {for: 1}"""
+    ended = lab("run", scenario(tmp_path, users=USERS, steps=steps, enough=ENOUGH), "--seed", "5")
+    assert ended.code == ExitCode.HELD, ended.out[-2000:]
+    evidence = ended.verdict["evidence"]
+    assert evidence["store_loss"]["strikes"] == evidence["strikes_that_hit"] == 3
+    assert evidence["checks"][LOSS_BOUND] > 50
+
+
+def test_a_store_without_a_disk_is_caught(tmp_path: Path) -> None:
+    """Everything is gone when it is killed: the run is red by the promises that it breaks, and says what did it."""
+    steps = "[{settle: {for: 2}}, {strike: {do: kill, to: store, for: 1}}, {settle: {for: 2}}]"
+    cluster = '{release: "shop:v1", zones: {a: 1, b: 1, c: 1}, store: redis-no-disk}'
+    asked = "{serving_at_least: 2, loses_at_most: 0}"
+    path = scenario(tmp_path, users=USERS, cluster=cluster, steps=steps, enough=ENOUGH, promises=asked)
+    ended = lab("run", path, "--seed", "5")
+    assert ended.code == ExitCode.BROKEN, ended.out[-2000:]
+    broken = {one["promise"] for one in ended.verdict["promises"] if one["verdict"] == "broken"}
+    assert broken >= {STATE_KEPT, LOGGED_IN, LOSS_BOUND}
+    assert "the store came back without what it had acknowledged" in ended.out
+
+
+def test_a_replicated_store_that_waits_for_nobody_is_caught(tmp_path: Path) -> None:
+    """Its replicas are cut off for a moment, in which it acknowledges what only it has; then it dies."""
+    steps = """
+  - settle: {for: 2}
+  - together:
+      - strike: {do: cut, to: store/b, for: 5}
+      - strike: {do: cut, to: store/c, for: 5}
+      - strike: {do: kill, to: store/a, for: 8, after: 3}
+  - settle: {for: 1}"""
+    cluster = '{release: "shop:v1", zones: {a: 1, b: 1, c: 1}, store: redis-ha-no-wait}'
+    changes = {"blast_radius": "{stores: 3, tiers: 3}", "users": USERS, "enough": ENOUGH}
+    ended = lab("run", scenario(tmp_path, cluster=cluster, steps=steps, **changes), "--seed", "5")
+    assert ended.code == ExitCode.BROKEN, ended.out[-2000:]
+    broken = {one["promise"] for one in ended.verdict["promises"] if one["verdict"] == "broken"}
+    assert LOSS_BOUND in broken
+    assert "were lost by failover" in ended.out
+
+
+def test_the_store_may_be_lost_in_every_way_and_nobody_loses_anything() -> None:
+    """Its primary's zone, its primary killed, frozen and cut off, the orders' database: the scenario as it stands."""
+    ended = lab("run", "store-loss", "--seed", "3", "--set", "users.count=30", "--set", "users.on_two_devices=10")
+    assert ended.code == ExitCode.HELD, ended.out[-2000:]
+    told = {one["promise"]: one for one in ended.verdict["promises"]}
+    assert told[LOSS_BOUND]["count"] > 100
+    assert "nothing was lost in" in told[LOSS_BOUND]["note"]
