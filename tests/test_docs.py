@@ -11,6 +11,7 @@ import pytest
 
 from lab.chaos.faults import FAULTS, Fault
 from lab.cli import EXIT_CODES, build_parser
+from lab.cluster.stores import TIERS, Tier
 from lab.errors import ExitCode
 from lab.oracle.promises import PROMISES
 from lab.scenario.file import LIBRARY, Scenario, StepWish
@@ -91,6 +92,12 @@ def test_the_readme_has_the_whole_table_of_faults(fault: Fault) -> None:
     """Each row as the code has it: name, victims, what it does, how it is undone, what proves it."""
     row = [f"`{fault.name}`", ", ".join(fault.hits), fault.about, fault.undone, f"`{fault.proof}`"]
     assert f"| {' | '.join(row)} |" in README
+
+
+@pytest.mark.parametrize("tier", TIERS.values(), ids=lambda tier: tier.name)
+def test_the_readme_says_of_every_store_what_it_may_lose(tier: Tier) -> None:
+    """Each row as the code has it: name, what it is made of, its bound."""
+    assert f"| `{tier.name}` | {tier.about} | {tier.bound} |" in README
 
 
 def test_the_readme_has_no_other_fault() -> None:

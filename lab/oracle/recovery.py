@@ -8,7 +8,7 @@ from lab.clock import NS
 from lab.model import Finding, Value
 from lab.oracle.breach import seconds
 from lab.oracle.promises import RECOVERS, Anomaly
-from lab.oracle.serving import HEALED_AFTER
+from lab.oracle.serving import HEALED_AFTER, STORE_ROLES
 from lab.record import AnyEvent, Serving, Step, Strike, StrikeProved
 
 
@@ -34,7 +34,8 @@ def find_recoveries(events: Sequence[AnyEvent], failed: Sequence[tuple[int, int]
     """One for each strike that hit, in order. `failed` holds begin and end of every try without a proper answer.
 
     A failed try is counted for the last strike before its end, if it began before capacity was back. A strike at
-    something that is no replica takes no capacity away by itself: there the users' failures alone are told.
+    something that is no replica takes no capacity away by itself: there the users' failures alone are told. Without a
+    store nobody serves: there it is capacity until all do again.
     """
     hits = {event.strike for event in events if isinstance(event, StrikeProved) and event.hit}
     strikes = [event for event in events if isinstance(event, Strike) and event.strike in hits]
@@ -87,6 +88,8 @@ def judge_recoveries(recoveries: Sequence[Recovery], within: float, until: int) 
 
 
 def _capacity_back(strike: Strike, events: Sequence[AnyEvent]) -> int | None:
+    if strike.role in STORE_ROLES:
+        return _stores_back(strike, events)
     if not strike.slot:
         return strike.at
     has_dipped = False
@@ -102,3 +105,19 @@ def _capacity_back(strike: Strike, events: Sequence[AnyEvent]) -> int | None:
             elif has_dipped or event.at - strike.at >= HEALED_AFTER * NS:
                 return event.at
     return None
+
+
+def _stores_back(strike: Strike, events: Sequence[AnyEvent]) -> int | None:
+    """When as many served as before, if they did not all the while; None if that was not within the run."""
+    fewer_since: int | None = None
+    for event in events:
+        if event.at < strike.at:
+            continue
+        if isinstance(event, Strike) and event.strike != strike.strike and fewer_since is None:
+            break
+        if isinstance(event, Serving):
+            if event.total < strike.serving:
+                fewer_since = event.at
+            elif fewer_since is not None:
+                return event.at
+    return strike.at if fewer_since is None else None

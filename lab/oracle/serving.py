@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from lab.clock import NS
 from lab.model import Finding
 from lab.oracle.promises import SERVING_FLOOR, Anomaly
-from lab.record import AnyEvent, Serving, Step, Strike
+from lab.record import AnyEvent, Serving, Step, Strike, StrikeUndone
 
-_STORES = frozenset({"store", "sentinel", "orders"})
+STORE_ROLES = frozenset({"store", "sentinel", "orders"})
+STORE_BACK_WITHIN = 10.0
+"""Seconds after a strike on a store was undone in which replicas may still be without it."""
 HEALED_AFTER = 2.0
 """Seconds after a strike from which a full count means that its victim is back without a replacement."""
 
@@ -22,11 +24,13 @@ def judge_floor(events: Iterable[AnyEvent], floor: int, *, until: int | None = N
     a store is struck nobody can serve, which says nothing about replicas: those counts are not compared.
     """
     struck: dict[str, Strike] = {}
+    stores = _Stores()
     reached, checks, found = False, 0, list[Finding]()
     for event in sorted(events, key=lambda one: one.at):
         if until is not None and event.at > until:
             break
-        if isinstance(event, Strike):
+        stores.take(event)
+        if isinstance(event, Strike) and event.role not in STORE_ROLES:
             struck[event.slot or event.victim] = event
         elif isinstance(event, Step) and event.action == "enter":
             if event.slot in struck and struck[event.slot].victim != event.replica:
@@ -40,11 +44,32 @@ def judge_floor(events: Iterable[AnyEvent], floor: int, *, until: int | None = N
             for slot in healed:
                 del struck[slot]
             reached = reached or event.total >= floor
-            if reached and not any(strike.role in _STORES for strike in struck.values()):
+            if reached and not stores.are_away(event.at):
                 checks += 1
                 if event.total + len(struck) < floor:
                     found.append(_below(event, floor, len(struck)))
     return checks, found
+
+
+class _Stores:
+    """Strikes on stores that still keep replicas from serving: until as many serve as before, or long after its end."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Strike] = {}
+        self._until: dict[int, int] = {}
+
+    def take(self, event: AnyEvent) -> None:
+        if isinstance(event, Strike) and event.role in STORE_ROLES:
+            self._open[event.strike] = event
+        elif isinstance(event, StrikeUndone) and event.strike in self._open:
+            self._until[event.strike] = event.at + int(STORE_BACK_WITHIN * NS)
+        elif isinstance(event, Serving):
+            for number, strike in list(self._open.items()):
+                if event.total >= strike.serving and event.at - strike.at >= HEALED_AFTER * NS:
+                    del self._open[number]
+
+    def are_away(self, at: int) -> bool:
+        return any(at <= self._until.get(number, at) for number in self._open)
 
 
 def _below(event: Serving, floor: int, excused: int) -> Finding:

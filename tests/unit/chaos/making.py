@@ -44,6 +44,11 @@ def edge(zone: str) -> Victim:
     )
 
 
+def store(zone: str, role: Role = Role.STORE) -> Victim:
+    """A member of a replicated store, or its Sentinel."""
+    return Victim(container=f"{role}-{zone}".ljust(64, "0"), name=f"{role}-{zone}", role=role, zone=zone)
+
+
 def six_and_three() -> FakeHarm:
     """Two replicas and an edge in each of three zones."""
     there = [replica(f"{zone}{number}") for zone in ZONES for number in (1, 2)] + [edge(zone) for zone in ZONES]
@@ -67,6 +72,8 @@ def striking(
     evidence: Callable[[Victim], str] = lambda _: "it answered",
     events: list[record.AnyEvent] | None = None,
     standing: Callable[[], Standing] | None = None,
+    primary: Callable[[], str] = lambda: "",
+    unwell: Callable[[], str] = lambda: "",
 ) -> Iterator[Striker]:
     """A striker over a state file in `folder`, so that another one may come after it."""
     seen: list[record.AnyEvent] = [] if events is None else events
@@ -78,5 +85,7 @@ def striking(
             evidence=evidence,
             report=seen.append,
             numbers=itertools.count(1),
+            primary=primary,
+            unwell=unwell,
         )
         yield Striker(ground, radius or BlastRadius(), clock=FakeClock(10**12))

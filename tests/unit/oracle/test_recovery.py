@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from lab.clock import NS
 from lab.model import Kind, Operation, Outcome, Try
@@ -128,3 +129,14 @@ def test_latency_is_judged_by_its_99th_percentile() -> None:
 def test_unknown_outcomes_are_counted() -> None:
     """They are told among what was not checked."""
     assert report(ServiceRules(), acted(0), acted(1, "cut")).unknown == 1
+
+
+def test_without_its_store_nobody_serves_until_all_do_again() -> None:
+    """The users' failures meanwhile are the strike's; a store that nobody missed took no capacity away."""
+    [struck, proved] = strike(10, slot="")
+    struck = replace(struck, role="store", victim="store-a")
+    one = only(struck, proved, serving(10.5, 0), serving(12, 3), serving(13, 6), failed=((11, 12.5), (14, 15)))
+    assert one.capacity == pytest.approx(3.0)
+    assert one.users == pytest.approx(2.5)
+    assert only(struck, proved, serving(10.5, 0), serving(12, 3)).capacity is None
+    assert only(struck, proved).capacity == 0

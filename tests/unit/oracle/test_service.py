@@ -9,7 +9,7 @@ from lab.clock import NS
 from lab.model import Kind, Operation, Outcome, Try
 from lab.oracle.promises import CLEAN_STOPS, SERVING_FLOOR, TRIES
 from lab.oracle.service import Service, ServiceReport, ServiceRules
-from lab.record import AnyEvent, Serving, Step, Strike, StrikeProved, Trouble
+from lab.record import AnyEvent, Serving, Step, Strike, StrikeProved, StrikeUndone, Trouble
 from tests.unit.oracle.making import op
 
 
@@ -165,6 +165,16 @@ def test_the_floor_excuses_what_was_struck_and_not_replaced() -> None:
     healed = (strike(10), serving(10.2, 5), serving(15, 6))
     assert report(*begin, *healed, serving(20, 5), after, floor=6).broken[SERVING_FLOOR] == 1
     assert report(*begin, after, floor=6).checks[SERVING_FLOOR] == 1
+
+
+def test_while_a_store_is_struck_the_floor_is_not_judged() -> None:
+    """Nobody can serve then; from when all serve again, or long after it was undone, it is judged as ever."""
+    begin, after = (acted(0, "200"), serving(1, 6)), acted(60, "200")
+    killed = replace(strike(10), role="store", slot="", victim="store")
+    undone = StrikeUndone(at=13 * NS, strike=killed.strike, fault="kill", victim="store")
+    assert not report(*begin, killed, serving(11, 0), undone, serving(14, 6), after, floor=6).broken[SERVING_FLOOR]
+    for events in ((killed, serving(11, 0), undone, serving(14, 6)), (killed, undone)):
+        assert report(*begin, *events, serving(30, 0), after, floor=6).broken[SERVING_FLOOR] == 1
 
 
 def test_counts_after_the_last_operation_are_not_judged() -> None:

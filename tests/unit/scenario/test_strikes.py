@@ -12,13 +12,13 @@ from lab.chaos.guard import BlastRadius, StopWhen
 from lab.chaos.striker import Striker
 from lab.clock import NS, FakeClock
 from lab.cluster.fake import FakeHarm
-from lab.cluster.harm import Pause
+from lab.cluster.harm import Pause, Victim
 from lab.errors import LabFault, UsageError
 from lab.model import Kind, Operation, Outcome, Role, Try
 from lab.scenario.strike_wishes import LoseZone, StrikeWish
 from lab.scenario.strikes import LosingZone, StrikingOnce, pick_victims
 from lab.scenario.watchman import Stopped, Watchman
-from tests.unit.chaos.making import replica, six_and_three, standing_of, striking
+from tests.unit.chaos.making import replica, six_and_three, standing_of, store, striking
 
 
 def through(step: StrikingOnce | LosingZone, clock: FakeClock, *, within: float = 60.0) -> float:
@@ -158,6 +158,64 @@ def test_a_run_is_stopped_by_its_own_rules_alone(
         return
     with pytest.raises(Stopped, match=told):
         watchman.check(10 * NS, users_lost=lost, serving=serving)
+
+
+def with_stores() -> FakeHarm:
+    """The same with a store and a Sentinel in each zone, and the orders' database."""
+    target = six_and_three()
+    made = [store(zone, role) for zone in "abc" for role in (Role.STORE, Role.SENTINEL)]
+    for one in (*made, Victim(container="orders".ljust(64, "0"), name="orders", role=Role.ORDERS)):
+        target.there[one.container] = one
+    return target
+
+
+def test_stores_are_picked_by_what_they_are_now() -> None:
+    """The primary of the moment, one of the others by the seed, or that of a zone."""
+    there = with_stores().victims()
+
+    def picked(to: str, seed: int = 1) -> str:
+        [one] = pick_victims(there, to, Random(seed), lambda: "store-b")
+        return one.name
+
+    assert picked("store") == picked("store/primary") == "store-b"
+    assert {picked("store/replica", seed) for seed in range(20)} == {"store-a", "store-c"}
+    assert (picked("store/a"), picked("sentinel/c"), picked("orders")) == ("store-a", "sentinel-c", "orders")
+    with pytest.raises(UsageError, match="none that runs"):
+        pick_victims(there, "store", Random(1), lambda: "")
+
+
+def test_a_store_is_struck_only_while_all_are_whole(tmp_path: Path) -> None:
+    """And the step is over only when they are whole again; `stores: 2` allows two at once."""
+    target, clock, wrong = with_stores(), FakeClock(NS), [""]
+    wish = StrikeWish(do="kill", to="store", seconds=1)
+    with striking(tmp_path, target, primary=lambda: "store-a", unwell=lambda: wrong[0]) as striker:
+        step = StrikingOnce(wish, striker, settles(target), Random(1), clock)
+        step.begin()
+        assert not step.is_over()
+        wrong[0] = "store-a is not in step"
+        clock.sleep(2)
+        assert not step.is_over()
+        assert target.there[store("a").container].is_running
+        assert striker.refusal([store("b")]) == "store-a is not in step"
+        assert striker.refusal([replica("a1")]) == ""
+        wrong[0] = ""
+        assert step.is_over()
+    with striking(tmp_path, target, radius=BlastRadius(stores=2), unwell=lambda: "store-a is away") as striker:
+        assert striker.refusal([store("b")]) == ""
+
+
+def test_a_strike_may_wait_beside_others(tmp_path: Path) -> None:
+    """It falls so many seconds after the step began."""
+    target, clock = with_stores(), FakeClock(NS)
+    with striking(tmp_path, target) as striker:
+        step = StrikingOnce(StrikeWish(do="kill", to="orders", after=3), striker, settles(target), Random(1), clock)
+        step.begin()
+        clock.sleep(2.9)
+        assert not step.is_over()
+        assert not target.acts
+        clock.sleep(0.2)
+        assert not step.is_over()
+        assert target.acts
 
 
 def test_what_failed_long_ago_stops_nothing() -> None:
