@@ -43,8 +43,9 @@ sabotage: setup ## builds with one mistake each: every one must turn a run red b
 workshop: setup ## lessons to work through by hand: break it, predict it, mend it, have it graded
 	@$(LAB) lesson list
 	@echo "  . .venv/bin/activate        # then 'lab' is found"
+	@echo "  teaching it: lab/lessons/TRAINER.md"
 
-lessons: setup ## every lesson's broken half must break by its own promise, its solution hold (3 seeds, 30 minutes)
+lessons: setup ## every lesson's broken half must break by its own promise, its solution hold (3 seeds, 40 minutes)
 	@$(LAB) lesson dev-check --seeds 3
 
 bench: setup ## figures as ratios: rollouts here and by others' ways (SWARM=1: Swarm's too), the demo cold and warm

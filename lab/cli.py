@@ -122,7 +122,6 @@ def _add_run_verb(verbs: _Verbs) -> None:
         help=f"{SCENARIOS}; several run one after another, and the exit code is the worst of theirs: 1, 2, 4, 5, 3, 0",
     )
     run.add_argument("--seed", type=int, help="repeat the same schedule; a fresh one is drawn and printed otherwise")
-    run.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
     run.add_argument("--users", type=int, metavar="N", help="so many users; what is enough follows in proportion")
     run.add_argument("--think", type=float, metavar="S", help="mean seconds between two actions of a device; likewise")
     run.add_argument("--duration", type=float, metavar="S", help="seconds that each `repeat` step goes on (soak)")
@@ -131,10 +130,15 @@ def _add_run_verb(verbs: _Verbs) -> None:
     )
     run.add_argument("--dry-run", action="store_true", help="print the plan and what could be touched; touch nothing")
     run.add_argument("--json", action="store_true", help="the run's events as JSON Lines, and nothing else on stdout")
-    run.add_argument("--ui", action="store_true", help="serve a live page of the run on 127.0.0.1")
-    run.add_argument("--ui-port", type=int, metavar="PORT", help="where (default: a free port)")
+    _add_page(run)
     run.add_argument("--control", action="store_true", help="the page may kill, freeze, roll and reverse, too")
     run.set_defaults(verb=_run)
+
+
+def _add_page(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
+    verb.add_argument("--ui", action="store_true", help="serve a live page of the run on 127.0.0.1")
+    verb.add_argument("--ui-port", type=int, metavar="PORT", help="where (default: a free port)")
 
 
 def _add_record_verbs(verbs: _Verbs) -> None:
@@ -284,6 +288,7 @@ def _add_rollout_verbs(verbs: _Verbs) -> None:
     _add_project(deployer)
     deployer.add_argument("--events", action="store_true", help="events as JSON lines; ends with its standard input")
     deployer.add_argument("--rehearse", action="store_true", help="wait for a line on standard input around every act")
+    deployer.add_argument("--script", metavar="FILE", help="upgrade as this file says, not in the lab's own way")
     deployer.set_defaults(verb=_deployer)
 
 
@@ -341,10 +346,18 @@ def _add_lesson_verbs(verbs: _Verbs) -> None:
             act.add_argument("lesson", nargs=None if name == "start" else "?", help=which)
         if name == "check":
             act.add_argument("--seed", type=int, help="repeat the same schedule")
-            act.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
+            _add_page(act)
         if name == "solution":
             act.add_argument("--peek", action="store_true", help="even before a check of your own failed")
         act.set_defaults(verb=_lesson, what=name)
+    wheel = acts.add_parser("wheel", help="the wheel of misfortune: one of the lessons' faults, and nobody says which")
+    wheel.add_argument("--seed", type=int, help="of what is drawn (default: a new one); the same draws the same")
+    _add_page(wheel)
+    then = wheel.add_mutually_exclusive_group()
+    then.add_argument("--guess", metavar="NAME", help="name what was drawn last; if it is right you get its files")
+    then.add_argument("--check", action="store_true", help="build what you have mended, run it, and say if it holds")
+    then.add_argument("--sheet", action="store_true", help="print the game master's sheet: it tells everything")
+    wheel.set_defaults(verb=_lesson_wheel)
     dev = acts.add_parser("dev-check", help="for authors: what is broken breaks by its promise, and the solution holds")
     dev.add_argument("lesson", nargs="*", help="numbers or names (default: all)")
     dev.add_argument("--seeds", type=int, default=1, help="how many seeds, from 1 (default: 1)")
@@ -614,22 +627,41 @@ def _sweep(asked: argparse.Namespace) -> int:
 def _deployer(asked: argparse.Namespace) -> int:
     from lab.scenario.hand import lead
 
-    return lead(project=asked.project, events=asked.events, rehearse=asked.rehearse, say=_say)
+    return lead(project=asked.project, events=asked.events, rehearse=asked.rehearse, script=asked.script, say=_say)
 
 
 def _lesson(asked: argparse.Namespace) -> int:
     from pathlib import Path
 
     from lab.lessons.command import Workshop
+    from lab.scenario.watched import PageWish
 
     workshop = Workshop(Path(asked.folder), _say)
     if asked.what == "check":
-        return workshop.check(asked.lesson, seed=asked.seed, port=asked.port)
+        page = PageWish(port=asked.ui_port) if asked.ui or asked.ui_port is not None else None
+        return workshop.check(asked.lesson, seed=asked.seed, port=asked.port, page=page)
     if asked.what == "solution":
         return workshop.solution(asked.lesson, peek=asked.peek)
     if asked.what in {"list", "next"}:
         return workshop.show() if asked.what == "list" else workshop.next()
     return {"start": workshop.start, "hint": workshop.hint, "reset": workshop.reset}[asked.what](asked.lesson)
+
+
+def _lesson_wheel(asked: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from lab.lessons.wheel import Wheel
+    from lab.scenario.watched import PageWish
+
+    wheel = Wheel(Path(asked.folder), _say)
+    if asked.sheet:
+        return wheel.show_sheet()
+    if asked.guess is not None:
+        return wheel.guess(asked.guess)
+    page = PageWish(port=asked.ui_port) if asked.ui or asked.ui_port is not None else None
+    if asked.check:
+        return wheel.check(port=asked.port, page=page)
+    return wheel.spin(seed=asked.seed, port=asked.port, page=page)
 
 
 def _workshop(asked: argparse.Namespace) -> int:

@@ -65,7 +65,7 @@ def pack(places: Places, shelf: ImageShelf, engine: APIClient, names: Sequence[s
         say("fetching the Python packages")
         with still_at_it("packages", say):
             _fetch_wheels(places.root, scratch / WHEELS)
-        manifest = Manifest(format=FORMAT, images=tags, images_sha256=_sha256(scratch / IMAGES), python=this_python())
+        manifest = Manifest(format=FORMAT, images=tags, images_sha256=sha256_of(scratch / IMAGES), python=this_python())
         (scratch / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
         with tarfile.open(scratch / "pack", "w") as tar:
             tar.add(scratch / MANIFEST, MANIFEST)
@@ -190,7 +190,8 @@ def _install_compose(file: Path, own: Path) -> None:
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The digest of a file."""
     with path.open("rb") as file:
         return _hash(file)
 

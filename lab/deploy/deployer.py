@@ -27,9 +27,9 @@ from lab.deploy.plan import Act, Decision, Seen, Step, Why, decide
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Desired, Phase, Rollout
 from lab.deploy.target import target_of
-from lab.deploy.tenure import Tenure
+from lab.deploy.tenure import LEASE_SECONDS, Tenure
 from lab.errors import EngineError, Fenced, Stale, StateError
-from lab.model import Replica, ReplicaState
+from lab.model import Replica, ReplicaState, Slot
 from lab.state.protocol import State
 
 Report = Callable[[record.AnyEvent], None]
@@ -70,8 +70,10 @@ class Deployer:
         is_gone: Callable[[str], bool] = lambda _: False,
         boundary: Boundary = lambda _moment, _step: None,
         lost_zones: Callable[[], Collection[str]] = tuple,
+        lease_seconds: float = LEASE_SECONDS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._lease_seconds = lease_seconds
         self._lost_zones = lost_zones
         self._unfenced, self._cluster, self._balancer = cluster, cluster, balancer
         self._state, self._name, self._holder, self._is_gone = state, name, holder, is_gone
@@ -173,7 +175,14 @@ class Deployer:
     # the office
 
     def _take_office(self) -> bool:
-        tenure = Tenure.begin(self._state, self._name, self._holder, is_gone=self._is_gone, clock=self._clock)
+        tenure = Tenure.begin(
+            self._state,
+            self._name,
+            self._holder,
+            is_gone=self._is_gone,
+            seconds=self._lease_seconds,
+            clock=self._clock,
+        )
         if tenure is None:
             return False
         self._tenure = tenure
@@ -206,7 +215,7 @@ class Deployer:
         lost = self._lost_slots()  # looked up first: what is made in a zone that is lost meanwhile is struck there
         seen = msgspec.structs.replace(self._lookout.look(replicas), lost=lost)
         self._note_news(seen)
-        decision = decide(seen, target_of(kept.desired, self._cluster.slots))
+        decision = self._decide(seen, kept.desired)
         kept, has_moved = self._advance(kept, seen, decision, tenure)
         if has_moved:
             self._write_status(kept, seen, tenure, is_settled=False)
@@ -216,6 +225,17 @@ class Deployer:
             self._do(step, kept.desired)
         self._write_status(kept, seen, tenure, is_settled=decision.is_settled)
         return decision
+
+    def _decide(self, seen: Seen, desired: Desired) -> Decision:
+        return decide(seen, target_of(desired, self._cluster.slots))
+
+    def _slots_of(self, desired: Desired) -> tuple[Slot, ...]:
+        """The slots that are to be served."""
+        return tuple(slot for slot in self._cluster.slots if slot.name in desired.active)
+
+    def _is_of_this_process(self, replica: Replica) -> bool:
+        """Whether this very deployer made it, or started it."""
+        return replica.name in self._why
 
     def _lost_slots(self) -> frozenset[str]:
         zones = set(self._lost_zones())

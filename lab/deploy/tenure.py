@@ -22,23 +22,32 @@ class Tenure:
     clock that is set nor a process that was stopped can make it seem longer than it is.
     """
 
-    def __init__(self, state: State, lease: Lease, *, asked_at: int, clock: Clock) -> None:
-        self._state, self.lease, self._clock = state, lease, clock
+    def __init__(
+        self, state: State, lease: Lease, *, asked_at: int, seconds: float = LEASE_SECONDS, clock: Clock
+    ) -> None:
+        self._state, self.lease, self._seconds, self._clock = state, lease, seconds, clock
         self._asked_at = asked_at
 
     @classmethod
     def begin(
-        cls, state: State, cluster: str, holder: str, *, is_gone: Callable[[str], bool], clock: Clock
+        cls,
+        state: State,
+        cluster: str,
+        holder: str,
+        *,
+        is_gone: Callable[[str], bool],
+        seconds: float = LEASE_SECONDS,
+        clock: Clock,
     ) -> Tenure | None:
         """Take the lease, or None while somebody else's runs. A holder that is surely dead holds nothing."""
         asked_at = clock.now()
-        lease = state.acquire(cluster, holder, LEASE_SECONDS, is_gone=is_gone)
-        return None if lease is None else cls(state, lease, asked_at=asked_at, clock=clock)
+        lease = state.acquire(cluster, holder, seconds, is_gone=is_gone)
+        return None if lease is None else cls(state, lease, asked_at=asked_at, seconds=seconds, clock=clock)
 
     def guard(self) -> None:
         """Renew where it is time to. Raises Fenced where the lease is over or somebody else's."""
         age = (self._clock.now() - self._asked_at) / NS
-        if age > LEASE_SECONDS - MARGIN:
+        if age > self._seconds - MARGIN:
             raise Fenced(
                 f"this deployer was silent for {age:.1f} s and has lost its lease",
                 at=self.lease.name,
@@ -46,7 +55,7 @@ class Tenure:
             )
         if age > RENEW_AFTER:
             asked_at = self._clock.now()
-            self.lease = self._state.renew(self.lease, LEASE_SECONDS)
+            self.lease = self._state.renew(self.lease, self._seconds)
             self._asked_at = asked_at
 
     def end(self) -> None:

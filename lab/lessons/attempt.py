@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,16 +12,16 @@ import msgspec
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.cluster.layers import Layer, build_layer, drop_layers
 from lab.cluster.setup import Toolbox
-from lab.errors import LabError
+from lab.deploy.script import load_script
 from lab.lessons.grade import Grade, fewest_slots, grade
 from lab.lessons.lesson import OWN, Lesson
 from lab.lessons.workplace import layer_files, own_releases, read_wish
 from lab.model import Value
-from lab.record import ReadRecord, RunRecord, Trouble
+from lab.record import ReadRecord
+from lab.scenario.command import Chosen, run_one
 from lab.scenario.file import Scenario, StepWish, images_of
-from lab.scenario.judge import Judged, judge_run
-from lab.scenario.run import Conductor
-from lab.scenario.show import View
+from lab.scenario.judge import Judged
+from lab.scenario.watched import PageWish
 
 Say = Callable[[str], None]
 
@@ -57,6 +56,8 @@ def owner_of(folder: Path) -> str:
 def prepare(lesson: Lesson, folder: Path, toolbox: Toolbox, *, seed: int | None, say: Say, owner: str = "") -> Prepared:
     """Build what the participant's folder says. Raises UsageError for a file that can't be used; nothing is run."""
     scenario = read_wish(lesson, folder)
+    if scenario.script is not None:
+        load_script(scenario.script)
     owner = owner or owner_of(folder)
     built = {}
     for release in own_releases(scenario):
@@ -87,25 +88,22 @@ def with_images(scenario: Scenario, built: dict[str, str]) -> Scenario:
     )
 
 
-def attempt(lesson: Lesson, prepared: Prepared, toolbox: Toolbox, view: View, *, port: int | None = None) -> Attempt:
+def attempt(
+    lesson: Lesson,
+    prepared: Prepared,
+    toolbox: Toolbox,
+    *,
+    say: Say,
+    port: int | None = None,
+    page: PageWish | None = None,
+    repeat: str = "",
+    is_shown: bool = True,
+) -> Attempt:
     """Run it on real containers and grade it by its record. The cluster is gone afterwards, however it ended."""
-    run = f"{SYSTEM_CLOCK.wall():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    folder, began = toolbox.places.runs / run, SYSTEM_CLOCK.now()
-    with RunRecord(folder) as run_record:
-        conductor = Conductor(prepared.scenario, prepared.seed, toolbox, run_record, view, port=port)
-        try:
-            with view:
-                conductor.run()
-        except LabError as exc:
-            run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=str(exc)))
-        except Exception as exc:  # noqa: BLE001 -- the lab's own fault; what was seen until then is judged all the same
-            (folder / "fault.txt").write_text(traceback.format_exc())
-            what = f"a fault of the lab itself: {type(exc).__name__}: {exc}"
-            run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=what))
-    seen = ReadRecord(folder)
-    judged = judge_run(seen)
-    run_record.write("verdict.json", judged.judgement)
-    fewest = fewest_slots(seen.history()) if lesson.told.slots_each else 0
+    began = SYSTEM_CLOCK.now()
+    chosen = Chosen(scenario=prepared.scenario, seed=prepared.seed, repeat=repeat)
+    judged, folder = run_one(chosen, toolbox, say=say, port=port, page=page, is_shown=is_shown)
+    fewest = fewest_slots(ReadRecord(folder).history()) if lesson.told.slots_each else 0
     return Attempt(
         record=folder,
         judged=judged,

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.places import find_places
 from lab.cluster.setup import make_ready
 from lab.errors import ExitCode, UsageError
-from lab.lessons.attempt import Attempt, attempt, needs_of, prepare
+from lab.lessons.attempt import Attempt, Say, attempt, needs_of, prepare
 from lab.lessons.lesson import Lesson, files_of, find_lesson, read_lessons
 from lab.lessons.progress import Progress, read_progress, write_progress
 from lab.lessons.workplace import lay_out, put_aside, read_wish
 from lab.oracle.telling import story
-from lab.scenario.show import choose_view
-
-Say = Callable[[str], None]
+from lab.scenario.told import short
+from lab.scenario.watched import PageWish
 
 
 class Workshop:
@@ -47,20 +46,20 @@ class Workshop:
         """Begin the first lesson that is not passed yet."""
         todo = [lesson for lesson in self._lessons if not self._progress.of(lesson.name).passed]
         if not todo:
-            self._say(f"all {len(self._lessons)} lessons are passed")
+            self._say(f"all {len(self._lessons)} lessons are passed\n  what is left: lab lesson wheel")
             return ExitCode.HELD
         return self._begin(todo[0])
 
-    def check(self, asked: str | None, *, seed: int | None, port: int | None) -> int:
+    def check(self, asked: str | None, *, seed: int | None, port: int | None, page: PageWish | None) -> int:
         """Build, run, judge; say whether it is passed."""
         lesson = self._which(asked)
         folder = self._folder_of(lesson)
         needs = needs_of(lesson, read_wish(lesson, folder))
         toolbox = make_ready(find_places(), self._say, needs)
         prepared = prepare(lesson, folder, toolbox, seed=seed, say=self._say)
-        self._say(f"lesson {lesson.number}: {lesson.title}\n  seed {prepared.seed}")
-        done = attempt(lesson, prepared, toolbox, choose_view(lesson.title), port=port)
-        for line in self._closing(done, f"lab lesson check {lesson.number} --seed {prepared.seed}"):
+        repeat = f"lab lesson check {lesson.number} --seed {prepared.seed}"
+        done = attempt(lesson, prepared, toolbox, say=self._say, port=port, page=page, repeat=repeat)
+        for line in _first_story(done):
             self._say(line)
         self._note(lesson, done)
         return done.grade.exit_code
@@ -87,9 +86,9 @@ class Workshop:
                 at=f"lesson {lesson.number}",
                 way_out="lab lesson check; or lab lesson hint; or, if you must: lab lesson solution --peek",
             )
-        for line in _difference(lesson):
+        for line in difference(lesson):
             self._say(line)
-        self._say(f"  the files: {_short(lesson.solution)}")
+        self._say(f"  the files: {short(lesson.solution)}")
         return ExitCode.HELD
 
     def reset(self, asked: str | None) -> int:
@@ -98,22 +97,20 @@ class Workshop:
         folder = self._folder_of(lesson)
         aside = put_aside(folder, SYSTEM_CLOCK.wall())
         if aside is not None:
-            self._say(f"your files are kept in {_short(aside)}")
+            self._say(f"your files are kept in {short(aside)}")
         return self._begin(lesson)
 
     def _begin(self, lesson: Lesson) -> int:
         folder = self._folder_of(lesson)
         was_there = folder.exists()
         lay_out(lesson, folder)
-        mine = [path.relative_to(lesson.broken) for path in files_of(lesson.broken)]
         self._save(Progress(current=lesson.name, lessons=self._progress.lessons))
         self._say(f"lesson {lesson.number}: {lesson.title}")
         if was_there:
-            self._say(f"  {_short(folder)} is there already and stays as it is (anew: lab lesson reset)")
-        self._say(f"  read   {_short(folder / 'README.md')}")
-        for path in mine:
-            if path.suffix == ".py" or lesson.told.may_change:
-                self._say(f"  edit   {_short(folder / path)}")
+            self._say(f"  {short(folder)} is there already and stays as it is (anew: lab lesson reset)")
+        self._say(f"  read   {short(folder / 'README.md')}")
+        for path in to_edit(lesson):
+            self._say(f"  edit   {short(folder / path)}")
         self._say("  then   lab lesson check      stuck: lab lesson hint")
         return ExitCode.HELD
 
@@ -124,14 +121,6 @@ class Workshop:
 
     def _folder_of(self, lesson: Lesson) -> Path:
         return self._folder / lesson.name
-
-    def _closing(self, done: Attempt, repeat: str) -> Iterator[str]:
-        judgement = done.judged.judgement
-        if judgement.findings:
-            yield ""
-            yield from story(judgement.findings[0], began=done.judged.began)
-            yield ""
-        yield from done.judged.closing(seconds=done.seconds, report=_short(done.record), repeat=repeat)
 
     def _note(self, lesson: Lesson, done: Attempt) -> None:
         """Say how it went and what to do now, and keep it."""
@@ -153,17 +142,25 @@ class Workshop:
         write_progress(self._folder, progress)
 
 
-def _difference(lesson: Lesson) -> Iterator[str]:
+def _first_story(done: Attempt) -> Iterator[str]:
+    """Who was hurt first, and how it came to that."""
+    judgement = done.judged.judgement
+    if judgement.findings:
+        yield ""
+        yield from story(judgement.findings[0], began=done.judged.began)
+
+
+def to_edit(lesson: Lesson) -> Iterator[Path]:
+    """The files that a participant may change, by their paths in the folder."""
+    for path in files_of(lesson.broken):
+        if path.suffix == ".py" or lesson.told.may_change:
+            yield path.relative_to(lesson.broken)
+
+
+def difference(lesson: Lesson) -> Iterator[str]:
     """The solution as a unified difference to what is broken."""
     for path in files_of(lesson.solution):
         name = path.relative_to(lesson.solution)
         before, after = (lesson.broken / name).read_text(), path.read_text()
         for line in difflib.unified_diff(before.splitlines(), after.splitlines(), f"broken/{name}", f"{name}"):
             yield line.rstrip("\n")
-
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

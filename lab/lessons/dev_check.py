@@ -6,7 +6,6 @@ real containers, as a participant would.
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +19,6 @@ from lab.lessons.grade import broken_promises
 from lab.lessons.lesson import Lesson, Told, find_lesson, read_lessons
 from lab.lessons.workplace import complete, read_wish
 from lab.model import Value
-from lab.scenario.show import PlainView
 
 Say = Callable[[str], None]
 
@@ -82,7 +80,7 @@ def _try(lesson: Lesson, half: str, folder: Path, seed: int, toolbox: Toolbox, o
         prepared = prepare(lesson, folder, toolbox, seed=seed, say=lambda _line: None, owner=owner)
     except LabError as exc:
         return Tried(lesson=lesson.number, half=half, seed=seed, wrong=str(exc))
-    done = attempt(lesson, prepared, toolbox, PlainView(io.StringIO()))
+    done = attempt(lesson, prepared, toolbox, say=lambda _line: None, is_shown=False)
     judgement = done.judged.judgement
     broken = broken_promises(judgement)
     return Tried(

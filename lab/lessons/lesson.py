@@ -31,6 +31,8 @@ class Told(Value):
     """Promises that may break with it, each with the reason."""
     may_change: tuple[str, ...] = ()
     """Key paths of the scenario that are the participant's to change ("cluster.affinity"); the rest is the test."""
+    at_most: dict[str, float] = field(default_factory=dict)
+    """The most that a number may be which is theirs to change, by its key path: a promise must promise something."""
     over: dict[str, str] = field(default_factory=lambda: {"v1": "shop:v1", "v2": "shop:v2"})
     """The shop's image that each release of the participant's is laid over."""
     slots_each: int = 0
@@ -49,6 +51,11 @@ class Lesson(Value):
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def word(self) -> str:
+        """Its name without the number."""
+        return self.name.partition("-")[2]
 
     @property
     def title(self) -> str:
@@ -74,9 +81,9 @@ def read_lessons(library: Path = LIBRARY) -> list[Lesson]:
 
 
 def find_lesson(lessons: Sequence[Lesson], asked: str) -> Lesson:
-    """The lesson of this number or name. Raises UsageError where there is none."""
+    """The lesson of this number or name, with or without its number. Raises UsageError where there is none."""
     for lesson in lessons:
-        if asked == lesson.name or (asked.isdigit() and int(asked) == lesson.number):
+        if asked in {lesson.name, lesson.word} or (asked.isdigit() and int(asked) == lesson.number):
             return lesson
     known = ", ".join(str(lesson.number) for lesson in lessons)
     raise UsageError(f"there is no lesson {asked!r}, only {known}", at="lab lesson", way_out="lab lesson list")
@@ -105,11 +112,21 @@ def _what_is_wrong(folder: Path, told: Told) -> str:
     """Why this is not a whole lesson; empty if it is."""
     if len(told.hints) != HINTS or not all(hint.strip() for hint in told.hints):
         return f"a lesson has {HINTS} hints, and none is empty"
+    if not set(told.at_most) <= set(told.may_change):
+        return "at_most names keys that may be changed"
+    return _which_promise_is_wrong(told) or _which_file_is_wrong(folder)
+
+
+def _which_promise_is_wrong(told: Told) -> str:
     unknown = {told.breaks, *told.may_break} - set(PROMISES)
     if unknown:
         return f"there is no promise {', '.join(sorted(unknown))}"
     if told.breaks in told.may_break or not all(why.strip() for why in told.may_break.values()):
         return "may_break names other promises than `breaks`, each with its reason"
+    return ""
+
+
+def _which_file_is_wrong(folder: Path) -> str:
     lacking = [name for name in ("README.md", "broken/scenario.yaml", "solution") if not (folder / name).exists()]
     if lacking:
         return f"there is no {', '.join(lacking)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -48,7 +49,7 @@ def read_wish(lesson: Lesson, folder: Path) -> Scenario:
     """The participant's scenario. Raises UsageError where it changes what is not theirs to change."""
     _check_there(lesson, folder)
     asked, given = read_scenario(folder / SCENARIO), read_scenario(lesson.broken / SCENARIO)
-    was, now = _flat(given), _flat(asked)
+    was, now = _flat(given, lesson.broken), _flat(asked, folder)
     for key in sorted({*was, *now}):
         if was.get(key) != now.get(key) and not _is_allowed(key, lesson.told.may_change):
             theirs = ", ".join(lesson.told.may_change) or "nothing"
@@ -57,6 +58,13 @@ def read_wish(lesson: Lesson, folder: Path) -> Scenario:
                 f" {_told(now, key)}",
                 at=str(folder / SCENARIO),
                 way_out="put it back, or: lab lesson reset",
+            )
+    for key, most in lesson.told.at_most.items():
+        if now.get(key) is None or not now[key] <= most:
+            raise UsageError(
+                f"{key} is {_told(now, key)}, and {most:g} is the most that it may be",
+                at=str(folder / SCENARIO),
+                way_out=f"promise it, and let it be so: {key.rpartition('.')[2]}: {most:g}",
             )
     return asked
 
@@ -112,8 +120,10 @@ def _read_python(path: Path) -> bytes:
     return content
 
 
-def _flat(scenario: Scenario) -> dict[str, Any]:
-    """Every value by its key path."""
+def _flat(scenario: Scenario, folder: Path) -> dict[str, Any]:
+    """Every value by its key path; a file by its name in the folder, since both folders have one of that name."""
+    if scenario.script is not None:
+        scenario = msgspec.structs.replace(scenario, script=os.path.relpath(scenario.script, folder.resolve()))
     return dict(_walk(msgspec.to_builtins(scenario), ""))
 
 

@@ -10,8 +10,8 @@ from lab.clock import NS
 from lab.model import Finding, Operation
 from lab.oracle.breach import seconds
 from lab.oracle.loss import LOSING, STORE, StoreStrike, store_strikes
-from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, TRIES, Anomaly
-from lab.record import AnyEvent, ContainerEvent, Step, Strike
+from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, ROLLOUTS_END, TRIES, Anomaly
+from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 
 JUST_BEFORE = 5.0
 """Seconds in which a strike or a step that did not touch the replicas involved still counts as just before."""
@@ -37,6 +37,8 @@ def blame(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> tuple[tupl
 
 
 def _cause(finding: Finding, events: Sequence[AnyEvent]) -> str:
+    if finding.promise == ROLLOUTS_END:
+        return ""  # it tells itself who did what; that a replica was removed just before explains nothing
     parts: list[str] = []
     maker, reader = _maker(finding), _reader(finding)
     what = "made the session" if finding.promise == LOGGED_IN else "answered first"
@@ -118,9 +120,9 @@ def _likely(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
         return _likely_place(sessions, "sessions live", events) or _likely_place(missing, "state lives", events)
     if doubled and _share(doubled, _was_repeated) >= PATTERN_SHARE:
         return "a repeated request is applied again: writes have no idempotency key, or it is ignored"
-    unanswered = [one for one in hurt if one.promise == TRIES]
-    if unanswered and _share(unanswered, lambda one: _met_a_new_replica(one, events)) >= PATTERN_SHARE:
-        return "replicas get users before they can serve them: they say too early that they are ready"
+    unanswered = _likely_unanswered([one for one in hurt if one.promise == TRIES], events)
+    if unanswered:
+        return unanswered
     if any(one.promise == CLEAN_STOPS for one in findings):
         return "replicas leave before they have answered what they hold: they do not drain"
     return ""
@@ -142,6 +144,14 @@ def _likely_store(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> st
 def _follows(finding: Finding, strikes: Sequence[StoreStrike]) -> StoreStrike | None:
     before = [one for one in strikes if one.at <= finding.at <= one.until + STORE_BEFORE * NS]
     return before[-1] if before else None
+
+
+def _likely_unanswered(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+    if findings and _share(findings, lambda one: _came_after_a_zone_was_lost(one, events)) >= PATTERN_SHARE:
+        return "what was left of the cluster did not carry the load: too few replicas outside the lost zone"
+    if findings and _share(findings, lambda one: _met_a_new_replica(one, events)) >= PATTERN_SHARE:
+        return "replicas get users before they can serve them: they say too early that they are ready"
+    return ""
 
 
 def _likely_place(findings: Sequence[Finding], what: str, events: Sequence[AnyEvent]) -> str:
@@ -202,6 +212,11 @@ def _met_a_new_replica(finding: Finding, events: Sequence[AnyEvent]) -> bool:
         if not one.answered or one.result >= "500"
         for slot in one.edge[-1:]
     )
+
+
+def _came_after_a_zone_was_lost(finding: Finding, events: Sequence[AnyEvent]) -> bool:
+    """Had a zone been lost before? What piled up meanwhile outlasts it."""
+    return any(isinstance(event, ZoneLost) and event.at <= finding.at for event in events)
 
 
 def _is_new(slot: str, at: int, events: Sequence[AnyEvent]) -> bool:

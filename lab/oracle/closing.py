@@ -69,6 +69,8 @@ def _broken(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
     also = f"; also {', '.join(one.promise for one in broken[1:])}" if len(broken) > 1 else ""
     if worst.promise in _SERVICE:
         head = f"{PROMISES[worst.promise].title}: not so {_plural(worst.broken, 'time')} in {_number(worst.count)}"
+    elif not first.user:
+        head = f"{PROMISES[worst.promise].title}: not so"
     else:
         users = len({one.user for one in of_it})
         hurt = "lost state" if worst.promise == STATE_KEPT else "were hurt"

@@ -19,6 +19,7 @@ SERVING_FLOOR = "serving_floor"
 RECOVERS = "recovers"
 AVAILABLE = "available"
 ANSWERS_IN_TIME = "answers_in_time"
+ROLLOUTS_END = "rollouts_end"
 LOSS_BOUND = "loss_bound"
 
 
@@ -51,6 +52,8 @@ class Anomaly(StrEnum):
     SLOW_RECOVERY = "slow recovery"
     UNAVAILABLE = "unavailable"
     SLOW_ANSWERS = "slow answers"
+    ROLLOUT_STUCK = "rollout not ended"
+    MOVED_TWICE = "slot moved twice"
     LOST_MORE = "lost more than stated"
 
 
@@ -78,6 +81,7 @@ PROMISES: dict[str, Promise] = {
         Promise(name=RECOVERS, title="Every strike is made good in time", checks="strikes recovered from"),
         Promise(name=AVAILABLE, title="Nearly every first try is answered", checks="first tries"),
         Promise(name=ANSWERS_IN_TIME, title="99 of 100 answers come in time", checks="answers timed"),
+        Promise(name=ROLLOUTS_END, title="A rollout ends, no slot moved twice", checks="slots moved"),
         Promise(name=LOSS_BOUND, title="The store loses no more than it says", checks="writes before its strikes"),
     )
 }

@@ -11,11 +11,13 @@ from lab.oracle.promises import (
     AVAILABLE,
     CLEAN_STOPS,
     RECOVERS,
+    ROLLOUTS_END,
     SERVING_FLOOR,
     TRIES,
     Anomaly,
 )
 from lab.oracle.recovery import Recovery, find_recoveries, judge_recoveries
+from lab.oracle.rollouts import judge_rollouts
 from lab.oracle.serving import judge_floor
 from lab.oracle.stops import find_cut, is_cut, planned_stops
 from lab.record import AnyEvent, Strike, StrikeProved, Trouble
@@ -35,6 +37,8 @@ class ServiceRules(Value):
     """The share of first tries that must get a proper answer."""
     p99_within: float = 0.0
     """Seconds within which 99 % of the operations must end, from when they were due."""
+    rollout_within: float = 0.0
+    """Seconds within which a rollout must end, no slot moved twice; 0: not judged."""
 
 
 class FirstTries(Value):
@@ -162,6 +166,9 @@ class Service:
         recovered, late = judge_recoveries(recoveries, self._rules.recovers_within, self._until)
         if not self._rules.recovers_within:
             late = []
+        moves, unended = 0, list[Finding]()
+        if self._rules.rollout_within:
+            moves, unended = judge_rollouts(events, self._rules.rollout_within, until=self._until)
         quality = [*self._judge_availability(), *self._judge_latency()]
         return ServiceReport(
             first_tries=self.first_tries,
@@ -172,12 +179,14 @@ class Service:
                 RECOVERS: recovered,
                 AVAILABLE: self._actions,
                 ANSWERS_IN_TIME: self._actions,
+                ROLLOUTS_END: moves,
             },
             broken={
                 TRIES: self._broken_tries,
                 CLEAN_STOPS: len(cut),
                 SERVING_FLOOR: len(below),
                 RECOVERS: len(late),
+                ROLLOUTS_END: len(unended),
                 **{one.promise: 1 for one in quality},
             },
             findings=(
@@ -185,6 +194,7 @@ class Service:
                 *cut[:FINDINGS_SHOWN],
                 *below[:FINDINGS_SHOWN],
                 *late[:FINDINGS_SHOWN],
+                *unended[:FINDINGS_SHOWN],
                 *quality,
             ),
             unknown=self._unknown,

@@ -46,11 +46,13 @@ class DeployerProcess:
         report: Callable[[record.AnyEvent], None],
         *,
         on_boundary: OnBoundary | None = None,
+        script: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._report, self._on_boundary, self._clock = report, on_boundary, clock
         argv = [sys.executable, "-m", "lab", "deployer", "--project", project, "--events"]
         argv += ["--rehearse"] if on_boundary is not None else []
+        argv += ["--script", script] if script is not None else []
         self._said_last = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by `end`, as the process is
         self._process = subprocess.Popen(
             argv,
@@ -159,10 +161,11 @@ class Crew:
         report: Callable[[record.AnyEvent], None],
         *,
         on_boundary: OnBoundary | None = None,
+        script: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._project, self._count, self._report = project, count, report
-        self._on_boundary, self._clock = on_boundary, clock
+        self._on_boundary, self._script, self._clock = on_boundary, script, clock
         self._lock = threading.Lock()
         self._members: list[DeployerProcess] = []
         self._left: list[DeployerProcess] = []
@@ -180,7 +183,9 @@ class Crew:
 
     def join(self) -> DeployerProcess:
         """One more deployer."""
-        member = DeployerProcess(self._project, self._report, on_boundary=self._on_boundary, clock=self._clock)
+        member = DeployerProcess(
+            self._project, self._report, on_boundary=self._on_boundary, script=self._script, clock=self._clock
+        )
         with self._lock:
             self._members.append(member)
         return member

@@ -286,6 +286,8 @@ class Promises(Value):
     loses_at_most: float | None = None
     """Seconds before a strike on the store: what was acknowledged earlier may never be lost. What is lost within them
     is told, and breaks nothing. The store tier's own bound if not given; 0: nothing may be lost."""
+    rollout_within: float = 0.0
+    """Seconds within which a rollout must end, no slot moved twice; then the next step begins. 0: told, not judged."""
 
 
 class Scenario(Value):
@@ -307,6 +309,8 @@ class Scenario(Value):
     """Who uses it."""
     deployers: int = 0
     """0: one inside the lab itself. More: processes of their own, of which one leads; then they can be killed."""
+    script: str | None = None
+    """How those upgrade, as a Python file beside this one, instead of the lab's own way: see lesson 13."""
     autoscale: ScaleSettings | None = None
     """Change the number of replicas with the load."""
     promises: Promises = Promises()
@@ -410,7 +414,8 @@ def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
     if users.journey is not None:
         file, _, name = users.journey.rpartition(":")
         users = msgspec.structs.replace(users, journey=f"{_beside(path, file, 'users.journey')}:{name}")
-    return msgspec.structs.replace(scenario, cluster=cluster, users=users)
+    script = None if scenario.script is None else _beside(path, scenario.script, "script")
+    return msgspec.structs.replace(scenario, cluster=cluster, users=users, script=script)
 
 
 def _beside(path: Path, named: str, key: str) -> str:
@@ -467,6 +472,8 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
             check_scale(scenario.autoscale, scenario.cluster.zones)
         except UsageError as exc:
             refuse(f"autoscale.{exc.at}", exc.what, exc.way_out)
+    if scenario.script is not None and not scenario.deployers:
+        refuse("script", "is run by deployers that are processes of their own", "deployers: 2")
     _check_own_app(scenario, refuse)
     _check_stores(scenario, refuse)
     users = scenario.users

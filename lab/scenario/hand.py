@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from random import SystemRandom
 
 from lab import record
@@ -20,6 +21,7 @@ from lab.cluster.setup import make_ready
 from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ask, Ending, Phase, Rollout, pick_slots, strategy_from
+from lab.deploy.script import Script, ScriptedDeployer, load_script
 from lab.errors import ExitCode
 from lab.model import Value
 from lab.scenario.board import tell_event
@@ -45,6 +47,7 @@ def at_hand(
     report: Callable[[record.AnyEvent], None],
     *,
     boundary: Boundary = lambda _moment, _step: None,
+    script: Script | None = None,
 ) -> Iterator[AtHand]:
     """Open a running cluster; nothing is done to it before its deployer is told to run."""
     places, engine = find_places(), connect()
@@ -54,14 +57,16 @@ def at_hand(
         slots = desk.read().desired.slots
         cluster = open_cluster(engine, project, slots)
         with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
-            deployer = Deployer(
+            # A lock of a script's own is as long as it says, whatever is known of who has it.
+            make = Deployer if script is None else partial(ScriptedDeployer, script)
+            deployer = make(
                 cluster,
                 balancer,
                 state,
                 project,
                 report,
                 holder=this_process(),
-                is_gone=is_owner_gone,
+                is_gone=is_owner_gone if script is None else lambda _holder: False,
                 boundary=boundary,
                 lost_zones=lost_zones_of(state, project),
             )
@@ -113,12 +118,13 @@ def scale(counts: Mapping[str, int], *, project: str | None, say: Say) -> int:
         return _see_through(cluster, say)
 
 
-def lead(*, project: str | None, events: bool, rehearse: bool, say: Say) -> int:
+def lead(*, project: str | None, events: bool, rehearse: bool, script: str | None, say: Say) -> int:
     """Be a deployer until told to end: lead if nobody does, stand by otherwise."""
+    own_way = None if script is None else load_script(script)
     out = sys.stdout.buffer
     report = serve_events(out) if events else _teller(say)
     boundary = ask_at_boundary(out, sys.stdin.buffer) if rehearse else (lambda _moment, _step: None)
-    with at_hand(project, report, boundary=boundary) as cluster:
+    with at_hand(project, report, boundary=boundary, script=own_way) as cluster:
         if events and not rehearse:
             # Whoever listens holds our standard input open: when that ends, so do we.
             threading.Thread(target=_end_with, args=(cluster.deployer,), daemon=True).start()

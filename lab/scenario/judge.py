@@ -15,7 +15,15 @@ from lab.oracle import Oracle
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
-from lab.oracle.promises import ANSWERS_IN_TIME, AVAILABLE, CLEAN_STOPS, LOSS_BOUND, RECOVERS, SERVING_FLOOR
+from lab.oracle.promises import (
+    ANSWERS_IN_TIME,
+    AVAILABLE,
+    CLEAN_STOPS,
+    LOSS_BOUND,
+    RECOVERS,
+    ROLLOUTS_END,
+    SERVING_FLOOR,
+)
 from lab.oracle.service import Service, ServiceReport, ServiceRules
 from lab.oracle.telling import not_checked
 from lab.oracle.verdict import ALWAYS_ASKED, OWN_APP_ASKED, Judgement, gather, judge
@@ -28,6 +36,7 @@ _WISHES = {
     RECOVERS: "promises.recovers_within",
     AVAILABLE: "promises.available",
     ANSWERS_IN_TIME: "promises.p99_within",
+    ROLLOUTS_END: "promises.rollout_within",
     LOSS_BOUND: "promises.loses_at_most, or a strike on a store that states a bound",
 }
 """How a scenario asks for what is not always asked for."""
@@ -182,6 +191,7 @@ def _rules(scenario: Scenario) -> ServiceRules:
         recovers_within=promises.recovers_within,
         available=promises.available,
         p99_within=promises.p99_within,
+        rollout_within=promises.rollout_within,
     )
 
 
@@ -193,6 +203,7 @@ def _asked(scenario: Scenario, *, rolled_back: bool) -> list[str]:
         (RECOVERS, promises.recovers_within),
         (AVAILABLE, promises.available),
         (ANSWERS_IN_TIME, promises.p99_within),
+        (ROLLOUTS_END, promises.rollout_within),
         (LOSS_BOUND, promises.loses_at_most is not None or _strikes_a_store(scenario)),
     )
     always = OWN_APP_ASKED if scenario.users.are_of_own_app else ALWAYS_ASKED

@@ -23,7 +23,7 @@ def own_app(wish: ClusterWish) -> OwnApp | None:
 def own_files(scenario: Scenario) -> list[str]:
     """The files of one's own that a scenario rests on, by their full paths."""
     journey = (scenario.users.journey or "").rpartition(":")[0]
-    return [path for path in (scenario.cluster.compose, journey) if path]
+    return [path for path in (scenario.cluster.compose, journey, scenario.script) if path]
 
 
 def digest_of(path: str) -> str:

@@ -211,7 +211,14 @@ class Conductor:
             if scenario.deployers:
                 self._desk = Desk(state, live.project, clock=self._clock)
                 self._desk.begin(wanted)
-                crew = Crew(live.project, scenario.deployers, self._report, on_boundary=self._reach, clock=self._clock)
+                crew = Crew(
+                    live.project,
+                    scenario.deployers,
+                    self._report,
+                    on_boundary=self._reach,
+                    script=scenario.script,
+                    clock=self._clock,
+                )
                 self._deployers = stack.enter_context(crew)
             else:
                 boundary = partial(self._reach, None)
@@ -286,6 +293,7 @@ class Conductor:
             random=self._random,
             clock=self._clock,
             deadline=self._clock.now() + int(self._scenario.longer_than * NS),
+            rollout_within=self._scenario.promises.rollout_within,
         )
 
     @property

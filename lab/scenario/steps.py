@@ -17,6 +17,9 @@ from lab.scenario.file import FaultWish, Pace, Repeat, Reverse, Roll, Scale, Sch
 from lab.scenario.pins import Pinned
 from lab.scenario.strikes import LosingZone, StrikingOnce
 
+JUDGED_AFTER = 1.0
+"""Seconds beyond the time that a rollout is allowed, so that users are still there when it is over."""
+
 
 class Step(Protocol):
     """Something that takes a while. `end` is called once after `begin`, however the run goes."""
@@ -49,6 +52,8 @@ class Stage(Value):
     clock: Clock
     deadline: int
     """When all of it must be over, monotonic nanoseconds."""
+    rollout_within: float = 0.0
+    """Seconds that the scenario allows a rollout; 0: as long as it takes."""
 
 
 def make_step(wish: StepWish, stage: Stage) -> Step:
@@ -104,10 +109,14 @@ class Settling:
 
 
 class Rolling:
-    """Over when every slot serves the new release, or, if that was given up, the old one again."""
+    """Over when every slot serves the new release, or, if that was given up, the old one again.
+
+    Where it is a promise that rollouts end in time, one that does not is broken already and is waited for no longer.
+    """
 
     def __init__(self, wish: Roll, stage: Stage) -> None:
         self._wish, self._stage = wish, stage
+        self._until: int | None = None
 
     @property
     def text(self) -> str:
@@ -117,9 +126,12 @@ class Rolling:
         to = self._stage.release(self._wish.to)
         number = f"{self._stage.random.getrandbits(32):08x}"
         self._stage.desk.roll(to, self._wish.wanted_strategy, id=number, by="the scenario")
+        if self._stage.rollout_within:
+            self._until = self._stage.clock.now() + int((self._stage.rollout_within + JUDGED_AFTER) * NS)
 
     def is_over(self) -> bool:
-        return self._stage.desk.is_settled()
+        is_too_late = self._until is not None and self._stage.clock.now() >= self._until
+        return is_too_late or self._stage.desk.is_settled()
 
     def end(self) -> None:
         pass

@@ -109,7 +109,7 @@ def strike(wish: HandStrike, radius: BlastRadius, *, project: str | None, say: S
         there = striker.victims()
         in_zone = [one for one in there if wish.in_zone in {"", one.zone}]
         victims = pick_victims(in_zone, wish.to, SystemRandom(), striker.primary)
-        fault = pick_fault(wish.do, wish.to, wish.off, there, striker.primary)
+        fault = pick_fault(wish.do, wish.to, wish.off, there, victims, striker.primary)
         if _is_only_told(striker, wish, victims, fault.text(wish.signal), say):
             return ExitCode.HELD
         struck = striker.strike(fault, victims, signal=wish.signal)

@@ -50,21 +50,25 @@ def pick_victims(
     return found
 
 
-def pick_fault(do: str, to: str, off: str, there: Sequence[Victim], primary: Callable[[], str] = lambda: "") -> Fault:
-    """The fault of this name; of a cut from somebody, from those of `there` whom `off` names beside the victims.
+def pick_fault(
+    do: str,
+    to: str,
+    off: str,
+    there: Sequence[Victim],
+    victims: Sequence[Victim],
+    primary: Callable[[], str] = lambda: "",
+) -> Fault:
+    """The fault of this name; of a cut from somebody, from those of `there` whom `off` names and who are no victims.
 
     Raises UsageError where there is nobody.
     """
     fault = find_fault(do, role_of(to))
     if not off:
         return fault
-
-    def named(who: str) -> list[Victim]:
-        return pick_victims(there, who, Random(0), primary)
-
-    victims = {one.container for one in named(to)} if to != ANY else set()
-    found = [one for one in there if one.role is Role.STORE] if off == STORE else named(off)
-    peers = [one for one in found if one.container not in victims and one.addresses]
+    struck = {one.container for one in victims}
+    all_stores = [one for one in there if one.role is Role.STORE]
+    found = all_stores if off == STORE else pick_victims(there, off, Random(0), primary)
+    peers = [one for one in found if one.container not in struck and one.addresses]
     if not peers:
         raise UsageError("there is nobody to be cut off from", at=off, way_out="from: store")
     return cut_from(peers, off)
@@ -111,7 +115,7 @@ class StrikingOnce:
             victims = pick_victims(there, self._wish.to, self._random, self._striker.primary)
             refused = self._striker.refusal(victims)
             if not refused:
-                fault = pick_fault(self._wish.do, self._wish.to, self._wish.off, there, self._striker.primary)
+                fault = pick_fault(self._wish.do, self._wish.to, self._wish.off, there, victims, self._striker.primary)
                 struck = self._striker.strike(fault, victims, signal=self._wish.signal)
                 self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()
             elif now - self._began > (self._wish.after + ALLOWED_WITHIN) * NS:

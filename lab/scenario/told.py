@@ -67,7 +67,7 @@ def report_path(folder: Path) -> str:
 def short(path: Path) -> str:
     """A path from here, where it is below."""
     try:
-        return str(path.relative_to(Path.cwd()))
+        return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
 

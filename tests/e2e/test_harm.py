@@ -175,7 +175,7 @@ def test_a_cut_ends_with_the_life_of_its_victim_and_needs_no_address_of_it(yard:
 def test_a_zone_is_cut_from_another_and_from_no_third(yard: Yard) -> None:
     """Whatever is in the one can't reach what is in the other; both reach the rest."""
     app, near, far, third = (yard.make("app", "a1"), *(yard.make("store", slot) for slot in ("a8", "b8", "c8")))
-    fault = pick_fault("cut", "zone/a", "zone/b", yard.target.victims())
+    fault = pick_fault("cut", "zone/a", "zone/b", yard.target.victims(), (app, near))
     for victim in (app, near):
         assert yard.target.do(victim.container, fault.do(victim, "SIGKILL"))
     assert not any(yard.ping(one, far) or yard.ping(far, one) for one in (app, near))

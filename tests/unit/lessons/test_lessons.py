@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.deploy.script import load_script
 from lab.errors import UsageError
+from lab.lessons.command import to_edit
 from lab.lessons.dev_check import what_is_wrong_with_broken
-from lab.lessons.lesson import Lesson, Told, find_lesson, read_lessons
+from lab.lessons.lesson import LIBRARY, Lesson, Told, files_of, find_lesson, read_lessons
 from lab.lessons.workplace import complete, layer_files, own_releases, read_wish
 from lab.oracle.promises import PROMISES
 
@@ -49,11 +51,40 @@ def test_both_halves_can_be_read_and_the_solution_keeps_to_what_may_be_changed(l
         scenario = read_wish(lesson, half)
         assert scenario.enough.operations >= 800
         assert scenario.enough.checks >= 800
-        releases = own_releases(scenario)
-        assert releases
-        for release in releases:
+        for release in own_releases(scenario):
             assert layer_files(lesson, half, release)
+        if scenario.script is not None:
+            assert load_script(scenario.script)
     assert [path for path in lesson.solution.rglob("*") if path.is_file()]
+
+
+@each_lesson
+def test_there_is_something_to_change(lesson: Lesson) -> None:
+    """And whoever begins the lesson is told what."""
+    mine = set(to_edit(lesson))
+    solved = {path.relative_to(lesson.solution) for path in files_of(lesson.solution)}
+    assert mine and solved <= mine
+
+
+@each_lesson
+def test_the_trainer_knows_what_to_ask_about_it(lesson: Lesson) -> None:
+    """Its row has minutes, seconds, and a question for before and after."""
+    rows = [
+        line for line in (LIBRARY / "TRAINER.md").read_text().splitlines() if line.startswith(f"| {lesson.number} ")
+    ]
+    assert len(rows) == 1
+    title, minutes, seconds, before, after = (cell.strip() for cell in rows[0].split("|")[2:-1])
+    assert title == lesson.title
+    assert minutes.isdigit()
+    assert int(seconds) <= 40
+    assert before.endswith("?") and after.endswith("?")
+
+
+@each_lesson
+def test_a_lesson_is_small(lesson: Lesson) -> None:
+    """What is broken is a patch, never a copy of the shop."""
+    for path in files_of(lesson.folder):
+        assert len(path.read_text().splitlines()) <= 90, path
 
 
 @each_lesson
@@ -90,6 +121,7 @@ def spoilt(tmp_path: Path, before: str, after: str) -> Path:
     [
         ("breaks: logged_in", "breaks: logged_inn", "logged_inn"),
         ("breaks: logged_in", "breaks: applied_once", "other promises"),
+        ("over:", "at_most: {cluster.zones.a: 2}\nover:", "keys that may be changed"),
         ("breaks:", "brakes:", "brakes"),
         ("title: ", "title: [", "can't be read"),
     ],
@@ -125,6 +157,7 @@ def test_a_lesson_is_found_by_number_and_by_name() -> None:
     assert find_lesson(LESSONS, "1") is LESSONS[0]
     assert find_lesson(LESSONS, "01") is LESSONS[0]
     assert find_lesson(LESSONS, LESSONS[0].name) is LESSONS[0]
+    assert find_lesson(LESSONS, "state-is-a-bug") is LESSONS[0]
     with pytest.raises(UsageError, match="no lesson 'x'"):
         find_lesson(LESSONS, "x")
 

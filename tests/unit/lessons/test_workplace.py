@@ -14,7 +14,7 @@ from lab.lessons.workplace import lay_out, layer_files, put_aside, read_wish
 from lab.scenario.file import images_of
 
 LESSONS = read_lessons()
-STATE, STICKY, VERSIONS = (find_lesson(LESSONS, number) for number in ("1", "2", "8"))
+STATE, STICKY, VERSIONS, PET, DEPLOYER = (find_lesson(LESSONS, number) for number in ("1", "2", "8", "12", "13"))
 
 
 @pytest.fixture
@@ -77,6 +77,38 @@ def test_what_a_lesson_leaves_to_the_participant_may_be_changed(tmp_path: Path) 
     edit(tmp_path / "scenario.yaml", "affinity: none", "affinity: none\n  repeat_writes: false")
     with pytest.raises(UsageError, match="repeat_writes"):
         read_wish(STICKY, tmp_path)
+
+
+@pytest.mark.parametrize("bound", ["3", "600", "null", ".nan"])
+def test_a_bound_that_promises_nothing_is_refused(tmp_path: Path, bound: str) -> None:
+    """It is the participant's to state, within what anybody could live with."""
+    lay_out(PET, tmp_path)
+    edit(tmp_path / "scenario.yaml", "loses_at_most: 0 ", f"loses_at_most: {bound} ")
+    with pytest.raises(UsageError, match=r"promises\.loses_at_most") as refused:
+        read_wish(PET, tmp_path)
+    assert refused.value.way_out
+
+
+@pytest.mark.parametrize("bound", ["0", "1", "2.0"])
+def test_a_bound_within_the_limit_may_be_stated(tmp_path: Path, bound: str) -> None:
+    """Together with the store that is to keep it."""
+    lay_out(PET, tmp_path)
+    edit(tmp_path / "scenario.yaml", "loses_at_most: 0 ", f"loses_at_most: {bound} ")
+    edit(tmp_path / "scenario.yaml", "store: redis-no-disk", "store: redis-everysec")
+    asked = read_wish(PET, tmp_path)
+    assert (asked.promises.loses_at_most, asked.cluster.store) == (float(bound), "redis-everysec")
+
+
+def test_a_script_is_the_participants_own_file_and_cant_be_left_out(tmp_path: Path) -> None:
+    """Each folder has its own of that name; the lab's own way would pass without anything learnt."""
+    lay_out(DEPLOYER, tmp_path)
+    assert read_wish(DEPLOYER, tmp_path).script == str(tmp_path / "rollout.py")
+    edit(tmp_path / "scenario.yaml", "script: rollout.py", "script: null")
+    with pytest.raises(UsageError, match="script is part of the test"):
+        read_wish(DEPLOYER, tmp_path)
+    edit(tmp_path / "scenario.yaml", "script: null", f"script: {DEPLOYER.solution / 'rollout.py'}")
+    with pytest.raises(UsageError, match="script is part of the test"):
+        read_wish(DEPLOYER, tmp_path)
 
 
 def test_a_file_that_is_no_python_is_told_with_its_line(mine: Path) -> None:

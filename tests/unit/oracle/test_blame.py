@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome
 from lab.oracle import blame, check
-from lab.oracle.promises import LOGGED_IN, TRIES
-from lab.record import AnyEvent, ContainerEvent, Step, Strike
+from lab.oracle.promises import LOGGED_IN, ROLLOUTS_END, TRIES
+from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 from tests.unit.oracle.making import op
 
 STRIKE = Strike(
@@ -126,3 +126,21 @@ def test_what_fails_at_new_replicas_is_laid_at_their_word(
         if at is not None
     ]
     assert ("too early" in likely([finding], *steps)) == is_new
+
+
+@pytest.mark.parametrize(("lost", "is_told"), [(5.0, True), (12.0, False)])
+def test_what_fails_once_a_zone_was_lost_is_laid_at_what_is_left(lost: float, *, is_told: bool) -> None:
+    """Also at replicas that had just got their slots: that they are new explains less."""
+    failed = op(Kind.CART, 10 * NS, 11 * NS, outcome=Outcome.UNKNOWN, result="503")
+    failed = replace(failed, tries=(replace(failed.tries[0], edge=("a1",)),))
+    finding = Finding(promise=TRIES, anomaly="not answered", user="u", at=11 * NS, why="", witness=(failed,))
+    entered = Step(at=8 * NS, action="enter", slot="a1", replica="a1-7", release="v1")
+    told = likely([finding], entered, ZoneLost(at=int(lost * NS), zone="b"))
+    assert ("did not carry the load" in told) == is_told
+
+
+def test_a_rollout_explains_itself() -> None:
+    """Whatever was removed just before is no cause of its going wrong."""
+    finding = Finding(promise=ROLLOUTS_END, anomaly="slot moved twice", user="", at=11 * NS, why="a1 was moved twice")
+    removed = Step(at=10 * NS, action="remove", slot="b1", replica="b1-1", release="v1")
+    assert blame([finding], [removed])[0][0].cause == ""

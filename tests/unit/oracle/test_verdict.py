@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from lab.errors import ExitCode
 from lab.model import Finding, Kind, PromiseResult, Verdict
 from lab.oracle import Enough, Evidence, Judgement, Oracle, RunFacts, Service, closing_lines, gather, judge
-from lab.oracle.promises import CLEAN_STOPS, PROMISES, SERVING_FLOOR, STATE_KEPT, TRIES
+from lab.oracle.promises import CLEAN_STOPS, PROMISES, ROLLOUTS_END, SERVING_FLOOR, STATE_KEPT, TRIES
 from lab.oracle.service import FirstTries
 from lab.oracle.verdict import ALWAYS_ASKED, LONGEST_OPERATION
 from tests.unit.oracle.making import op
@@ -179,6 +179,14 @@ def test_closing_lines_of_a_broken_service() -> None:
         "BROKEN serving_floor: Enough replicas serve at all times: not so 7 times in 1 500 (first at 3.0 s); also tries"
     )
     assert lines[1] == "       4 served where 5 must"
+
+
+def test_what_broke_for_nobody_in_particular_hurt_no_user() -> None:
+    """A promise about the run as a whole is told as that."""
+    stuck = Finding(promise=ROLLOUTS_END, anomaly="rollout not ended", user="", at=3 * S, why="it never ended")
+    evidence = replace(GOOD, findings=(stuck,), checks={**GOOD.checks, ROLLOUTS_END: 3}, broken={ROLLOUTS_END: 1})
+    lines = closing_lines(judge(evidence, asked=(ROLLOUTS_END,)), FACTS)
+    assert lines[0] == "BROKEN rollouts_end: A rollout ends, no slot moved twice: not so (first at 3.0 s)"
 
 
 def test_closing_lines_are_lines() -> None:

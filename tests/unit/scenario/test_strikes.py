@@ -223,15 +223,16 @@ def test_a_cut_is_between_its_victim_and_whom_it_names(tmp_path: Path) -> None:
 def test_a_zone_is_cut_from_another_as_a_whole() -> None:
     """Everything in it but the balancer, which talks to nobody of the cluster, and nobody from itself."""
     there = six_and_three().victims()
-    assert [one.name for one in pick_victims(there, "zone/b", Random(1))] == ["b1-1", "b2-1"]
-    fault = pick_fault("cut", "zone/b", "zone/a", there)
+    in_b = pick_victims(there, "zone/b", Random(1))
+    assert [one.name for one in in_b] == ["b1-1", "b2-1"]
+    fault = pick_fault("cut", "zone/b", "zone/a", there, in_b)
     harm = fault.do(replica("b1"), "SIGKILL")
     assert harm == Sever(addresses=("10.0.0.11", "10.0.0.12"))
     assert fault.text() == "cut from zone/a"
     with pytest.raises(UsageError, match="nobody to be cut off from"):
-        pick_fault("cut", "a1", "a1", there)
+        pick_fault("cut", "a1", "a1", there, pick_victims(there, "a1", Random(1)))
     with pytest.raises(UsageError, match="nobody to be cut off from"):
-        pick_fault("cut", "a1", "store", there)
+        pick_fault("cut", "a1", "store", there, ())
 
 
 @pytest.mark.parametrize(
