@@ -89,10 +89,6 @@ class Cart:
             return any(identifier == key or identifier in lines for key, lines in operation.answer)
         return operation.kind in {CART, CHECKOUT} and identifier in operation.answer
 
-    def was_shown(self, line: str) -> bool:
-        """Has an answer shown this line in the cart?"""
-        return line in self._shown
-
     def _note(self, operation: Operation) -> bool:
         """Was the operation answered, so that it must fit? If not, it is remembered as what may still happen."""
         if operation.outcome is OK:

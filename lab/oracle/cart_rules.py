@@ -26,10 +26,6 @@ class Known(Protocol):
     last_read: Operation | None
     last_orders: Operation | None
 
-    def was_shown(self, line: str) -> bool:
-        """Has an answer shown this line in the cart?"""
-        ...
-
 
 def name(known: Known, part: Sequence[Operation], before: Iterable[State], after: After) -> Breach:
     """The breach that a window proves which `search` found impossible from the states `before`.

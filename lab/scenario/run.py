@@ -162,7 +162,8 @@ class Conductor:
             self.oracle = Oracle()
             self._is_watched = True
             self._results = ResultWindow()
-            self._results_at = 0
+            self._results_at = self._findings_noted = 0
+            self._rolling_to = ""
 
     def run(self) -> None:
         """Do the scenario. Raises LabFault for whatever is the lab's own trouble; the cluster is gone either way."""
@@ -508,6 +509,8 @@ class Conductor:
                 self._trouble = self._trouble or event.what
             if isinstance(event, record.Step) and (event.action, event.why) == ("enter", "upgrade"):
                 self._upgraded[event.slot] = event.at
+            if isinstance(event, record.RolloutMoved):
+                self._rolling_to = "" if event.ending else event.to
 
     def _on_engine_event(self, event: record.AnyEvent) -> None:
         self._report(event)
@@ -526,9 +529,25 @@ class Conductor:
         if self._is_watched:
             try:
                 judge()
+                self._note_findings()
             except Exception as exc:  # noqa: BLE001 -- it goes into the record, and the verdict is could not tell
                 self._is_watched = False
                 self._report(record.Trouble(at=self._clock.now(), what=f"a check died: {type(exc).__name__}: {exc}"))
+
+    def _note_findings(self) -> None:
+        """What is newly found counts against a release, for whoever judges a rollout by what its users got.
+
+        That is the new one if anything of the proof came from there: what it wrote may be what the old one can't read.
+        """
+        fresh = self.oracle.findings[self._findings_noted :]
+        if not fresh:
+            return
+        self._findings_noted += len(fresh)
+        for finding in fresh:
+            seen = [one.release for operation in finding.witness for one in operation.tries if one.release is not None]
+            if seen:
+                release = self._rolling_to if self._rolling_to in seen else seen[-1]
+                self._results.note_broken(release, finding.at)
 
     def _show(self) -> None:
         self._record.flush_due()

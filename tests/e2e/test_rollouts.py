@@ -255,6 +255,26 @@ def test_a_release_that_users_suffer_from_is_rolled_back(tmp_path: Path) -> None
     assert {event.to for event in ended.events() if isinstance(event, RolloutMoved)} == {"v2-memory"}
 
 
+def test_a_release_that_breaks_a_promise_is_rolled_back_for_that(tmp_path: Path) -> None:
+    """Every try is answered, and quickly; but v2 forgets the display name. That alone is enough to take it back."""
+    roll = "{to: 'shop:v2-drops-field', strategy: canary, shares: [0.3, 1], hold: 20, judge: {least_tries: 40}}"
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            users=USERS,
+            promises="{serving_at_least: 2}",
+            steps=f"[{{settle: {{for: 2}}}}, {{roll: {roll}}}, {{settle: {{for: 1}}}}]",
+            enough=ENOUGH,
+        ),
+    )
+    assert first_tries_failed(ended) == []
+    assert phases(ended)[-1] == "rolled back"
+    [*_, last] = [event for event in ended.events() if isinstance(event, RolloutMoved)]
+    assert "promises were broken by the new release" in last.why
+    assert ended.code == 1, ended.out
+
+
 def test_a_bad_release_is_rolled_back_with_the_users_unharmed(toolbox: Toolbox, tmp_path: Path) -> None:
     """Every probe finds it well; by what users got it fails more than the old one. It goes back by itself, a retry
     saved whoever met it, and the exit code says so: 3."""
