@@ -17,6 +17,10 @@ from lab.model import Value
 
 OLDEST_API = (1, 41)
 """Docker Engine 20.10."""
+GONE_OR_SO = {304, 404, 409}
+"""What the engine answers where a container is gone, or is already as it was asked to be."""
+SO_ALREADY = ("is not paused", "is already paused", "is not running", "cannot resume a stopped container")
+"""What an older engine says with status 500 instead."""
 
 __all__ = [
     "APIError",

@@ -10,7 +10,7 @@ from docker import APIClient
 
 from lab.cluster import labels
 from lab.cluster.cutter import MEND, SEVER, run_cutter, word_of
-from lab.cluster.engine import APIError, NotFound, engine_errors
+from lab.cluster.engine import GONE_OR_SO, SO_ALREADY, APIError, NotFound, engine_errors
 from lab.cluster.harm import (
     AnyHarm,
     Crash,
@@ -28,7 +28,6 @@ from lab.cluster.harm import (
     Unpause,
     Victim,
 )
-from lab.cluster.parts import GONE_OR_SO, SO_ALREADY
 from lab.model import Role
 
 CPU_PERIOD = 100_000

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from docker import APIClient
 
 from lab.cluster import labels
-from lab.cluster.engine import APIError, NotFound, engine_errors
+from lab.cluster.engine import GONE_OR_SO, APIError, NotFound, engine_errors
 from lab.cluster.engine_harm import victim_of
 from lab.cluster.harm import Victim
-from lab.cluster.parts import GONE_OR_SO
 from lab.cluster.stores import GROUP, SENTINEL_PORT
 from lab.model import Role
 

@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from lab import record
-from lab.cluster.parts import ComposeParts
+from lab.cluster.engine_harm import EngineHarm
+from lab.cluster.harm import Send, Start
 from lab.cluster.setup import Toolbox
 from lab.deploy.rollout import Rolling, first_desired
 from lab.model import Operation, Outcome, Role
@@ -62,22 +63,22 @@ def test_edges_may_die_one_by_one_and_a_rollout_goes_on(toolbox: Toolbox) -> Non
     ):
         wait_settled(desk, deployer, within=60)
         assert len({port for _, port in live.doors}) == len(ZONES)
-        parts = ComposeParts(toolbox.engine, project=live.project)
-        edges = {zone: parts.find(Role.BALANCER, zone=zone).container for zone in ZONES}
+        harm = EngineHarm(toolbox.engine, project=live.project)
+        edges = {one.zone: one.container for one in harm.victims() if one.role is Role.BALANCER}
         with crowd_at(live, seen):
             desk.roll(v2, Rolling(), id="edges", by="a test")
             for gone in (("a",), ("a", "b"), ("b", "c"), ("c",)):
                 for zone in set(ZONES) - set(gone):
-                    parts.start(edges[zone])
+                    harm.do(edges[zone], Start())
                     wait_until(
                         "the edge answers", partial(answers, live.doors[ZONES.index(zone)]), within=20, every=0.05
                     )
                 for zone in gone:
-                    parts.kill(edges[zone])
+                    harm.do(edges[zone], Send(signal="SIGKILL"))
                 shopped = partial(has_grown, seen, len(seen) + 300)
                 wait_until("users go on shopping", shopped, within=20, every=0.05)
             wait_settled(desk, deployer, within=60)
-            parts.start(edges["c"])
+            harm.do(edges["c"], Start())
     assert {one.release for one in desk_replicas(steps)} == {"v2"}
     oracle = check(seen)
     assert not oracle.findings

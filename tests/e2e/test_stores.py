@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from lab.cluster.engine_harm import EngineHarm
+from lab.cluster.harm import Send, Start
 from lab.cluster.images import POSTGRES
-from lab.cluster.parts import ComposeParts
 from lab.cluster.setup import Toolbox
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import OrdersPlace, StoreName
@@ -80,13 +81,13 @@ def test_an_order_whose_database_died_in_between_is_finished_by_its_repeat(repli
     the repeat with the same key makes it one order, whole, that every reader sees."""
     shop, account = replicated, f"order-{secrets.token_hex(3)}"
     client = log_in(shop, account)
-    parts = ComposeParts(shop.toolbox.engine, project=shop.live.project)
-    database = parts.find(Role.ORDERS).container
+    harm = EngineHarm(shop.toolbox.engine, project=shop.live.project)
+    database = next(one.container for one in harm.victims() if one.role is Role.ORDERS)
     assert post(shop, client, "/cart", f"{account}.1", sku="mug", quantity=2).status_code == 200
     assert post(shop, client, "/checkout", f"{account}.first").status_code == 200
     assert post(shop, client, "/cart", f"{account}.2", sku="mug", quantity=3).status_code == 200
 
-    parts.kill(database)
+    harm.do(database, Send(signal="SIGKILL"))
     try:
         said = post(shop, client, "/checkout", f"{account}.second")
         assert said.status_code == 503
@@ -96,7 +97,7 @@ def test_an_order_whose_database_died_in_between_is_finished_by_its_repeat(repli
         assert (cart.status_code, cart.json()["lines"]) == (200, [])
         assert post(shop, client, "/cart", f"{account}.3", sku="mug", quantity=1).status_code == 200
     finally:
-        parts.start(database)
+        harm.do(database, Start())
     look = StoreLook(shop.toolbox.engine, project=shop.live.project)
     wait_until("the stores are whole", lambda: not look.trouble(), within=30, every=0.2)
 
@@ -111,14 +112,14 @@ def test_a_reader_finishes_what_a_dead_replica_left_in_the_outbox(replicated: Sh
     """Nobody repeats the checkout: whoever looks at the orders next finds it all the same."""
     shop, account = replicated, f"reader-{secrets.token_hex(3)}"
     client = log_in(shop, account)
-    parts = ComposeParts(shop.toolbox.engine, project=shop.live.project)
-    database = parts.find(Role.ORDERS).container
+    harm = EngineHarm(shop.toolbox.engine, project=shop.live.project)
+    database = next(one.container for one in harm.victims() if one.role is Role.ORDERS)
     post(shop, client, "/cart", f"{account}.1", sku="mug", quantity=2)
-    parts.kill(database)
+    harm.do(database, Send(signal="SIGKILL"))
     try:
         assert post(shop, client, "/checkout", f"{account}.only").status_code == 503
     finally:
-        parts.start(database)
+        harm.do(database, Start())
     look = StoreLook(shop.toolbox.engine, project=shop.live.project)
     wait_until("the stores are whole", lambda: not look.trouble(), within=30, every=0.2)
     assert orders_of(shop, client) == [f"{account}.only"]
