@@ -70,11 +70,13 @@ class Yard:
         said = self.engine.exec_start(made["Id"]).decode()
         return int(self.engine.exec_inspect(made["Id"])["ExitCode"]), said
 
-    def ping(self, asks: Victim, answers: Victim) -> bool:
-        """Whether a new connection gets through, within a second."""
+    def ping(self, asks: Victim, answers: Victim, *, within: str = "1") -> bool:
+        """Whether a new connection gets through, within so many seconds."""
         if not answers.addresses:
             return False
-        return self.inside(asks, "timeout", "1", "redis-cli", "-h", answers.addresses[0], "ping")[1].strip() == "PONG"
+        return (
+            self.inside(asks, "timeout", within, "redis-cli", "-h", answers.addresses[0], "ping")[1].strip() == "PONG"
+        )
 
     def state(self, victim: Victim) -> dict[str, Any]:
         return dict(self.engine.inspect_container(victim.container))

@@ -113,12 +113,9 @@ class StrikingOnce:
         if self._strikes is None:
             there = self._striker.victims()
             victims = pick_victims(there, self._wish.to, self._random, self._striker.primary)
-            refused = self._striker.refusal(victims)
-            if not refused:
-                fault = pick_fault(self._wish.do, self._wish.to, self._wish.off, there, victims, self._striker.primary)
-                struck = self._striker.strike(fault, victims, signal=self._wish.signal)
-                self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()
-            elif now - self._began > (self._wish.after + ALLOWED_WITHIN) * NS:
+            fault = pick_fault(self._wish.do, self._wish.to, self._wish.off, there, victims, self._striker.primary)
+            refused = self._striker.refusal(victims) or self._strike(fault, victims)
+            if refused and now - self._began > (self._wish.after + ALLOWED_WITHIN) * NS:
                 raise LabFault(f"{self.text}: {refused}", at="blast radius")
             return False
         if now - self._began < max(self._wish.seconds, NOTICED_WITHIN) * NS:
@@ -128,6 +125,15 @@ class StrikingOnce:
 
     def end(self) -> None:
         self._striker.undo(self._strikes or ())
+
+    def _strike(self, fault: Fault, victims: Sequence[Victim]) -> str:
+        """Why it was refused after all, as where somebody stopped serving since it was looked at; "" if it is done."""
+        try:
+            struck = self._striker.strike(fault, victims, signal=self._wish.signal)
+        except UsageError as exc:
+            return exc.what
+        self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()
+        return ""
 
 
 class LosingZone:
@@ -163,10 +169,16 @@ class LosingZone:
         self._striker.regain_zone(self._wish.zone)
 
     def _lose(self, now: int) -> None:
-        refused = self._striker.refusal(self._striker.in_zone(self._wish.zone), zone=self._wish.zone)
-        if not refused:
-            self._is_lost = True
-            self._striker.lose_zone(self._wish.zone, cut_off=self._wish.cut_off)
-            self._began = self._clock.now()
-        elif now - self._began > ALLOWED_WITHIN * NS:
+        there = self._striker.in_zone(self._wish.zone)
+        refused = self._striker.refusal(there, zone=self._wish.zone) or self._refused()
+        if refused and now - self._began > ALLOWED_WITHIN * NS:
             raise LabFault(f"{self.text}: {refused}", at="blast radius")
+
+    def _refused(self) -> str:
+        """Lose it now. Why that was refused after all, as above; "" if it is lost."""
+        try:
+            self._striker.lose_zone(self._wish.zone, cut_off=self._wish.cut_off)
+        except UsageError as exc:
+            return exc.what
+        self._is_lost, self._began = True, self._clock.now()
+        return ""

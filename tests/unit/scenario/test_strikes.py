@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from lab.chaos.faults import FAULTS, FaultName
@@ -134,6 +135,24 @@ def test_a_strike_waits_for_the_blast_radius_and_gives_up_in_the_end(tmp_path: P
         with pytest.raises(LabFault, match="a1 does not serve"):
             through(step, clock)
     assert target.there[replica("b1").container].is_running
+
+
+@pytest.mark.parametrize("what", ["strike", "zone"])
+def test_whoever_stops_serving_between_look_and_strike_is_waited_for(tmp_path: Path, what: str) -> None:
+    """The cluster may change between the two; a refusal then is waited out as any other, and nothing is struck."""
+    target, clock = six_and_three(), FakeClock(NS)
+    whole = standing_of(target)
+    fewer = msgspec.structs.replace(whole, serving={slot: one for slot, one in whole.serving.items() if slot != "a1"})
+    looks = iter([whole, fewer])
+    with striking(tmp_path, target, standing=lambda: next(looks, standing_of(target))) as striker:
+        step: StrikingOnce | LosingZone = LosingZone(LoseZone(zone="b", seconds=1), striker, lambda: True, clock)
+        if what == "strike":
+            step = StrikingOnce(StrikeWish(do="kill", to="b1", seconds=1), striker, lambda: True, Random(1), clock)
+        step.begin()
+        assert not step.is_over()
+        assert target.acts == []
+        through(step, clock)
+        assert not target.there[replica("b1").container].is_running
 
 
 def test_victims_are_picked_by_slot_zone_role_or_seed() -> None:
