@@ -278,6 +278,8 @@ class Deployer:
             is_new = one.container not in self._counted  # it may be seen again before it is removed
             if one.state is ReplicaState.DEAD and is_new and one.slot in seen.lost:
                 self._counted.add(one.container)  # it died with its zone, which says nothing of its release
+            elif one.state is ReplicaState.DEAD and is_new and self._was_told_to_go(one, desired):
+                self._counted.add(one.container)  # it was not given the time: scaled in again, or sent back
             elif one.state is ReplicaState.DEAD and is_new and not self._lookout.was_ready(one):
                 self._counted.add(one.container)
                 self._lookout.note_early_death(one)
@@ -287,6 +289,9 @@ class Deployer:
         return msgspec.structs.replace(
             desired, rollout=msgspec.structs.replace(rollout, never_ready=rollout.never_ready + early)
         )
+
+    def _was_told_to_go(self, one: Replica, desired: Desired) -> bool:
+        return one.container in self._lookout.drained_at or one.slot not in desired.active
 
     def _judge(self, rollout: Rollout) -> Judged | None:
         settings = rollout.strategy.judge

@@ -17,7 +17,7 @@ from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
 from lab.deploy.results import ReleaseFigures
-from lab.deploy.rollout import Ask, Canary, Ending, RedBlack, Rolling, Strategy, first_desired
+from lab.deploy.rollout import Ask, Canary, Ending, Phase, RedBlack, Rolling, Strategy, first_desired
 from lab.errors import StateError, UsageError
 from lab.model import Release, ReplicaState, Slot
 from lab.retry import wait_until
@@ -210,6 +210,26 @@ def test_a_release_that_cannot_start_is_not_tried_for_ever(tmp_path: Path) -> No
         ground.settle(ground.deployer("two", dies))
         assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ROLLED_BACK)
         assert sum(act.startswith("create") and act.endswith("v2") for act in ground.cluster.acts) == 3
+
+
+def test_what_is_scaled_in_before_it_is_ready_says_nothing_of_its_release(tmp_path: Path) -> None:
+    """However often that happens in a rollout: the replica was told to go, it did not fail."""
+    with FileState(tmp_path / "state.db") as state:
+        ground = Ground(state, broken="v2")  # it takes its time to get ready
+        deployer = ground.deployer("one")
+        ground.settle(deployer)
+        roll(ground, Rolling())
+        everywhere = ("a1", "b1", "c1")
+        for _ in range(4):
+            while not (new := [one for one in ground.cluster.replicas() if one.release == "v2"]):
+                deployer._work()
+            ground.desk.scale(tuple(slot for slot in everywhere if slot != new[0].slot))
+            while any(one.slot == new[0].slot for one in ground.cluster.replicas()):
+                deployer._work()
+            ground.desk.scale(everywhere)
+        rollout = ground.desk.read().desired.under_way
+        assert rollout is not None
+        assert (rollout.never_ready, rollout.phase) == (0, Phase.MOVE)
 
 
 class Unsteady(FileState):
