@@ -432,6 +432,7 @@ def test_a_large_run_stays_quick(browser: Browser, server: PageServer, feed: Fee
     with visit(browser, server.url, viewport={"width": 1920, "height": 1080}) as page_seen:
         until(page_seen.page, "600 of 600 users kept")
         page_seen.page.wait_for_function("(t) => S.t === t", arg=seconds)
+        # The quickest of many: whatever else this machine does meanwhile is not the page's doing.
         took = page_seen.page.evaluate(
             """() => Array.from({ length: 21 }, (_, i) => {
                 S.users.forEach((one, j) => { one.release = (i + j) % 2; one.compared = S.t - ((i + j) % 3); });
@@ -439,9 +440,9 @@ def test_a_large_run_stays_quick(browser: Browser, server: PageServer, feed: Fee
                 paint();
                 document.body.getBoundingClientRect();  // with the layout that it causes
                 return performance.now() - began;
-            }).sort((a, b) => a - b)[10]"""
+            }).sort((a, b) => a - b)[0]"""
         )
-        assert 0 < took < 60
+        assert 0 < took < 40
         page_seen.check_quiet()
 
 
