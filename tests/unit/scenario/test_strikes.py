@@ -145,7 +145,9 @@ def test_whoever_stops_serving_between_look_and_strike_is_waited_for(tmp_path: P
     fewer = msgspec.structs.replace(whole, serving={slot: one for slot, one in whole.serving.items() if slot != "a1"})
     looks = iter([whole, fewer])
     with striking(tmp_path, target, standing=lambda: next(looks, standing_of(target))) as striker:
-        step: StrikingOnce | LosingZone = LosingZone(LoseZone(zone="b", seconds=1), striker, lambda: True, clock)
+        step: StrikingOnce | LosingZone = LosingZone(
+            LoseZone(zone="b", seconds=1, cut_off=True), striker, lambda: True, clock
+        )
         if what == "strike":
             step = StrikingOnce(StrikeWish(do="kill", to="b1", seconds=1), striker, lambda: True, Random(1), clock)
         step.begin()
