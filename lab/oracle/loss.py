@@ -203,7 +203,8 @@ def _search(
     """The latest instant just before an acknowledgement that explains what was seen after this strike.
 
     Too early a one takes back what was still seen, so that something shows that never was: where that ends is found by
-    halving. From there on it is looked for one by one, up to where losses are left again. None where none explains it.
+    halving. From there on the first that explains it is looked for one by one, and by halving again the last, before
+    which losses are left. None where none explains it.
     """
     until = strikes[place + 1].at if place + 1 < len(strikes) else None
 
@@ -219,13 +220,21 @@ def _search(
             low = middle + 1
         else:
             high = middle
-    best = None
-    for number in range(low, min(struck, low + LOOKS_AT_MOST)):
+    best: tuple[int, Oracle] | None = None
+
+    def explains(number: int) -> bool:
+        nonlocal best
         judged = gone_back_to(number)
-        if not any(until is None or one.at < until for one in _losses(judged, strikes)):
-            best = ends[number] - 1, judged
-        elif best is not None:
-            break
+        if any(until is None or one.at < until for one in _losses(judged, strikes)):
+            return False
+        best = ends[number] - 1, judged
+        return True
+
+    low = next((one for one in range(low, min(struck, low + LOOKS_AT_MOST)) if explains(one)), struck)
+    high = struck
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if explains(middle) else (low, middle)
     return best
 
 
@@ -238,8 +247,8 @@ def _shown_though_gone(judged: Oracle) -> int:
 
 
 def _gone_back(history: History, strikes: Sequence[StoreStrike], back: Sequence[int]) -> Oracle:
-    """The history judged as if each strike had taken the store back to that instant."""
-    spans = [(since, one.at, one.until) for one, since in zip(strikes, back, strict=True)]
+    """The history judged as if each strike had taken the store back to that instant; some took it nowhere."""
+    spans = [(since, one.at, one.until) for one, since in zip(strikes, back, strict=True) if since < one.at]
     return check(_since(one, spans) for one in history())
 
 

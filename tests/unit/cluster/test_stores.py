@@ -105,6 +105,12 @@ def test_the_shop_may_ask_a_sentinel_for_the_primary_and_nothing_else() -> None:
     assert shop.endswith("-@all +ping +subscribe +sentinel|get-master-addr-by-name")
 
 
+def test_nobody_logs_in_as_the_user_as_whom_a_store_reads_its_file() -> None:
+    """It is off and has no password, but may do all that the file says: else a restart would forget what scripts did."""
+    for text in (store_acl(stores(), KEYS), store_acl(stores(StoreName.REDIS), KEYS)):
+        assert text.splitlines()[0] == "user default off resetpass ~* &* +@all"
+
+
 def test_one_store_knows_nothing_of_members() -> None:
     """No user for them, no password."""
     text = store_acl(stores(StoreName.REDIS), KEYS) + store_conf(stores(StoreName.REDIS), KEYS)
