@@ -122,15 +122,11 @@ def test_a_store_reads_all_of_its_file_when_it_comes_back(replicated: ShopCluste
     client = log_in(shop, account)
     for number in range(5):
         assert post(shop, client, "/items/mug/view", f"{account}.{number}").status_code == 200
-    parts = ComposeParts(shop.toolbox.engine, project=shop.live.project)
+    harm = EngineHarm(shop.toolbox.engine, project=shop.live.project)
     look = StoreLook(shop.toolbox.engine, project=shop.live.project)
-    primary = next(
-        one
-        for one in EngineHarm(shop.toolbox.engine, project=shop.live.project).victims()
-        if one.name == look.primary()
-    )
-    parts.kill(primary.container)
-    parts.start(primary.container)
+    primary = next(one for one in harm.victims() if one.name == look.primary())
+    assert harm.do(primary.container, Send(signal="SIGKILL"))
+    assert harm.do(primary.container, Start())
     wait_until("the stores are whole", lambda: not look.trouble(), within=30, every=0.2)
     said = requests.get(f"{shop.url}/history", headers=client, timeout=20)
     assert (said.status_code, said.json()["count"]) == (200, 5)

@@ -96,7 +96,7 @@ def test_nobody_can_be_the_user_in_whose_name_a_store_reads_its_own_file() -> No
     """Off, but with all rights: else it skips each transaction there, and forgets whatever a script wrote."""
     for name in StoreName:
         first = store_acl(stores(name), KEYS).splitlines()[0]
-        assert first.split() == ["user", "default", "off", "~*", "&*", "+@all"]
+        assert first.split() == ["user", "default", "off", "resetpass", "~*", "&*", "+@all"]
 
 
 def test_the_shop_may_ask_a_sentinel_for_the_primary_and_nothing_else() -> None:
