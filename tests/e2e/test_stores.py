@@ -117,7 +117,7 @@ def test_orders_whose_database_died_in_between_are_finished(replicated: ShopClus
 
 
 def test_a_store_reads_all_of_its_file_when_it_comes_back(replicated: ShopCluster) -> None:
-    """What scripts wrote is there after a kill so short that no failover comes of it, and nobody had to say it again."""
+    """What scripts wrote is there after a kill so short that no failover comes of it, and nobody had to repeat it."""
     shop, account = replicated, f"file-{secrets.token_hex(3)}"
     client = log_in(shop, account)
     for number in range(5):
