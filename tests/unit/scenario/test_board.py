@@ -13,7 +13,15 @@ def step(action: str, replica: str, release: str = "v1") -> Step:
 
 def kill(replica: str) -> Strike:
     return Strike(
-        at=NS, strike=1, fault="SIGKILL", victim=replica, container=replica, slot="a1", zone="a", release="v1", serving=2
+        at=NS,
+        strike=1,
+        fault="SIGKILL",
+        victim=replica,
+        container=replica,
+        slot="a1",
+        zone="a",
+        release="v1",
+        serving=2,
     )
 
 
