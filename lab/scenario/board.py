@@ -56,7 +56,7 @@ def fold(board: Board, event: record.AnyEvent) -> Board:
             board = change(board, serving=event.total, by_release=event.by_release)
         case record.Strike():
             slots = board.slots
-            if event.slot in slots:
+            if event.slot in slots and slots[event.slot].replica == event.victim:
                 slots = {**slots, event.slot: change(slots[event.slot], state="killed")}
             board = change(board, strikes=board.strikes + 1, slots=slots)
         case record.StrikeUndone():

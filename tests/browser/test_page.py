@@ -27,6 +27,7 @@ from lab.report.events import (
     Moved,
     NewRelease,
     Planned,
+    Said,
     Sample,
     Struck,
     Turned,
@@ -230,6 +231,13 @@ def test_who_was_killed_is_shown_until_another_one_comes(browser: Browser, serve
         feed.add([Moved(t=last, slot="b1", id="b1-4", release=1, state="starting")])
         seen.page.locator(".slot.starting.r1", has_text="b1-4").wait_for()
         assert seen.page.locator(".slot.killed").count() == 0
+        feed.add(
+            [Moved(t=last, slot="a1", id="a1-5", release=0, state=state) for state in ("draining", "killed", "gone")]
+        )
+        feed.add([Said(t=last, text="one that had given up its slot was killed and went")])
+        until(seen.page, "had given up its slot", "#log")
+        assert seen.page.locator(".slot.serving", has_text="a1-3").count() == 1
+        assert seen.page.locator(".beside i").count() == 0
 
 
 def test_a_zone_a_balancer_and_the_store_show_what_became_of_them(

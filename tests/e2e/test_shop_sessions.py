@@ -356,7 +356,9 @@ def test_every_answer_names_its_replica_and_release(device: Device, v2: str) -> 
         answer = device.get("/", slot=slot, Accept="text/html")
         assert answer.headers["X-Replica"].startswith(f"{slot}-")
         assert answer.headers["X-Release"] == release
-        assert f"<b>{answer.headers['X-Replica']}</b> (zone {slot[0]})" in answer.text
+        assert (
+            f"served by replica <b>{answer.headers['X-Replica']}</b></span><span>zone <b>{slot[0]}</b>" in answer.text
+        )
 
 
 # Reading changes nothing

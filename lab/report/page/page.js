@@ -36,7 +36,7 @@ const folds = {
     const last = lane.findLast((one) => one.id === e.id && one.end === null);
     const there = (s.now[e.slot] ||= new Map());
     // Who was killed is shown until another one comes, whether or not the engine still knows the body.
-    if (e.state === "gone" && last && last.state === "killed") return;
+    if (e.state === "gone" && last && last.state === "killed" && there.size === 1) return;
     if (last) last.end = e.t;
     there.delete(e.id);
     if (e.state === "gone") return;
