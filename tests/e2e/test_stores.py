@@ -117,18 +117,15 @@ def test_orders_whose_database_died_in_between_are_finished(replicated: ShopClus
 
 
 def test_a_store_reads_all_of_its_file_when_it_comes_back(replicated: ShopCluster) -> None:
-    """What scripts wrote is there after a kill so short that no failover comes of it, and nobody had to say it again."""
+    """What scripts wrote is there after a kill so short that no failover comes of it."""
     shop, account = replicated, f"file-{secrets.token_hex(3)}"
     client = log_in(shop, account)
     for number in range(5):
         assert post(shop, client, "/items/mug/view", f"{account}.{number}").status_code == 200
     parts = ComposeParts(shop.toolbox.engine, project=shop.live.project)
     look = StoreLook(shop.toolbox.engine, project=shop.live.project)
-    primary = next(
-        one
-        for one in EngineHarm(shop.toolbox.engine, project=shop.live.project).victims()
-        if one.name == look.primary()
-    )
+    there = EngineHarm(shop.toolbox.engine, project=shop.live.project).victims()
+    primary = next(one for one in there if one.name == look.primary())
     parts.kill(primary.container)
     parts.start(primary.container)
     wait_until("the stores are whole", lambda: not look.trouble(), within=30, every=0.2)

@@ -99,7 +99,7 @@ def test_the_shop_may_ask_a_sentinel_for_the_primary_and_nothing_else() -> None:
 
 
 def test_nobody_logs_in_as_the_user_as_whom_a_store_reads_its_file() -> None:
-    """It is off and has no password, but may do all that the file says: else a restart would forget what scripts did."""
+    """It is off and has no password, but may do all that the file says: else a restart forgets what scripts did."""
     for text in (store_acl(stores(), KEYS), store_acl(stores(StoreName.REDIS), KEYS)):
         assert text.splitlines()[0] == "user default off resetpass ~* &* +@all"
 
