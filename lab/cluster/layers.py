@@ -49,7 +49,8 @@ class Layer(Value):
 
     @property
     def tag(self) -> str:
-        made_of = hashlib.sha256(f"{self.on}\0".encode() + _DOCKERFILE)
+        """Its owner's own, so that nobody's is dropped by somebody else with the same files; layers are shared anyway."""
+        made_of = hashlib.sha256(f"{self.on}\0{self.owner}\0".encode() + _DOCKERFILE)
         for path, content in sorted(self.files.items()):
             made_of.update(f"{path}\0{len(content)}\0".encode() + content)
         return f"{REPOSITORY}/layer-{made_of.hexdigest()[:12]}:{self.release}"

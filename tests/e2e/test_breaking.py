@@ -36,7 +36,7 @@ def test_a_cut_from_the_store_and_a_lost_zone_hurt_nobody(toolbox: Toolbox, tmp_
             cluster="{release: 'shop:v1', zones: {a: 1, b: 1, c: 1}, edges: zones}",
             users="{count: 24, on_two_devices: 8, think: 0.15, tries: 3, answer_timeout: 5}",
             blast_radius="{replicas: 1, least_serving: 2}",
-            steps="[{settle: {for: 1}}, {strike: {do: cut, to: a1, from: store, for: 2}},"
+            steps="[{settle: {for: 1}}, {strike: {do: cut, to: a1, from: store, for: 4}},"
             " {lose_zone: {zone: b, for: 2}}]",
             enough="{operations: 500, checks: 500, strikes_that_hit: 3}",
         ),
