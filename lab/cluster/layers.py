@@ -49,7 +49,7 @@ class Layer(Value):
 
     @property
     def tag(self) -> str:
-        """Its owner's own, so that nobody's is dropped by somebody else with the same files; layers are shared anyway."""
+        """Its owner's own: nobody else with the same files drops it. What it is made of is shared all the same."""
         made_of = hashlib.sha256(f"{self.on}\0{self.owner}\0".encode() + _DOCKERFILE)
         for path, content in sorted(self.files.items()):
             made_of.update(f"{path}\0{len(content)}\0".encode() + content)
