@@ -97,8 +97,8 @@ class Striker:
         return self._ground.primary()
 
     def stores_are_whole(self) -> bool:
-        """Whether every store serves, and is in step with the others."""
-        return not self._ground.unwell()
+        """Whether every store serves and is in step with the others, and every replica has found it again."""
+        return not self.standing().missing and not self._ground.unwell()
 
     def freeze(self) -> None:
         """From here on nothing is struck, and nothing that is open is undone."""

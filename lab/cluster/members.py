@@ -20,8 +20,8 @@ FIRST_STORE, FIRST_SENTINEL = 11, 21
 QUORUM = 2
 DOWN_AFTER = 1.0
 """Seconds of silence after which a Sentinel takes a store for dead."""
-FAILOVER_WITHIN = 6.0
-"""Seconds that one failover may take before another one is tried."""
+FAILOVER_WITHIN = 3.0
+"""Seconds that one failover may take; twice that after one that found nobody to promote, the next is tried."""
 
 _SHOP_RIGHTS = (
     "~shop:* resetchannels &shop:* -@all +@read +@write +@transaction +@scripting +@connection +publish -@dangerous"
@@ -43,11 +43,13 @@ class StoreKeys(Value):
 
 
 def store_acl(stores: Stores, keys: StoreKeys) -> str:
-    """Who may do what in a store."""
+    """Who may do what in a store.
+
+    Nobody can log in as the default user, but a store that starts reads its own file as that user, who must be allowed
+    what is in there: without it Redis starts all the same, and has lost every script's effect.
+    """
     users = [
-        # Nobody can be this one. But it is in its name that Redis reads its own file again when it starts: without
-        # rights it would skip each transaction there, and so whatever a script wrote, and say no more than a warning.
-        "user default off ~* &* +@all",
+        "user default off resetpass ~* &* +@all",
         "user health on >health -@all +ping +role",
         f"user shop on #{_digest(keys.shop)} {_SHOP_RIGHTS}",
         f"user lab on #{_digest(keys.lab)} ~* &* +@all",

@@ -1,14 +1,16 @@
 """What a store lost when it was struck: measured from the record, and held against the bound that its tier states.
 
-A bound of so many seconds says that what was acknowledged longer before a strike is never lost. What was acknowledged
-within them may be there or not. So the history is judged a second time, with those operations of unknown outcome:
-whatever is a contradiction even then, no loss within the bound explains. The loss is measured the same way, as the
-shortest time before the strikes in which everything that was lost had been acknowledged.
+A store that forgets goes back to an instant: what took effect before it is there, what came after it and before the
+strike is not. So the latest such instant is looked for that explains what users saw, by judging the history again with
+everything since as if it had never been. A bound of so many seconds says how far back it may lie; whatever is a
+contradiction even with the store gone back so far, no loss within the bound explains.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -20,8 +22,8 @@ from lab.oracle.promises import LOSS_BOUND, Anomaly
 from lab.record import AnyEvent, Strike, StrikeProved, StrikeUndone
 
 STORE = "store"
-EXACT_TO = 0.05
-"""Seconds to which the loss is measured."""
+LOOKS_AT_MOST = 100
+"""How many instants are looked at one by one."""
 NOTED_LATE = 1.0
 """Seconds after a strike was proved in which an answer that had left the store before may still have reached a user."""
 
@@ -36,6 +38,7 @@ LOSING = frozenset(
         Anomaly.WRONG_QUANTITY,
         Anomaly.ORDER_MISSING,
         Anomaly.PARTIAL_ORDER,
+        Anomaly.SOLD_TWICE,  # the checkout is forgotten, its lines are back, and are bought again
         Anomaly.FORCED_LOGOUT,
         Anomaly.ALIVE_AFTER_LOGOUT,
         Anomaly.FLAPPING,
@@ -119,7 +122,13 @@ def judge_loss(strict: Oracle, history: History, strikes: Sequence[StoreStrike],
     loss = StoreLoss(strikes=len(strikes), followed=followed, bound=bound)
     if not losing:
         return _judged(strict, tuple(strict.findings), loss)
-    judged = _relaxed(history, strikes, bound) if bound else strict
+    back, judged, is_explained = _measure(strict, history, strikes)
+    farthest = max(one.at - since for one, since in zip(strikes, back, strict=True)) / NS
+    if not bound:
+        judged = strict
+    elif farthest > bound:
+        allowed = [max(since, one.at - int(bound * NS)) for one, since in zip(strikes, back, strict=True)]
+        judged = _gone_back(history, strikes, allowed)
     others = tuple(one for one in strict.findings if one.anomaly not in LOSING)
     beyond = tuple(one for one in judged.findings if _is_loss(one, strikes))
     kept = (*others, *(one for one in judged.findings if one.anomaly in LOSING))
@@ -127,7 +136,7 @@ def judge_loss(strict: Oracle, history: History, strikes: Sequence[StoreStrike],
         loss,
         losses=len(losing),
         users=len({one.user for one in losing}),
-        oldest=_measure(history, strikes),
+        oldest=farthest if is_explained else None,
         beyond=len(beyond),
     )
     return _judged(judged, (*kept, *_beyond_bound(loss, beyond, strikes)), loss)
@@ -163,52 +172,102 @@ def _beyond_bound(loss: StoreLoss, beyond: Sequence[Finding], strikes: Sequence[
 
 
 def _is_loss(finding: Finding, strikes: Sequence[StoreStrike]) -> bool:
-    """Seen after a strike on the store, with something that was acknowledged before it or while it lasted."""
+    """Seen after a strike on the store, with something that had ended before it or while it lasted."""
     if finding.anomaly not in LOSING:
         return False
     struck = [one for one in strikes if one.at <= finding.at]
-    return any(
-        operation.outcome is Outcome.OK and operation.end <= one.until
-        for one in struck
-        for operation in finding.witness
-    )
+    return any(operation.end <= one.until for one in struck for operation in finding.witness)
 
 
-def _measure(history: History, strikes: Sequence[StoreStrike]) -> float | None:
-    """The shortest time before each strike within which all that was lost had been acknowledged."""
-
-    def explains(seconds: float) -> bool:
-        return not any(_is_loss(one, strikes) for one in _relaxed(history, strikes, seconds).findings)
-
-    began = min((one.begin for one in history()), default=0)
-    most = (max(one.at for one in strikes) - began) / NS + 1
-    if not explains(most):
-        return None
-    low, high = 0.0, EXACT_TO
-    while high < most and not explains(high):
-        low, high = high, min(2 * high, most)
-    while high - low > EXACT_TO:
-        middle = (low + high) / 2
-        low, high = (low, middle) if explains(middle) else (middle, high)
-    return high
+def _measure(strict: Oracle, history: History, strikes: Sequence[StoreStrike]) -> tuple[list[int], Oracle, bool]:
+    """To which instant each strike took the store back, what is found then, and whether that explains all losses."""
+    back, judged = [one.at for one in strikes], strict
+    ends = sorted(one.end for one in history() if _is_write(one))
+    for place, strike in enumerate(strikes):
+        after = strikes[place + 1].at if place + 1 < len(strikes) else None
+        if any(strike.at <= one.at and (after is None or one.at < after) for one in _losses(judged, strikes)):
+            found = _search(place, ends, back, partial(_gone_back, history, strikes), strict, strikes)
+            if found is not None:
+                back[place], judged = found
+    return back, judged, not _losses(judged, strikes)
 
 
-def _relaxed(history: History, strikes: Sequence[StoreStrike], seconds: float) -> Oracle:
-    """The history judged where nothing is claimed of what was acknowledged so shortly before a strike."""
-    spans = [(one.at - int(seconds * NS), one.until) for one in strikes]
-    return check(_relax(one, spans) for one in history())
+def _search(
+    place: int,
+    ends: Sequence[int],
+    back: Sequence[int],
+    judge: Callable[[Sequence[int]], Oracle],
+    strict: Oracle,
+    strikes: Sequence[StoreStrike],
+) -> tuple[int, Oracle] | None:
+    """The latest instant just before an acknowledgement that explains what was seen after this strike.
+
+    Too early a one takes back what was still seen, so that something shows that never was: where that ends is found by
+    halving. From there on the first that explains it is looked for one by one, and by halving again the last, before
+    which losses are left. None where none explains it.
+    """
+    until = strikes[place + 1].at if place + 1 < len(strikes) else None
+
+    def gone_back_to(number: int) -> Oracle:
+        return judge([*back[:place], ends[number] - 1, *back[place + 1 :]])
+
+    known = _shown_though_gone(strict)
+    low, struck = 0, bisect_left(ends, strikes[place].at)
+    high = struck
+    while low < high:
+        middle = (low + high) // 2
+        if _shown_though_gone(gone_back_to(middle)) > known:
+            low = middle + 1
+        else:
+            high = middle
+    best: tuple[int, Oracle] | None = None
+
+    def explains(number: int) -> bool:
+        nonlocal best
+        judged = gone_back_to(number)
+        if any(until is None or one.at < until for one in _losses(judged, strikes)):
+            return False
+        best = ends[number] - 1, judged
+        return True
+
+    low = next((one for one in range(low, min(struck, low + LOOKS_AT_MOST)) if explains(one)), struck)
+    high = struck
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if explains(middle) else (low, middle)
+    return best
 
 
-def _relax(operation: Operation, spans: Sequence[tuple[int, int]]) -> Operation:
-    """A write of unknown outcome, if it was acknowledged in a span; a read that says nothing, if it touches one."""
+def _losses(judged: Oracle, strikes: Sequence[StoreStrike]) -> list[Finding]:
+    return [one for one in judged.findings if _is_loss(one, strikes)]
+
+
+def _shown_though_gone(judged: Oracle) -> int:
+    return sum(1 for one in judged.findings if one.anomaly in {Anomaly.REFUSED_APPLIED, Anomaly.PHANTOM})
+
+
+def _gone_back(history: History, strikes: Sequence[StoreStrike], back: Sequence[int]) -> Oracle:
+    """The history judged as if each strike had taken the store back to that instant; some took it nowhere."""
+    spans = [(since, one.at, one.until) for one, since in zip(strikes, back, strict=True) if since < one.at]
+    return check(_since(one, spans) for one in history())
+
+
+def _since(operation: Operation, spans: Sequence[tuple[int, int, int]]) -> Operation:
+    """What is left of an operation: nothing of a write that came after the instant, and no word of a read.
+
+    What overlaps the instant, or was acknowledged while the store was struck, may be there or not.
+    """
     if operation.outcome is not Outcome.OK and not operation.session_rejected:
         return operation
     is_read = operation.kind in READS or operation.session_rejected
-    begin = operation.begin if is_read else operation.end
-    if not any(since <= operation.end and begin <= until for since, until in spans):
-        return operation
-    session = operation.session if operation.kind in {Kind.LOGIN, Kind.LOGOUT} else None
-    return msgspec.structs.replace(operation, outcome=Outcome.UNKNOWN, answer=None, session=session)
+    for since, at, until in spans:
+        if operation.end <= since or (operation.begin if is_read else operation.end) > until:
+            continue
+        is_gone = not is_read and operation.begin > since + 1 and operation.end <= at
+        session = operation.session if operation.kind in {Kind.LOGIN, Kind.LOGOUT} else None
+        outcome = Outcome.REFUSED if is_gone else Outcome.UNKNOWN
+        return msgspec.structs.replace(operation, outcome=outcome, answer=None, session=session)
+    return operation
 
 
 def _is_write(operation: Operation) -> bool:

@@ -84,11 +84,8 @@ class StrikingOnce:
             return False
         if self._strikes is None:
             victims = pick_victims(self._striker.victims(), self._wish.to, self._random, self._striker.primary)
-            refused = self._striker.refusal(victims)
-            if not refused:
-                struck = self._striker.strike(self._fault, victims, signal=self._wish.signal)
-                self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()
-            elif now - self._began > (self._wish.after + ALLOWED_WITHIN) * NS:
+            refused = self._striker.refusal(victims) or self._strike(victims)
+            if refused and now - self._began > (self._wish.after + ALLOWED_WITHIN) * NS:
                 raise LabFault(f"{self.text}: {refused}", at="blast radius")
             return False
         if now - self._began < max(self._wish.seconds, NOTICED_WITHIN) * NS:
@@ -98,6 +95,15 @@ class StrikingOnce:
 
     def end(self) -> None:
         self._striker.undo(self._strikes or ())
+
+    def _strike(self, victims: Sequence[Victim]) -> str:
+        """Why it was refused after all, or "": things may change between a look and an act."""
+        try:
+            struck = self._striker.strike(self._fault, victims, signal=self._wish.signal)
+        except UsageError as exc:
+            return exc.what
+        self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()
+        return ""
 
 
 class LosingZone:

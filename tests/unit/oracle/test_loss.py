@@ -48,55 +48,83 @@ def history(seed: int, *, loses: float, users: int = 6) -> list[Operation]:
     return with_quiet_points([one for ones in made for one in ones])
 
 
-def _of_one(user: str, random: Random, loses: float) -> list[Operation]:
-    state: dict[str, Any] = {"views": [], "cart": {}, "name": None, "sessions": []}
-    kept = copy.deepcopy(state)
-    made: list[Operation] = []
-    session = f"{user}#1"
-    at, logins, ended, is_over = random.randrange(S), 1, 0, False
+class _Shopper:
+    """One user, whose belongings are kept as the store keeps them."""
 
-    def note(kind: Kind, key: str | None = None, **told: Any) -> None:
-        nonlocal at, ended
-        made.append(op(kind, at, at + 4 * MS, key, user=user, device=f"{user}.1", session=session, **told))
-        ended = at + 4 * MS
-        at += random.randrange(60 * MS, 160 * MS)
+    def __init__(self, user: str, random: Random) -> None:
+        self.user, self.random = user, random
+        self.state: dict[str, Any] = {"views": [], "cart": {}, "orders": [], "name": None, "sessions": []}
+        self.device, self.session = f"{user}.1", f"{user}#1"
+        self.at, self.ended = random.randrange(S), 0
+        self.made: list[Operation] = []
 
-    note(Kind.LOGIN, f"{user}.login")
-    state["sessions"].append(session)
-    number = 0
-    while at < 32 * S:
-        if not is_over and ended < STRUCK_AT - int(loses * S):
-            kept = copy.deepcopy(state)  # what was acknowledged until now is on the disk in time
-        if at + 4 * MS >= STRUCK_AT and not is_over:
-            state, is_over, at = copy.deepcopy(kept), True, 24 * S
-        if session not in state["sessions"]:
-            note(Kind.HISTORY, result="401", outcome="unknown")
-            logins += 1
-            session = f"{user}#{logins}"
-            note(Kind.LOGIN, f"{user}.login{logins}")
-            state["sessions"].append(session)
-        number += 1
-        key = f"{user}.{number}"
-        match random.choice(("view", "history", "add", "cart", "rename", "account")):
+    def note(self, kind: Kind, key: str | None = None, **told: Any) -> None:
+        """An operation of four milliseconds; the next one comes a little later."""
+        end = self.ended = self.at + 4 * MS
+        self.made.append(op(kind, self.at, end, key, user=self.user, device=self.device, session=self.session, **told))
+        self.at += self.random.randrange(60 * MS, 160 * MS)
+
+    def log_in(self, key: str) -> None:
+        self.note(Kind.LOGIN, f"{self.user}.{key}")
+        self.state["sessions"].append(self.session)
+
+    def change(self, key: str) -> None:
+        """Something that the store must not forget."""
+        state = self.state
+        match self.random.choice(("view", "add", "add", "checkout", "rename")):
             case "view":
-                note(Kind.VIEW, key)
+                self.note(Kind.VIEW, key)
                 state["views"].append(key)
-            case "history":
-                note(Kind.HISTORY, answer=[len(state["views"]), state["views"][-100:]])
             case "add":
-                note(Kind.ADD, key, argument=1)
+                self.note(Kind.ADD, key, argument=1)
                 state["cart"][key] = 1
-            case "cart":
-                note(Kind.CART, answer=dict(state["cart"]))
-            case "rename":
-                note(Kind.RENAME, key, argument=key)
-                state["name"] = key
+            case "checkout":
+                self.note(Kind.CHECKOUT, key, answer=dict(state["cart"]))
+                state["orders"] += [[key, dict(state["cart"])]] if state["cart"] else []
+                state["cart"] = {}
             case _:
-                note(Kind.ACCOUNT, answer=state["name"])
-    note(Kind.HISTORY, answer=[len(state["views"]), state["views"][-100:]])
-    note(Kind.CART, answer=dict(state["cart"]))
-    note(Kind.ACCOUNT, answer=state["name"])
-    return made
+                self.note(Kind.RENAME, key, argument=key)
+                state["name"] = key
+
+    def look(self, kind: Kind) -> None:
+        state = self.state
+        answers = {
+            Kind.HISTORY: [len(state["views"]), state["views"][-100:]],
+            Kind.CART: dict(state["cart"]),
+            Kind.ORDERS: copy.deepcopy(state["orders"]),
+            Kind.ACCOUNT: state["name"],
+        }
+        self.note(kind, answer=answers[kind])
+
+
+LOOKS = (Kind.HISTORY, Kind.CART, Kind.ORDERS, Kind.ACCOUNT)
+
+
+def _of_one(user: str, random: Random, loses: float) -> list[Operation]:
+    shopper, is_over, number = _Shopper(user, random), False, 0
+    kept = copy.deepcopy(shopper.state)
+    shopper.log_in("login")
+    while shopper.at < 32 * S:
+        if not is_over and shopper.ended < STRUCK_AT - int(loses * S):
+            kept = copy.deepcopy(shopper.state)  # what was acknowledged until now is on the disk in time
+        if shopper.at + 4 * MS >= STRUCK_AT and not is_over:
+            shopper.state, is_over, shopper.at = copy.deepcopy(kept), True, 24 * S
+        if shopper.session not in shopper.state["sessions"]:
+            shopper.note(Kind.HISTORY, result="401", outcome="unknown")
+            shopper.session = f"{user}#2"
+            shopper.log_in("login2")
+        number += 1
+        if random.random() < 0.5:
+            shopper.change(f"{user}.{number}")
+        else:
+            shopper.look(random.choice(LOOKS))
+    for kind in LOOKS:
+        shopper.look(kind)
+    shopper.device, shopper.session = f"{user}.2", f"{user}#3"
+    shopper.log_in("login3")
+    for kind in LOOKS:
+        shopper.look(kind)
+    return shopper.made
 
 
 def judged(operations: Sequence[Operation], bound: float, events: Sequence[AnyEvent] | None = None) -> LossJudgement:
