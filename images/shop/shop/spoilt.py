@@ -28,6 +28,7 @@ WARMING_SECONDS = 2.0
 SHORT_LIFE_SECONDS = 1
 FAILS_ONE_IN = 8
 SLOW_SECONDS = 0.4
+UNHURRIED_SECONDS = 0.15
 
 
 class LostUpdate(Belongings):
@@ -170,13 +171,24 @@ class Flaky:
 class Slow:
     """Is ready at once, and takes its time over everything else."""
 
+    seconds = SLOW_SECONDS
+
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if not str(scope["path"]).endswith("readyz"):
-            await asyncio.sleep(SLOW_SECONDS)
+            await asyncio.sleep(self.seconds)
         await self._app(scope, receive, send)
+
+
+class Unhurried(Slow):
+    """Asks a neighbour first, so that somebody is always being answered: whoever stops at once cuts somebody off.
+
+    A shop that answers in three milliseconds stops between two requests as often as not, and its mistake is luck.
+    """
+
+    seconds = UNHURRIED_SECONDS
 
 
 BELONGINGS: dict[str, type[Belongings]] = {
@@ -193,10 +205,10 @@ SESSIONS: dict[str, type[RedisSessions]] = {
 }
 LIFE = ("never_ready", "early_ready", "no_drain")
 """Mistakes in how a replica begins and ends; they stand where it does that, in `serve`."""
-AROUND: dict[str, Callable[[App], App]] = {"flaky": Flaky, "slow": Slow}
+AROUND: dict[str, Callable[[App], App]] = {"flaky": Flaky, "slow": Slow, "no_drain": Unhurried}
 """What no probe finds: only what users get tells."""
 
-SABOTAGES = ("", *BELONGINGS, *SESSIONS, *LIFE, *AROUND)
+SABOTAGES = ("", *dict.fromkeys((*BELONGINGS, *SESSIONS, *LIFE, *AROUND)))
 
 
 def spoilt_sessions(sabotage: str, store: Store, *, session_format: int, now: Callable[[], float]) -> Sessions | None:
