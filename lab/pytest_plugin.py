@@ -392,7 +392,7 @@ def _properties(result: RunResult) -> list[tuple[str, str]]:
     """
     return [
         (RUN, result.run),
-        ("lab.verdict", result.verdict),
+        ("lab.verdict", str(result.verdict)),  # xdist carries plain texts, no members of an enum
         ("lab.seed", str(result.seed)),
         ("lab.project", result.project),
         ("lab.record", result.folder),

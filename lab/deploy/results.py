@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from lab.clock import NS
 from lab.deploy.gate import EDGES_MS, Figures
-from lab.model import Operation, Try, Value
+from lab.model import Kind, Operation, Try, Value
 
 WINDOW = 20
 """Seconds that are looked back over."""
@@ -38,27 +38,40 @@ class _Second:
 
 class ResultWindow:
     """Fed with operations from any thread. A try counts for the release that answered it, or, where none did, for
-    the release that has the slot which was asked last."""
+    the release that has the slot which was asked last. A session that its user had ended is refused rightly: that is
+    no failure of whoever refuses it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seconds: dict[str, deque[_Second]] = {}
         self._slots: dict[str, str] = {}
+        self._met: dict[str, dict[str, int]] = {}
+        """When each release last answered each user."""
+        self._ended: dict[str, str] = {}
+        """The last session of each device that was logged out."""
 
     def note(self, operation: Operation) -> None:
         """Count every try of an operation that ended."""
         with self._lock:
+            is_rejected = operation.session_rejected and not self._was_ended(operation)
             for one in operation.tries:
                 release = one.release or self._slots.get(_slot_of(one), "")
                 if one.release and one.edge:
                     self._slots[_slot_of(one)] = one.release
+                if one.release:
+                    self._met.setdefault(one.release, {})[operation.user] = one.end
                 if release:
-                    self._count(one, release, is_rejected=operation.session_rejected)
+                    self._count(one, release, is_rejected=is_rejected)
 
     def note_broken(self, release: str, at: int) -> None:
         """A promise was broken whose proof this release answered."""
         with self._lock:
             self._second(release, at).broken += 1
+
+    def has_met(self, release: str, user: str, *, since: int) -> bool:
+        """Whether a release answered a user at `since` or later."""
+        with self._lock:
+            return self._met.get(release, {}).get(user, since - 1) >= since
 
     def figures(self, now: int) -> ReleaseFigures:
         """The last WINDOW seconds up to `now`, monotonic nanoseconds."""
@@ -68,6 +81,13 @@ class ResultWindow:
                 while seconds and seconds[0].at < first:
                     seconds.popleft()
             return ReleaseFigures(by_release={name: _sum(seconds) for name, seconds in self._seconds.items()})
+
+    def _was_ended(self, operation: Operation) -> bool:
+        session = operation.session or ""
+        device = session.partition("#")[0]
+        if operation.kind is Kind.LOGOUT and session:
+            self._ended[device] = session
+        return bool(session) and self._ended.get(device) == session
 
     def _count(self, one: Try, release: str, *, is_rejected: bool) -> None:
         second = self._second(release, one.end)

@@ -537,7 +537,9 @@ class Conductor:
     def _note_findings(self) -> None:
         """What is newly found counts against a release, for whoever judges a rollout by what its users got.
 
-        That is the new one if anything of the proof came from there: what it wrote may be what the old one can't read.
+        That is the new one if it answered the user who was hurt since the proof began: what it wrote may be what the
+        old one can't read, or it may have dropped what the old one had written, and both ends of the proof are the old
+        one's.
         """
         fresh = self.oracle.findings[self._findings_noted :]
         if not fresh:
@@ -546,8 +548,9 @@ class Conductor:
         for finding in fresh:
             seen = [one.release for operation in finding.witness for one in operation.tries if one.release is not None]
             if seen:
-                release = self._rolling_to if self._rolling_to in seen else seen[-1]
-                self._results.note_broken(release, finding.at)
+                since, to = finding.witness[0].begin, self._rolling_to
+                is_new = to in seen or self._results.has_met(to, finding.user, since=since)
+                self._results.note_broken(to if is_new else seen[-1], finding.at)
 
     def _show(self) -> None:
         self._record.flush_due()

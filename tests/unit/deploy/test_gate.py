@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import comb
 from random import Random
 
+import msgspec
 import pytest
 
 from lab.clock import NS
@@ -145,6 +146,30 @@ def test_tries_are_counted_for_the_release_that_answered() -> None:
     assert (figures.of("v1").tries, figures.of("v1").failed) == (1, 0)
     assert figures.of("v2").latency_ms(0.5) == 5
     assert figures.of("v9").tries == 0
+
+
+def test_a_session_that_its_user_had_ended_is_refused_rightly() -> None:
+    """By whoever refuses it; one that nobody had ended is a failure."""
+    window = ResultWindow()
+    ended = msgspec.structs.replace(operation(100, one_try(100, "200", "v1"), kind=Kind.LOGOUT), session="u/1#1")
+    window.note(ended)
+    refused = msgspec.structs.replace(
+        operation(101, one_try(101, "401", "v2")), session="u/1#1", outcome=Outcome.REFUSED
+    )
+    window.note(refused)
+    assert window.figures(101 * NS).of("v2").failed == 0
+    window.note(msgspec.structs.replace(refused, session="u/1#2"))
+    assert window.figures(101 * NS).of("v2").failed == 1
+
+
+def test_whom_a_release_has_met() -> None:
+    """Since when, and nobody else."""
+    window = ResultWindow()
+    window.note(operation(100, one_try(100, "200", "v2")))
+    assert window.has_met("v2", "u", since=100 * NS)
+    assert not window.has_met("v2", "u", since=100 * NS + 1)
+    assert not window.has_met("v2", "another", since=0)
+    assert not window.has_met("v1", "u", since=0)
 
 
 def test_the_window_forgets() -> None:

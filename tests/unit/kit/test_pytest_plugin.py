@@ -179,10 +179,11 @@ def test_a_finding_is_printed_instead_of_a_traceback(pytester: pytest.Pytester) 
 
 RUN_OF_A_TEST = """
 import pytest
+from lab.model import Verdict
 from lab.pytest_plugin import _properties
 from lab.scenario.standing import RunResult
 
-@pytest.mark.parametrize("verdict", ["held", "broken"])
+@pytest.mark.parametrize("verdict", [Verdict.HELD, Verdict.BROKEN], ids=str)
 def test_it(request, verdict):
     lines = (f"{verdict.upper()} of 5 % | users", "  why", "  report")
     result = RunResult(run="r1", folder="/runs/r1", project="lab-1", seed=7, verdict=verdict, lines=lines)
@@ -204,7 +205,7 @@ def test_runs_are_told_to_people_and_machines(
     said = ended.stdout.str()
     assert "HELD of 5 % | users" in said
     assert said.count("::error ") == 1
-    assert f"::error file={path.name},line=5::BROKEN of 5 %25 | users" in said
+    assert f"::error file={path.name},line=6::BROKEN of 5 %25 | users" in said
     told = properties(pytester.path / "out.xml")
     assert told["lab.verdict"] == {"held", "broken"}
     assert told["lab.seed"] == {"7"}

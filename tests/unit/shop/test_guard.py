@@ -22,7 +22,9 @@ def test_a_header_or_the_forms_value_is_enough() -> None:
     check({"sec-fetch-site": "same-origin"}, {"csrf": csrf_of(TOKEN)})
 
 
-@pytest.mark.parametrize("csrf", ["", "x", csrf_of(new_token()), TOKEN, "é"])
+@pytest.mark.parametrize(
+    "csrf", ["", "x", csrf_of(new_token()), TOKEN, "é"], ids=["none", "short", "another's", "token", "not ascii"]
+)
 def test_a_form_without_the_value_is_refused(csrf: str) -> None:
     """Neither nothing, nor another session's value, nor the token itself will do."""
     with pytest.raises(Refused) as refused:
