@@ -53,7 +53,7 @@ class ResultWindow:
     def note(self, operation: Operation) -> None:
         """Count every try of an operation that ended."""
         with self._lock:
-            is_rejected = operation.session_rejected and not self._was_ended(operation)
+            is_rejected = self._was_refused_wrongly(operation)
             for one in operation.tries:
                 release = one.release or self._slots.get(_slot_of(one), "")
                 if one.release and one.edge:
@@ -82,12 +82,12 @@ class ResultWindow:
                     seconds.popleft()
             return ReleaseFigures(by_release={name: _sum(seconds) for name, seconds in self._seconds.items()})
 
-    def _was_ended(self, operation: Operation) -> bool:
+    def _was_refused_wrongly(self, operation: Operation) -> bool:
         session = operation.session or ""
         device = session.partition("#")[0]
-        if operation.kind is Kind.LOGOUT and session:
+        if operation.kind is Kind.LOGOUT:
             self._ended[device] = session
-        return bool(session) and self._ended.get(device) == session
+        return operation.session_rejected and self._ended.get(device) != session
 
     def _count(self, one: Try, release: str, *, is_rejected: bool) -> None:
         second = self._second(release, one.end)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from lab.clock import NS
-from lab.model import Finding, Operation
+from lab.model import Finding, Kind, Operation
+from lab.oracle.between import MISSING, Between
 from lab.oracle.breach import seconds
 from lab.oracle.loss import LOSING, STORE, StoreStrike, store_strikes
 from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, ROLLOUTS_END, TRIES, Anomaly
@@ -25,15 +27,33 @@ NEW_FOR = 10.0
 _GOING = {"drain": "was told to leave", "stop": "was stopped", "stopped": "stopped", "remove": "was removed"}
 
 
-def blame(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> tuple[tuple[Finding, ...], str]:
+def blame(
+    findings: Sequence[Finding], events: Sequence[AnyEvent], between: Between | None = None
+) -> tuple[tuple[Finding, ...], str]:
     """The findings with their `cause` set where one is known, and the likely pattern behind them, or "".
+
+    `between` is what new releases changed between the two sides of each finding (`changed_between`).
 
     A cause is what the record shows in time order, not a proof; a pattern is named only where nearly all
     findings fit it and nothing else does.
     """
     ordered = sorted(events, key=lambda event: event.at)
-    caused = tuple(replace(finding, cause=_cause(finding, ordered)) for finding in findings)
-    return caused, _likely(findings, ordered)
+    dropping = _dropping_kind(findings, between) if between is not None else None
+    if between is None or dropping is None:
+        return tuple(replace(one, cause=_cause(one, ordered)) for one in findings), _likely(findings, ordered)
+    changes = [kinds.get(dropping) for kinds in between.changes]
+    caused = tuple(
+        replace(one, cause=_cause(one, ordered) if change is None else _dropped(one, change))
+        for one, change in zip(findings, changes, strict=True)
+    )
+    releases = sorted({str(_release(change)) for change in changes if change is not None})
+    return caused, f"{', '.join(releases)} drops what it does not know of ({dropping}): formats are mixed"
+
+
+def _dropped(finding: Finding, change: Operation) -> str:
+    written = finding.witness[0]
+    ago = seconds(finding.at - change.end)
+    return f"{_who(change)} had answered {change.kind} {ago} before; {_who(written)} had answered {written.kind} first"
 
 
 def _cause(finding: Finding, events: Sequence[AnyEvent]) -> str:
@@ -106,7 +126,7 @@ def _is_loss(event: ContainerEvent) -> bool:
 def _likely(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
     hurt = [finding for finding in findings if finding.witness]
     sessions = [one for one in hurt if one.anomaly in {Anomaly.FORCED_LOGOUT, Anomaly.FLAPPING}]
-    missing = [one for one in hurt if one.anomaly in {Anomaly.LOST_WRITE, Anomaly.STALE_READ}]
+    missing = [one for one in hurt if one.anomaly in MISSING]
     doubled = [
         one
         for one in hurt
@@ -126,6 +146,17 @@ def _likely(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
     if any(one.promise == CLEAN_STOPS for one in findings):
         return "replicas leave before they have answered what they hold: they do not drain"
     return ""
+
+
+def _dropping_kind(findings: Sequence[Finding], between: Between) -> Kind | None:
+    """What a new release had done to nearly everybody in between, while where the state is kept explains nothing: the
+    very replica that had written it found it gone. Of several kinds the one that is done least often tells most."""
+    missing = [(one, kinds) for one, kinds in zip(findings, between.changes, strict=False) if one.anomaly in MISSING]
+    if all(_is_elsewhere(one) for one, _ in missing):
+        return None
+    counted = Counter(kind for _, kinds in missing for kind in kinds)
+    telling = [kind for kind, times in counted.items() if times >= PATTERN_SHARE * len(missing)]
+    return min(telling, key=lambda kind: between.times[kind], default=None)
 
 
 def _likely_store(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:

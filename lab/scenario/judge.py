@@ -12,6 +12,7 @@ from lab.clock import NS
 from lab.errors import RecordError
 from lab.model import Role, Value, release_name
 from lab.oracle import Oracle
+from lab.oracle.between import changed_between
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
@@ -114,7 +115,9 @@ def judge_run(seen: ReadRecord) -> Judged:
     )
     asked = _asked(scenario, rolled_back=rolled_back)
     judgement = judge(evidence, scenario.enough, asked)
-    findings, likely = blame(judgement.findings, events)
+    new = {event.to for event in events if isinstance(event, RolloutMoved)}
+    between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
+    findings, likely = blame(judgement.findings, events, between)
     unchecked = (*not_checked(judgement, report, wishes=_WISHES), *_stated(scenario))
     strikes = [_is_kill(event) for event in events if isinstance(event, Strike) and not event.whole_zone]
     return Judged(

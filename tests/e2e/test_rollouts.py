@@ -272,6 +272,7 @@ def test_a_release_that_breaks_a_promise_is_rolled_back_for_that(tmp_path: Path)
     assert phases(ended)[-1] == "rolled back"
     [*_, last] = [event for event in ended.events() if isinstance(event, RolloutMoved)]
     assert "promises were broken by the new release" in last.why
+    assert last.stage == 0, "everybody met it"
     assert ended.code == 1, ended.out
 
 

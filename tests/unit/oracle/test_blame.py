@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome
 from lab.oracle import blame, check
-from lab.oracle.promises import LOGGED_IN, ROLLOUTS_END, TRIES
+from lab.oracle.between import changed_between
+from lab.oracle.promises import LOGGED_IN, NAME_REGISTER, ROLLOUTS_END, TRIES
 from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 from tests.unit.oracle.making import op
 
@@ -144,3 +145,48 @@ def test_a_rollout_explains_itself() -> None:
     finding = Finding(promise=ROLLOUTS_END, anomaly="slot moved twice", user="", at=11 * NS, why="a1 was moved twice")
     removed = Step(at=10 * NS, action="remove", slot="b1", replica="b1-1", release="v1")
     assert blame([finding], [removed])[0][0].cause == ""
+
+
+def dropped_names(*readers: str) -> tuple[list[Operation], list[Finding]]:
+    """Users whose name a1-1 of v1 had written; then v2 answered a line and a checkout of theirs, and it was gone."""
+    history = []
+    for number, reader in enumerate(readers):
+        user = f"u{number}"
+        history += [
+            op(Kind.RENAME, 1 * NS, 2 * NS, f"k{number}", argument="Ada", replica="a1-1", release="v1", user=user),
+            op(Kind.ADD, 3 * NS, 4 * NS, f"l{number}", argument=1, replica="b1-7", release="v2", user=user),
+            op(Kind.CHECKOUT, 5 * NS, 6 * NS, f"o{number}", answer={}, replica="b1-7", release="v2", user=user),
+            op(Kind.ACCOUNT, 7 * NS, 8 * NS, answer=None, replica=reader, release="v1", user=user),
+        ]
+    more = [op(Kind.ADD, 3 * NS, 4 * NS, f"m{number}", argument=1, user="v", release="v2") for number in range(9)]
+    found = [one for one in check(history).findings if one.promise == NAME_REGISTER]
+    assert len(found) == len(readers)
+    return [*history, *more], found
+
+
+def test_what_a_new_release_drops_is_laid_at_the_change_that_dropped_it() -> None:
+    """Neither side of the proof was the new release's: of what it changed in between, the rarest tells most."""
+    history, findings = dropped_names("a1-1", "c1-3", "c1-3")
+    caused, sentence = blame(findings, [], changed_between(findings, history, {"v2"}))
+    assert sentence == "v2 drops what it does not know of (checkout): formats are mixed"
+    assert caused[0].cause == "b1-7 (v2) had answered checkout 2.0 s before; a1-1 (v1) had answered rename first"
+
+
+def test_what_is_gone_elsewhere_alone_may_lie_in_a_memory() -> None:
+    """As long as the very replica that had written it was not asked, a drop isn't told from a place."""
+    history, findings = dropped_names(*["c1-3"] * 5)
+    assert blame(findings, [], changed_between(findings, history, {"v2"}))[1] == "state lives in the instance's memory"
+
+
+def test_nothing_is_laid_at_a_release_that_changed_nothing_in_between() -> None:
+    """Too early, too late, or by the release that was there before."""
+    history, findings = dropped_names("a1-1")
+    without = [one for one in history if one.kind not in {Kind.ADD, Kind.CHECKOUT}]
+    early = op(Kind.CHECKOUT, 0, 1 * NS, "e", answer={}, release="v2", user="u0")
+    late = op(Kind.CHECKOUT, 9 * NS, 10 * NS, "l", answer={}, release="v2", user="u0")
+    for changes in (
+        changed_between(findings, [early, *without, late], {"v2"}),
+        changed_between(findings, history, {"v3"}),
+    ):
+        assert not any(changes.changes)
+        assert "drops" not in blame(findings, [], changes)[1]
