@@ -46,8 +46,8 @@ class Hand:
         """The rollout is that far."""
 
         def is_there() -> bool:
-            rollout = self.rollout()
-            return (rollout.phase, rollout.stage) == (phase, stage)
+            rollout = self.desk.read().desired.rollout  # none, until whoever was started has written it
+            return rollout is not None and (rollout.phase, rollout.stage) == (phase, stage)
 
         wait_until(f"the rollout is at {phase} {stage}", is_there, within=60)
 
