@@ -11,7 +11,7 @@ from lab.model import Kind, Operation, Outcome, Try, TryResult
 from lab.users.chance import Chance
 from lab.users.cookies import Jar
 from lab.users.request import Request
-from lab.users.story import Normalise, Story, named, nothing, slots_of
+from lab.users.story import Normalise, Story, nothing
 from lab.users.tries import TRIED_AGAIN, Tries, is_harmless, outcome_of
 from lab.users.wire import Alarms, Answer, Connection, Exchange, Target
 
@@ -252,22 +252,23 @@ class Device:
             sent = came is not TryResult.UNSENT
             story.add(Try(begin=done.begin, end=done.end, result=came, sent=sent), harmless=not sent)
             return came
-        if follows and came.cookies:
-            for line in came.cookies:
+        head = came.head
+        if follows:
+            for line in head.cookies:
                 self._jar.absorb(line, path=path)
-        result = "200" if came.status == 200 else str(came.status)
+        result = head.result
         if look is not None:
             story.is_accepted, story.turned_away = look(came)
-        elif 200 <= came.status < 300 and not story.read(came.body, normalise):
+        elif 200 <= head.status < 300 and not story.read(came.body, normalise):
             result = TryResult.GARBLED
         story.add(
             Try(
                 begin=done.begin,
                 end=done.end,
                 result=result,
-                replica=named(came.headers.get(b"x-replica")),
-                release=named(came.headers.get(b"x-release")),
-                edge=slots_of(came.header(b"x-edge")),
+                replica=head.replica,
+                release=head.release,
+                edge=head.edge,
             ),
             harmless=is_harmless(came) or story.turned_away,
         )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -74,19 +72,3 @@ class Story:
         except WRONG_SHAPE:
             return False
         return True
-
-
-@lru_cache(maxsize=1024)
-def named(header: bytes | None) -> str | None:
-    """A name that few headers say over and over, as one text for all of them."""
-    return header.decode("latin-1") if header else None
-
-
-@lru_cache(maxsize=1024)
-def slots_of(edge: str) -> tuple[str, ...]:
-    """The slots that X-Edge names, in the order tried: `unix:/run/slots/a1.sock, -` is `("a1",)`.
-
-    An address that is no slot's socket stays as it is.
-    """
-    addresses = re.split(r"\s*,\s*|\s+:\s+", edge.strip())
-    return tuple(address.rpartition("/")[2].removesuffix(".sock") for address in addresses if address not in {"", "-"})
