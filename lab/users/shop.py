@@ -51,6 +51,7 @@ class Shopper(Journey):
     def __init__(self, device: Device) -> None:
         super().__init__(device)
         self._skus: tuple[str, ...] = ()
+        """What is sold, as a path names it."""
         self._lines: dict[str, None] = {}
         """The cart's lines as far as this device knows; another device may have taken some."""
         self._unread: dict[Kind, int] = {}
@@ -113,13 +114,13 @@ class Shopper(Journey):
     async def _view(self, luck: float) -> Operation:
         key = self.device.new_key()
         path = f"/items/{self._sku(luck)}/view"
-        return await self._write(Kind.VIEW, path, key=key, normalise=answers.viewed(key))
+        return await self._write(Kind.VIEW, path, key=key, normalise=answers.viewed)
 
     async def _add(self, luck: float) -> Operation:
         key = self.device.new_key()
         quantity = 1 + int(luck * 9973) % 9
         body = {"sku": self._sku(luck), "quantity": quantity}
-        normalise = answers.added(key)
+        normalise = answers.added
         done = await self._write(Kind.ADD, "/cart", body, key=key, argument=quantity, normalise=normalise)
         if done.outcome is Outcome.OK:
             self._lines[key] = None
@@ -134,7 +135,7 @@ class Shopper(Journey):
 
     async def _checkout(self, _: float) -> Operation:
         key = self.device.new_key()
-        done = await self._write(Kind.CHECKOUT, "/checkout", key=key, normalise=answers.bought_as(key))
+        done = await self._write(Kind.CHECKOUT, "/checkout", key=key, normalise=answers.bought)
         if done.outcome is not Outcome.REFUSED:
             self._lines.clear()
         return done
@@ -142,9 +143,7 @@ class Shopper(Journey):
     async def _rename(self, _: float) -> Operation:
         key = self.device.new_key()
         body = {"name": key}
-        return await self._write(
-            Kind.RENAME, "/account/name", body, key=key, argument=key, normalise=answers.renamed(key)
-        )
+        return await self._write(Kind.RENAME, "/account/name", body, key=key, argument=key, normalise=answers.renamed)
 
     # reads
 
@@ -160,7 +159,7 @@ class Shopper(Journey):
             return await self._read(Kind.BROWSE, path, answers.item)
 
         def see(said: Any) -> None:
-            self._skus = tuple(sys.intern(sku) for sku in answers.skus(said))
+            self._skus = tuple(sys.intern(quote(sku, safe="")) for sku in answers.skus(said))
 
         return await self._read(Kind.BROWSE, "/", see)
 
@@ -180,7 +179,7 @@ class Shopper(Journey):
         return await self._read(Kind.ACCOUNT, "/account", answers.account_name)
 
     def _sku(self, luck: float) -> str:
-        return quote(self._skus[int(luck * len(self._skus))], safe="")
+        return self._skus[int(luck * len(self._skus))]
 
 
 _DOES: dict[Kind, Callable[[Shopper, float], Awaitable[Operation]]] = {

@@ -44,6 +44,6 @@ def is_harmless(came: Answer | TryResult) -> bool:
 
 def outcome_of(last: str, *, all_harmless: bool) -> Outcome:
     """What is known of an operation whose last try ended as `last`."""
-    if last.isdigit() and 200 <= int(last) < 300:
+    if last == "200" or (last.isdigit() and 200 <= int(last) < 300):
         return Outcome.OK
     return Outcome.REFUSED if all_harmless else Outcome.UNKNOWN
