@@ -136,7 +136,12 @@ class Crowd:
     def counts(self) -> Counts:
         """The counts of this moment; never waits for the crowd and never raises."""
         logged_in = sum(device.is_logged_in for device in self.devices)
-        return self._tally.counts(users=len(self.users), devices=len(self.devices), logged_in=logged_in)
+        return self._tally.counts(
+            users=len(self.users),
+            devices=len(self.devices),
+            logged_in=logged_in,
+            in_flight=sum(user.in_flight for user in self.users),
+        )
 
     def check(self) -> None:
         """Raise what went wrong inside the crowd, if something did."""
@@ -162,7 +167,6 @@ class Crowd:
 
     def began(self, user: User) -> None:
         user.in_flight += 1
-        self._tally.began()
 
     def ended(self, user: User, operation: Operation) -> None:
         user.in_flight -= 1

@@ -18,6 +18,8 @@ class Head(Value):
     headers: dict[bytes, bytes]
     result: str
     """The status as a try's result."""
+    length: int
+    """The body's bytes, by the head's word; -1 where it does not say."""
     cookies: tuple[bytes, ...] = ()
     replica: str | None = None
     """The replica that answered, by its own word."""
@@ -31,10 +33,12 @@ class Head(Value):
 
 def read_head(status: int, headers: dict[bytes, bytes], cookies: tuple[bytes, ...] = ()) -> Head:
     """A head, with what its headers say of who answered."""
+    said = headers.get(b"content-length", b"")
     return Head(
         status=status,
         headers=headers,
         result=str(status),
+        length=int(said) if said.isdigit() and b"transfer-encoding" not in headers else -1,
         cookies=cookies,
         replica=_named(headers.get(b"x-replica")),
         release=_named(headers.get(b"x-release")),
@@ -54,24 +58,23 @@ class KnownHeads:
     __slots__ = ("_heads",)
 
     def __init__(self) -> None:
-        self._heads: dict[bytes, tuple[Head, int]] = {}
+        self._heads: dict[bytes, Head] = {}
 
-    def answer_of(self, piece: bytes) -> tuple[Head, bytes] | None:
-        """Head and body, if `piece` is one whole answer with a known head and no byte more; None: read it."""
+    def split(self, piece: bytes) -> tuple[Head | None, bytes]:
+        """Head and body, if `piece` is one whole answer with a known head and no byte more; else no head."""
         raw, _, body = piece.partition(END)
-        known = self._heads.get(raw)
-        if known is None or known[1] != len(body):
-            return None
-        return known[0], body
+        head = self._heads.get(raw)
+        if head is not None and head.length == len(body):
+            return head, body
+        return None, piece
 
     def learn(self, piece: bytes, head: Head) -> None:
         """The parser found one whole answer with this head in `piece`, and the connection goes on."""
         raw, _, body = piece.partition(END)
-        is_plain = head.headers.get(b"content-length") == str(len(body)).encode() and not head.cookies
-        if is_plain and len(raw) <= self.LONGEST and b"transfer-encoding" not in head.headers:
+        if head.length == len(body) and not head.cookies and len(raw) <= self.LONGEST:
             if len(self._heads) >= self.MOST:
                 self._heads.clear()
-            self._heads[raw] = head, len(body)
+            self._heads[raw] = head
 
 
 @lru_cache(maxsize=1024)

@@ -37,9 +37,9 @@ class Pace:
                     return
                 self._late((self._clock.now() - due) / NS)
             device.due = due
-            if not device.is_logged_in:
+            if device.session is None:
                 await journey.log_in()
-            if device.is_logged_in:
+            if device.session is not None:
                 await journey.act()
                 due += self._drawn()
             else:

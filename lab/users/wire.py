@@ -107,18 +107,14 @@ class Connection:
     of which nothing was sent yet; after one that was silent or cut the request off, the next request tries another.
     """
 
-    __slots__ = ("_alarms", "_at", "_clock", "_stream", "_targets")
+    __slots__ = ("_alarms", "_clock", "_stream", "_targets", "target")
 
     def __init__(self, *targets: Target, clock: Clock, alarms: Alarms | None = None) -> None:
         """Connections of one event loop may share their `alarms`."""
         self._targets, self._clock, self._alarms = targets, clock, alarms or Alarms()
-        self._at = 0
-        self._stream: _Stream | None = None
-
-    @property
-    def target(self) -> Target:
+        self.target = targets[0]
         """The one that the last request went to."""
-        return self._targets[self._at]
+        self._stream: _Stream | None = None
 
     @property
     def is_open(self) -> bool:
@@ -154,7 +150,8 @@ class Connection:
             await stream.drop()
 
     def _pass_over(self) -> None:
-        self._at = (self._at + 1) % len(self._targets)
+        after = self._targets.index(self.target) + 1
+        self.target = self._targets[after % len(self._targets)]
 
     async def _connect(self, timeout: float) -> _Stream | None:
         until = self._clock.now() + int(timeout * NS)
@@ -256,9 +253,9 @@ class _Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._received and self._waiter is not None:
-            known = _known_heads.answer_of(data)
-            if known is not None:
-                self._settle(Answer(*known))
+            head, body = _known_heads.split(data)
+            if head is not None:
+                self._settle(Answer(head, body))
                 return
         self._received += len(data)
         if self._waiter is None or self._received > MOST_BYTES or self._parser is None:
@@ -268,9 +265,9 @@ class _Stream(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.give_up(TryResult.CUT)
-        head, self._head = self._head, None
-        if head is not None and self._received == len(data) and not self.ended:
-            _known_heads.learn(data, head)
+        read, self._head = self._head, None
+        if read is not None and self._received == len(data) and not self.ended:
+            _known_heads.learn(data, read)
 
     def eof_received(self) -> None:
         self.ended = True  # the loop closes the transport next
