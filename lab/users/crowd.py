@@ -17,7 +17,7 @@ from lab.users.counts import Counts, Tally
 from lab.users.device import Device, User
 from lab.users.journey import Journey
 from lab.users.loop_thread import LoopThread, each
-from lab.users.pace import Pace
+from lab.users.pace import Pace, Schedule
 from lab.users.shop import Shopper
 from lab.users.tries import Tries
 from lab.users.wire import Alarms, Target, quickest_loop
@@ -66,7 +66,7 @@ class Crowd:
         seed, accounts = plan_accounts(size, chance)
         self._size, self._clock = size, clock
         self._on_operation, self._on_quiet = on_operation, on_quiet
-        self._tally = Tally(clock=clock)
+        self._tally, self._schedule = Tally(clock=clock), Schedule()
         ids, turns, alarms = itertools.count(), itertools.count(), Alarms()
 
         def device_of(user: User, number: int) -> Device:
@@ -225,7 +225,9 @@ class Crowd:
                 await asyncio.sleep(0)  # thousands of beginnings in one turn would look like the driver's lag
                 if not self._is_shopping:
                     return
-            pace = Pace(journey, think=self._size.think, clock=self._clock, late=self._tally.late)
+            pace = Pace(
+                journey, think=self._size.think, clock=self._clock, schedule=self._schedule, late=self._tally.late
+            )
             self._walks.append((pace, self._thread.go(pace.walk())))
 
     async def _end_walks(self, within: float) -> None:
