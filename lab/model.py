@@ -116,7 +116,7 @@ class TryResult(StrEnum):
     GARBLED = "garbled"  # answered in full with 2xx, but not in the shape that the operation's kind promises
 
 
-class Try(Value, gc=False):
+class Try(Value, gc=False, kw_only=False):
     """One request of an operation. `result` is an HTTP status ("200") or a TryResult."""
 
     begin: int
@@ -154,7 +154,7 @@ class Kind(StrEnum):
     STATE = "state"  # somebody's own app: what its reads showed just before -> the user's state, see `allowed`
 
 
-class Operation(Value, gc=False):
+class Operation(Value, gc=False, kw_only=False):
     """One thing that a user did, with all its tries; a retry carries the same key, so it stays one operation.
 
     `begin` is taken before the first byte of the first try is sent, `end` after the last byte of the last

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from lab.model import Kind, Operation
 from lab.oracle.breach import Breach, breach
 from lab.oracle.counts import Counts
-from lab.oracle.interval import READS, begin_of
+from lab.oracle.interval import NEVER, READS, begin_of
 from lab.oracle.promises import DEVICES_AGREE, Anomaly
 from lab.oracle.words import ACCOUNT, ADD, CART, CHECKOUT, HISTORY, OK, ORDERS, REFUSED, REMOVE, RENAME, UNKNOWN, VIEW
 
 _WRITTEN_BY = {
-    VIEW: (HISTORY,),
-    ADD: (CART,),
-    REMOVE: (CART,),
-    CHECKOUT: (CART, ORDERS),
-    RENAME: (ACCOUNT,),
+    HISTORY: (VIEW,),
+    CART: (ADD, REMOVE, CHECKOUT),
+    ORDERS: (CHECKOUT,),
+    ACCOUNT: (RENAME,),
 }
+"""The writes that each read shows."""
+_WRITES = frozenset(write for writes in _WRITTEN_BY.values() for write in writes)
 _WHAT = {
     HISTORY: "viewed items",
     CART: "a cart",
@@ -39,8 +40,9 @@ class Devices:
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
         self._last_read: dict[Kind, dict[str, Operation]] = {}
-        self._unknown: dict[Kind, list[Operation]] = {}
+        self._unknown: list[Operation] = []
         self._written_until: dict[Kind, int] = {}
+        """When the last answered write of each kind ended."""
 
     def note(self, operation: Operation) -> None:
         """Remember what the last comparison needs; constant work, and no memory but for unknown outcomes."""
@@ -49,19 +51,21 @@ class Devices:
             return
         if kind in READS:
             if operation.outcome is OK:
-                self._last_read.setdefault(kind, {})[operation.device] = operation
-            return
-        for shown in _WRITTEN_BY.get(kind, ()):
+                reads = self._last_read.get(kind)
+                if reads is None:
+                    reads = self._last_read[kind] = {}
+                reads[operation.device] = operation
+        elif kind in _WRITES:
             if operation.outcome is UNKNOWN:
-                self._unknown.setdefault(shown, []).append(operation)
-            else:
-                self._written_until[shown] = max(operation.end, self._written_until.get(shown, operation.end))
+                self._unknown.append(operation)
+            elif operation.end > self._written_until.get(kind, -NEVER):
+                self._written_until[kind] = operation.end
 
     def judge(self) -> Breach | None:
         """Compare the last reads of all devices; the first difference, or None."""
         for kind, reads in self._last_read.items():
-            rested = self._written_until.get(kind)
-            last = [read for read in reads.values() if rested is None or begin_of(read) > rested]
+            rested = max(self._written_until.get(write, -NEVER) for write in _WRITTEN_BY[kind])
+            last = [read for read in reads.values() if begin_of(read) > rested]
             if len(last) < 2:
                 continue
             found = next(self._differences(kind, last), None)
@@ -71,11 +75,9 @@ class Devices:
         return None
 
     def _differences(self, kind: Kind, reads: list[Operation]) -> Iterator[Breach]:
-        first = reads[0]
+        first, unknown = reads[0], [write for write in self._unknown if write.kind in _WRITTEN_BY[kind]]
         for other in reads[1:]:
-            if first.answer != other.answer and all(
-                _is_in(write, first) and _is_in(write, other) for write in self._unknown.get(kind, ())
-            ):
+            if first.answer != other.answer and all(_is_in(write, first) and _is_in(write, other) for write in unknown):
                 why = (
                     f"after all writes had ended, devices {first.device} and {other.device} "
                     f"of one account are shown {_WHAT[kind]} that differ"

@@ -158,8 +158,10 @@ class Ledger:
 
     def judge(self) -> None:
         """The user is quiet: judge all that waits."""
+        if not self.waiting:
+            return
         window, self.waiting = self.waiting, []
-        if not window or self.late:
+        if self.late:
             return
         only = window[0] if len(window) == 1 else None
         began = only.begin if only is not None else min(operation.begin for operation in window)

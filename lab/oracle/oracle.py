@@ -46,7 +46,7 @@ class Oracle:
         If an operation is fed later that had begun before, nothing more is claimed of this user (`unjudged`).
         """
         ledger = self._ledgers.get(user)
-        if ledger is not None:
+        if ledger is not None and ledger.waiting:
             ledger.judge()
 
     def finish(self) -> Sequence[Finding]:

@@ -30,6 +30,7 @@ from lab.scenario.run import Conductor
 from lab.scenario.show import QuietView, choose_view
 from lab.scenario.told import leave_report, report_path
 from lab.scenario.watched import PageWish, watched
+from lab.users import rare_collection
 
 STORIES = 5
 Say = Callable[[str], None]
@@ -127,7 +128,7 @@ def run_one(
     with shown_on as shown, RunRecord(folder, heard=heard) as run_record:
         run_record.event(RunBegan(at=began, run=folder.name, scenario=scenario.name, title=scenario.title, seed=seed))
         conductor = Conductor(scenario, seed, toolbox, run_record, view, port=port, repeat=repeat, hands=shown.hands)
-        with troubles_recorded(run_record), view:
+        with troubles_recorded(run_record), view, rare_collection():
             conductor.run()
         judged = judge_and_write(run_record)
         seconds = (SYSTEM_CLOCK.now() - began) / NS

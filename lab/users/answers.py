@@ -1,7 +1,7 @@
 """What the sample shop promises to answer, and the shape in which the record keeps it.
 
-Each function takes an answer's decoded JSON and raises where it has another shape; `account` is demanded wherever
-somebody must be logged in.
+Each reading takes an answer of one shape and rejects any other; `account` is demanded wherever somebody must be
+logged in.
 """
 
 from __future__ import annotations
@@ -10,156 +10,114 @@ from typing import Any
 
 from msgspec import Struct, convert
 
-from lab.users.story import Normalise
+from lab.users.story import Reading
 
 
-class _ForAccount(Struct):
+class _ForAnybody(Struct, kw_only=True, gc=False):
+    account: Any = None
+    """None is expected, but whoever is named will be heard of."""
+
+
+class _ForAccount(Struct, gc=False):
     account: str
 
 
-class _Viewed(_ForAccount):
+class _Viewed(_ForAccount, gc=False):
     view: str
 
-    @property
-    def echo(self) -> str:
-        return self.view
 
-
-class _Added(_ForAccount):
+class _Added(_ForAccount, gc=False):
     line: str
 
-    @property
-    def echo(self) -> str:
-        return self.line
 
-
-class _Account(_ForAccount):
+class _Account(_ForAccount, gc=False):
     name: str | None
 
-    @property
-    def echo(self) -> str | None:
-        return self.name
 
-
-class _Removed(_ForAccount):
+class _Removed(_ForAccount, gc=False):
     removed: bool
 
 
-class _Entry(Struct):
+class _Entry(Struct, gc=False):
     id: str
 
 
-class _History(_ForAccount):
+class _History(_ForAccount, gc=False):
     count: int
     entries: list[_Entry]
 
 
-class _Line(Struct):
+class _Line(Struct, gc=False):
     id: str
     quantity: int
 
 
-class _Cart(_ForAccount):
+class _Cart(_ForAccount, gc=False):
     lines: list[_Line]
 
 
-class _Bought(_ForAccount):
+class _Bought(_ForAccount, gc=False):
     order: str | None
     lines: list[_Line]
 
 
-class _Order(Struct):
+class _Order(Struct, gc=False):
     id: str
     lines: list[_Line]
 
 
-class _Orders(_ForAccount):
+class _Orders(_ForAccount, gc=False):
     orders: list[_Order]
 
 
-class _Sold(Struct):
+class _Sold(Struct, gc=False):
     sku: str
 
 
-class _Item(Struct):
+class _Item(_ForAnybody, gc=False):
     item: _Sold
 
 
-class _Catalogue(Struct):
+class _Catalogue(Struct, gc=False):
     items: list[_Sold]
 
 
-def for_account(said: Any) -> None:
-    convert(said, _ForAccount)
-
-
-def _echo_of(shape: type[_Viewed | _Added | _Account], key: str) -> Normalise:
-    """Demands that the answer names the very thing that was written: another's answer is no answer."""
-
-    def normalise(said: Any) -> None:
-        if convert(said, shape).echo != key:
-            raise ValueError(f"the answer is not about {key}")
-
-    return normalise
-
-
-def removed(said: Any) -> bool:
-    return convert(said, _Removed).removed
-
-
-def history(said: Any) -> list[Any]:
-    seen = convert(said, _History)
-    return [seen.count, [entry.id for entry in seen.entries]]
-
-
-def cart(said: Any) -> dict[str, int]:
-    return _quantities(convert(said, _Cart).lines)
-
-
-def orders(said: Any) -> list[Any]:
-    return [[order.id, _quantities(order.lines)] for order in convert(said, _Orders).orders]
-
-
-def bought_as(key: str) -> Normalise:
-    def normalise(said: Any) -> dict[str, int]:
-        bought = convert(said, _Bought)
-        if bought.order is None:
-            return {}
-        if bought.order != key:
-            raise ValueError(f"the answer is not about {key}")
-        return _quantities(bought.lines)
-
-    return normalise
-
-
-def account_name(said: Any) -> str | None:
-    return convert(said, _Account).name
-
-
-def item(said: Any) -> None:
-    convert(said, _Item)
-
-
 def skus(said: Any) -> list[str]:
-    """The catalogue: what is sold."""
+    """The catalogue's decoded JSON: what is sold."""
     return [sold.sku for sold in convert(said, _Catalogue).items]
 
 
-def viewed(key: str) -> Normalise:
-    return _echo_of(_Viewed, key)
-
-
-def added(key: str) -> Normalise:
-    return _echo_of(_Added, key)
-
-
-def renamed(key: str) -> Normalise:
-    return _echo_of(_Account, key)
+def _must_name(what: str | None, key: str | None) -> None:
+    """Demands that the answer names the very thing that was written: another's answer is no answer."""
+    if what != key:
+        raise ValueError(f"the answer is not about {key}")
 
 
 def _quantities(lines: list[_Line]) -> dict[str, int]:
     """Quantity by line; a line that is listed twice shows its sum, so that a doubled one can't hide."""
-    quantities: dict[str, int] = {}
-    for line in lines:
-        quantities[line.id] = quantities.get(line.id, 0) + line.quantity
+    quantities = {line.id: line.quantity for line in lines}
+    if len(quantities) != len(lines):
+        quantities = {}
+        for line in lines:
+            quantities[line.id] = quantities.get(line.id, 0) + line.quantity
     return quantities
+
+
+def _bought(seen: _Bought, key: str | None) -> dict[str, int]:
+    if seen.order is None:
+        return {}
+    _must_name(seen.order, key)
+    return _quantities(seen.lines)
+
+
+for_account = Reading(_ForAccount, lambda _, __: None)
+viewed = Reading(_Viewed, lambda seen, key: _must_name(seen.view, key))
+added = Reading(_Added, lambda seen, key: _must_name(seen.line, key))
+renamed = Reading(_Account, lambda seen, key: _must_name(seen.name, key))
+removed = Reading(_Removed, lambda seen, _: seen.removed)
+bought = Reading(_Bought, _bought)
+history = Reading(_History, lambda seen, _: [seen.count, [entry.id for entry in seen.entries]])
+cart = Reading(_Cart, lambda seen, _: _quantities(seen.lines))
+orders = Reading(_Orders, lambda seen, _: [[order.id, _quantities(order.lines)] for order in seen.orders])
+account_name = Reading(_Account, lambda seen, _: seen.name)
+item = Reading(_Item, lambda _, __: None)

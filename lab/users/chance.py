@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
+from math import log
 
 _FACTOR, _STEP, _MASK = 6364136223846793005, 1442695040888963407, (1 << 64) - 1
 """Knuth's MMIX generator (The Art of Computer Programming, volume 2, 3.3.4); its high bits are the good ones."""
@@ -27,4 +27,4 @@ class Chance:
 
     def exponential(self, mean: float) -> float:
         """The next time between two events that come `mean` seconds apart in the mean, whatever was before."""
-        return -math.log(1.0 - self.random()) * mean
+        return -log(1.0 - self.random()) * mean

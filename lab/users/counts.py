@@ -15,6 +15,8 @@ MAY_LAG = 1.0
 BUCKETS = 10
 """Into how many parts the last second is cut."""
 
+_OK = Outcome.OK
+
 
 class Counts(Value):
     """One moment's counts of a crowd."""
@@ -53,7 +55,6 @@ class Tally:
         self._clock = clock
         self._lock = threading.Lock()
         self._operations = self._tries = self._failed_first = self._saved = self._lost = self._repeated = 0
-        self._in_flight = 0
         self._by_release: dict[str, int] = {}
         self._lately: deque[tuple[int, dict[str, int]]] = deque(maxlen=BUCKETS)
         self._bucket: dict[str, int] = {}
@@ -61,26 +62,19 @@ class Tally:
         self._full_at = 0
         self._worst_lag = 0.0
 
-    def began(self) -> None:
-        self._in_flight += 1
-
     def late(self, seconds: float) -> None:
         """The driver did something `seconds` after it should have."""
         self._worst_lag = max(self._worst_lag, seconds)
 
     def ended(self, operation: Operation) -> None:
+        if operation.is_conclusion:
+            return
         tries = operation.tries
         with self._lock:
-            self._in_flight -= 1
-            if operation.is_conclusion:
-                return
             self._operations += 1
             self._tries += len(tries)
-            good = operation.outcome is Outcome.OK
-            if tries[0].result in TRIED_AGAIN:
-                self._failed_first += 1
-                self._saved += good
-            self._lost += not good and not operation.final.result.startswith("4")
+            if operation.outcome is not _OK or len(tries) > 1:
+                self._note_failure(operation)
             if operation.end >= self._full_at:
                 self._begin_bucket(operation.end)
             for done in tries:
@@ -91,7 +85,14 @@ class Tally:
                 if len(done.edge) > 1:
                     self._repeated += 1
 
-    def counts(self, *, users: int, devices: int, logged_in: int) -> Counts:
+    def _note_failure(self, operation: Operation) -> None:
+        is_good = operation.outcome is _OK
+        if operation.tries[0].result in TRIED_AGAIN:
+            self._failed_first += 1
+            self._saved += is_good
+        self._lost += not is_good and not operation.final.result.startswith("4")
+
+    def counts(self, *, users: int, devices: int, logged_in: int, in_flight: int) -> Counts:
         with self._lock:
             oldest = self._clock.now() * BUCKETS // NS - BUCKETS
             lately: Counter[str] = Counter()
@@ -102,7 +103,7 @@ class Tally:
                 users=users,
                 devices=devices,
                 logged_in=logged_in,
-                in_flight=self._in_flight,
+                in_flight=in_flight,
                 operations=self._operations,
                 tries=self._tries,
                 first_tries_failed=self._failed_first,

@@ -17,7 +17,7 @@ from lab.users.counts import Counts, Tally
 from lab.users.device import Device, User
 from lab.users.journey import Journey
 from lab.users.loop_thread import LoopThread, each
-from lab.users.pace import Pace
+from lab.users.pace import Pace, Schedule
 from lab.users.shop import Shopper
 from lab.users.tries import Tries
 from lab.users.wire import Alarms, Target, quickest_loop
@@ -66,7 +66,7 @@ class Crowd:
         seed, accounts = plan_accounts(size, chance)
         self._size, self._clock = size, clock
         self._on_operation, self._on_quiet = on_operation, on_quiet
-        self._tally = Tally(clock=clock)
+        self._tally, self._schedule = Tally(clock=clock), Schedule()
         ids, turns, alarms = itertools.count(), itertools.count(), Alarms()
 
         def device_of(user: User, number: int) -> Device:
@@ -136,7 +136,12 @@ class Crowd:
     def counts(self) -> Counts:
         """The counts of this moment; never waits for the crowd and never raises."""
         logged_in = sum(device.is_logged_in for device in self.devices)
-        return self._tally.counts(users=len(self.users), devices=len(self.devices), logged_in=logged_in)
+        return self._tally.counts(
+            users=len(self.users),
+            devices=len(self.devices),
+            logged_in=logged_in,
+            in_flight=sum(user.in_flight for user in self.users),
+        )
 
     def check(self) -> None:
         """Raise what went wrong inside the crowd, if something did."""
@@ -162,7 +167,6 @@ class Crowd:
 
     def began(self, user: User) -> None:
         user.in_flight += 1
-        self._tally.began()
 
     def ended(self, user: User, operation: Operation) -> None:
         user.in_flight -= 1
@@ -221,7 +225,9 @@ class Crowd:
                 await asyncio.sleep(0)  # thousands of beginnings in one turn would look like the driver's lag
                 if not self._is_shopping:
                     return
-            pace = Pace(journey, think=self._size.think, clock=self._clock, late=self._tally.late)
+            pace = Pace(
+                journey, think=self._size.think, clock=self._clock, schedule=self._schedule, late=self._tally.late
+            )
             self._walks.append((pace, self._thread.go(pace.walk())))
 
     async def _end_walks(self, within: float) -> None:

@@ -11,9 +11,12 @@ from lab.model import Kind, Operation, Outcome, Try, TryResult
 from lab.users.chance import Chance
 from lab.users.cookies import Jar
 from lab.users.request import Request
-from lab.users.story import Normalise, Story, named, nothing, slots_of
+from lab.users.story import Normalise, Story, nothing
 from lab.users.tries import TRIED_AGAIN, Tries, is_harmless, outcome_of
 from lab.users.wire import Alarms, Answer, Connection, Exchange, Target
+
+_LOGIN, _LOGOUT, _OK = Kind.LOGIN, Kind.LOGOUT, Outcome.OK
+"""As plain names: looking one up on its class takes longer than a call."""
 
 
 class User:
@@ -149,12 +152,12 @@ class Device:
         """
         if self._is_busy:
             raise RuntimeError(f"{self.name} is told to do two things at once")
-        story = Story(kind, key, argument, self.session if ticket is None else ticket.session, self.due)
+        session = self.session if ticket is None else ticket.session
+        story = Story(kind, key, argument, session, self.due, is_repeatable)
         request = Request(method, path, body, key, self.name)
-        story.is_repeatable = is_repeatable
         self.due, self._is_busy = None, True
         self._begun += 1
-        if kind is Kind.LOGIN:
+        if kind is _LOGIN:
             self.session, story.session = None, None
             self._logins += 1
         self._witness.began(self.user)
@@ -164,9 +167,10 @@ class Device:
             self._is_busy = False
             operation = self._told(story, follows=ticket is None)
             self._witness.ended(self.user, operation)
-        was_mine = story.session is not None and kind is not Kind.LOGOUT and ticket is None
-        if operation.session_rejected and was_mine and self.log_in:
-            await self.log_in()
+        if (self.last == "401" or story.turned_away) and operation.session_rejected:
+            was_mine = story.session is not None and kind is not _LOGOUT and ticket is None
+            if was_mine and self.log_in:
+                await self.log_in()
         return operation
 
     def ticket(self) -> Ticket:
@@ -252,61 +256,54 @@ class Device:
             sent = came is not TryResult.UNSENT
             story.add(Try(begin=done.begin, end=done.end, result=came, sent=sent), harmless=not sent)
             return came
-        if follows and came.cookies:
-            for line in came.cookies:
+        head = came.head
+        if follows:
+            for line in head.cookies:
                 self._jar.absorb(line, path=path)
-        result = "200" if came.status == 200 else str(came.status)
+        result = head.result
         if look is not None:
             story.is_accepted, story.turned_away = look(came)
-        elif 200 <= came.status < 300 and not story.read(came.body, normalise):
+        elif 200 <= head.status < 300 and not story.read(came.body, normalise):
             result = TryResult.GARBLED
-        story.add(
-            Try(
-                begin=done.begin,
-                end=done.end,
-                result=result,
-                replica=named(came.headers.get(b"x-replica")),
-                release=named(came.headers.get(b"x-release")),
-                edge=slots_of(came.header(b"x-edge")),
-            ),
-            harmless=is_harmless(came) or story.turned_away,
-        )
+        one = Try(done.begin, done.end, result, True, head.replica, head.release, head.edge)
+        story.add(one, harmless=is_harmless(came) or story.turned_away)
         return result
 
     def _told(self, story: Story, *, follows: bool) -> Operation:
         """The operation as it ended; where it `follows`, after the device's own session has followed it."""
         last = story.tries[-1]
         self.last, self._last_tries = last.result, tuple(story.tries)
+        kind, name = story.kind, self.user.name
         if story.is_accepted is None:
             outcome = outcome_of(last.result, all_harmless=story.all_harmless)
         elif story.is_accepted:
-            outcome = Outcome.OK
+            outcome = _OK
         else:
             outcome = Outcome.REFUSED if story.all_harmless else Outcome.UNKNOWN
         if not follows:
             pass
-        elif story.kind is Kind.LOGIN and outcome is Outcome.OK:
+        elif kind is _LOGIN and outcome is _OK:
             self.session = story.session = self._new_session()
-        elif story.kind is Kind.LOGOUT or last.result == "401" or story.turned_away:
+        elif kind is _LOGOUT or last.result == "401" or story.turned_away:
             self.session = None
-        begin = story.tries[0].begin
-        late = story.due is not None and story.due < begin
+        begin, due = story.tries[0].begin, story.due
+        # By place: with so many fields, finding each by its name would take as long as sending the request.
         return Operation(
-            id=next(self._ids),
-            user=self.user.name,
-            device=self.name,
-            kind=story.kind,
-            begin=begin,
-            end=last.end,
-            outcome=outcome,
-            tries=self._last_tries,
-            key=story.key,
-            argument=story.argument,
-            answer=story.answer if outcome is Outcome.OK else None,
-            session=story.session,
-            answered_as=story.answered_as,
-            due=story.due if late else None,
-            quiet=self.user.in_flight == 1,
+            next(self._ids),
+            name,
+            self.name,
+            kind,
+            begin,
+            last.end,
+            outcome,
+            self._last_tries,
+            story.key,
+            story.argument,
+            story.answer if outcome is _OK else None,
+            story.session,
+            name if story.answered_as == name else story.answered_as,  # one text for all of a user's operations
+            due if due is not None and due < begin else None,
+            self.user.in_flight == 1,
             turned_away=story.turned_away,
             is_repeatable=story.is_repeatable,
         )

@@ -40,6 +40,10 @@ WRITTEN: dict[Kind, tuple[Kind, ...]] = {
 }
 """Which reads show what a write did."""
 
+_OK, _REFUSED = Outcome.OK, Outcome.REFUSED
+_ADD, _REMOVE = Kind.ADD, Kind.REMOVE
+"""As plain names: looking one up on its class takes longer than a call."""
+
 _PLAN = tuple(kind for kind, weight in WEIGHTS.items() for _ in range(weight))
 
 
@@ -51,6 +55,7 @@ class Shopper(Journey):
     def __init__(self, device: Device) -> None:
         super().__init__(device)
         self._skus: tuple[str, ...] = ()
+        """What is sold, as a path names it."""
         self._lines: dict[str, None] = {}
         """The cart's lines as far as this device knows; another device may have taken some."""
         self._unread: dict[Kind, int] = {}
@@ -79,8 +84,8 @@ class Shopper(Journey):
         for read, times in self._unread.items():
             if times >= READS_DUE[read]:
                 return read
-        if intent is Kind.REMOVE and not self._lines:
-            return Kind.ADD
+        if intent is _REMOVE and not self._lines:
+            return _ADD
         return intent
 
     # writes
@@ -97,7 +102,7 @@ class Shopper(Journey):
     ) -> Operation:
         key = key or self.device.new_key()
         done = await self.device.do(kind, "POST", path, body, key=key, argument=argument, normalise=normalise)
-        if done.outcome is not Outcome.REFUSED:
+        if done.outcome is not _REFUSED:
             for read in WRITTEN.get(kind, ()):
                 self._unread[read] = self._unread.get(read, 0) + 1
         return done
@@ -106,22 +111,22 @@ class Shopper(Journey):
         """Log out, and see that what was good for the session before is good for nothing now."""
         ticket = self.device.ticket()
         done = await self._write(Kind.LOGOUT, "/logout", normalise=answers.for_account)
-        if done.outcome is not Outcome.OK:
+        if done.outcome is not _OK:
             return done
         return await self.device.do(Kind.ACCOUNT, "GET", "/account", normalise=answers.account_name, ticket=ticket)
 
     async def _view(self, luck: float) -> Operation:
         key = self.device.new_key()
         path = f"/items/{self._sku(luck)}/view"
-        return await self._write(Kind.VIEW, path, key=key, normalise=answers.viewed(key))
+        return await self._write(Kind.VIEW, path, key=key, normalise=answers.viewed)
 
     async def _add(self, luck: float) -> Operation:
         key = self.device.new_key()
         quantity = 1 + int(luck * 9973) % 9
         body = {"sku": self._sku(luck), "quantity": quantity}
-        normalise = answers.added(key)
+        normalise = answers.added
         done = await self._write(Kind.ADD, "/cart", body, key=key, argument=quantity, normalise=normalise)
-        if done.outcome is Outcome.OK:
+        if done.outcome is _OK:
             self._lines[key] = None
         return done
 
@@ -134,23 +139,21 @@ class Shopper(Journey):
 
     async def _checkout(self, _: float) -> Operation:
         key = self.device.new_key()
-        done = await self._write(Kind.CHECKOUT, "/checkout", key=key, normalise=answers.bought_as(key))
-        if done.outcome is not Outcome.REFUSED:
+        done = await self._write(Kind.CHECKOUT, "/checkout", key=key, normalise=answers.bought)
+        if done.outcome is not _REFUSED:
             self._lines.clear()
         return done
 
     async def _rename(self, _: float) -> Operation:
         key = self.device.new_key()
         body = {"name": key}
-        return await self._write(
-            Kind.RENAME, "/account/name", body, key=key, argument=key, normalise=answers.renamed(key)
-        )
+        return await self._write(Kind.RENAME, "/account/name", body, key=key, argument=key, normalise=answers.renamed)
 
     # reads
 
     async def _read(self, kind: Kind, path: str, normalise: Normalise) -> Operation:
         done = await self.device.do(kind, "GET", path, normalise=normalise)
-        if done.outcome is Outcome.OK:
+        if done.outcome is _OK:
             self._unread.pop(kind, None)
         return done
 
@@ -160,7 +163,7 @@ class Shopper(Journey):
             return await self._read(Kind.BROWSE, path, answers.item)
 
         def see(said: Any) -> None:
-            self._skus = tuple(sys.intern(sku) for sku in answers.skus(said))
+            self._skus = tuple(sys.intern(quote(sku, safe="")) for sku in answers.skus(said))
 
         return await self._read(Kind.BROWSE, "/", see)
 
@@ -169,7 +172,7 @@ class Shopper(Journey):
 
     async def _read_cart(self, _: float = 0.0) -> Operation:
         done = await self._read(Kind.CART, "/cart", answers.cart)
-        if done.outcome is Outcome.OK:
+        if done.outcome is _OK:
             self._lines = dict.fromkeys(done.answer)
         return done
 
@@ -180,7 +183,7 @@ class Shopper(Journey):
         return await self._read(Kind.ACCOUNT, "/account", answers.account_name)
 
     def _sku(self, luck: float) -> str:
-        return quote(self._skus[int(luck * len(self._skus))], safe="")
+        return self._skus[int(luck * len(self._skus))]
 
 
 _DOES: dict[Kind, Callable[[Shopper, float], Awaitable[Operation]]] = {

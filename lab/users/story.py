@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from lab.model import Kind, Try
-
-Normalise = Callable[[Any], Any]
-"""Takes an answer's decoded JSON and gives the operation's `answer`; raises for any other shape than promised."""
 
 WRONG_SHAPE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError)
 """What reading an answer of the wrong shape may raise."""
@@ -22,49 +17,72 @@ def nothing(_: Any) -> None:
     """The normalised answer of an operation whose answer holds nothing to compare."""
 
 
+class _Seen(Protocol):
+    @property
+    def account(self) -> Any: ...
+
+
+S = TypeVar("S", bound=_Seen)
+
+
+class Reading(Generic[S]):
+    """Reads answers of one shape, in one pass over the JSON.
+
+    `keep` is given what was read and the operation's key, and gives the operation's `answer`; raises for what else
+    was promised and isn't so.
+    """
+
+    __slots__ = ("decode", "keep")
+
+    def __init__(self, shape: type[S], keep: Callable[[S, str | None], Any]) -> None:
+        self.decode = msgspec.json.Decoder(shape).decode
+        self.keep = keep
+
+
+Normalise = Callable[[Any], Any] | Reading[Any]
+"""Takes an answer's decoded JSON and gives the operation's `answer`; raises for any other shape than promised."""
+
 _decode = msgspec.json.Decoder().decode
 
 
-class Story:
+class Story(msgspec.Struct, gc=False):
     """What is known so far of an operation under way."""
 
-    __slots__ = (
-        "all_harmless",
-        "answer",
-        "answered_as",
-        "argument",
-        "due",
-        "is_accepted",
-        "is_repeatable",
-        "key",
-        "kind",
-        "session",
-        "tries",
-        "trying_since",
-        "turned_away",
-    )
-
-    def __init__(
-        self, kind: Kind, key: str | None, argument: str | int | None, session: str | None, due: int | None
-    ) -> None:
-        self.kind, self.key, self.argument = kind, key, argument
-        self.session, self.due = session, due
-        self.tries: list[Try] = []
-        self.all_harmless = True
-        self.answer: Any = None
-        self.answered_as: str | None = None
-        self.trying_since = 0
-        self.is_repeatable = True
-        self.is_accepted: bool | None = None
-        """Whether somebody's own app said what was expected; None: the status tells."""
-        self.turned_away = False
+    kind: Kind
+    key: str | None
+    argument: str | int | None
+    session: str | None
+    due: int | None
+    is_repeatable: bool = True
+    tries: list[Try] = []
+    trying_since: int = 0
+    all_harmless: bool = True
+    answer: Any = None
+    answered_as: str | None = None
+    is_accepted: bool | None = None
+    """Whether somebody's own app said what was expected; None: the status tells."""
+    turned_away: bool = False
 
     def add(self, done: Try, *, harmless: bool) -> None:
         self.tries.append(done)
-        self.all_harmless = self.all_harmless and harmless
+        if not harmless:
+            self.all_harmless = False
 
     def read(self, body: bytes, normalise: Normalise) -> bool:
         """Whether a 2xx answer had the promised shape; whom it claims to be for is kept in any case."""
+        if isinstance(normalise, Reading):
+            try:
+                seen = normalise.decode(body)
+                if type(seen.account) is str:
+                    self.answered_as = seen.account
+                self.answer = normalise.keep(seen, self.key)
+            except WRONG_SHAPE:
+                self._read_any(body, nothing)
+                return False
+            return True
+        return self._read_any(body, normalise)
+
+    def _read_any(self, body: bytes, normalise: Callable[[Any], Any]) -> bool:
         try:
             said = _decode(body)
             account = said.get("account") if isinstance(said, dict) else None
@@ -74,19 +92,3 @@ class Story:
         except WRONG_SHAPE:
             return False
         return True
-
-
-@lru_cache(maxsize=1024)
-def named(header: bytes | None) -> str | None:
-    """A name that few headers say over and over, as one text for all of them."""
-    return header.decode("latin-1") if header else None
-
-
-@lru_cache(maxsize=1024)
-def slots_of(edge: str) -> tuple[str, ...]:
-    """The slots that X-Edge names, in the order tried: `unix:/run/slots/a1.sock, -` is `("a1",)`.
-
-    An address that is no slot's socket stays as it is.
-    """
-    addresses = re.split(r"\s*,\s*|\s+:\s+", edge.strip())
-    return tuple(address.rpartition("/")[2].removesuffix(".sock") for address in addresses if address not in {"", "-"})

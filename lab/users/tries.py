@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lab.model import Outcome, TryResult, Value
-from lab.users.story import slots_of
 from lab.users.wire import Answer
 
 TRIED_AGAIN = frozenset({TryResult.UNSENT, TryResult.CUT, TryResult.TIMEOUT, "500", "502", "503", "504"})
@@ -35,15 +34,16 @@ def is_harmless(came: Answer | TryResult) -> bool:
     """
     if not isinstance(came, Answer):
         return came is TryResult.UNSENT
-    if came.status < 400 or len(slots_of(came.header(b"x-edge"))) > 1:
+    head = came.head
+    if head.status < 400 or len(head.edge) > 1:
         return False
-    if came.status == 503:
-        return came.header(b"x-not-applied") == "1"
-    return came.status < 500
+    if head.status == 503:
+        return head.header(b"x-not-applied") == "1"
+    return head.status < 500
 
 
 def outcome_of(last: str, *, all_harmless: bool) -> Outcome:
     """What is known of an operation whose last try ended as `last`."""
-    if last.isdigit() and 200 <= int(last) < 300:
+    if last == "200" or (last.isdigit() and 200 <= int(last) < 300):
         return Outcome.OK
     return Outcome.REFUSED if all_harmless else Outcome.UNKNOWN

@@ -11,9 +11,13 @@ import httptools
 
 from lab.clock import NS, Clock
 from lab.model import TryResult, Value
+from lab.users.head import Head, KnownHeads, read_head
 
 MOST_BYTES = 1 << 20
 """An answer longer than this (head and body) is given up as cut: nobody's memory is the app's to fill."""
+
+
+_known_heads = KnownHeads()
 
 
 class Target(Value):
@@ -23,19 +27,25 @@ class Target(Value):
     host: str = "127.0.0.1"
 
 
-class Answer(Value):
-    """One full answer. Header names are lower case; `cookies` holds each Set-Cookie line."""
+class Answer(Value, kw_only=False, gc=False):
+    """One full answer."""
 
-    status: int
-    headers: dict[bytes, bytes]
-    cookies: tuple[bytes, ...]
+    head: Head
     body: bytes
 
+    @property
+    def status(self) -> int:
+        return self.head.status
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return self.head.headers
+
     def header(self, name: bytes) -> str:
-        return self.headers.get(name, b"").decode("latin-1")
+        return self.head.header(name)
 
 
-class Exchange(Value):
+class Exchange(Value, kw_only=False, gc=False):
     """What became of one request.
 
     `begin` was taken before a byte of it was sent, `end` after the last byte of its answer was read, or when it
@@ -64,10 +74,12 @@ class Alarms:
     LOOK = 0.05
     """Seconds between two looks, and so how late an end may be."""
 
-    __slots__ = ("_asking", "_next")
+    __slots__ = ("_asking", "_next", "leave")
 
     def __init__(self) -> None:
         self._asking: set[_Stream] = set()
+        self.leave: Callable[[_Stream], None] = self._asking.discard
+        """Its request is over. The set's own method: this happens with every request."""
         self._next: asyncio.TimerHandle | None = None
 
     def watch(self, stream: _Stream) -> None:
@@ -75,10 +87,6 @@ class Alarms:
         self._asking.add(stream)
         if self._next is None:
             self._next = asyncio.get_running_loop().call_later(self.LOOK, self._look)
-
-    def leave(self, stream: _Stream) -> None:
-        """Its request is over."""
-        self._asking.discard(stream)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
@@ -99,18 +107,14 @@ class Connection:
     of which nothing was sent yet; after one that was silent or cut the request off, the next request tries another.
     """
 
-    __slots__ = ("_alarms", "_at", "_clock", "_stream", "_targets")
+    __slots__ = ("_alarms", "_clock", "_stream", "_targets", "target")
 
     def __init__(self, *targets: Target, clock: Clock, alarms: Alarms | None = None) -> None:
         """Connections of one event loop may share their `alarms`."""
         self._targets, self._clock, self._alarms = targets, clock, alarms or Alarms()
-        self._at = 0
-        self._stream: _Stream | None = None
-
-    @property
-    def target(self) -> Target:
+        self.target = targets[0]
         """The one that the last request went to."""
-        return self._targets[self._at]
+        self._stream: _Stream | None = None
 
     @property
     def is_open(self) -> bool:
@@ -128,16 +132,16 @@ class Connection:
         if stream is None or stream.ended:
             stream = self._stream = await self._connect(timeout)
             if stream is None:
-                return Exchange(begin=begin, end=self._clock.now(), came=TryResult.UNSENT)
+                return Exchange(begin, self._clock.now(), TryResult.UNSENT)
             timeout -= (self._clock.now() - begin) / NS
         try:
             came = await stream.ask(request, timeout)
         except asyncio.CancelledError:
             stream.give_up(TryResult.CUT)
             raise
-        if isinstance(came, TryResult):
+        if type(came) is not Answer:
             self._pass_over()
-        return Exchange(begin=begin, end=stream.answered_at, came=came)
+        return Exchange(begin, stream.answered_at, came)
 
     async def close(self) -> None:
         """Drop the connection and wait until its socket is closed; a later exchange would open a new one."""
@@ -146,7 +150,8 @@ class Connection:
             await stream.drop()
 
     def _pass_over(self) -> None:
-        self._at = (self._at + 1) % len(self._targets)
+        after = self._targets.index(self.target) + 1
+        self.target = self._targets[after % len(self._targets)]
 
     async def _connect(self, timeout: float) -> _Stream | None:
         until = self._clock.now() + int(timeout * NS)
@@ -178,6 +183,7 @@ class _Stream(asyncio.Protocol):
         "_body",
         "_clock",
         "_cookies",
+        "_head",
         "_headers",
         "_loop",
         "_lost",
@@ -202,6 +208,8 @@ class _Stream(asyncio.Protocol):
         self._body = b""
         self._headers: dict[bytes, bytes] = {}
         self._cookies: tuple[bytes, ...] = ()
+        self._head: Head | None = None
+        """Of the answer that the parser has just read."""
         self.answered_at = 0
         self.ended = False
         """Nothing may be sent on it any more."""
@@ -244,6 +252,11 @@ class _Stream(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        if not self._received and self._waiter is not None:
+            head, body = _known_heads.split(data)
+            if head is not None:
+                self._settle(Answer(head, body))
+                return
         self._received += len(data)
         if self._waiter is None or self._received > MOST_BYTES or self._parser is None:
             self.give_up(TryResult.CUT)
@@ -252,6 +265,9 @@ class _Stream(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.give_up(TryResult.CUT)
+        read, self._head = self._head, None
+        if read is not None and self._received == len(data) and not self.ended:
+            _known_heads.learn(data, read)
 
     def eof_received(self) -> None:
         self.ended = True  # the loop closes the transport next
@@ -291,6 +307,7 @@ class _Stream(asyncio.Protocol):
             self.ended = True
             if self._transport is not None:
                 self._transport.close()
-        answer = Answer(status=status, headers=self._headers, cookies=self._cookies, body=self._body)
+        self._head = head = read_head(status, self._headers, self._cookies)
+        answer = Answer(head, self._body)
         self.on_message_begin()  # ten thousand idle connections need not keep their last answers
         self._settle(answer)

@@ -13,7 +13,7 @@ from random import Random
 from lab.clock import SYSTEM_CLOCK
 from lab.model import Operation
 from lab.oracle import Oracle
-from lab.users import Crowd, CrowdSize, Target, Tries
+from lab.users import Crowd, CrowdSize, Target, Tries, rare_collection
 
 PAGE = resource.getpagesize()
 
@@ -46,7 +46,7 @@ def drive(port: int, users: int, think: float, seconds: float, *, judged: bool) 
     crowd = Crowd(
         [Target(port=port)], size, chance=Random(7), on_operation=take, on_quiet=oracle.quiet, policy=Tries(timeout=20)
     )
-    with crowd:
+    with rare_collection(), crowd:  # as `lab run` does
         crowd.log_in(180)
         gc.collect()
         per_user = (resident() - before) / users

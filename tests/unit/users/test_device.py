@@ -12,7 +12,7 @@ import pytest
 from lab.clock import SYSTEM_CLOCK
 from lab.model import Kind, Operation, Outcome, TryResult
 from lab.users import Device, Shopper, Target, Tries, User
-from lab.users.story import slots_of
+from lab.users.head import slots_of
 
 if TYPE_CHECKING:
     from tests.unit.users.conftest import Bad, FakeShop

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from lab.model import Outcome, TryResult
+from lab.users.head import read_head
 from lab.users.tries import TRIED_AGAIN, Tries, is_harmless, outcome_of
 from lab.users.wire import Answer
 
 
 def answer(status: int, **headers: bytes) -> Answer:
     named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
-    return Answer(status=status, headers=named, cookies=(), body=b"")
+    return Answer(read_head(status, named), b"")
 
 
 def test_pauses_grow_and_are_jittered() -> None:

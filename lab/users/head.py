@@ -1,0 +1,93 @@
+"""The head of an answer: its status, its headers, and who it says has answered."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from lab.model import Value
+
+END = b"\r\n\r\n"
+"""What stands between the head of an answer and its body."""
+
+
+class Head(Value):
+    """All of an answer but its body. Header names are lower case; `cookies` holds each Set-Cookie line."""
+
+    status: int
+    headers: dict[bytes, bytes]
+    result: str
+    """The status as a try's result."""
+    length: int
+    """The body's bytes, by the head's word; -1 where it does not say."""
+    cookies: tuple[bytes, ...] = ()
+    replica: str | None = None
+    """The replica that answered, by its own word."""
+    release: str | None = None
+    edge: tuple[str, ...] = ()
+    """The slots that the balancer tried, in order."""
+
+    def header(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+def read_head(status: int, headers: dict[bytes, bytes], cookies: tuple[bytes, ...] = ()) -> Head:
+    """A head, with what its headers say of who answered."""
+    said = headers.get(b"content-length", b"")
+    return Head(
+        status=status,
+        headers=headers,
+        result=str(status),
+        length=int(said) if said.isdigit() and b"transfer-encoding" not in headers else -1,
+        cookies=cookies,
+        replica=_named(headers.get(b"x-replica")),
+        release=_named(headers.get(b"x-release")),
+        edge=slots_of(headers.get(b"x-edge", b"").decode("latin-1")),
+    )
+
+
+class KnownHeads:
+    """Heads by their bytes: those of an app's answers are mostly the same, and reading one costs as much as all the
+    rest of an answer. What the parser has read once, and what says how long its body is, need not be read again.
+    """
+
+    MOST = 1024
+    """So many are kept; then all are forgotten, for a head with the time of day in it never comes back."""
+    LONGEST = 1024
+
+    __slots__ = ("_heads",)
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, Head] = {}
+
+    def split(self, piece: bytes) -> tuple[Head | None, bytes]:
+        """Head and body, if `piece` is one whole answer with a known head and no byte more; else no head."""
+        raw, _, body = piece.partition(END)
+        head = self._heads.get(raw)
+        if head is not None and head.length == len(body):
+            return head, body
+        return None, piece
+
+    def learn(self, piece: bytes, head: Head) -> None:
+        """The parser found one whole answer with this head in `piece`, and the connection goes on."""
+        raw, _, body = piece.partition(END)
+        if head.length == len(body) and not head.cookies and len(raw) <= self.LONGEST:
+            if len(self._heads) >= self.MOST:
+                self._heads.clear()
+            self._heads[raw] = head
+
+
+@lru_cache(maxsize=1024)
+def _named(header: bytes | None) -> str | None:
+    """A name that few headers say over and over, as one text for all of them."""
+    return header.decode("latin-1") if header else None
+
+
+@lru_cache(maxsize=1024)
+def slots_of(edge: str) -> tuple[str, ...]:
+    """The slots that X-Edge names, in the order tried: `unix:/run/slots/a1.sock, -` is `("a1",)`.
+
+    An address that is no slot's socket stays as it is.
+    """
+    addresses = re.split(r"\s*,\s*|\s+:\s+", edge.strip())
+    return tuple(address.rpartition("/")[2].removesuffix(".sock") for address in addresses if address not in {"", "-"})
