@@ -21,22 +21,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests xdist must run in one process (`--dist loadgroup`): those of a module, as they share what it made.
-
-    A run on real containers takes long and has all that it needs of its own; it may go to whoever is free.
-    """
-    for item in items:
-        if not (item.get_closest_marker("e2e") and _has_all_of_its_own(item)):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-
-
-def _has_all_of_its_own(item: pytest.Item) -> bool:
-    made = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
-    wide = {name for name, definitions in made.items() if definitions[-1].scope in {"module", "session"}}
-    return wide <= {"places", "toolbox", "tmp_path_factory"}
-
-
 @pytest.fixture(scope="session")
 def places() -> Places:
     """The checkout under test."""
