@@ -17,7 +17,7 @@ demo-broken: setup ## the same with sessions in the replicas' memory: why it mat
 	@$(LAB) run demo-broken --ui; code=$$?; [ $$code -eq 1 ] || exit $$code
 
 test: setup $(BROWSER) ## all tests: the quick ones, then those on real containers and in a browser
-	@$(PY) -m pytest -n 2 --dist loadfile
+	@$(PY) -m pytest
 
 test-unit: $(READY) ## the tests that need no Docker (seconds)
 	@$(PY) -m pytest tests/unit tests/contract -m 'not e2e'
