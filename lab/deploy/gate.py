@@ -23,7 +23,7 @@ class Figures(Value):
     failed: int = 0
     """Without a good answer: 5xx, cut, timed out, garbled, or a valid session refused."""
     broken: int = 0
-    """Broken promises whose proof this release answered."""
+    """Broken promises that count against this release."""
     latencies: tuple[int, ...] = ()
     """How many good answers fell into each bin of EDGES_MS."""
 

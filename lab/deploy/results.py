@@ -64,7 +64,7 @@ class ResultWindow:
                     self._count(one, release, is_rejected=is_rejected)
 
     def note_broken(self, release: str, at: int) -> None:
-        """A promise was broken whose proof this release answered."""
+        """A promise was broken, and that counts against this release."""
         with self._lock:
             self._second(release, at).broken += 1
 
@@ -83,11 +83,14 @@ class ResultWindow:
             return ReleaseFigures(by_release={name: _sum(seconds) for name, seconds in self._seconds.items()})
 
     def _was_refused_wrongly(self, operation: Operation) -> bool:
-        session = operation.session or ""
-        device = session.partition("#")[0]
+        if operation.session is None:
+            return operation.session_rejected
+        device = operation.session.partition("#")[0]
+        if operation.session_rejected:
+            return self._ended.get(device) != operation.session
         if operation.kind is Kind.LOGOUT:
-            self._ended[device] = session
-        return operation.session_rejected and self._ended.get(device) != session
+            self._ended[device] = operation.session
+        return False
 
     def _count(self, one: Try, release: str, *, is_rejected: bool) -> None:
         second = self._second(release, one.end)

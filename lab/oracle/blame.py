@@ -51,9 +51,9 @@ def blame(
 
 
 def _dropped(finding: Finding, change: Operation) -> str:
-    written = finding.witness[0]
-    ago = seconds(finding.at - change.end)
-    return f"{_who(change)} had answered {change.kind} {ago} before; {_who(written)} had answered {written.kind} first"
+    maker, ago = _maker(finding), seconds(finding.at - change.end)
+    first = f"; {_who(maker)} had answered {maker.kind} first" if maker is not None else ""
+    return f"{_who(change)} had answered {change.kind} {ago} before{first}"
 
 
 def _cause(finding: Finding, events: Sequence[AnyEvent]) -> str:
@@ -152,7 +152,7 @@ def _dropping_kind(findings: Sequence[Finding], between: Between) -> Kind | None
     """What a new release had done to nearly everybody in between, while where the state is kept explains nothing: the
     very replica that had written it found it gone. Of several kinds the one that is done least often tells most."""
     missing = [(one, kinds) for one, kinds in zip(findings, between.changes, strict=False) if one.anomaly in MISSING]
-    if all(_is_elsewhere(one) for one, _ in missing):
+    if not any(_is_where_it_was_made(one) for one, _ in missing):
         return None
     counted = Counter(kind for _, kinds in missing for kind in kinds)
     telling = [kind for kind, times in counted.items() if times >= PATTERN_SHARE * len(missing)]
@@ -206,6 +206,11 @@ def _share(findings: Sequence[Finding], fits: Callable[[Finding], bool]) -> floa
 def _is_elsewhere(finding: Finding) -> bool:
     maker, reader = _maker(finding), _reader(finding)
     return maker is not None and reader is not None and _replica(maker) != _replica(reader)
+
+
+def _is_where_it_was_made(finding: Finding) -> bool:
+    maker, reader = _maker(finding), _reader(finding)
+    return maker is not None and reader is not None and maker.id != reader.id and not _is_elsewhere(finding)
 
 
 def _is_other_release(finding: Finding) -> bool:

@@ -160,6 +160,10 @@ def test_a_session_that_its_user_had_ended_is_refused_rightly() -> None:
     assert window.figures(101 * NS).of("v2").failed == 0
     window.note(msgspec.structs.replace(refused, session="u/1#2"))
     assert window.figures(101 * NS).of("v2").failed == 1
+    window.note(msgspec.structs.replace(refused, session="u/1#3", kind=Kind.LOGOUT))
+    assert window.figures(101 * NS).of("v2").failed == 2, "whoever can't log out was not logged in any more"
+    window.note(msgspec.structs.replace(refused, session=None))
+    assert window.figures(101 * NS).of("v2").failed == 3
 
 
 def test_whom_a_release_has_met() -> None:

@@ -147,7 +147,7 @@ def test_a_rollout_explains_itself() -> None:
     assert blame([finding], [removed])[0][0].cause == ""
 
 
-def dropped_names(*readers: str) -> tuple[list[Operation], list[Finding]]:
+def dropped_names(*readers: str | None) -> tuple[list[Operation], list[Finding]]:
     """Users whose name a1-1 of v1 had written; then v2 answered a line and a checkout of theirs, and it was gone."""
     history = []
     for number, reader in enumerate(readers):
@@ -176,6 +176,12 @@ def test_what_is_gone_elsewhere_alone_may_lie_in_a_memory() -> None:
     """As long as the very replica that had written it was not asked, a drop isn't told from a place."""
     history, findings = dropped_names(*["c1-3"] * 5)
     assert blame(findings, [], changed_between(findings, history, {"v2"}))[1] == "state lives in the instance's memory"
+
+
+def test_whoever_does_not_say_where_it_was_answered_proves_no_place() -> None:
+    """An app of one's own may not tell which replica answers: that is not the very replica that had written it."""
+    history, findings = dropped_names(None, "c1-3")
+    assert "drops" not in blame(findings, [], changed_between(findings, history, {"v2"}))[1]
 
 
 def test_nothing_is_laid_at_a_release_that_changed_nothing_in_between() -> None:
