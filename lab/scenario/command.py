@@ -16,6 +16,7 @@ from lab.clock import NS, SYSTEM_CLOCK
 from lab.cluster.places import find_places
 from lab.cluster.setup import Toolbox, make_ready
 from lab.cluster.sweep import find_clusters, sweep
+from lab.collection import rare_collection
 from lab.errors import ExitCode, LabError
 from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
@@ -30,7 +31,6 @@ from lab.scenario.run import Conductor
 from lab.scenario.show import QuietView, choose_view
 from lab.scenario.told import leave_report, report_path
 from lab.scenario.watched import PageWish, watched
-from lab.users import rare_collection
 
 STORIES = 5
 Say = Callable[[str], None]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import msgspec
 
 from lab.clock import NS
+from lab.collection import no_collection
 from lab.errors import RecordError
 from lab.model import Role, Value, release_name
 from lab.oracle import Oracle
@@ -166,18 +165,6 @@ def _strikes_a_store(scenario: Scenario) -> bool:
         or (step.lose_zone is not None and step.lose_zone.zone in places)
         for step in steps
     )
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Without Python's search for cycles, of which a record makes none: it would take as long as the judging."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def run_seconds(seen: ReadRecord) -> float:

@@ -1,7 +1,6 @@
 """Simulated logged-in users over HTTP: what they do, and exactly what became of everything they tried."""
 
 from lab.users.accounts import CrowdSize
-from lab.users.collection import rare_collection
 from lab.users.counts import Counts
 from lab.users.crowd import Crowd
 from lab.users.device import Device, User
@@ -10,4 +9,4 @@ from lab.users.shop import Shopper
 from lab.users.tries import Tries
 from lab.users.wire import Target
 
-__all__ = ["Crowd", "CrowdSize", "Counts", "Journey", "Shopper", "Device", "User", "Tries", "Target", "rare_collection"]
+__all__ = ["Crowd", "CrowdSize", "Counts", "Journey", "Shopper", "Device", "User", "Tries", "Target"]

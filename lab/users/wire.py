@@ -18,6 +18,7 @@ MOST_BYTES = 1 << 20
 
 
 _known_heads = KnownHeads()
+"""For all connections: what the same bytes mean is the same for each."""
 
 
 class Target(Value):

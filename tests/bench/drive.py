@@ -11,9 +11,10 @@ from pathlib import Path
 from random import Random
 
 from lab.clock import SYSTEM_CLOCK
+from lab.collection import rare_collection
 from lab.model import Operation
 from lab.oracle import Oracle
-from lab.users import Crowd, CrowdSize, Target, Tries, rare_collection
+from lab.users import Crowd, CrowdSize, Target, Tries
 
 PAGE = resource.getpagesize()
 

@@ -1,4 +1,4 @@
-"""Python's search for cycles, made rare in a process that drives a crowd."""
+"""Python's search for cycles: made rare where a crowd is driven, left out where a record is judged."""
 
 from __future__ import annotations
 
@@ -23,3 +23,15 @@ def rare_collection() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Without that search, until the block ends: a record makes no cycles, and it would take as long as the judging."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,4 +1,4 @@
-"""The search for cycles is made rare while a crowd is driven, and is afterwards what it was."""
+"""The search for cycles is made rare or left out, and is afterwards what it was."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from lab.users.collection import YOUNG, rare_collection
+from lab.collection import YOUNG, no_collection, rare_collection
 
 
 def test_collection_is_rare_until_the_block_ends() -> None:
@@ -17,3 +17,13 @@ def test_collection_is_rare_until_the_block_ends() -> None:
         assert gc.isenabled()
         raise RuntimeError
     assert gc.get_threshold() == before
+
+
+def test_no_collection_until_the_block_ends() -> None:
+    """And only where it was on before."""
+    with no_collection():
+        assert not gc.isenabled()
+        with no_collection():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
