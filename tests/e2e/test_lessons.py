@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from lab.cluster.layers import OWNER
 from lab.cluster.setup import Toolbox
 from lab.errors import ExitCode
 from lab.lessons.attempt import owner_of
-from lab.lessons.lesson import find_lesson, read_lessons
+from lab.lessons.lesson import Lesson, find_lesson, read_lessons
 from lab.lessons.progress import read_progress
 from lab.lessons.wheel import SHEET, draw
 from lab.lessons.workplace import complete
@@ -22,6 +24,36 @@ from tests.e2e.runs import Ended, lab, start, wait
 pytestmark = pytest.mark.e2e
 LESSONS = read_lessons()
 FIRST, DEPLOYER = find_lesson(LESSONS, "1"), find_lesson(LESSONS, "13")
+
+SEEDS = 2
+AT_ONCE = 2
+"""Labs beside each other: each mostly waits for what its cluster does."""
+
+
+@pytest.fixture(scope="module")
+def tried() -> Iterator[dict[str, Future[Ended]]]:
+    """Both halves of every lesson over several seeds, as their author tries them; by the lesson's name."""
+
+    def try_it(lesson: Lesson) -> Ended:
+        with start("lesson", "dev-check", lesson.name, "--seeds", str(SEEDS)) as process:
+            return wait(process, within=400)
+
+    with ThreadPoolExecutor(AT_ONCE) as helpers:
+        try:
+            yield {lesson.name: helpers.submit(try_it, lesson) for lesson in LESSONS}
+        finally:
+            helpers.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda one: one.name)
+def test_what_is_broken_breaks_by_its_promise_and_the_solution_holds(
+    lesson: Lesson, tried: dict[str, Future[Ended]]
+) -> None:
+    """By that promise and no other that the lesson doesn't allow, with every seed."""
+    ended = tried[lesson.name].result()
+    assert ended.code == ExitCode.HELD, ended.out + ended.err
+    counts = f"{SEEDS} of {SEEDS} broken halves red by their own promise, {SEEDS} of {SEEDS} solutions held"
+    assert counts in ended.out
 
 
 def test_two_participants_at_once_each_get_what_they_deserve(toolbox: Toolbox, tmp_path: Path) -> None:
