@@ -45,7 +45,7 @@ workshop: setup ## lessons to work through by hand: break it, predict it, mend i
 	@echo "  . .venv/bin/activate        # then 'lab' is found"
 	@echo "  teaching it: lab/lessons/TRAINER.md"
 
-lessons: setup ## every lesson's broken half must break by its own promise, its solution hold (3 seeds, 40 minutes)
+lessons: setup ## every lesson's broken half must break by its own promise, its solution hold (3 seeds, 24 minutes)
 	@$(LAB) lesson dev-check --seeds 3
 
 bench: setup ## figures as ratios: rollouts here and by others' ways (SWARM=1: Swarm's too), the demo cold and warm

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from lab.model import Operation
 from lab.oracle import cart_rules
 from lab.oracle.breach import Breach
 from lab.oracle.cart_states import NOTHING, Lines, Pending, State, follow, search
 from lab.oracle.counts import Counts
-from lab.oracle.interval import begin_of, cut_at_quiet
+from lab.oracle.interval import READS, begin_of, cut_at_quiet
 from lab.oracle.words import ADD, CART, CHECKOUT, OK, ORDERS, REMOVE, UNKNOWN
+
+SINCE_AT_MOST = 100
+"""How many operations may wait for a read that tells whether a checkout of unknown outcome came among them."""
 
 GONE_KEPT = 1000
 """How many lines that left the cart are remembered, to tell a line that comes back from one never written."""
@@ -25,9 +29,11 @@ class Cart:
     """
 
     __slots__ = (
+        "_before",
         "_counts",
         "_orders_found",
         "_shown",
+        "_since",
         "_states",
         "_unshown",
         "adds",
@@ -44,10 +50,15 @@ class Cart:
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
         self.cart: dict[str, int] = {}
-        self.orders: list[tuple[str, dict[str, int]]] = []
+        self.orders: list[Any] = []
+        """In the shape in which a read shows them: `[[order, {line: quantity}], ...]`."""
         self._states: set[State] | None = None
         """The possible states, where there is more than one; `cart` and `orders` mean nothing then."""
         self.pending = Pending()
+        self._since: list[Operation] = []
+        """What fitted since the state was last certain, while checkouts of unknown outcome may come in between."""
+        self._before: tuple[dict[str, int], int] = {}, 0
+        """The cart, and the number of orders, before the first of these."""
         self.adds: dict[str, Operation] = {}
         """The addition of each line that may be in the cart."""
         self.gone: dict[str, tuple[Operation | None, Operation | None]] = {}
@@ -80,8 +91,11 @@ class Cart:
         """The states that can be now."""
         if self._states is not None:
             return self._states
-        orders = tuple((key, _freeze(lines)) for key, lines in self.orders)
-        return {State(_freeze(self.cart), orders)}
+        cart, count = self._before if self._since else (self.cart, len(self.orders))
+        states = {State(_freeze(cart), tuple((key, _freeze(lines)) for key, lines in self.orders[:count]))}
+        for operation in self._since:
+            states = search([operation], states, self._after)
+        return states
 
     def shows(self, operation: Operation, identifier: str) -> bool:
         """Does this answer show the line or the order?"""
@@ -108,9 +122,32 @@ class Cart:
             self.checkouts[str(operation.key)] = operation
 
     def fits(self, operation: Operation) -> bool:
-        """Where only one state is possible: does the operation fit? If not, nothing has changed."""
-        if self._states is not None or self.pending.checkouts:
+        """Where only one state is possible: does the operation fit? If not, nothing has changed.
+
+        A checkout of unknown outcome may have taken effect before any operation. Until a read tells, `_since` keeps
+        what fits without it, for `states` to replay. A read that fits without it proves that it had not: the orders
+        would be one more, and the cart, which it leaves alone unless there is something in it, would lack lines:
+        each is unique, and the answers that take one out of the cart say that it was there. An addition of unknown
+        outcome could bring one back, so there must be none.
+        """
+        if self._states is not None:
             return False
+        is_unsure = bool(self.pending.checkouts)
+        if is_unsure:
+            if self.pending.adds or len(self._since) >= SINCE_AT_MOST:
+                return False
+            if not self._since:
+                self._before = dict(self.cart), len(self.orders)
+        if not self._fits(operation):
+            return False
+        if is_unsure:
+            if operation.kind in READS:
+                self._since.clear()
+            else:
+                self._since.append(operation)
+        return True
+
+    def _fits(self, operation: Operation) -> bool:
         kind, answer, key = operation.kind, operation.answer, str(operation.key)
         if kind is ADD:
             self._unshown = True
@@ -120,9 +157,7 @@ class Cart:
         if kind is CART:
             fits = bool(answer == self.cart)
         elif kind is ORDERS:
-            fits = len(answer) == len(self.orders) and all(
-                shown[0] == key and shown[1] == lines for shown, (key, lines) in zip(answer, self.orders, strict=True)
-            )
+            fits = bool(answer == self.orders)
         elif kind is REMOVE:
             line = str(operation.argument)
             fits = (line in self.cart) == bool(answer)
@@ -134,7 +169,7 @@ class Cart:
                 self.checkouts[key] = operation
                 self.cart = {}
                 if answer:
-                    self.orders.append((key, answer))
+                    self.orders.append([key, answer])
         if fits:
             self._remember(operation)
             if kind is CART:
@@ -142,15 +177,13 @@ class Cart:
         return fits
 
     def _search(self, part: Sequence[Operation]) -> Breach | None:
-        def after(state: State, operation: Operation, until: int) -> Iterable[State]:
-            return follow(self.pending, state, operation, until)
-
         for operation in part:
             self._wrote(operation)
         before = self.states()
-        states = search(part, before, after)
+        self._since.clear()
+        states = search(part, before, self._after)
         if not states:
-            return cart_rules.name(self, part, before, after)
+            return cart_rules.name(self, part, before, self._after)
         self._unshown = True
         for operation in part:
             self._remember(operation)
@@ -161,10 +194,13 @@ class Cart:
             self._states = states
         return None
 
+    def _after(self, state: State, operation: Operation, until: int) -> Iterable[State]:
+        return follow(self.pending, state, operation, until)
+
     def _adopt(self, state: State) -> None:
         self._states = None
         self.cart = dict(state.cart)
-        self.orders = [(key, dict(lines)) for key, lines in state.orders if isinstance(lines, frozenset)]
+        self.orders = [[key, dict(lines)] for key, lines in state.orders if isinstance(lines, frozenset)]
         self.pending.forget(state.used)
         for line in [line for line in self.adds if line not in self.cart and line not in self.pending.adds]:
             self._take(line, None)

@@ -70,9 +70,13 @@ class History:
             return False
         if fresh:
             # Views that nothing overlapped are unseen in the order in which they happened.
-            if self.unknown or shown[old:] != list(unseen) or not self._in_turn(unseen.values()):
+            if shown[old:] != list(unseen) or not self._in_turn(unseen.values()):
                 return False
-            self._append(operation, shown[old:])
+            # Each in its turn and at its place: there is nothing that `_append` could object to.
+            self.views.update(unseen)
+            self.listed += unseen
+            unseen.clear()
+            self._listed(fresh)
         self._latest_begin, self._latest = operation.begin, operation
         self.last_read = operation
         self._counts.reads_compared += 1
@@ -161,13 +165,17 @@ class History:
             self._began(view)
             self.views[entry] = view
             self.listed.append(entry)
-        self._counts.writes_found += len(entries)
+        self._listed(len(entries))
+        return None
+
+    def _listed(self, more: int) -> None:
+        """Entries were listed: count them, and forget the oldest ones once there are many."""
+        self._counts.writes_found += more
         if len(self.listed) > 4 * SHOWN:
             for entry in self.listed[: -2 * SHOWN]:
                 self.views.pop(entry, None)
             self._from += len(self.listed) - 2 * SHOWN
             del self.listed[: -2 * SHOWN]
-        return None
 
     def _skip(self, read: Operation, hidden: int) -> Breach | None:
         shown = set(read.answer[1])

@@ -153,7 +153,10 @@ class Ledger:
         if answered_as is not None or kind in own_data.SHOWING:
             counts.answers_owned += 1
         self._judged_until = operation.end
-        self._note(operation)
+        if self._devices is not None:
+            self._devices.note(operation)
+        else:
+            self._note(operation)
         return True
 
     def judge(self) -> None:

@@ -101,6 +101,31 @@ def make_dense(chance: Random, family: str) -> list[Operation]:
     return sorted((_spoil(one, made, chance, wrong) for one in made), key=lambda one: (one.end, one.id))
 
 
+def make_alone(chance: Random) -> list[Operation]:
+    """A cart whose user does one thing at a time, and whose unknown writes take effect at once, later or never."""
+    shop, late, made, lines = Shop(), list[tuple[Kind, str, Any]](), list[Operation](), list[str]()
+    unknown, wrong, soon = chance.choice([0.2, 0.6]), chance.choice([0, 0.25]), chance.choice([0.3, 0.8])
+    writes = Kind.CHECKOUT, Kind.ADD, Kind.REMOVE
+    may_be_unknown = writes[: chance.randint(1, 3)]
+    mixes = (Kind.ADD,), (Kind.ADD,) * 3 + (Kind.REMOVE,) * 2
+    kinds = (*chance.choice(mixes), Kind.CART, Kind.CHECKOUT, Kind.ORDERS)
+    for number in range(chance.randint(5, 12)):
+        while late and chance.random() < soon:
+            shop.apply(*late.pop(chance.randrange(len(late))))
+        kind, key = chance.choice(kinds if lines else (Kind.ADD,)), f"u.1.{number}"
+        argument = {Kind.ADD: 1, Kind.REMOVE: chance.choice(lines or [""])}.get(kind)
+        lines += [key] if kind is Kind.ADD else []
+        is_unknown = kind in may_be_unknown and chance.random() < unknown
+        begin, outcome, answer = 10 * number, Outcome.UNKNOWN if is_unknown else Outcome.OK, None
+        if is_unknown:
+            late.append((kind, key, argument))
+        else:
+            answer = shop.apply(kind, key, argument)
+        written = None if kind in READS else key
+        made.append(op(kind, begin, begin + 5, written, argument=argument, answer=answer, outcome=outcome))
+    return [_spoil(one, made, chance, wrong) for one in made]
+
+
 def _guess(shop: Shop, kind: Kind) -> Any:
     if kind is Kind.REMOVE:
         return False
