@@ -113,7 +113,7 @@ def make_alone(chance: Random) -> list[Operation]:
         while late and chance.random() < soon:
             shop.apply(*late.pop(chance.randrange(len(late))))
         kind, key = chance.choice(kinds if lines else (Kind.ADD,)), f"u.1.{number}"
-        argument = {Kind.ADD: 1, Kind.REMOVE: chance.choice(lines or [""])}.get(kind)
+        argument: Any = {Kind.ADD: 1, Kind.REMOVE: chance.choice(lines or [""])}.get(kind)
         lines += [key] if kind is Kind.ADD else []
         is_unknown = kind in may_be_unknown and chance.random() < unknown
         begin, outcome, answer = 10 * number, Outcome.UNKNOWN if is_unknown else Outcome.OK, None
