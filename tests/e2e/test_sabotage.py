@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from lab.cluster.images import SPOILT
-from tests.sabotage.builds import BUILDS, HEALTHY, Build, try_build
+from tests.sabotage.builds import BUILDS, HEALTHY, SEEDS_OF_HEALTHY, Build, try_build
 
 SHORT = ("lost-update", "doubled", "no-drain")
+TRIED = [(build, 1) for build in BUILDS if build.name in SHORT] + [(HEALTHY, seed) for seed in SEEDS_OF_HEALTHY]
 
 
 def test_every_spoilt_image_has_a_promise_to_break() -> None:
@@ -21,9 +22,9 @@ def test_every_spoilt_image_has_a_promise_to_break() -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("build", [one for one in BUILDS if one.name in SHORT] + [HEALTHY], ids=lambda one: one.name)
-def test_a_build_gets_what_it_deserves(build: Build, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("build", "seed"), TRIED, ids=[f"{build.name}-{seed}" for build, seed in TRIED])
+def test_a_build_gets_what_it_deserves(build: Build, seed: int, tmp_path: Path) -> None:
     """On real containers, the whole lab as anybody would run it."""
-    judged = try_build(build, 1, tmp_path)
+    judged = try_build(build, seed, tmp_path)
     assert not judged.wrong, judged.line
     assert judged.operations > 1000

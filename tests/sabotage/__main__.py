@@ -6,9 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.sabotage.builds import BUILDS, HEALTHY, try_build
-
-SEEDS_OF_HEALTHY = (1, 2, 3)
+from tests.sabotage.builds import BUILDS, HEALTHY, SEEDS_OF_HEALTHY, try_build
 
 
 def main(asked: list[str]) -> int:

@@ -111,6 +111,7 @@ BUILDS = (
     ),
 )
 HEALTHY = Build(name="healthy", title="Nothing is spoilt", then="v2", breaks=None)
+SEEDS_OF_HEALTHY = (1, 2, 3)
 
 
 class Judged(Value):
