@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -296,6 +297,26 @@ def test_a_bad_release_is_rolled_back_with_the_users_unharmed(toolbox: Toolbox, 
     assert "tries failed on the new release" in moves[-1].why
     assert ended.verdict["evidence"]["users_hurt"] == 0
     assert first_tries_failed(ended), "nobody met it"
+
+
+def test_a_slow_release_is_rolled_back_for_that_alone(tmp_path: Path) -> None:
+    """Every answer is right and every promise holds; users only wait longer. It is taken back, and nobody was hurt."""
+    judge = "{latency: 2, least_tries: 60}"  # a busy machine's own 300 ms must not hide the release's second
+    roll = f"{{to: 'shop:v2-slow', strategy: canary, shares: [0.3, 1], hold: 20, judge: {judge}}}"
+    ended = lab(
+        "run",
+        scenario(
+            tmp_path,
+            users=USERS,
+            promises="{serving_at_least: 3}",
+            steps=f"[{SETTLE}, {{roll: {roll}}}]",
+            enough=ENOUGH,
+        ),
+    )
+    [*_, last] = [event for event in ended.events() if isinstance(event, RolloutMoved)]
+    assert (ended.code, last.ending, last.stage) == (3, "rolled back", 0), ended.out + ended.err
+    assert re.search(r"95 of 100 answers took up to \d+ ms on the new release, \d+ ms on the old", last.why)
+    assert first_tries_failed(ended) == []
 
 
 def test_two_deployers_and_a_death_in_a_whole_run(tmp_path: Path) -> None:
