@@ -172,7 +172,7 @@ class Device:
                     story.add(Try(begin, self._clock.now(), TryResult.CUT), harmless=False)
                     raise
                 self._take(done, story, path, normalise, look)
-                if not self._tries_again(story):
+                if story.tries[-1].result not in TRIED_AGAIN or not self._may_try_again(story):
                     break
                 await asyncio.sleep(self._pause_before(len(story.tries) + 1))
         finally:
@@ -227,10 +227,8 @@ class Device:
     def _new_session(self) -> str:
         return f"{self.user.name}/{self.number}#{self._logins}"
 
-    def _tries_again(self, story: Story) -> bool:
-        if story.tries[-1].result not in TRIED_AGAIN or len(story.tries) == self._policy.most:
-            return False
-        return story.is_repeatable or story.all_harmless
+    def _may_try_again(self, story: Story) -> bool:
+        return len(story.tries) < self._policy.most and (story.is_repeatable or story.all_harmless)
 
     def _pause_before(self, number: int) -> float:
         return self._policy.pause_before(number, Chance(f"{self._seed}/{self._begun}/{number}").random())
