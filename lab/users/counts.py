@@ -93,7 +93,8 @@ class Tally:
         self._operations += 1 - answers.total()
         self._tries += len(operation.tries) - answers.total()
         self._repeated += sum(len(one.edge) > 1 for one in operation.tries)
-        self._note_failure(operation)
+        if operation.outcome is not _OK or len(operation.tries) > 1:
+            self._note_failure(operation)
 
     def _note_failure(self, operation: Operation) -> None:
         is_good = operation.outcome is _OK

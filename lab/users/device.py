@@ -241,7 +241,7 @@ class Device:
         normalise: Normalise,
         look: Callable[[Answer], Look] | None,
     ) -> None:
-        """Add what came of one try; the device's cookies follow the answer if the device follows the story."""
+        """Add what came of one try to the story; where that is followed, the device's cookies follow the answer."""
         came = done.came
         if not isinstance(came, Answer):
             sent = came is not TryResult.UNSENT
@@ -260,7 +260,7 @@ class Device:
         story.add(one, harmless=is_harmless(came) or story.turned_away)
 
     def _told(self, story: Story) -> Operation:
-        """The operation as it ended, after the device's own session has followed it, if it does."""
+        """The operation as it ended; where the story is followed, after the device's own session has followed it."""
         self._last_tries = tries = story.tries
         last = tries[-1]
         self.last = last.result
