@@ -29,8 +29,8 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clock."""
 
-    def now(self) -> int:
-        return time.monotonic_ns()
+    now = staticmethod(time.monotonic_ns)
+    """The function itself: the users' driver asks it several times a request."""
 
     def wall(self) -> datetime:
         return datetime.now(UTC)

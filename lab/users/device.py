@@ -153,7 +153,7 @@ class Device:
         if self._is_busy:
             raise RuntimeError(f"{self.name} is told to do two things at once")
         session = self.session if ticket is None else ticket.session
-        story = Story(kind, key, argument, session, self.due, is_repeatable)
+        story = Story(kind, key, argument, session, self.due, is_repeatable, ticket is None)
         request = Request(method, path, body, key, self.name)
         self.due, self._is_busy = None, True
         self._begun += 1
@@ -162,10 +162,22 @@ class Device:
             self._logins += 1
         self._witness.began(self.user)
         try:
-            await self._try_all(story, request, normalise, ticket, look)
+            while True:  # and not in a method of its own: whatever awaits makes each request dearer
+                begin = self._clock.now()
+                try:
+                    cookies = self._jar.line(path) if ticket is None else ticket.cookies
+                    wire = request.to(self._connection.target, cookies=cookies)
+                    done = await self._connection.exchange(wire, timeout=self._policy.timeout)
+                except BaseException:  # cancelled: the request may be on its way, and the record must say so
+                    story.add(Try(begin, self._clock.now(), TryResult.CUT), harmless=False)
+                    raise
+                self._take(done, story, path, normalise, look)
+                if story.tries[-1].result not in TRIED_AGAIN or not self._may_try_again(story):
+                    break
+                await asyncio.sleep(self._pause_before(len(story.tries) + 1))
         finally:
             self._is_busy = False
-            operation = self._told(story, follows=ticket is None)
+            operation = self._told(story)
             self._witness.ended(self.user, operation)
         if (self.last == "401" or story.turned_away) and operation.session_rejected:
             was_mine = story.session is not None and kind is not _LOGOUT and ticket is None
@@ -215,30 +227,11 @@ class Device:
     def _new_session(self) -> str:
         return f"{self.user.name}/{self.number}#{self._logins}"
 
-    async def _try_all(
-        self,
-        story: Story,
-        request: Request,
-        normalise: Normalise,
-        ticket: Ticket | None,
-        look: Callable[[Answer], Look] | None,
-    ) -> None:
-        for number in range(1, self._policy.most + 1):
-            if number > 1:
-                luck = Chance(f"{self._seed}/{self._begun}/{number}").random()
-                await asyncio.sleep(self._policy.pause_before(number, luck))
-            story.trying_since = self._clock.now()
-            try:
-                cookies = self._jar.line(request.path) if ticket is None else ticket.cookies
-                wire = request.to(self._connection.target, cookies=cookies)
-                done = await self._connection.exchange(wire, timeout=self._policy.timeout)
-            except BaseException:  # cancelled: the request may be on its way, and the record must say so
-                cut = Try(begin=story.trying_since, end=self._clock.now(), result=TryResult.CUT)
-                story.add(cut, harmless=False)
-                raise
-            result = self._take(done, story, request.path, normalise, follows=ticket is None, look=look)
-            if result not in TRIED_AGAIN or not (story.is_repeatable or story.all_harmless):
-                return
+    def _may_try_again(self, story: Story) -> bool:
+        return len(story.tries) < self._policy.most and (story.is_repeatable or story.all_harmless)
+
+    def _pause_before(self, number: int) -> float:
+        return self._policy.pause_before(number, Chance(f"{self._seed}/{self._begun}/{number}").random())
 
     def _take(
         self,
@@ -246,18 +239,16 @@ class Device:
         story: Story,
         path: str,
         normalise: Normalise,
-        *,
-        follows: bool,
         look: Callable[[Answer], Look] | None,
-    ) -> str:
-        """What came of one try; where it `follows`, the device's cookies follow the answer."""
+    ) -> None:
+        """Add what came of one try to the story; where that is followed, the device's cookies follow the answer."""
         came = done.came
         if not isinstance(came, Answer):
             sent = came is not TryResult.UNSENT
-            story.add(Try(begin=done.begin, end=done.end, result=came, sent=sent), harmless=not sent)
-            return came
+            story.add(Try(done.begin, done.end, came, sent), harmless=not sent)
+            return
         head = came.head
-        if follows:
+        if head.cookies and story.is_followed:
             for line in head.cookies:
                 self._jar.absorb(line, path=path)
         result = head.result
@@ -267,12 +258,12 @@ class Device:
             result = TryResult.GARBLED
         one = Try(done.begin, done.end, result, True, head.replica, head.release, head.edge)
         story.add(one, harmless=is_harmless(came) or story.turned_away)
-        return result
 
-    def _told(self, story: Story, *, follows: bool) -> Operation:
-        """The operation as it ended; where it `follows`, after the device's own session has followed it."""
-        last = story.tries[-1]
-        self.last, self._last_tries = last.result, tuple(story.tries)
+    def _told(self, story: Story) -> Operation:
+        """The operation as it ended; where the story is followed, after the device's own session has followed it."""
+        self._last_tries = tries = story.tries
+        last = tries[-1]
+        self.last = last.result
         kind, name = story.kind, self.user.name
         if story.is_accepted is None:
             outcome = outcome_of(last.result, all_harmless=story.all_harmless)
@@ -280,13 +271,13 @@ class Device:
             outcome = _OK
         else:
             outcome = Outcome.REFUSED if story.all_harmless else Outcome.UNKNOWN
-        if not follows:
+        if not story.is_followed:
             pass
         elif kind is _LOGIN and outcome is _OK:
             self.session = story.session = self._new_session()
         elif kind is _LOGOUT or last.result == "401" or story.turned_away:
             self.session = None
-        begin, due = story.tries[0].begin, story.due
+        begin, due = tries[0].begin, story.due
         # By place: with so many fields, finding each by its name would take as long as sending the request.
         return Operation(
             next(self._ids),
@@ -296,7 +287,7 @@ class Device:
             begin,
             last.end,
             outcome,
-            self._last_tries,
+            tries,
             story.key,
             story.argument,
             story.answer if outcome is _OK else None,

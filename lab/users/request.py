@@ -22,36 +22,33 @@ class Content(Value):
     headers: Mapping[str, str] = {}
 
 
-_encoder = msgspec.json.Encoder()
-_NOTHING = Content(accepts=JSON)
+_encode = msgspec.json.Encoder().encode
 
 
 class Request:
     """A request's bytes, all but whom it is sent to and the cookies, which may change between two tries."""
 
-    __slots__ = ("_after", "_before", "_content", "path")
+    __slots__ = ("_after", "_before", "_content")
 
     def __init__(self, method: str, path: str, body: object, key: str | None, agent: str) -> None:
         if not path.isascii() or not path.isprintable() or " " in path:
             raise ValueError(f"not a path that can be sent: {path!r}; quote its parts first")
-        self.path = path
-        if body is None:
-            body = _NOTHING
-        elif not isinstance(body, Content):
-            body = Content(body=_encoder.encode(body), kind=JSON, accepts=JSON)
-        self._before = f"{method} {path} HTTP/1.1\r\nAccept: {body.accepts}\r\nUser-Agent: lab ({agent})\r\n"
         after = "" if key is None else f"Idempotency-Key: {key}\r\n"
-        self._content = content = body.body
+        if isinstance(body, Content):
+            content, kind, accepts = body.body, body.kind, body.accepts
+            for name, value in body.headers.items():
+                after += f"{name}: {value}\r\n"
+        else:
+            content, kind, accepts = b"" if body is None else _encode(body), JSON, JSON
+        self._before = f"{method} {path} HTTP/1.1\r\nAccept: {accepts}\r\nUser-Agent: lab ({agent})\r\nHost: "
         if content:
-            after += f"Content-Type: {body.kind}\r\nContent-Length: {len(content)}\r\n"
+            after = f"{after}Content-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
         elif method != "GET":
             after += "Content-Length: 0\r\n"
-        for name, value in body.headers.items():
-            after += f"{name}: {value}\r\n"
-        self._after = after
+        self._after, self._content = after, content
 
     def to(self, target: Target, *, cookies: str) -> bytes:
         """The whole request; `cookies` is the Cookie header's value."""
         cookie = f"Cookie: {cookies}\r\n" if cookies else ""
-        head = f"{self._before}Host: {target.host}:{target.port}\r\n{cookie}{self._after}\r\n"
-        return head.encode("latin-1") + self._content
+        head = f"{self._before}{target.host}:{target.port}\r\n{cookie}{self._after}\r\n".encode("latin-1")
+        return head + self._content if self._content else head

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import quote
 
@@ -44,13 +44,16 @@ _OK, _REFUSED = Outcome.OK, Outcome.REFUSED
 _ADD, _REMOVE = Kind.ADD, Kind.REMOVE
 """As plain names: looking one up on its class takes longer than a call."""
 
+_Doing = Coroutine[Any, Any, Operation]
+"""What an `async def` gives. What only passes one on is no coroutine itself, since each makes a request dearer."""
+
 _PLAN = tuple(kind for kind, weight in WEIGHTS.items() for _ in range(weight))
 
 
 class Shopper(Journey):
     """A user of the sample shop. `act` is one operation and always draws twice from `device.chance`."""
 
-    __slots__ = ("_lines", "_skus", "_unread")
+    __slots__ = ("_is_read_due", "_lines", "_skus", "_unread")
 
     def __init__(self, device: Device) -> None:
         super().__init__(device)
@@ -60,16 +63,18 @@ class Shopper(Journey):
         """The cart's lines as far as this device knows; another device may have taken some."""
         self._unread: dict[Kind, int] = {}
         """How often the device wrote since it last read what shows it."""
+        self._is_read_due = False
+        """Whether something may have gone unread for long enough: mostly nothing has, and nobody need look."""
 
     async def log_in(self) -> None:
         user = self.device.user
         body = {"account": user.name, "password": user.password}
         await self._write(Kind.LOGIN, "/login", body, normalise=answers.for_account)
 
-    async def act(self) -> None:
+    def act(self) -> Coroutine[Any, Any, Any]:
         draw = self.device.chance.random
         intent = _PLAN[int(draw() * len(_PLAN))]
-        await _DOES[self._due_instead_of(intent)](self, draw())
+        return _DOES[self._due_instead_of(intent)](self, draw())
 
     async def read_back(self) -> None:
         for read in (self._read_history, self._read_cart, self._read_orders, self._read_account):
@@ -81,9 +86,11 @@ class Shopper(Journey):
         """What comes before the intent: knowing what is sold, then reading what was written a few times."""
         if not self._skus:
             return Kind.BROWSE
-        for read, times in self._unread.items():
-            if times >= READS_DUE[read]:
-                return read
+        if self._is_read_due:
+            for read, times in self._unread.items():
+                if times >= READS_DUE[read]:
+                    return read
+            self._is_read_due = False
         if intent is _REMOVE and not self._lines:
             return _ADD
         return intent
@@ -104,7 +111,9 @@ class Shopper(Journey):
         done = await self.device.do(kind, "POST", path, body, key=key, argument=argument, normalise=normalise)
         if done.outcome is not _REFUSED:
             for read in WRITTEN.get(kind, ()):
-                self._unread[read] = self._unread.get(read, 0) + 1
+                self._unread[read] = times = self._unread.get(read, 0) + 1
+                if times >= READS_DUE[read]:
+                    self._is_read_due = True
         return done
 
     async def _log_out(self, _: float) -> Operation:
@@ -115,10 +124,10 @@ class Shopper(Journey):
             return done
         return await self.device.do(Kind.ACCOUNT, "GET", "/account", normalise=answers.account_name, ticket=ticket)
 
-    async def _view(self, luck: float) -> Operation:
+    def _view(self, luck: float) -> _Doing:
         key = self.device.new_key()
         path = f"/items/{self._sku(luck)}/view"
-        return await self._write(Kind.VIEW, path, key=key, normalise=answers.viewed)
+        return self._write(Kind.VIEW, path, key=key, normalise=answers.viewed)
 
     async def _add(self, luck: float) -> Operation:
         key = self.device.new_key()
@@ -144,10 +153,10 @@ class Shopper(Journey):
             self._lines.clear()
         return done
 
-    async def _rename(self, _: float) -> Operation:
+    def _rename(self, _: float) -> _Doing:
         key = self.device.new_key()
         body = {"name": key}
-        return await self._write(Kind.RENAME, "/account/name", body, key=key, argument=key, normalise=answers.renamed)
+        return self._write(Kind.RENAME, "/account/name", body, key=key, argument=key, normalise=answers.renamed)
 
     # reads
 
@@ -157,18 +166,18 @@ class Shopper(Journey):
             self._unread.pop(kind, None)
         return done
 
-    async def _browse(self, luck: float) -> Operation:
+    def _browse(self, luck: float) -> _Doing:
         if self._skus and luck < 0.5:
             path = f"/items/{self._sku(luck * 2)}"
-            return await self._read(Kind.BROWSE, path, answers.item)
+            return self._read(Kind.BROWSE, path, answers.item)
 
         def see(said: Any) -> None:
             self._skus = tuple(sys.intern(quote(sku, safe="")) for sku in answers.skus(said))
 
-        return await self._read(Kind.BROWSE, "/", see)
+        return self._read(Kind.BROWSE, "/", see)
 
-    async def _read_history(self, _: float = 0.0) -> Operation:
-        return await self._read(Kind.HISTORY, "/history", answers.history)
+    def _read_history(self, _: float = 0.0) -> _Doing:
+        return self._read(Kind.HISTORY, "/history", answers.history)
 
     async def _read_cart(self, _: float = 0.0) -> Operation:
         done = await self._read(Kind.CART, "/cart", answers.cart)
@@ -176,17 +185,17 @@ class Shopper(Journey):
             self._lines = dict.fromkeys(done.answer)
         return done
 
-    async def _read_orders(self, _: float = 0.0) -> Operation:
-        return await self._read(Kind.ORDERS, "/orders", answers.orders)
+    def _read_orders(self, _: float = 0.0) -> _Doing:
+        return self._read(Kind.ORDERS, "/orders", answers.orders)
 
-    async def _read_account(self, _: float = 0.0) -> Operation:
-        return await self._read(Kind.ACCOUNT, "/account", answers.account_name)
+    def _read_account(self, _: float = 0.0) -> _Doing:
+        return self._read(Kind.ACCOUNT, "/account", answers.account_name)
 
     def _sku(self, luck: float) -> str:
         return self._skus[int(luck * len(self._skus))]
 
 
-_DOES: dict[Kind, Callable[[Shopper, float], Awaitable[Operation]]] = {
+_DOES: dict[Kind, Callable[[Shopper, float], _Doing]] = {
     Kind.VIEW: Shopper._view,
     Kind.ADD: Shopper._add,
     Kind.REMOVE: Shopper._remove,

@@ -54,8 +54,9 @@ class Story(msgspec.Struct, gc=False):
     session: str | None
     due: int | None
     is_repeatable: bool = True
-    tries: list[Try] = []
-    trying_since: int = 0
+    is_followed: bool = True
+    """Whether the device's cookies and session follow what comes of it."""
+    tries: tuple[Try, ...] = ()
     all_harmless: bool = True
     answer: Any = None
     answered_as: str | None = None
@@ -64,7 +65,7 @@ class Story(msgspec.Struct, gc=False):
     turned_away: bool = False
 
     def add(self, done: Try, *, harmless: bool) -> None:
-        self.tries.append(done)
+        self.tries += (done,)
         if not harmless:
             self.all_harmless = False
 
