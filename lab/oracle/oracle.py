@@ -27,7 +27,11 @@ class Oracle:
         self.operations = 0
 
     def feed(self, operation: Operation) -> None:
-        """Take in an operation, in the order in which a user's operations ended; one that says `quiet` is judged."""
+        """Take in an operation, in the order in which a user's operations ended.
+
+        One that says `quiet` is judged, with all that ended before. If an operation is fed later that had begun
+        before that one ended, nothing more is claimed of this user (`unjudged`).
+        """
         ledger = self._ledgers.get(operation.user)
         if ledger is None:
             ledger = Ledger(operation.user, self._found, self._counts, self._limits)
@@ -39,15 +43,6 @@ class Oracle:
                 ledger.judge()
         else:
             ledger.feed(operation)
-
-    def quiet(self, user: str) -> None:
-        """The user has nothing in flight: judge what ended since the last time. May be called at any such moment.
-
-        If an operation is fed later that had begun before, nothing more is claimed of this user (`unjudged`).
-        """
-        ledger = self._ledgers.get(user)
-        if ledger is not None and ledger.waiting:
-            ledger.judge()
 
     def finish(self) -> Sequence[Finding]:
         """The run is over and everybody is quiet: judge what is left. Calling it again changes nothing."""

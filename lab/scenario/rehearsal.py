@@ -158,11 +158,6 @@ class Rehearsal:
             self._failed += not good
             self._retried += good and len(operation.tries) > 1
 
-    def note_quiet(self, user: str) -> None:
-        """A user has nothing in flight."""
-        with self._lock:
-            self._oracle.quiet(user)
-
     def note_event(self, event: record.AnyEvent) -> None:
         """The engine or a deployer said something."""
         if isinstance(event, record.Trouble):
@@ -212,7 +207,6 @@ def rehearsal(toolbox: Toolbox, name: str, seed: int) -> Iterator[Rehearsal]:
                 CrowdSize(users=USERS, two_devices=1 / 3, think=THINK),
                 chance=Random(seed),
                 on_operation=stage.note_operation,
-                on_quiet=stage.note_quiet,
                 policy=PATIENT,
             )
         )

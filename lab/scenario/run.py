@@ -433,7 +433,6 @@ class Conductor:
             ),
             chance=Random(self._random.getrandbits(64)),
             on_operation=self._on_operation,
-            on_quiet=lambda user: self._watch(lambda: self.oracle.quiet(user)),
             journey=journey,
             policy=Tries(most=users.tries, timeout=users.answer_timeout),
             clock=self._clock,
@@ -522,13 +521,13 @@ class Conductor:
         self._served.note(operation)
         self._results.note(operation)
         self._watchman.note(operation)
-        self._watch(lambda: self.oracle.feed(operation))
+        self._watch(operation)
 
-    def _watch(self, judge: Callable[[], None]) -> None:
+    def _watch(self, operation: Operation) -> None:
         """Let the oracle look on. One that dies must not end the run: what it missed is judged from the record."""
         if self._is_watched:
             try:
-                judge()
+                self.oracle.feed(operation)
                 self._note_findings()
             except Exception as exc:  # noqa: BLE001 -- it goes into the record, and the verdict is could not tell
                 self._is_watched = False

@@ -38,14 +38,12 @@ SPARE_FILES = 256
 class Crowd:
     """Users that log in, act and read back over HTTP, in a thread of their own.
 
-    `on_operation` is called with each operation as it ends, `on_quiet` with a user's account whenever none of its
-    devices has anything in flight, after `on_operation`; both in the crowd's thread, so they must be quick, and an
-    exception of theirs is a fault of the crowd. Every control may be called from any thread but the crowd's, raises
+    `on_operation` is called with each operation as it ends, in the crowd's thread, so it must be quick, and an
+    exception of its is a fault of the crowd. Every control may be called from any thread but the crowd's, raises
     what went wrong inside the crowd, and leaves it running: `stop` (or leaving the `with` block) ends it.
 
     Devices take turns among `targets`, which are doors to the same app, and go on to the next where theirs does not
-    answer. The same `chance` gives the same accounts
-    and plans; what a device draws doesn't depend on any other device.
+    answer. The same `chance` gives the same accounts and plans; what a device draws doesn't depend on any other device.
     """
 
     def __init__(
@@ -55,7 +53,6 @@ class Crowd:
         *,
         chance: random.Random,
         on_operation: Callable[[Operation], None],
-        on_quiet: Callable[[str], None] = lambda _: None,
         journey: Callable[[Device], Journey] = Shopper,
         policy: Tries | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -65,7 +62,7 @@ class Crowd:
             raise UsageError("a crowd needs somewhere to go", at="users")
         seed, accounts = plan_accounts(size, chance)
         self._size, self._clock = size, clock
-        self._on_operation, self._on_quiet = on_operation, on_quiet
+        self._on_operation = on_operation
         self._tally, self._schedule = Tally(clock=clock), Schedule()
         ids, turns, alarms = itertools.count(), itertools.count(), Alarms()
 
@@ -172,8 +169,6 @@ class Crowd:
         user.in_flight -= 1
         self._tally.ended(operation)
         self._on_operation(operation)
-        if not user.in_flight:
-            self._on_quiet(user.name)
 
     # in the crowd's thread
 

@@ -44,9 +44,7 @@ def drive(port: int, users: int, think: float, seconds: float, *, judged: bool) 
     size = CrowdSize(users=users, two_devices=0.0, think=think, logins_at_once=64)
     gc.collect()
     before = resident()
-    crowd = Crowd(
-        [Target(port=port)], size, chance=Random(7), on_operation=take, on_quiet=oracle.quiet, policy=Tries(timeout=20)
-    )
+    crowd = Crowd([Target(port=port)], size, chance=Random(7), on_operation=take, policy=Tries(timeout=20))
     with rare_collection(), crowd:  # as `lab run` does
         crowd.log_in(180)
         gc.collect()

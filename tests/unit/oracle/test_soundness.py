@@ -30,17 +30,7 @@ MODEST = settings(max_examples=60, deadline=None, suppress_health_check=list(Hea
 
 def judge_online(history: Sequence[Operation]) -> Oracle:
     """Feed the oracle as a live run does: each operation as it ends, quiet whenever nothing is in flight."""
-    oracle, in_flight = Oracle(), dict.fromkeys((one.user for one in history), 0)
-    begins = [(one.begin, 0, one.id, one) for one in history]
-    moments = sorted(begins + [(one.end, 1, one.id, one) for one in history], key=lambda moment: moment[:3])
-    for _, ends, _, one in moments:
-        in_flight[one.user] += -1 if ends else 1
-        if ends:
-            oracle.feed(one)
-            if not in_flight[one.user]:
-                oracle.quiet(one.user)
-    oracle.finish()
-    return oracle
+    return check(with_quiet_points(history))
 
 
 def of_state(findings: Sequence[Finding]) -> list[Finding]:
@@ -152,17 +142,18 @@ def test_online_and_offline_say_the_same() -> None:
         assert online.counts == offline.counts
 
 
+def quiet(operation: Operation) -> Operation:
+    return replace(operation, quiet=True)
+
+
 def test_too_early_a_quiet_point_silences_and_is_told() -> None:
     """An operation that had begun before an announced quiet point makes its user unjudged, never a finding."""
     oracle = Oracle()
-    oracle.feed(op(Kind.HISTORY, 10, 20, answer=[1, ["u.1.1"]]))
-    oracle.quiet("u")
+    oracle.feed(quiet(op(Kind.HISTORY, 10, 20, answer=[1, ["u.1.1"]])))
     assert oracle.findings, "the view that explains the read was never fed"
     late = Oracle()
-    late.feed(op(Kind.HISTORY, 10, 20, answer=[0, []]))
-    late.quiet("u")
-    late.feed(op(Kind.VIEW, 15, 30, "u.1.1"))
-    late.quiet("u")
+    late.feed(quiet(op(Kind.HISTORY, 10, 20, answer=[0, []])))
+    late.feed(quiet(op(Kind.VIEW, 15, 30, "u.1.1")))
     late.feed(op(Kind.HISTORY, 40, 50, answer=[0, []]))
     late.finish()
     assert late.unjudged == 1

@@ -30,19 +30,12 @@ class Book:
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
-        self.quiet: list[str] = []
-        self.in_order: list[str] = []
         self._more = threading.Condition()
 
     def operation(self, operation: Operation) -> None:
         with self._more:
             self.operations.append(operation)
-            self.in_order.append(f"operation of {operation.user}")
             self._more.notify_all()
-
-    def on_quiet(self, user: str) -> None:
-        self.quiet.append(user)
-        self.in_order.append(f"quiet {user}")
 
     def wait_for(self, count: int) -> None:
         with self._more:
@@ -73,7 +66,6 @@ def crowd_of(
         CrowdSize(users=users, think=think, two_devices=two_devices, prefix=prefix),
         chance=random.Random(seed),
         on_operation=book.operation,
-        on_quiet=book.on_quiet,
         policy=policy,
     )
 
@@ -165,22 +157,20 @@ def test_what_is_late_says_when_it_was_due(shop: FakeShop, book: Book) -> None:
     assert dues == sorted(dues, key=lambda due: due or 0)
 
 
-def test_quiet_is_told_when_nothing_of_the_user_is_in_flight(shop: FakeShop, book: Book) -> None:
-    """`on_quiet` follows the last operation of a user at once, and never while a device still waits."""
+def test_an_operation_says_whether_nothing_of_its_user_is_in_flight(shop: FakeShop, book: Book) -> None:
+    """The last one of a user does, and none while a device still waits."""
     with crowd_of(1, shop.target, book, two_devices=1, policy=Tries(timeout=10)) as crowd:
         crowd.log_in(within=10)
-        assert book.in_order[-2:] == ["operation of user-001", "quiet user-001"]
+        assert book.operations[-1].quiet
         shop.misbehave("slow", to="(user-001.1)")
         crowd.shop()
         assert shop.slow_ones.acquire(timeout=5)
         waiting_from = len(book.operations)
         book.wait_for(waiting_from + 10)
-        quiet = len(book.quiet)
-        book.wait_for(waiting_from + 15)
-        assert len(book.quiet) == quiet
+        assert not any(one.quiet for one in book.operations[waiting_from:])
         shop.let_go()
         crowd.settle(within=10)
-    assert book.in_order[-1] == "quiet user-001"
+    assert book.operations[-1].quiet
 
 
 def planned(shop: FakeShop, *, seed: int = 1, cut: str = "") -> dict[str, list[tuple[Kind, str | None]]]:
