@@ -132,27 +132,25 @@ class Cart:
         """
         if self._states is not None:
             return False
-        is_unsure = bool(self.pending.checkouts)
-        if is_unsure:
-            if self.pending.adds or len(self._since) >= SINCE_AT_MOST:
-                return False
-            if not self._since:
-                self._before = dict(self.cart), len(self.orders)
+        if not self.pending.checkouts:
+            return self._fits(operation)
+        if self.pending.adds or len(self._since) >= SINCE_AT_MOST:
+            return False
+        if not self._since:
+            self._before = dict(self.cart), len(self.orders)
         if not self._fits(operation):
             return False
-        if is_unsure:
-            if operation.kind in READS:
-                self._since.clear()
-            else:
-                self._since.append(operation)
+        if operation.kind in READS:
+            self._since.clear()
+        else:
+            self._since.append(operation)
         return True
 
     def _fits(self, operation: Operation) -> bool:
-        kind, answer, key = operation.kind, operation.answer, str(operation.key)
+        kind, answer = operation.kind, operation.answer
         if kind is ADD:
-            self._unshown = True
-            self.adds[key] = operation
-            self.cart[key] = int(operation.argument or 0)
+            self._wrote(operation)
+            self.cart[str(operation.key)] = int(operation.argument or 0)
             return True
         if kind is CART:
             fits = bool(answer == self.cart)
@@ -166,14 +164,13 @@ class Cart:
         else:
             fits = bool(answer == self.cart)
             if fits:
-                self.checkouts[key] = operation
+                self._wrote(operation)
                 self.cart = {}
                 if answer:
-                    self.orders.append([key, answer])
+                    self.orders.append([str(operation.key), answer])
         if fits:
             self._remember(operation)
-            if kind is CART:
-                self._unshown = False
+            self._unshown = self._unshown and kind is not CART
         return fits
 
     def _search(self, part: Sequence[Operation]) -> Breach | None:
@@ -211,9 +208,11 @@ class Cart:
         if kind is CART:
             self.last_read = operation
             self._counts.reads_compared += 1
-            self._show(answer)
+            if self._unshown:
+                self._show(answer)
         elif kind is CHECKOUT:
-            self._show(answer)
+            if self._unshown:
+                self._show(answer)
             for line in answer:
                 self._take(line, operation)
         elif kind is REMOVE and answer:
@@ -225,8 +224,6 @@ class Cart:
             self._orders_found = max(self._orders_found, len(answer))
 
     def _show(self, lines: Iterable[str]) -> None:
-        if not self._unshown:
-            return
         for line in lines:
             if line not in self._shown:
                 self._shown.add(line)

@@ -66,11 +66,11 @@ class History:
         old = len(shown) - fresh
         if len(shown) != min(count, SHOWN) or fresh != len(unseen) or not 0 <= old <= len(listed):
             return False
-        if shown[:old] != (listed[-old:] if old else []):
+        # Views that nothing overlapped are unseen in the order in which they happened.
+        if shown != [*listed[len(listed) - old :], *unseen]:
             return False
         if fresh:
-            # Views that nothing overlapped are unseen in the order in which they happened.
-            if shown[old:] != list(unseen) or not self._in_turn(unseen.values()):
+            if not self._in_turn(unseen.values()):
                 return False
             # Each in its turn and at its place: there is nothing that `_append` could object to.
             self.views.update(unseen)

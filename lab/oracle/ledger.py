@@ -116,7 +116,8 @@ class Ledger:
     def feed(self, operation: Operation) -> None:
         """Take in an operation that has ended; it is judged at the next quiet point, but for whose data it shows."""
         self.waiting.append(operation)
-        self._note(operation)
+        if operation.kind in _OBJECT_OF:
+            self._comparison().note(operation)
         self._check_owner(operation)
 
     def take_alone(self, operation: Operation) -> bool:
@@ -144,6 +145,7 @@ class Ledger:
             judged = self._objects[place] or self._object(place)
             if judged.over or not judged.subject.fits(operation):
                 return False
+            (self._devices or self._comparison()).note(operation)
         elif kind is not BROWSE:
             return False
         counts = self._counts
@@ -153,10 +155,6 @@ class Ledger:
         if answered_as is not None or kind in own_data.SHOWING:
             counts.answers_owned += 1
         self._judged_until = operation.end
-        if self._devices is not None:
-            self._devices.note(operation)
-        else:
-            self._note(operation)
         return True
 
     def judge(self) -> None:
@@ -188,14 +186,12 @@ class Ledger:
             if part:
                 self._judge(self._object(place), part)
 
-    def _note(self, operation: Operation) -> None:
-        """For the comparison of the devices in the end."""
+    def _comparison(self) -> Devices:
+        """Of what the devices show in the end."""
         devices = self._devices
         if devices is None:
-            if operation.kind not in _OBJECT_OF:
-                return
             devices = self._devices = Devices(self._counts)
-        devices.note(operation)
+        return devices
 
     def _object(self, place: int) -> _Judged:
         judged = self._objects[place]
