@@ -49,22 +49,15 @@ class Counts(Value):
 
 
 class Tally:
-    """Counts operations as they end, in one thread; may be read from any.
-
-    One that ended well at its first try, as nearly all do, is one count by its release: that is an operation and a
-    try too, and the only thing that is written without the lock.
-    """
+    """Counts operations as they end; may be read from any thread."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._operations = self._tries = 0
-        """So many more than counts by release; fewer where an operation had several answers."""
-        self._failed_first = self._saved = self._lost = self._repeated = 0
-        self._by_release: Counter[str | None] = Counter()
-        """Counts by release of all buckets that are full."""
-        self._lately: deque[tuple[int, dict[str | None, int]]] = deque(maxlen=BUCKETS)
-        self._bucket: dict[str | None, int] = {}
+        self._operations = self._tries = self._failed_first = self._saved = self._lost = self._repeated = 0
+        self._by_release: dict[str, int] = {}
+        self._lately: deque[tuple[int, dict[str, int]]] = deque(maxlen=BUCKETS)
+        self._bucket: dict[str, int] = {}
         """The newest of them, which takes answers until `_full_at`."""
         self._full_at = 0
         self._worst_lag = 0.0
@@ -76,25 +69,21 @@ class Tally:
     def ended(self, operation: Operation) -> None:
         if operation.is_conclusion:
             return
-        if operation.end >= self._full_at:
-            self._begin_bucket(operation.end)
         tries = operation.tries
-        if operation.outcome is _OK and len(tries) == 1 and len(tries[0].edge) < 2:
-            release, bucket = tries[0].release, self._bucket
-            bucket[release] = bucket.get(release, 0) + 1
-        else:
-            with self._lock:
-                self._note_trouble(operation)
-
-    def _note_trouble(self, operation: Operation) -> None:
-        answers = Counter(one.release for one in operation.tries if one.release is not None)
-        for release, times in answers.items():
-            self._bucket[release] = self._bucket.get(release, 0) + times
-        self._operations += 1 - answers.total()
-        self._tries += len(operation.tries) - answers.total()
-        self._repeated += sum(len(one.edge) > 1 for one in operation.tries)
-        if operation.outcome is not _OK or len(operation.tries) > 1:
-            self._note_failure(operation)
+        with self._lock:
+            self._operations += 1
+            self._tries += len(tries)
+            if operation.outcome is not _OK or len(tries) > 1:
+                self._note_failure(operation)
+            if operation.end >= self._full_at:
+                self._begin_bucket(operation.end)
+            for done in tries:
+                release = done.release
+                if release is not None:
+                    self._bucket[release] = self._bucket.get(release, 0) + 1
+                    self._by_release[release] = self._by_release.get(release, 0) + 1
+                if len(done.edge) > 1:
+                    self._repeated += 1
 
     def _note_failure(self, operation: Operation) -> None:
         is_good = operation.outcome is _OK
@@ -106,37 +95,28 @@ class Tally:
     def counts(self, *, users: int, devices: int, logged_in: int, in_flight: int) -> Counts:
         with self._lock:
             oldest = self._clock.now() * BUCKETS // NS - BUCKETS
-            lately: Counter[str | None] = Counter()
+            lately: Counter[str] = Counter()
             for bucket, answers in self._lately:
                 if bucket > oldest:
-                    lately.update(answers.copy())  # a copy is made at once, whatever is counted meanwhile
-            by_release = self._by_release + Counter(self._bucket.copy())
-            counted = by_release.total()
+                    lately.update(answers)
             return Counts(
                 users=users,
                 devices=devices,
                 logged_in=logged_in,
                 in_flight=in_flight,
-                operations=self._operations + counted,
-                tries=self._tries + counted,
+                operations=self._operations,
+                tries=self._tries,
                 first_tries_failed=self._failed_first,
                 saved_by_retry=self._saved,
                 lost=self._lost,
-                by_release=_named(by_release),
-                by_release_last_second=_named(lately),
+                by_release=self._by_release.copy(),
+                by_release_last_second=dict(lately),
                 repeated_at_edge=self._repeated,
                 worst_lag=self._worst_lag,
             )
 
     def _begin_bucket(self, at: int) -> None:
         number = at * BUCKETS // NS
-        with self._lock:
-            self._by_release.update(self._bucket)
-            self._bucket = {}
-            self._lately.append((number, self._bucket))
-            self._full_at = (number + 1) * NS // BUCKETS
-
-
-def _named(counts: Counter[str | None]) -> dict[str, int]:
-    """Without the answers that did not say who gave them."""
-    return {release: times for release, times in counts.items() if release is not None}
+        self._bucket = {}
+        self._lately.append((number, self._bucket))
+        self._full_at = (number + 1) * NS // BUCKETS

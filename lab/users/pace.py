@@ -77,9 +77,8 @@ class Pace:
     async def walk(self) -> None:
         """Act until `end`; a device that isn't logged in logs in first, and again at every turn until it is."""
         journey, device = self._journey, self._journey.device
-        chance = device.chance
         self._is_open = True
-        due = self._clock.now() + int(chance.exponential(self.think) * NS)
+        due = self._clock.now() + self._drawn()
         while self._is_open:
             delay = (due - self._clock.now()) / NS
             if delay > 0:
@@ -92,7 +91,7 @@ class Pace:
                 await journey.log_in()
             if device.session is not None:
                 await journey.act()
-                due += int(chance.exponential(self.think) * NS)
+                due += self._drawn()
             else:
                 due += int(self.think * NS)  # undrawn, so that this misfortune doesn't shift the plan
             device.due = None
@@ -102,3 +101,6 @@ class Pace:
         self._is_open = False
         if self._alarm is not None and not self._alarm.done():
             self._alarm.set_result(False)
+
+    def _drawn(self) -> int:
+        return int(self._journey.device.chance.exponential(self.think) * NS)

@@ -53,7 +53,7 @@ _PLAN = tuple(kind for kind, weight in WEIGHTS.items() for _ in range(weight))
 class Shopper(Journey):
     """A user of the sample shop. `act` is one operation and always draws twice from `device.chance`."""
 
-    __slots__ = ("_is_read_due", "_lines", "_skus", "_unread")
+    __slots__ = ("_lines", "_skus", "_unread")
 
     def __init__(self, device: Device) -> None:
         super().__init__(device)
@@ -63,8 +63,6 @@ class Shopper(Journey):
         """The cart's lines as far as this device knows; another device may have taken some."""
         self._unread: dict[Kind, int] = {}
         """How often the device wrote since it last read what shows it."""
-        self._is_read_due = False
-        """Whether something may have gone unread for long enough: mostly nothing has, and nobody need look."""
 
     async def log_in(self) -> None:
         user = self.device.user
@@ -86,11 +84,9 @@ class Shopper(Journey):
         """What comes before the intent: knowing what is sold, then reading what was written a few times."""
         if not self._skus:
             return Kind.BROWSE
-        if self._is_read_due:
-            for read, times in self._unread.items():
-                if times >= READS_DUE[read]:
-                    return read
-            self._is_read_due = False
+        for read, times in self._unread.items():
+            if times >= READS_DUE[read]:
+                return read
         if intent is _REMOVE and not self._lines:
             return _ADD
         return intent
@@ -111,9 +107,7 @@ class Shopper(Journey):
         done = await self.device.do(kind, "POST", path, body, key=key, argument=argument, normalise=normalise)
         if done.outcome is not _REFUSED:
             for read in WRITTEN.get(kind, ()):
-                self._unread[read] = times = self._unread.get(read, 0) + 1
-                if times >= READS_DUE[read]:
-                    self._is_read_due = True
+                self._unread[read] = self._unread.get(read, 0) + 1
         return done
 
     async def _log_out(self, _: float) -> Operation:
