@@ -37,6 +37,12 @@ def quiet(_: str) -> None:
     pass
 
 
+def shop_through(tmp_path: Path, steps: str, *, least_serving: int) -> Ended:
+    """A run in which users, who never try twice, shop while these steps are done."""
+    promises = f"{{serving_at_least: {least_serving}}}"
+    return lab("run", scenario(tmp_path, users=USERS, promises=promises, steps=steps, enough=ENOUGH))
+
+
 def phases(ended: Ended) -> list[str]:
     moves = [event for event in ended.events() if isinstance(event, RolloutMoved)]
     return [event.ending or event.phase for event in moves]
@@ -149,16 +155,8 @@ def test_a_fault_at_a_phase_is_done_there_and_healed(toolbox: Toolbox) -> None:
 )
 def test_every_strategy_fails_no_first_try(tmp_path: Path, roll: str, least_serving: int) -> None:
     """Under load, without any client's retry, and never with fewer replicas than the strategy promises."""
-    ended = lab(
-        "run",
-        scenario(
-            tmp_path,
-            users=USERS,
-            promises=f"{{serving_at_least: {least_serving}}}",
-            steps=f"[{{settle: {{for: 2}}}}, {{roll: {roll}}}, {{settle: {{for: 2}}}}]",
-            enough=ENOUGH,
-        ),
-    )
+    steps = f"[{SETTLE}, {{roll: {roll}}}, {SETTLE}]"
+    ended = shop_through(tmp_path, steps, least_serving=least_serving)
     assert ended.code == 0, ended.out + ended.err
     assert first_tries_failed(ended) == []
     assert phases(ended)[-1] == "done"
@@ -168,16 +166,8 @@ def test_every_strategy_fails_no_first_try(tmp_path: Path, roll: str, least_serv
 def test_a_reverse_sends_everybody_back_to_the_group_that_stood_by(tmp_path: Path) -> None:
     """Once all traffic is on the new group somebody wants the old one: it serves again, and nobody noticed."""
     roll = "{roll: {to: 'shop:v2', strategy: red-black, batch: 3, shares: [0.3, 1], hold: 1.5, keep: 60}}"
-    ended = lab(
-        "run",
-        scenario(
-            tmp_path,
-            users=USERS,
-            promises="{serving_at_least: 3}",
-            steps=f"[{SETTLE}, {{together: [{roll}, {{reverse: {{at: keep}}}}]}}, {SETTLE}]",
-            enough=ENOUGH,
-        ),
-    )
+    steps = f"[{SETTLE}, {{together: [{roll}, {{reverse: {{at: keep}}}}]}}, {SETTLE}]"
+    ended = shop_through(tmp_path, steps, least_serving=3)
     assert ended.code == 0, ended.out + ended.err
     assert first_tries_failed(ended) == []
     assert phases(ended) == ["move", "watch", "move", "watch", "keep", "back", "reversed"]
@@ -194,16 +184,8 @@ def test_a_reverse_sends_everybody_back_to_the_group_that_stood_by(tmp_path: Pat
 def test_a_canary_is_judged_and_goes_on(tmp_path: Path) -> None:
     """The gate says with figures why the next stage may begin."""
     roll = "{to: 'shop:v2', strategy: canary, shares: [0.1, 1], hold: 2, judge: {least_tries: 50, latency: 20}}"
-    ended = lab(
-        "run",
-        scenario(
-            tmp_path,
-            users=USERS,
-            promises="{serving_at_least: 3}",
-            steps=f"[{{settle: {{for: 2}}}}, {{roll: {roll}}}, {{settle: {{for: 1}}}}]",
-            enough=ENOUGH,
-        ),
-    )
+    steps = f"[{SETTLE}, {{roll: {roll}}}, {{settle: {{for: 1}}}}]"
+    ended = shop_through(tmp_path, steps, least_serving=3)
     assert ended.code == 0, ended.out + ended.err
     moves = [event for event in ended.events() if isinstance(event, RolloutMoved)]
     assert [event.ending or event.phase for event in moves] == ["watch", "move", "watch", "done"]
@@ -241,16 +223,8 @@ def test_a_canary_sticks_to_accounts_where_asked(tmp_path: Path, affinity: str, 
 def test_a_release_that_users_suffer_from_is_rolled_back(tmp_path: Path) -> None:
     """It starts, it is ready, and it logs everybody out: the canary is judged by what users got, and taken back."""
     roll = "{to: 'shop:v2-memory', strategy: canary, shares: [0.1, 1], hold: 20, judge: {least_tries: 40}}"
-    ended = lab(
-        "run",
-        scenario(
-            tmp_path,
-            users=USERS,
-            promises="{serving_at_least: 2}",
-            steps=f"[{{settle: {{for: 2}}}}, {{roll: {roll}}}, {{settle: {{for: 1}}}}]",
-            enough=ENOUGH,
-        ),
-    )
+    steps = f"[{SETTLE}, {{roll: {roll}}}, {{settle: {{for: 1}}}}]"
+    ended = shop_through(tmp_path, steps, least_serving=2)
     assert phases(ended)[-1] == "rolled back"
     assert ended.code == 1, ended.out  # the users who met the canary were hurt, and that is said
     assert {event.to for event in ended.events() if isinstance(event, RolloutMoved)} == {"v2-memory"}
@@ -259,16 +233,8 @@ def test_a_release_that_users_suffer_from_is_rolled_back(tmp_path: Path) -> None
 def test_a_release_that_breaks_a_promise_is_rolled_back_for_that(tmp_path: Path) -> None:
     """Every try is answered, and quickly; but v2 forgets the display name. That alone is enough to take it back."""
     roll = "{to: 'shop:v2-drops-field', strategy: canary, shares: [0.3, 1], hold: 20, judge: {least_tries: 40}}"
-    ended = lab(
-        "run",
-        scenario(
-            tmp_path,
-            users=USERS,
-            promises="{serving_at_least: 2}",
-            steps=f"[{{settle: {{for: 2}}}}, {{roll: {roll}}}, {{settle: {{for: 1}}}}]",
-            enough=ENOUGH,
-        ),
-    )
+    steps = f"[{SETTLE}, {{roll: {roll}}}, {{settle: {{for: 1}}}}]"
+    ended = shop_through(tmp_path, steps, least_serving=2)
     assert first_tries_failed(ended) == []
     assert phases(ended)[-1] == "rolled back"
     [*_, last] = [event for event in ended.events() if isinstance(event, RolloutMoved)]
@@ -303,16 +269,8 @@ def test_a_slow_release_is_rolled_back_for_that_alone(tmp_path: Path) -> None:
     """Every answer is right and every promise holds; users only wait longer. It is taken back, and nobody was hurt."""
     judge = "{latency: 2, least_tries: 60}"  # a busy machine's own 300 ms must not hide the release's second
     roll = f"{{to: 'shop:v2-slow', strategy: canary, shares: [0.3, 1], hold: 20, judge: {judge}}}"
-    ended = lab(
-        "run",
-        scenario(
-            tmp_path,
-            users=USERS,
-            promises="{serving_at_least: 3}",
-            steps=f"[{SETTLE}, {{roll: {roll}}}]",
-            enough=ENOUGH,
-        ),
-    )
+    steps = f"[{SETTLE}, {{roll: {roll}}}]"
+    ended = shop_through(tmp_path, steps, least_serving=3)
     [*_, last] = [event for event in ended.events() if isinstance(event, RolloutMoved)]
     assert (ended.code, last.ending, last.stage) == (3, "rolled back", 0), ended.out + ended.err
     assert re.search(r"95 of 100 answers took up to \d+ ms on the new release, \d+ ms on the old", last.why)
