@@ -1,4 +1,4 @@
-"""The workshop on real containers: participants at once, one of whom has mended it, and a team at the wheel."""
+"""The workshop on real containers: every lesson from both sides, participants at once, and a team at the wheel."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def tried() -> Iterator[dict[str, Future[Ended]]]:
         with start("lesson", "dev-check", lesson.name, "--seeds", str(SEEDS)) as process:
             return wait(process, within=400)
 
-    with ThreadPoolExecutor(AT_ONCE) as helpers:
-        try:
-            yield {lesson.name: helpers.submit(try_it, lesson) for lesson in LESSONS}
-        finally:
-            helpers.shutdown(cancel_futures=True)
+    helpers = ThreadPoolExecutor(AT_ONCE)
+    try:
+        yield {lesson.name: helpers.submit(try_it, lesson) for lesson in LESSONS}
+    finally:
+        helpers.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda one: one.name)
