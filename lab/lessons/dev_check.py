@@ -98,7 +98,7 @@ def _try(lesson: Lesson, half: str, folder: Path, seed: int, toolbox: Toolbox, o
 def what_is_wrong_with_broken(told: Told, broken: set[str], done: Attempt | None = None) -> str:
     """Empty where it broke by the promise named, and beside it by none but those it may."""
     if told.breaks not in broken:
-        reasons = f"; {'; '.join(done.judged.judgement.reasons)}" if done is not None else ""
+        reasons = "".join(f"; {reason}" for reason in done.judged.judgement.reasons) if done is not None else ""
         return f"{told.breaks} was not broken, but {', '.join(sorted(broken)) or 'nothing'}{reasons}"
     others = broken - {told.breaks, *told.may_break}
     return f"broke {', '.join(sorted(others))} too, which has nothing to do with it" if others else ""
