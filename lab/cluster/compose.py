@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -317,11 +318,27 @@ def write_mounted(plan: ClusterPlan, files: Mapping[str, str]) -> None:
         path.chmod(0o444)
 
 
+class PortTaken(ClusterError):
+    """A port of 127.0.0.1 that a container should have is another program's."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        super().__init__(
+            f"port {port} of 127.0.0.1 is taken by another program",
+            at="--port",
+            way_out=f"leave --port out for a free one, or see who has it: ss -ltnp 'sport = :{port}'",
+        )
+
+
+_TAKEN = re.compile(r"127\.0\.0\.1:(\d+)\b.*(?:address already in use|port is already allocated)")
+"""How the engine says so: of a port that another container has, and of one that any other program has."""
+
+
 def bring_up(compose: Sequence[str], plan: ClusterPlan) -> None:
     """Make the cluster's networks, volumes, balancer, store and pattern, without any replica.
 
     Doing it again changes nothing. Whatever it made stays where it fails: the caller tears down.
-    Raises ClusterError with Compose's own words, naming a port that is taken.
+    Raises ClusterError with Compose's own words, or PortTaken.
     """
     argvs = [commands.create_pattern(compose, plan), commands.up(compose, plan)]
     if plan.waits and plan.others:
@@ -341,12 +358,9 @@ def bring_up(compose: Sequence[str], plan: ClusterPlan) -> None:
 
 def _compose_failed(plan: ClusterPlan, said: str) -> ClusterError:
     last = said.splitlines()[-1] if said else "nothing was said"
-    if "address already in use" in said or "port is already allocated" in said:
-        return ClusterError(
-            f"port {plan.edges[0].port} of 127.0.0.1 is taken by another program",
-            at="--port",
-            way_out=f"leave --port out for a free one, or see who has it: ss -ltnp 'sport = :{plan.edges[0].port}'",
-        )
+    taken = _TAKEN.search(said)
+    if taken:
+        return PortTaken(int(taken[1]))
     return ClusterError(
         f"compose could not bring the cluster up: {last}", at=str(plan.compose_file), way_out="lab doctor"
     )

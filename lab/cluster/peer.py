@@ -13,7 +13,7 @@ from lab.cluster.compose import ComposeCluster, tear_down, write_files
 from lab.cluster.edges import Edge
 from lab.cluster.engine import engine_errors
 from lab.cluster.labels import Identity
-from lab.cluster.ports import free_port
+from lab.cluster.ports import free_ports
 from lab.cluster.setup import Toolbox
 from lab.errors import ClusterError
 from lab.retry import wait_until
@@ -29,7 +29,8 @@ class Peer:
     def __init__(self, toolbox: Toolbox, identity: Identity) -> None:
         self.toolbox, self.identity = toolbox, identity
         self.folder = toolbox.places.cluster(identity.project)
-        self._edge = Edge(zone="", port=free_port(), door=free_port())
+        port, door = free_ports(2)
+        self._edge = Edge(zone="", port=port, door=door)
         self._file = toolbox.places.compose_file.with_name("peer.yaml")
         self.only_app = [f"{labels.PROJECT}={identity.project}", f"{labels.ROLE}=app"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from contextlib import ExitStack
 
 from lab.errors import SetupError
 
@@ -13,16 +14,25 @@ TRIED = 200
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, at random so that two labs hardly ever pick the same.
+    """One port, as by `free_ports`."""
+    return free_ports(1)[0]
 
-    Raises SetupError where none is found.
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """So many different ports of 127.0.0.1 that nobody listens on, at random: two labs hardly ever pick the same.
+
+    One may be taken by the time it is used. Raises SetupError where too few are found.
     """
-    for _ in range(TRIED):
-        port = FIRST + secrets.randbelow(LAST - FIRST)
-        with socket.socket() as probe:
+    found: list[int] = []
+    with ExitStack() as held:  # until all are found, so that none is found twice
+        for _ in range(TRIED):
+            probe = held.enter_context(socket.socket())
+            port = FIRST + secrets.randbelow(LAST - FIRST)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        return port
-    raise SetupError(f"no port from {FIRST} to {LAST} is free", at="127.0.0.1", way_out="ss -ltn")
+            found.append(port)
+            if len(found) == count:
+                return tuple(found)
+    raise SetupError(f"too few ports from {FIRST} to {LAST} are free", at="127.0.0.1", way_out="ss -ltn")

@@ -16,7 +16,7 @@ from lab.balancer.nginx import NginxBalancer, speaks_http
 from lab.chaos.opened import OpenFaults
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.commands import ClusterPlan
-from lab.cluster.compose import LAB_PORT, ComposeCluster, bring_up, tear_down, write_files, write_mounted
+from lab.cluster.compose import LAB_PORT, ComposeCluster, PortTaken, bring_up, tear_down, write_files, write_mounted
 from lab.cluster.edges import Edge
 from lab.cluster.engine import APIClient
 from lab.cluster.gated import GatedCluster
@@ -24,7 +24,7 @@ from lab.cluster.images import GATE, POSTGRES
 from lab.cluster.labels import KEPT, Identity, is_owner_gone, this_process
 from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, front_of, others_of, read_compose
 from lab.cluster.places import Places
-from lab.cluster.ports import free_port
+from lab.cluster.ports import free_ports
 from lab.cluster.setup import Toolbox
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
@@ -42,6 +42,8 @@ from lab.state.redis import RedisState
 RUN_LIVES = 3600
 KEPT_LIVES = 24 * 3600
 """Seconds after which anybody's `lab clean` may remove a cluster whatever became of its owner."""
+PICKS = 3
+"""How often ports are picked: another lab may pick one of them at the same time."""
 
 
 class LiveCluster(Value):
@@ -198,17 +200,9 @@ def start_cluster(
         stores=stores,
         subnet=free_subnet(toolbox.engine) if stores.tier.is_replicated else "",
         others=stores.services,
-        edges=tuple(
-            Edge(zone=zone, port=port if port and not number else free_port(), door=free_port())
-            for number, zone in enumerate(edges)
-        ),
+        edges=_edges(edges, port),
     )
-    conf = render(slots, settings or BalancerSettings())
-    if own is None:
-        write_files(plan, conf)
-    else:
-        plan = _plan_own(toolbox, plan, own, conf)
-    bring_up(toolbox.compose, plan)
+    _bring_up(toolbox, plan, render(slots, settings or BalancerSettings()), own, port)
     kind = ComposeCluster if own is None else GatedCluster
     cluster = kind(toolbox.engine, project=identity.project, slots=slots)
     balancer = NginxBalancer(*cluster.addresses(LAB_PORT))
@@ -231,6 +225,35 @@ def start_cluster(
         cluster=cluster,
         balancer=balancer,
         doors=cluster.addresses(),
+    )
+
+
+def _bring_up(toolbox: Toolbox, plan: ClusterPlan, nginx_conf: str, own: OwnApp | None, port: int | None) -> None:
+    """Write what a cluster is made from, and make it; on other ports where one of those picked has been taken since."""
+    for picks_left in reversed(range(PICKS)):
+        if own is None:
+            write_files(plan, nginx_conf)
+            made = plan
+        else:
+            made = _plan_own(toolbox, plan, own, nginx_conf)
+        try:
+            bring_up(toolbox.compose, made)
+        except PortTaken as exc:
+            if exc.port == port or not picks_left:
+                raise
+            tear_down(toolbox.engine, plan.identity.project, folder=plan.folder)
+            plan = msgspec.structs.replace(plan, edges=_edges([edge.zone for edge in plan.edges], port))
+        else:
+            return
+
+
+def _edges(zones: Sequence[str], port: int | None) -> tuple[Edge, ...]:
+    """A balancer in each of the zones, on free ports; the first on `port`, if that is given."""
+    ports = free_ports(2 * len(zones))
+    if port is not None:
+        ports = (port, *ports[1:])
+    return tuple(
+        Edge(zone=zone, port=one, door=door) for zone, one, door in zip(zones, ports[::2], ports[1::2], strict=True)
     )
 
 

@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from lab.cluster.compose import LAB_PORT
+from lab.cluster.ports import free_port, free_ports
 from lab.cluster.setup import Toolbox
 from lab.retry import wait_until
+from lab.scenario import wiring
+from lab.scenario.file import ClusterWish
+from tests.e2e.conftest import ShopCluster
 from tests.e2e.runs import lab, scenario, start, wait
 
 pytestmark = pytest.mark.e2e
@@ -119,6 +124,30 @@ def test_a_port_that_is_taken_is_named_and_nothing_is_left(toolbox: Toolbox, tmp
     assert str(port) in ended.out + ended.err
     assert "taken" in ended.out + ended.err
     assert is_gone(toolbox, ended.project)
+
+
+@pytest.mark.parametrize("who", ["a program", "a container"])
+def test_a_picked_port_that_somebody_took_since_is_picked_anew(
+    who: str, shop_cluster: ShopCluster, toolbox: Toolbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when two labs pick at once: the cluster comes up on other ports, and nothing of the first try is left."""
+    [(_, others)] = shop_cluster.live.doors
+    with socket.socket() as program:
+        program.bind(("127.0.0.1", 0))
+        program.listen()
+        taken = others if who == "a container" else program.getsockname()[1]
+        first = (free_port(), taken)
+        picks = [first, free_ports(2)]
+        monkeypatch.setattr(wiring, "free_ports", lambda _: picks.pop(0))
+        slots, image = ClusterWish(release="shop:v1").slots, toolbox.images.tag("shop:v1")
+        with wiring.temporary_cluster(
+            toolbox, wiring.run_identity(f"test-{secrets.token_hex(3)}"), slots, image
+        ) as live:
+            assert not picks
+            [(_, port)] = live.doors
+            [(_, door)] = live.cluster.addresses(LAB_PORT)
+            assert not {port, door} & set(first)
+    assert is_gone(toolbox, live.project)
 
 
 def test_up_status_down(toolbox: Toolbox) -> None:
