@@ -148,21 +148,24 @@ class Cart:
 
     def _fits(self, operation: Operation) -> bool:
         kind, answer = operation.kind, operation.answer
+        fits: bool
         if kind is ADD:
-            self._wrote(operation)
-            self.cart[str(operation.key)] = int(operation.argument or 0)
+            line = str(operation.key)
+            self._unshown = True
+            self.adds[line] = operation
+            self.cart[line] = int(operation.argument or 0)
             return True
         if kind is CART:
-            fits = bool(answer == self.cart)
+            fits = answer == self.cart
         elif kind is ORDERS:
-            fits = bool(answer == self.orders)
+            fits = answer == self.orders
         elif kind is REMOVE:
             line = str(operation.argument)
             fits = (line in self.cart) == bool(answer)
             if fits and answer:
                 del self.cart[line]
         else:
-            fits = bool(answer == self.cart)
+            fits = answer == self.cart
             if fits:
                 self._wrote(operation)
                 self.cart = {}

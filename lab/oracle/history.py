@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from lab.model import Operation
 from lab.oracle import history_rules
@@ -30,6 +30,7 @@ class History:
         "_hidden",
         "_latest",
         "_latest_begin",
+        "_newest",
         "last_read",
         "listed",
         "refused",
@@ -43,6 +44,9 @@ class History:
         self.listed: list[str] = []
         """The newest known entries, from position `_from` on."""
         self._from = 0
+        self._newest: list[str] = []
+        """What the next read must show if nothing is viewed before: the last SHOWN of the listed entries. A list of
+        its own, so that a read is compared without a copy."""
         self.views: dict[str, Operation] = {}
         """The views of the listed entries."""
         self.unseen: dict[str, Operation] = {}
@@ -61,22 +65,19 @@ class History:
             self.unseen[operation.key] = operation
             return True
         count, shown = operation.answer
-        listed, unseen = self.listed, self.unseen
-        fresh = count - self._from - len(listed)
-        old = len(shown) - fresh
-        if len(shown) != min(count, SHOWN) or fresh != len(unseen) or not 0 <= old <= len(listed):
+        unseen, newest = self.unseen, self._newest
+        if count != self._from + len(self.listed) + len(unseen) or not self._in_turn(unseen.values()):
             return False
-        # Views that nothing overlapped are unseen in the order in which they happened.
-        if shown != [*listed[len(listed) - old :], *unseen]:
+        newest += unseen
+        del newest[:-SHOWN]
+        if shown != newest:
+            self._newest = self.listed[-SHOWN:]
             return False
-        if fresh:
-            if not self._in_turn(unseen.values()):
-                return False
+        if unseen:
             # Each in its turn and at its place: there is nothing that `_append` could object to.
             self.views.update(unseen)
-            self.listed += unseen
+            self._list(unseen)
             unseen.clear()
-            self._listed(fresh)
         self._latest_begin, self._latest = operation.begin, operation
         self.last_read = operation
         self._counts.reads_compared += 1
@@ -164,13 +165,14 @@ class History:
                 return history_rules.out_of_order(view, self._latest, read)
             self._began(view)
             self.views[entry] = view
-            self.listed.append(entry)
-        self._listed(len(entries))
+        self._list(entries)
+        self._newest = self.listed[-SHOWN:]
         return None
 
-    def _listed(self, more: int) -> None:
-        """Entries were listed: count them, and forget the oldest ones once there are many."""
-        self._counts.writes_found += more
+    def _list(self, entries: Collection[str]) -> None:
+        """Count them too, and forget the oldest ones once there are many."""
+        self.listed += entries
+        self._counts.writes_found += len(entries)
         if len(self.listed) > 4 * SHOWN:
             for entry in self.listed[: -2 * SHOWN]:
                 self.views.pop(entry, None)

@@ -82,6 +82,7 @@ class Ledger:
     """Everything about one user. Memory is bounded by the user's state and by what a quiet point leaves open."""
 
     __slots__ = (
+        "_alive",
         "_counts",
         "_devices",
         "_findings",
@@ -89,7 +90,6 @@ class Ledger:
         "_objects",
         "_own_data",
         "_sessions",
-        "_sessions_of",
         "_user",
         "late",
         "undecided",
@@ -100,8 +100,8 @@ class Ledger:
         self._user, self._findings, self._counts = user, findings, counts
         self._objects: list[_Judged | None] = [None] * len(_OBJECTS)
         """Made when the user first does something with them: most users of a great crowd are idle, or have but some."""
-        self._sessions_of = Sessions(counts, limits)
-        self._sessions = _Judged(self._sessions_of)
+        sessions = Sessions(counts, limits)
+        self._alive, self._sessions = sessions.alive, _Judged(sessions)
         self._devices: Devices | None = None
         """As late as the objects."""
         self._own_data = True
@@ -137,7 +137,7 @@ class Ledger:
             return False
         session = None
         if alias is not None and kind is not BROWSE and not self._sessions.over:
-            session = self._sessions_of.alive(alias)
+            session = self._alive.get(alias)
             if session is None:
                 return False
         place = _OBJECT_OF.get(kind)

@@ -48,22 +48,17 @@ class Sessions:
     effect at any time after it began: it explains a 401, but forbids nothing by itself.
     """
 
-    __slots__ = ("_counts", "_limits", "_sessions")
+    __slots__ = ("_counts", "_limits", "_sessions", "alive")
 
     def __init__(self, counts: Counts, limits: SessionLimits) -> None:
         self._counts, self._limits = counts, limits
         self._sessions: dict[str, _Session] = {}
+        self.alive: dict[str, _Session] = {}
+        """Those that nobody logged out of and no answer rejected so far."""
 
     def fits(self, operation: Operation) -> bool:  # noqa: ARG002 -- as all objects
-        """Sessions have their own quick way, `alive`."""
+        """Sessions have their own quick way: they are `alive`."""
         return False
-
-    def alive(self, alias: str) -> _Session | None:
-        """The session, if it is simply alive: logged in, and neither logged out nor rejected so far."""
-        session = self._sessions.get(alias)
-        if session is None or session.logout_began is not None or session.rejected is not None:
-            return None
-        return session
 
     def judge(self, window: Sequence[Operation]) -> Breach | None:
         """Take in every operation between two quiet points; the first contradiction, or None."""
@@ -72,14 +67,20 @@ class Sessions:
                 self._take_plain(operation)
             return None
         for operation in window:
-            if operation.session is not None:
-                self._note(self._of(operation.session), operation)
+            alias = operation.session
+            if alias is not None:
+                session = self._of(alias)
+                self._note(session, operation)
+                if session.logout_began is not None or session.rejected is not None:
+                    self.alive.pop(alias, None)
         found: Breach | None = None
         for operation in window:
             if operation.session is not None and found is None:
                 found = self._check(self._sessions[operation.session], operation)
         while len(self._sessions) > SESSIONS_KEPT:
-            self._sessions.pop(next(iter(self._sessions)))
+            oldest = next(iter(self._sessions))
+            del self._sessions[oldest]
+            self.alive.pop(oldest, None)
         return found
 
     def shows(self, operation: Operation, identifier: str) -> bool:  # noqa: ARG002 -- as all objects
@@ -93,19 +94,18 @@ class Sessions:
             return True
         if kind is LOGIN or kind is LOGOUT or operation.session_rejected:
             return False
-        session = self._sessions.get(operation.session)
-        return session is not None and session.logout_began is None and session.rejected is None
+        return operation.session in self.alive
 
     def _take_plain(self, operation: Operation) -> None:
         if operation.session is not None and operation.outcome is OK and operation.kind is not BROWSE:
-            session = self._sessions[operation.session]
+            session = self.alive[operation.session]
             session.used = max(session.used, operation.begin)
             self._counts.requests_in_session += 1
 
     def _of(self, alias: str) -> _Session:
         session = self._sessions.get(alias)
         if session is None:
-            session = self._sessions[alias] = _Session()
+            session = self._sessions[alias] = self.alive[alias] = _Session()
         return session
 
     def _note(self, session: _Session, operation: Operation) -> None:
