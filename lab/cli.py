@@ -576,7 +576,7 @@ def _roll(asked: argparse.Namespace) -> int:
     names = ("surge", "pause", "order", "hold", "keep", "ready_within", "grace")
     given: dict[str, object] = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
     if asked.batch is not None:
-        given["batch"] = int(asked.batch) if asked.batch.isdigit() else asked.batch
+        given["batch"] = int(asked.batch) if asked.batch.isdecimal() else asked.batch
     if asked.shares is not None:
         given["shares"] = _numbers(asked.shares)
     given |= {"judge": {}} if asked.judge else {}
@@ -600,7 +600,7 @@ def _scale(asked: argparse.Namespace) -> int:
     counts = {}
     for wish in asked.zone:
         zone, _, count = wish.partition("=")
-        if not count.isdigit():
+        if not count.isdecimal():
             raise UsageError("is not ZONE=COUNT", at=wish, way_out="lab scale a=1 b=2")
         counts[zone] = int(count)
     return scale(counts, project=asked.project, say=_say)

@@ -53,12 +53,18 @@ def check_scale(settings: ScaleSettings, zones: Mapping[str, int]) -> None:
         if zone not in zones or not 0 <= bounds.least <= most <= zones[zone]:
             what = f"must be 0 <= least <= most <= {zones.get(zone, 0)} slots of zone {zone}"
             raise UsageError(what, at=f"zones.{zone}", way_out=f"one of {', '.join(sorted(zones))}")
-    least, most = (sum(bounds) for bounds in zip(*_bounds(settings.zones, zones).values(), strict=True))
+    least, most = bounds_of_all(settings, zones)
     if settings.least < least or settings.most > most:
         what = f"the zones by themselves may have from {least} to {most} replicas"
         raise UsageError(what, at="zones", way_out=f"least: {least}, most: {most}")
     if settings.target <= 0 or not 0 <= settings.tolerance < 1:
         raise UsageError("target must be over 0, tolerance from 0 to 1", at="target", way_out="target: 50")
+
+
+def bounds_of_all(settings: ScaleSettings, zones: Mapping[str, int]) -> tuple[int, int]:
+    """The fewest and most replicas that the bounds of zones with so many slots leave, all zones together."""
+    bounds = _bounds(settings.zones, zones).values()
+    return sum(least for least, _ in bounds), sum(most for _, most in bounds)
 
 
 def decide_scale(load: float, active: int, settings: ScaleSettings, *, now: int, changed_at: int | None) -> int:

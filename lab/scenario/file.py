@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
@@ -27,14 +28,16 @@ from lab.deploy.rollout import Order, Phase, Strategy, check_strategy, strategy_
 from lab.errors import ScenarioError, UsageError
 from lab.model import Front, Slot, Value, release_name
 from lab.oracle.verdict import Enough
-from lab.scale.policy import ScaleSettings, check_scale
+from lab.scale.policy import ScaleSettings, bounds_of_all, check_scale, choose_slots
 from lab.scenario.pins import OF_DEPLOYERS, Fault, Pin
 from lab.scenario.strike_wishes import BALANCER, LoseZone, Strikable, StrikeWish, check_strike, check_zone, role_of
-from lab.scenario.where import did_you_mean, keys_of, line_of, put_at, unknown_field
+from lab.scenario.where import did_you_mean, keys_of, line_of, numbers_in, put_at, unknown_field
 from lab.users.steps import HttpJourney, check_journey
 
 _PATH = frozenset(f"{string.ascii_letters}{string.digits}/-._~%?=&")
 LIBRARY = Path(__file__).resolve().parents[1] / "scenarios"
+LARGEST = 1e8
+"""No number with a fraction may be larger: of seconds it is three years."""
 
 
 _Refuse = Callable[[str, str, str], None]
@@ -395,6 +398,10 @@ def read_scenario(path: Path, changes: Sequence[tuple[str, Any]] = ()) -> Scenar
         raise ScenarioError(f"can't be read: {exc.strerror}", at=str(path), way_out=f"ls -l {path}") from exc
     except yaml.YAMLError as exc:
         raise ScenarioError(f"is not YAML: {_where_yaml_broke(exc)}", at=str(path), way_out="mend that line") from exc
+    except ValueError as exc:
+        raise ScenarioError(f"has a value that is none: {exc}", at=str(path), way_out="put it in quotes") from exc
+    except RecursionError as exc:
+        raise _endless(path) from exc
     for key, value in changes:
         asked = put_at(asked, key, value)
     place = partial(_place, path, text, [key for key, _ in changes])
@@ -402,6 +409,8 @@ def read_scenario(path: Path, changes: Sequence[tuple[str, Any]] = ()) -> Scenar
         scenario = msgspec.convert(asked, Scenario)
     except msgspec.ValidationError as exc:
         raise _misshapen(exc, place) from exc
+    except RecursionError as exc:
+        raise _endless(path) from exc
     check_scenario(scenario, place)
     return _with_own_files(scenario, path)
 
@@ -423,6 +432,10 @@ def _beside(path: Path, named: str, key: str) -> str:
     if not found.is_file():
         raise ScenarioError(f"there is no file {named}", at=f"{path}: {key}", way_out=f"ls {found.parent}")
     return str(found)
+
+
+def _endless(path: Path) -> ScenarioError:
+    return ScenarioError("goes deeper without an end", at=str(path), way_out="no alias (*name) within its own &name")
 
 
 def _misshapen(exc: msgspec.ValidationError, place: Callable[[str], str]) -> ScenarioError:
@@ -458,6 +471,11 @@ def check_scenario(scenario: Scenario, place: Callable[[str], str]) -> None:
     _check_whole(scenario, refuse)
     for key, step in walk_steps(scenario.steps):
         _check_step(scenario, key, step, refuse)
+    _check_reverses(scenario, refuse)
+    _check_scales(scenario, refuse)
+    for key, number in numbers_in(scenario):
+        if not 0 <= number <= LARGEST:  # nor what is no number at all, which is neither smaller nor larger
+            refuse(key, f"must be from 0 to {LARGEST:g}, not {number:g}", "a number of that range")
 
 
 def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
@@ -472,6 +490,10 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
             check_scale(scenario.autoscale, scenario.cluster.zones)
         except UsageError as exc:
             refuse(f"autoscale.{exc.at}", exc.what, exc.way_out)
+        least, most = bounds_of_all(scenario.autoscale, scenario.cluster.zones)
+        if begin_with is not None and not least <= begin_with <= most:
+            what = f"the zones of autoscale have from {least} to {most} replicas"
+            refuse("cluster.begin_with", what, f"begin_with: {least}")
     if scenario.script is not None and not scenario.deployers:
         refuse("script", "is run by deployers that are processes of their own", "deployers: 2")
     _check_own_app(scenario, refuse)
@@ -481,6 +503,10 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
         refuse("users.on_two_devices", f"must be from 0 to users.count ({users.count})", "on_two_devices: 0")
     if users.think <= 0 or users.tries < 1:
         refuse("users", "think must be over 0 and tries at least 1", "think: 0.4")
+    if users.answer_timeout <= 0:
+        refuse("users.answer_timeout", "must be over 0", "answer_timeout: 10")
+    if scenario.longer_than <= 0:
+        refuse("longer_than", "must be over 0", "longer_than: 300")
 
 
 def _check_stores(scenario: Scenario, refuse: _Refuse) -> None:
@@ -507,7 +533,7 @@ def _check_own_app(scenario: Scenario, refuse: _Refuse) -> None:
         refuse("users", "the shop's users can't use another app", "journey: my_journey.py:Shopper")
     if not cluster.ready.startswith("/") or not set(cluster.ready) <= _PATH:
         refuse("cluster.ready", "is not a path", "ready: /healthz")
-    if not cluster.largest_body.rstrip("km").isdigit():
+    if not re.fullmatch(r"[0-9]+[kKmMgG]?", cluster.largest_body):
         refuse("cluster.largest_body", "is not a size", "largest_body: 8m")
     _check_own_users(users, refuse)
     named = images_of(scenario)
@@ -552,6 +578,8 @@ def _check_step(scenario: Scenario, key: str, step: StepWish, refuse: _Refuse) -
     for zone, count in (step.scale.to if step.scale is not None else {}).items():
         if not 0 <= count <= zones.get(zone, -1):
             refuse(f"{key}.scale.to.{zone}", f"has {zones.get(zone, 0)} slots, not {count}", "scale: {to: {a: 1}}")
+    if step.pace is not None and step.pace.think <= 0:
+        refuse(f"{key}.pace.think", "must be over 0", "pace: {think: 0.4}")
     if step.repeat is not None and (step.repeat.seconds <= 0 or not step.repeat.steps):
         refuse(f"{key}.repeat", "needs a time over 0 and a step at least", "repeat: {for: 60, steps: [...]}")
     for strike in step.schedule.strikes if step.schedule is not None else ():
@@ -584,6 +612,36 @@ def _check_fault(scenario: Scenario, key: str, fault: FaultWish, refuse: _Refuse
         refuse(key, "its moment is one of a rollout, and there is none", "beside a `roll`, in `together`")
     if fault.at.phase in {Phase.PREPARE, Phase.KEEP} and "red-black" not in strategies:
         refuse(f"{key}.at.phase", f"only a red-black rollout is ever at {fault.at.phase}", "strategy: red-black")
+
+
+def _check_reverses(scenario: Scenario, refuse: _Refuse) -> None:
+    """As above: a phase that never comes would be waited for. Only what goes on beside a rollout finds it under way."""
+    walked = walk_steps(scenario.steps)
+    besides = [(key, [one.roll for _, one in walk_steps(step.together)]) for key, step in walked if step.together]
+    for key, step in walked:
+        if step.reverse is None:
+            continue
+        rolls = [one for at, inside in besides if key.startswith(f"{at}.") for one in inside if one is not None]
+        if not rolls:
+            refuse(f"{key}.reverse", "there is no rollout to be reversed", "beside a `roll`, in `together`")
+        phase = step.reverse.at
+        if (phase == "prepare" and all(one.strategy != "red-black" for one in rolls)) or (
+            phase == "keep" and not any(one.wanted_strategy.keeps_old for one in rolls)
+        ):
+            what = f"only a red-black rollout that keeps its old group is ever at {phase}"
+            refuse(f"{key}.reverse.at", what, "reverse: {at: move}, or strategy: red-black")
+
+
+def _check_scales(scenario: Scenario, refuse: _Refuse) -> None:
+    """Somebody must serve after each."""
+    cluster, counts = scenario.cluster, dict(scenario.cluster.zones)
+    if cluster.begin_with is not None and scenario.autoscale is None:
+        begun = choose_slots(cluster.slots, (), cluster.begin_with)
+        counts = dict(Counter(slot.zone for slot in cluster.slots if slot.name in begun))
+    for key, step in walk_steps(scenario.steps):
+        counts |= step.scale.to if step.scale is not None else {}
+        if not any(counts.values()):
+            refuse(f"{key}.scale.to", "nobody would serve", f"scale: {{to: {{{next(iter(cluster.zones))}: 1}}}}")
 
 
 def _check_breaking(scenario: Scenario, key: str, step: StepWish, refuse: _Refuse) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from lab.errors import UsageError
 from lab.model import Value
-from lab.scenario.file import Scenario, read_scenario, walk_steps
+from lab.scenario.file import LARGEST, Scenario, read_scenario, walk_steps
 
 _KEY = re.compile(r"\w[\w-]*(?:\[\d+\])*(?:\.\w[\w-]*(?:\[\d+\])*)*")
 
@@ -35,6 +35,10 @@ def parse_change(text: str) -> tuple[str, Any]:
         return key.strip(), yaml.safe_load(value)
     except yaml.YAMLError as exc:
         raise UsageError("its value is not YAML", at=f"--set {text}", way_out='--set title="a text"') from exc
+    except ValueError as exc:
+        raise UsageError(f"its value is none: {exc}", at=f"--set {text}", way_out="put it in quotes") from exc
+    except RecursionError as exc:
+        raise UsageError("its value goes too deep", at=f"--set {text}", way_out="write it into the file") from exc
 
 
 def read_changed(path: Path, overrides: Overrides) -> Scenario:
@@ -51,8 +55,8 @@ def _changes_of_users(base: Scenario, overrides: Overrides) -> list[tuple[str, A
     think = users.think if overrides.think is None else overrides.think
     if count < 1:
         raise UsageError("must be at least 1", at=f"--users {count}", way_out="--users 20")
-    if think <= 0:
-        raise UsageError("must be over 0", at=f"--think {think:g}", way_out="--think 0.4")
+    if not 0 < think <= LARGEST:
+        raise UsageError(f"must be over 0, at most {LARGEST:g}", at=f"--think {think:g}", way_out="--think 0.4")
     if (count, think) == (users.count, users.think):
         return []
     more = count / users.count
@@ -72,8 +76,10 @@ def _changes_of_users(base: Scenario, overrides: Overrides) -> list[tuple[str, A
 def _changes_of_duration(base: Scenario, overrides: Overrides) -> list[tuple[str, Any]]:
     if overrides.duration is None:
         return []
-    if overrides.duration <= 0:
-        raise UsageError("must be over 0", at=f"--duration {overrides.duration:g}", way_out="--duration 3600")
+    if not 0 < overrides.duration <= LARGEST:
+        raise UsageError(
+            f"must be over 0, at most {LARGEST:g}", at=f"--duration {overrides.duration:g}", way_out="--duration 3600"
+        )
     repeats = [(key, step.repeat) for key, step in walk_steps(base.steps) if step.repeat is not None]
     if not repeats:
         raise UsageError(

@@ -208,7 +208,8 @@ class Conductor:
             )
             state = self._state = stack.enter_context(open_state(self._toolbox.places))
             slots, count = scenario.cluster.slots, scenario.cluster.begin_with
-            wanted = first_desired(first, slots, choose_slots(slots, (), count) if count is not None else None)
+            bounds = scenario.autoscale.zones if scenario.autoscale is not None else {}
+            wanted = first_desired(first, slots, None if count is None else choose_slots(slots, (), count, bounds))
             if scenario.deployers:
                 self._desk = Desk(state, live.project, clock=self._clock)
                 self._desk.begin(wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -40,6 +40,22 @@ def line_of(text: str, key_path: str) -> int | None:
         else:
             break
     return int(line) + 1
+
+
+def numbers_in(value: Any, key_path: str = "") -> Iterator[tuple[str, float]]:
+    """Every number with a fraction that a frozen value holds, with its key path; not those in what is anybody's own."""
+    if isinstance(value, float):
+        yield key_path, value
+    elif isinstance(value, msgspec.Struct):
+        for field in msgspec.structs.fields(value):
+            if field.type is not Any:
+                yield from numbers_in(getattr(value, field.name), f"{key_path}.{field.encode_name}".lstrip("."))
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from numbers_in(one, f"{key_path}.{key}")
+    elif isinstance(value, tuple):
+        for number, one in enumerate(value):
+            yield from numbers_in(one, f"{key_path}[{number}]")
 
 
 def unknown_field(message: str) -> str | None:

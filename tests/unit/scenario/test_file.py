@@ -180,3 +180,79 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         read_scenario(tmp_path / "none.yaml")
     with pytest.raises(ScenarioError, match="demo-broken"):
         find_scenario("dmeo")
+
+
+WHOLE = """
+lab: 1
+name: x
+title: x
+cluster: {{release: "shop:v1", zones: {{a: 2, b: 1}}{cluster}}}
+steps:
+  - {step}
+{rest}
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "told"),
+    [
+        ("step", "settle: {for: .inf}", "steps[0].settle.for"),
+        ("step", "settle: {for: .nan}", "steps[0].settle.for"),
+        ("step", "settle: {for: -1}", "steps[0].settle.for"),
+        ("step", 'roll: {to: "shop:v2", strategy: canary, hold: .inf}', "steps[0].roll.hold"),
+        ("step", "pace: {think: 0}", "steps[0].pace.think"),
+        ("step", "scale: {to: {a: 0, b: 0}}", "steps[0].scale.to"),
+        ("step", "repeat: {for: 9, steps: [{scale: {to: {a: 0}}}, {scale: {to: {b: 0}}}]}", "steps[0].repeat.steps[1]"),
+        ("step", "reverse: {}", "steps[0].reverse"),
+        ("step", 'together: [{roll: {to: "shop:v2"}}, {reverse: {at: keep}}]', "steps[0].together[1].reverse.at"),
+        ("step", 'together: [{roll: {to: "shop:v2"}}, {reverse: {at: prepare}}]', "steps[0].together[1].reverse.at"),
+        (
+            "step",
+            'together: [{roll: {to: "shop:v2", strategy: red-black, keep: 0}}, {reverse: {at: keep}}]',
+            "steps[0].together[1].reverse.at",
+        ),
+        ("step", 'roll: {to: "shop:v2", batch: "²%"}', "steps[0].roll.batch"),
+        ("rest", "longer_than: .inf", "longer_than"),
+        ("rest", "longer_than: 0", "longer_than"),
+        ("rest", "users: {think: .nan}", "users.think"),
+        ("rest", "users: {answer_timeout: 0}", "users.answer_timeout"),
+        ("cluster", ", largest_body: 8mk", "cluster.largest_body"),
+        ("cluster", ", begin_with: 1\nautoscale: {target: 1, least: 2, most: 3, zones: {a: {least: 2}}}", "begin_with"),
+    ],
+)
+def test_what_would_go_wrong_only_once_users_are_there_is_refused(
+    tmp_path: Path, part: str, text: str, told: str
+) -> None:
+    """A time without an end, a moment that never comes, nobody left to serve: told before anything is started."""
+    path = tmp_path / "x.yaml"
+    first, _, rest = text.partition("\n")
+    parts = {"cluster": "", "step": "settle: {for: 1}", "rest": rest, part: first}
+    path.write_text(WHOLE.format(**parts))
+    with pytest.raises(ScenarioError) as refused:
+        read_scenario(path)
+    assert told in str(refused.value)
+    assert refused.value.way_out
+
+
+@pytest.mark.parametrize("strategy", ["rolling", "red-black"])
+def test_a_reverse_may_be_asked_for_in_any_phase_that_the_rollout_beside_it_has(tmp_path: Path, strategy: str) -> None:
+    """Also from within a `repeat` beside it."""
+    path = tmp_path / "x.yaml"
+    phase = "keep" if strategy == "red-black" else "move"
+    roll, reverse = f'{{roll: {{to: "shop:v2", strategy: {strategy}}}}}', f"{{reverse: {{at: {phase}}}}}"
+    inside = f"[{roll}, {{repeat: {{for: 1, steps: [{reverse}]}}}}]"
+    path.write_text(WHOLE.format(cluster="", step=f"together: {inside}", rest=""))
+    assert read_scenario(path).steps[0].together
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["monkey: {calendar: {begins: 2026-02-30}}", "&s {repeat: {for: 1, steps: [*s]}}", "[" * 5000],
+    ids=["no such day", "an alias of itself", "too deep"],
+)
+def test_what_yaml_itself_stumbles_over_is_told(tmp_path: Path, step: str) -> None:
+    """Never a traceback: a value that YAML takes for a date, and what holds itself."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(WHOLE.format(cluster="", step=step, rest=""))
+    with pytest.raises(ScenarioError, match=r"(?s)mine\.yaml.*try: "):
+        read_scenario(path)

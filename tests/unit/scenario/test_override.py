@@ -58,6 +58,8 @@ def test_a_key_is_set_by_its_path() -> None:
         ("steps[1].together[0].roll.batch=two", "--set steps[1].together[0].roll.batch"),
         ("users.count", "is not KEY.PATH=VALUE"),
         ("users.count={", "not YAML"),
+        ("title=2026-02-30", "in quotes"),
+        ("title=" + "[" * 5000, "too deep"),
     ],
 )
 def test_what_can_not_be_set_is_refused_by_its_key(text: str, told: str) -> None:
@@ -78,7 +80,9 @@ def test_what_is_enough_follows_the_number_of_users_and_their_pace() -> None:
     assert scenario.enough.strikes_that_hit == before.enough.strikes_that_hit
 
 
-@pytest.mark.parametrize("overrides", [Overrides(users=0), Overrides(think=0.0), Overrides(duration=5.0)])
+@pytest.mark.parametrize(
+    "overrides", [Overrides(users=0), Overrides(think=0.0), Overrides(think=float("nan")), Overrides(duration=5.0)]
+)
 def test_overrides_that_make_no_sense_are_refused(overrides: Overrides) -> None:
     """Nobody, endlessly fast, or a duration where nothing is repeated."""
     with pytest.raises(UsageError):
