@@ -34,6 +34,8 @@ from lab.scenario.strike_wishes import BALANCER, LoseZone, Strikable, StrikeWish
 from lab.scenario.where import did_you_mean, keys_of, line_of, numbers_in, put_at, unknown_field
 from lab.users.steps import HttpJourney, check_journey
 
+_ZONE = re.compile(r"[a-z0-9][a-z0-9-]*")
+"""Names of slots begin with it, and those the balancer's doors, sockets and containers go by."""
 _PATH = frozenset(f"{string.ascii_letters}{string.digits}/-._~%?=&")
 LIBRARY = Path(__file__).resolve().parents[1] / "scenarios"
 LARGEST = 1e8
@@ -479,9 +481,8 @@ def check_scenario(scenario: Scenario, place: Callable[[str], str]) -> None:
 
 
 def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
+    _check_zones(scenario.cluster, refuse)
     slots = len(scenario.cluster.slots)
-    if not slots or any(count < 0 for count in scenario.cluster.zones.values()):
-        refuse("cluster.zones", "no replica is asked for", "zones: {a: 2, b: 2, c: 2}")
     begin_with = scenario.cluster.begin_with
     if begin_with is not None and not 1 <= begin_with <= slots:
         refuse("cluster.begin_with", f"must be from 1 to {slots}", f"begin_with: {slots}")
@@ -507,6 +508,18 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
         refuse("users.answer_timeout", "must be over 0", "answer_timeout: 10")
     if scenario.longer_than <= 0:
         refuse("longer_than", "must be over 0", "longer_than: 300")
+
+
+def _check_zones(cluster: ClusterWish, refuse: _Refuse) -> None:
+    if not cluster.slots or any(count < 0 for count in cluster.zones.values()):
+        refuse("cluster.zones", "no replica is asked for", "zones: {a: 2, b: 2, c: 2}")
+    for zone in cluster.zones:
+        if not _ZONE.fullmatch(zone):
+            refuse(f"cluster.zones.{zone}", "a zone's name is of a-z, 0-9 and -", "zones: {a: 2, eu-west-1: 2}")
+    twice = [name for name, count in Counter(slot.name for slot in cluster.slots).items() if count > 1]
+    if twice:
+        what = f"two slots would be {twice[0]}: a slot is called by its zone and its number"
+        refuse("cluster.zones", what, "zones: {a: 11, b: 1}")
 
 
 def _check_stores(scenario: Scenario, refuse: _Refuse) -> None:

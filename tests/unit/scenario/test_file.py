@@ -157,6 +157,17 @@ def test_a_lost_zone_beyond_the_blast_radius_is_refused(tmp_path: Path, radius: 
         read_scenario(path)
 
 
+@pytest.mark.parametrize("zones", ["A: 2", "eu_west: 2", '"a; ": 2', '"../x": 2', '"": 2', "-a: 2", "a: 11, a1: 1"])
+def test_zones_that_the_balancer_could_not_tell_by_their_slots_are_refused(tmp_path: Path, zones: str) -> None:
+    """Their names go into its doors, its sockets and its configuration; and no two slots are called the same."""
+    path = tmp_path / "x.yaml"
+    path.write_text(STEP.format("settle: {for: 1}").replace("a: 2, b: 1", zones))
+    with pytest.raises(ScenarioError, match=r"line 5: cluster\.zones"):
+        read_scenario(path)
+    path.write_text(path.read_text().replace(zones, "eu-west-1: 2, b: 1"))
+    assert [slot.name for slot in read_scenario(path).cluster.slots] == ["eu-west-11", "b1", "eu-west-12"]
+
+
 def test_a_key_like_no_other_gets_no_guess(tmp_path: Path) -> None:
     """Then a file that is right is pointed at."""
     path = tmp_path / "mine.yaml"
