@@ -229,7 +229,7 @@ def check_run(named: str, *, as_json: bool, say: Say) -> int:
 def list_runs(*, say: Say) -> int:
     """One line for each recorded run: its name, how it ended, its scenario."""
     runs = find_places().runs
-    folders = sorted(runs.iterdir()) if runs.is_dir() else []
+    folders = sorted(one for one in runs.iterdir() if one.is_dir()) if runs.is_dir() else []  # pictures lie there too
     for folder in folders:
         seen = ReadRecord(folder)
         verdict, scenario = seen.document("verdict.json"), seen.document("scenario.json")
