@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import traceback
@@ -17,7 +18,7 @@ from lab.cluster.places import find_places
 from lab.cluster.setup import Toolbox, make_ready
 from lab.cluster.sweep import find_clusters, sweep
 from lab.collection import rare_collection
-from lab.errors import ExitCode, LabError
+from lab.errors import ExitCode, LabError, LabFault
 from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
 from lab.oracle.telling import story
@@ -173,9 +174,15 @@ def judge_and_write(run_record: RunRecord) -> Judged:
 
 
 def _heard_on(out: BinaryIO) -> Callable[[bytes], None]:
+    """Tells `out` each line. Raises LabFault where nobody listens any more, once, so that the run ends in order."""
+
     def heard(line: bytes) -> None:
-        out.write(line)
-        out.flush()
+        try:
+            out.write(line)
+            out.flush()
+        except OSError as exc:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+            raise LabFault(f"nobody listens any more: {exc.strerror}", way_out="lab run --json ... >FILE") from exc
 
     return heard
 

@@ -60,7 +60,7 @@ from lab.scenario.hands import Hands, Reach
 from lab.scenario.own import balancer_settings, digest_of, own_app, own_files
 from lab.scenario.pins import Ground, Pinned
 from lab.scenario.served import Served
-from lab.scenario.show import Moment, View
+from lab.scenario.show import Moment, QuietView, View
 from lab.scenario.steps import Stage, Step, make_step
 from lab.scenario.striking import Watched, make_striker
 from lab.scenario.watchman import Stopped, Watchman
@@ -354,8 +354,11 @@ class Conductor:
 
     def _watch_until(self, what: str, is_so: Callable[[], bool], *, within: float) -> None:
         def look() -> bool:
-            self._show()
-            self._check_self()
+            try:
+                self._show()
+                self._check_self()
+            except OSError as exc:  # of the lab's own parts, where it means "not yet" of what is waited for
+                raise LabFault(f"a part of the lab ended: {type(exc).__name__}: {exc}", way_out="see events.jsonl") from exc
             if self._may_stop:
                 self._check_stop()
             return is_so()
@@ -558,15 +561,18 @@ class Conductor:
             board = self._board
         if self._crowd is not None:
             self._counts = self._crowd.counts()
-        self._view.show(
-            Moment(
-                now=self._clock.now(),
-                board=board,
-                counts=self._counts,
-                users_hurt=len(self.oracle.users_hurt),
-                checks=self.oracle.comparisons,
-            )
+        moment = Moment(
+            now=self._clock.now(),
+            board=board,
+            counts=self._counts,
+            users_hurt=len(self.oracle.users_hurt),
+            checks=self.oracle.comparisons,
         )
+        try:
+            self._view.show(moment)
+        except OSError as exc:
+            self._view = QuietView()  # nobody sees any more how the cluster goes
+            raise LabFault(f"nobody looks on any more: {exc.strerror}", way_out="lab run ... >FILE") from exc
 
     def _environment(self, scenario: Scenario, releases: dict[str, Release]) -> dict[str, object]:
         return {

@@ -35,7 +35,10 @@ class Moment(Value):
 
 
 class View(Protocol):
-    """Shows moments. Used as a context manager; never raises because of what it is shown."""
+    """Shows moments. Used as a context manager; never raises because of what it is shown.
+
+    Raises OSError where nobody looks on any more, as at the end of a pipe.
+    """
 
     def __enter__(self) -> Self: ...
 
@@ -81,7 +84,7 @@ class PlainView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._out.flush()
+        pass
 
     def say(self, line: str) -> None:
         print(line, file=self._out, flush=True)

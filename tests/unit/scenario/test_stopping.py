@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,10 @@ from lab import record
 from lab.clock import NS, FakeClock
 from lab.cluster.halt import halt, halted_by, lift
 from lab.cluster.setup import Toolbox
+from lab.errors import LabFault
 from lab.scenario.file import LIBRARY, read_scenario
 from lab.scenario.run import Conductor
-from lab.scenario.show import QuietView
+from lab.scenario.show import PlainView, QuietView
 from lab.scenario.watchman import Stopped
 
 
@@ -111,3 +113,33 @@ def test_a_halt_is_one_mark_on_the_engine_and_touches_nothing_else(box: Box) -> 
     assert lift(engine)
     assert not lift(engine)
     assert list(box.engine.there) == ["somebody's"]
+
+
+def test_a_run_that_nobody_looks_at_any_more_ends(conductor: Conductor) -> None:
+    """As in `lab run ... | head`: it is no "not yet" of what is waited for; the cluster is gone without a view."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w", closefd=False) as out:
+        conductor._view = PlainView(out)
+        conductor._report(record.Trouble(at=1, what="news"))
+        with pytest.raises(LabFault, match="nobody looks on any more: Broken pipe"):
+            conductor._watch_until("it is so", lambda: True, within=9)
+        conductor._begin_phase("down", "the cluster is gone")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writes)
+    os.close(writes)
+
+
+def test_a_part_that_ended_by_an_error_of_the_system_ends_the_run(conductor: Conductor, clock: FakeClock) -> None:
+    """An OSError means "not yet" of what is waited for alone."""
+
+    class Gone:
+        def check(self) -> None:
+            raise ConnectionResetError("gone")
+
+        def counts(self) -> None:
+            return None
+
+    conductor._crowd = cast(Any, Gone())
+    with pytest.raises(LabFault, match="ConnectionResetError: gone"):
+        conductor._watch_until("it is so", lambda: True, within=9)
+    assert clock.now() == NS
