@@ -133,6 +133,8 @@ class Strike(Event):
     """It is part of the loss of its zone."""
     role: str = ""
     """What kind of thing the victim is."""
+    is_told: bool = False
+    """A step tells it by itself, and makes it again where the run is repeated."""
 
 
 class StrikeProved(Event):

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from lab import record
 from lab.chaos.faults import FAULTS, FaultName, Signal
 from lab.chaos.monkey import Monkey
-from lab.chaos.schedule import MonkeySettings
+from lab.chaos.schedule import GROUPS, MonkeySettings
 from lab.chaos.striker import Striker
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.harm import Victim
@@ -23,7 +23,8 @@ T = TypeVar("T")
 class Aim(NamedTuple):
     """Whose slot is struck, and how many seconds after the beginning, or after another slot was upgraded.
 
-    "balancer", or "balancer/a" for that of a zone, stands for a slot too. What does not end its victim lasts `seconds`.
+    "balancer", or "balancer/a" for that of a zone, stands for a slot too, and so do stores and Sentinels. What does not
+    end its victim lasts `seconds`.
     """
 
     slot: str
@@ -89,10 +90,10 @@ class Marksman(Monkey):
         return None if self._why else True
 
     def _find(self, aim: Aim) -> Victim | None:
-        """The balancer that is named, or the replica that answers users in the slot."""
+        """The balancer or member of a store that is named, or the replica that answers users in the slot."""
         role, _, zone = aim.slot.partition("/")
-        if role == Role.BALANCER:
-            there = [one for one in self._striker.victims() if one.role is Role.BALANCER and zone in {"", one.zone}]
+        if role in GROUPS:
+            there = [one for one in self._striker.victims() if one.role == role and zone in {"", one.zone}]
         else:
             answering = {one.container for one in self._answering() if one.slot == aim.slot}
             there = [one for one in self._striker.victims() if one.container in answering]
@@ -117,7 +118,7 @@ class Marksman(Monkey):
         """Why it could not be done, or ""."""
         fault = FAULTS[aim.do]
         try:
-            [struck] = self._striker.strike(fault, [victim], signal=self._settings.signal)
+            [struck] = self._striker.strike(fault, [victim], signal=self._settings.signal, is_told=True)
         except UsageError as exc:
             return exc.what
         if struck.hit and (fault.lasts or victim.role is not Role.APP):

@@ -110,11 +110,16 @@ class Striker:
         """From here on nothing is struck, and nothing that is open is undone."""
         self._is_frozen = True
 
-    def strike(self, fault: Fault, victims: Sequence[Victim], *, signal: Signal = "SIGKILL") -> list[Struck]:
-        """Do it to all of them at once. Raises UsageError, and does nothing, beyond the blast radius."""
+    def strike(
+        self, fault: Fault, victims: Sequence[Victim], *, signal: Signal = "SIGKILL", is_told: bool = False
+    ) -> list[Struck]:
+        """Do it to all of them at once. Raises UsageError, and does nothing, beyond the blast radius.
+
+        `is_told` by a step of the scenario, not drawn: the record says so to whoever repeats the run.
+        """
         with self._lock:
             self._refuse(self.refusal(victims))
-            return self._strike_all(fault, victims, signal=signal)
+            return self._strike_all(fault, victims, signal=signal, is_told=is_told)
 
     def undo(self, strikes: Sequence[int]) -> None:
         """Take back what is still open of these."""
@@ -141,14 +146,14 @@ class Striker:
             at = int(self._clock.wall().timestamp() * NS)
             self._ground.opened.lose(LostZone(zone=zone, cut_off=cut_off, since=at))
             self._ground.report(record.ZoneLost(at=self._clock.now(), zone=zone, cut_off=cut_off))
-            return self._strike_all(_of_zone(cut_off=cut_off), victims, zone=zone)
+            return self._strike_all(_of_zone(cut_off=cut_off), victims, zone=zone, is_told=True)
 
     def hold_zone(self, zone: str, *, cut_off: bool) -> list[Struck]:
         """Strike what came up in a lost zone all the same: it had been made when the zone was lost."""
         with self._lock:
             there = [one for one in self.victims() if one.zone == zone and one.is_running]  # nobody may be left by now
             late = [one for one in there if one.networks or not cut_off]
-            return self._strike_all(_of_zone(cut_off=cut_off), late, zone=zone) if late else []
+            return self._strike_all(_of_zone(cut_off=cut_off), late, zone=zone, is_told=True) if late else []
 
     def regain_zone(self, zone: str) -> None:
         """The zone is there again: what is not multiplied is started or joined, and deployers may make replicas."""
@@ -188,11 +193,17 @@ class Striker:
             raise UsageError(f"refused: {why}", at="blast radius", way_out="wait, lab heal, or a larger radius")
 
     def _strike_all(
-        self, fault: Fault, victims: Sequence[Victim], *, signal: Signal = "SIGKILL", zone: str = ""
+        self,
+        fault: Fault,
+        victims: Sequence[Victim],
+        *,
+        signal: Signal = "SIGKILL",
+        zone: str = "",
+        is_told: bool,
     ) -> list[Struck]:
         """Everything is written down before anything is done."""
         self._steady_first = False
-        noted = [self._note(fault, one, signal, zone) for one in victims]
+        noted = [self._note(fault, one, signal, zone, is_told=is_told) for one in victims]
         since = self._ground.target.mark()
         act = partial(self._act, fault, signal, since)
         if len(noted) == 1:
@@ -200,7 +211,9 @@ class Striker:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(act, noted))
 
-    def _note(self, fault: Fault, victim: Victim, signal: Signal, zone: str) -> tuple[int, Victim, str]:
+    def _note(
+        self, fault: Fault, victim: Victim, signal: Signal, zone: str, *, is_told: bool
+    ) -> tuple[int, Victim, str]:
         """Into the record and, with how to undo it, into the state."""
         ground, number = self._ground, next(self._ground.numbers)
         fresh = ground.target.read(victim.container) or msgspec.structs.replace(victim, is_running=False)
@@ -219,6 +232,7 @@ class Striker:
                 serving=serving,
                 whole_zone=bool(zone),
                 role=fresh.role,
+                is_told=is_told,
             )
         )
         undo = fault.undo(fresh)

@@ -16,7 +16,6 @@ from lab.model import Value
 from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike
 from lab.scenario.file import Scenario, Schedule, ScheduledStrike, Settle, StepWish, all_images_of
 from lab.scenario.own import digest_of, own_files
-from lab.scenario.strike_wishes import BALANCER
 
 
 class Recorded(Value):
@@ -75,7 +74,8 @@ def told_one_by_one(scenario: Scenario, events: Iterable[AnyEvent]) -> Scenario:
     """The scenario with a schedule of the recorded strikes in the place of each monkey, lasting as long as then.
 
     A strike counts from the upgrade of a slot that came last before it in its step, if one did: so it falls at the
-    same place of the rollout, also where that is quicker or slower now. Monkeys within `repeat` stay as they are.
+    same place of the rollout, also where that is quicker or slower now. What steps beside the monkey told they make
+    again. Monkeys within `repeat` stay as they are.
     """
     spans = _spans(scenario, events)
     steps = [
@@ -141,7 +141,7 @@ def _without_monkey(step: StepWish, begin: int, end: int, events: Sequence[AnyEv
     strikes = [
         msgspec.structs.replace(_scheduled(event, begin, events), do=does[event.fault], seconds=seconds)
         for event in events
-        if isinstance(event, Strike) and event.fault in does
+        if isinstance(event, Strike) and event.fault in does and not event.is_told
     ]
     schedule = StepWish(schedule=Schedule(strikes=tuple(strikes), signal=signal))
     lasting = StepWish(settle=Settle(seconds=round((end - begin) / NS, 1)))
@@ -161,7 +161,6 @@ def _scheduled(strike: Strike, begin: int, events: Sequence[AnyEvent]) -> Schedu
 
 
 def _place_of(strike: Strike) -> str:
-    """A replica's slot; a balancer, which has none, by its zone."""
-    if strike.slot or not strike.victim.startswith(BALANCER):
-        return strike.slot
-    return f"{BALANCER}/{strike.zone}" if strike.zone else BALANCER
+    """A replica's slot; whatever has none, such as a balancer or a store, by its tier and its zone."""
+    tier = strike.role or strike.victim.partition("-")[0]
+    return strike.slot or (f"{tier}/{strike.zone}" if strike.zone else tier)

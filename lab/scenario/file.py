@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,18 @@ from lab.model import Front, Slot, Value, release_name
 from lab.oracle.verdict import Enough
 from lab.scale.policy import ScaleSettings, bounds_of_all, check_scale, choose_slots
 from lab.scenario.pins import OF_DEPLOYERS, Fault, Pin
-from lab.scenario.strike_wishes import BALANCER, LoseZone, Strikable, StrikeWish, check_strike, check_zone, role_of
+from lab.scenario.strike_wishes import (
+    BALANCER,
+    ORDERS,
+    SENTINEL,
+    STORE,
+    LoseZone,
+    Strikable,
+    StrikeWish,
+    check_strike,
+    check_zone,
+    role_of,
+)
 from lab.scenario.where import did_you_mean, keys_of, line_of, numbers_in, put_at, unknown_field
 from lab.users.steps import HttpJourney, check_journey
 
@@ -227,7 +238,8 @@ class ScheduledStrike(Value, rename={"seconds": "for"}):
     """Which slot's replica is struck, and when."""
 
     slot: str
-    """Whose replica is struck: the one that serves the slot then; or balancer, or balancer/a."""
+    """Whose replica is struck: the one that serves the slot then; or balancer, or balancer/a, store/a, sentinel/a,
+    orders."""
     at: float
     """Seconds after the step began; later where the slot serves nobody by then."""
     after: str | None = None
@@ -235,7 +247,7 @@ class ScheduledStrike(Value, rename={"seconds": "for"}):
     do: FaultName = "kill"
     """Which fault."""
     seconds: float = 2.0
-    """How long it lasts, if it does not end its victim; and how long a balancer stays down."""
+    """How long it lasts, if it does not end its victim; and how long a balancer or a store stays down."""
 
 
 class Schedule(Value):
@@ -597,8 +609,8 @@ def _check_step(scenario: Scenario, key: str, step: StepWish, refuse: _Refuse) -
         refuse(f"{key}.repeat", "needs a time over 0 and a step at least", "repeat: {for: 60, steps: [...]}")
     for strike in step.schedule.strikes if step.schedule is not None else ():
         slots_named = {strike.slot, strike.after or strike.slot}
-        edges = {BALANCER, *(f"{BALANCER}/{zone}" for zone in zones if scenario.cluster.edges is Edges.ZONES)}
-        if not slots_named <= {*edges, *(slot.name for slot in scenario.cluster.slots)} or strike.at < 0:
+        known = {*_places(scenario.cluster), *(slot.name for slot in scenario.cluster.slots)}
+        if not slots_named <= known or strike.at < 0:
             told = " and ".join(sorted(slots_named))
             refuse(f"{key}.schedule.strikes", f"there is no slot {told} at {strike.at:g} s", "{slot: a1, at: 2}")
         try:
@@ -611,6 +623,18 @@ def _check_step(scenario: Scenario, key: str, step: StepWish, refuse: _Refuse) -
             f"{step.monkey.least_serving} of {slots} replicas must serve, so nothing could ever be struck",
             f"least_serving: {slots - 1}",
         )
+
+
+def _places(cluster: ClusterWish) -> Iterator[str]:
+    """What strikes that are told one by one may name beside slots: one container each."""
+    yield BALANCER
+    if cluster.edges is Edges.ZONES:
+        yield from (f"{BALANCER}/{zone}" for zone in cluster.zones)
+    if cluster.compose is None:
+        stores = cluster.stores
+        yield from (f"{tier}/{zone}" for tier in (STORE, SENTINEL) for zone in stores.zones)
+        yield from [] if stores.tier.is_replicated else [STORE]
+        yield from [ORDERS] if stores.has_orders else []
 
 
 def _check_fault(scenario: Scenario, key: str, fault: FaultWish, refuse: _Refuse) -> None:

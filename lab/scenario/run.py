@@ -358,7 +358,9 @@ class Conductor:
                 self._show()
                 self._check_self()
             except OSError as exc:  # of the lab's own parts, where it means "not yet" of what is waited for
-                raise LabFault(f"a part of the lab ended: {type(exc).__name__}: {exc}", way_out="see events.jsonl") from exc
+                raise LabFault(
+                    f"a part of the lab ended: {type(exc).__name__}: {exc}", way_out="see events.jsonl"
+                ) from exc
             if self._may_stop:
                 self._check_stop()
             return is_so()

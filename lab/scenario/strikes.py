@@ -129,7 +129,7 @@ class StrikingOnce:
     def _strike(self, fault: Fault, victims: Sequence[Victim]) -> str:
         """Why it was refused after all, as where somebody stopped serving since it was looked at; "" if it is done."""
         try:
-            struck = self._striker.strike(fault, victims, signal=self._wish.signal)
+            struck = self._striker.strike(fault, victims, signal=self._wish.signal, is_told=True)
         except UsageError as exc:
             return exc.what
         self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()

@@ -11,8 +11,9 @@ from lab import record
 from lab.chaos.guard import BlastRadius
 from lab.chaos.marksman import Aim, Marksman
 from lab.errors import WaitTimeout
+from lab.model import Role
 from lab.retry import wait_until
-from tests.unit.chaos.making import striking
+from tests.unit.chaos.making import store, striking
 from tests.unit.chaos.test_monkey import Field
 
 
@@ -34,6 +35,16 @@ def test_each_is_struck_in_its_turn_and_mended(tmp_path: Path) -> None:
     told = [(event.fault, event.victim) for event in field.events if isinstance(event, record.Strike)]
     assert told == [("SIGKILL", "b1-1"), ("cut", "balancer-c"), ("freeze", "a2-1"), ("SIGKILL", "balancer-a")]
     assert all(one.is_running and not one.is_paused and one.networks for one in field.target.there.values())
+
+
+def test_a_store_and_a_sentinel_are_found_by_their_zones(tmp_path: Path) -> None:
+    """As a monkey that struck them is repeated; the record says that these were told."""
+    field = Field()
+    for one in (store("a"), store("b"), store("a", Role.SENTINEL)):
+        field.target.there[one.container] = one
+    assert shoot(field, tmp_path, [Aim("store/b", 0.0), Aim("sentinel/a", 0.0)]).strikes == 2
+    told = [(event.victim, event.is_told) for event in field.events if isinstance(event, record.Strike)]
+    assert told == [("store-b", True), ("sentinel-a", True)]
 
 
 def test_whoever_serves_nobody_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import pytest
 
 from lab.chaos.schedule import MonkeySettings
 from lab.clock import NS
 from lab.cluster.images import ImageShelf
+from lab.cluster.stores import OrdersPlace, StoreName
 from lab.errors import ExitCode, RecordError, UsageError
 from lab.record import AnyEvent, PhaseBegan, RunRecord, Step, Strike
 from lab.scenario.again import Recorded, check_same, read_recorded, strikes_in, told_one_by_one, with_strikes
-from lab.scenario.file import LIBRARY, Roll, Scenario, ScheduledStrike, Settle, StepWish, read_scenario
+from lab.scenario.file import LIBRARY, ClusterWish, Roll, Scenario, ScheduledStrike, Settle, StepWish, read_scenario
 from lab.scenario.own import digest_of
 from lab.scenario.repeat import scenario_text
+from lab.scenario.strike_wishes import StrikeWish
 
 DEMO = read_scenario(LIBRARY / "demo.yaml")
 
@@ -85,6 +88,40 @@ def test_a_monkeys_other_faults_and_its_balancers_are_told_too() -> None:
         ScheduledStrike(slot="balancer/b", at=4.0, do="cut", seconds=1.5),
         ScheduledStrike(slot="balancer", at=5.0, do="freeze", seconds=1.5),
     ]
+
+
+def test_strikes_on_stores_can_be_made_again(tmp_path: Path) -> None:
+    """Each member by its tier and its zone; what is written of them is read again."""
+    cluster = ClusterWish(release="shop:v1", store=StoreName.REDIS_HA, orders=OrdersPlace.POSTGRES)
+    steps = (
+        StepWish(monkey=MonkeySettings(groups=("store", "sentinel", "orders"))),
+        StepWish(settle=Settle(seconds=1)),
+    )
+    scenario = Scenario(lab=1, name="x", title="x", cluster=cluster, steps=steps)
+    struck = [
+        Strike(
+            at=at * NS, strike=at, fault="SIGKILL", victim=f"{role}-{zone or 1}", container="c", slot="", zone=zone,
+            release="", serving=6, role=role,
+        )
+        for at, role, zone in ((3, "store", "b"), (5, "sentinel", "a"), (7, "orders", ""))
+    ]  # fmt: skip
+    again = told_one_by_one(scenario, [phase(0, "log in"), phase(1, "monkey"), *struck, phase(9, "settle")])
+    assert [(one.slot, one.at) for one in strikes_in(again)] == [("store/b", 2.0), ("sentinel/a", 4.0), ("orders", 6.0)]
+    path = tmp_path / "shrunk.yaml"
+    path.write_text(scenario_text(again, 7))
+    assert read_scenario(path).steps == again.steps
+
+
+def test_what_a_step_beside_the_monkey_tells_is_not_struck_twice() -> None:
+    """It makes its strike again by itself."""
+    inside = (StepWish(monkey=MonkeySettings()), StepWish(strike=StrikeWish(do="kill", to="a1")))
+    scenario = Scenario(lab=1, name="x", title="x", cluster=DEMO.cluster, steps=(StepWish(together=inside),))
+    told = msgspec.structs.replace(strike(3, "a1"), is_told=True)
+    events = [phase(0, "log in"), phase(1, "together"), told, strike(4, "b1", 2), phase(9, "settle")]
+    again = told_one_by_one(scenario, events)
+    assert strikes_in(again) == [ScheduledStrike(slot="b1", at=3.0)]
+    assert again.steps[0].together
+    assert again.steps[0].together[0] == inside[1]
 
 
 def test_some_of_the_strikes() -> None:
