@@ -21,6 +21,8 @@ from lab.retry import wait_until
 
 PROVED_WITHIN = 5.0
 """Seconds in which the engine must say what was done."""
+SURVIVED_AFTER = 3.0
+"""Seconds after a strike from which the word that its victim serves is surely a newer one than the strike."""
 AT_ONCE = 8
 """Containers of a zone that are struck in the same moment."""
 
@@ -68,8 +70,8 @@ class Striker:
         self._ground, self.radius, self._clock = ground, radius, clock
         self._steady_first, self._is_frozen = steady_first, False
         self._lock = threading.RLock()
-        self._gone: set[str] = set()
-        """Containers of replicas that were struck: they do not serve, whatever was last seen of them."""
+        self._gone: dict[str, int] = {}
+        """Containers of replicas that were struck, and when: they do not serve, whatever was last seen of them."""
 
     def victims(self) -> list[Victim]:
         """Everything that may be struck, as it is now."""
@@ -78,11 +80,21 @@ class Striker:
     def standing(self) -> Standing:
         """How the cluster stands, with what is open."""
         told, opened = self._ground.standing(), self._ground.opened.read()
-        away = self._gone | {one.victim.container for one in opened.faults}
+        self._forget_survivors(told)
+        away = {*self._gone, *(one.victim.container for one in opened.faults)}
         serving = {slot: container for slot, container in told.serving.items() if container not in away}
         now = msgspec.structs.replace(told, serving=serving, lost_zones=opened.lost_zones)
         hurt = {one.victim.role for one in opened.faults if not one.zone}
         return msgspec.structs.replace(now, hurt=tuple(sorted(hurt | ({Role.APP} if now.missing else set()))))
+
+    def _forget_survivors(self, told: Standing) -> None:
+        """Not every signal ends its victim: one that serves long after it runs on, as a server that was reloaded."""
+        now, serving = self._clock.now(), set(told.serving.values())
+        for container, struck in tuple(self._gone.items()):
+            if container in serving and now - struck >= SURVIVED_AFTER * NS:
+                seen = self._ground.target.read(container)
+                if seen is not None and seen.is_running and not seen.is_paused:
+                    self._gone.pop(container, None)
 
     def refusal(self, victims: Sequence[Victim], *, zone: str = "") -> str:
         """Why these must not be struck now, or ""."""
@@ -250,7 +262,7 @@ class Striker:
         target = self._ground.target
         was_done = victim.is_running and target.do(victim.container, fault.do(victim, signal))
         if victim.role is Role.APP and was_done:
-            self._gone.add(victim.container)
+            self._gone[victim.container] = self._clock.now()
         if not was_done:
             self._forget(number)
         hit, why = False, "it no longer ran" if not victim.is_running else "it was so already"
@@ -287,7 +299,7 @@ class Striker:
         for harm in one.undo:
             self._ground.target.do(one.victim.container, harm)
         self._ground.opened.drop(one)
-        self._gone.discard(one.victim.container)
+        self._gone.pop(one.victim.container, None)
         self._ground.report(
             record.StrikeUndone(at=self._clock.now(), strike=one.strike, fault=one.fault, victim=one.victim.name)
         )

@@ -10,6 +10,8 @@ import pytest
 from lab import record
 from lab.chaos.faults import FAULTS, Fault, cut_from, find_fault
 from lab.chaos.guard import BlastRadius
+from lab.chaos.striker import SURVIVED_AFTER
+from lab.clock import FakeClock
 from lab.cluster.harm import Pause, Start, Victim
 from lab.errors import UsageError
 from lab.model import Role
@@ -168,6 +170,19 @@ def test_a_slow_word_of_who_serves_does_not_widen_the_radius(tmp_path: Path) -> 
         striker.strike(FAULTS["kill"], [replica("a1")])
         with pytest.raises(UsageError, match="2 replicas would be away"):
             striker.strike(FAULTS["kill"], [replica("b1")])
+
+
+def test_whoever_survives_its_signal_serves_again(tmp_path: Path) -> None:
+    """A server that only reloads is no replica that is away for ever; one that ended is, whatever was last said."""
+    target, told, clock = six_and_three(), six_and_three(), FakeClock(10**12)
+    with striking(tmp_path, target, standing=lambda: standing_of(told), clock=clock) as striker:
+        striker.strike(FAULTS["kill"], [replica("a1")], signal="SIGHUP")
+        assert "2 replicas would be away" in striker.refusal([replica("b1")])
+        clock.sleep(SURVIVED_AFTER)
+        assert striker.refusal([replica("b1")]) == ""
+        striker.strike(FAULTS["kill"], [replica("b1")])
+        clock.sleep(SURVIVED_AFTER)
+        assert "2 replicas would be away" in striker.refusal([replica("a1")])
 
 
 def test_a_name_that_comes_again_is_another_replica(tmp_path: Path) -> None:
