@@ -95,7 +95,7 @@ class StrikingOnce:
         self._random, self._clock = random, clock
         self._fault = find_fault(wish.do, wish.role)
         self._strikes: tuple[int, ...] | None = None
-        self._began = 0
+        self._began = self._luck = 0
 
     @property
     def text(self) -> str:
@@ -105,6 +105,7 @@ class StrikingOnce:
 
     def begin(self) -> None:
         self._began = self._clock.now()
+        self._luck = self._random.getrandbits(32)  # drawn once, so that waiting does not change who is struck
 
     def is_over(self) -> bool:
         now = self._clock.now()
@@ -112,7 +113,7 @@ class StrikingOnce:
             return False
         if self._strikes is None:
             there = self._striker.victims()
-            victims = pick_victims(there, self._wish.to, self._random, self._striker.primary)
+            victims = pick_victims(there, self._wish.to, Random(self._luck), self._striker.primary)
             fault = pick_fault(self._wish.do, self._wish.to, self._wish.off, there, victims, self._striker.primary)
             refused = self._striker.refusal(victims) or self._strike(fault, victims)
             if refused and now - self._began > (self._wish.after + ALLOWED_WITHIN) * NS:
