@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from lab.chaos.faults import FAULTS, FaultName
@@ -14,7 +15,6 @@ from lab.deploy.rollout import Ask, strategy_from
 from lab.errors import UsageError
 from lab.model import Release, Replica, Value
 
-ACTS = ("kill", "freeze", "lose-zone", "roll", "reverse")
 FROZEN_FOR = 3.0
 """Seconds that a replica stays frozen."""
 LOST_FOR = 6.0
@@ -46,12 +46,15 @@ class Hands:
             self._reach = reach
 
     def let_go(self) -> None:
-        """The cluster is about to go: nothing may be done to it any more, and what is open is undone."""
-        with self._lock:
+        """The cluster is about to go: nothing may be done to it any more, and what is open is undone.
+
+        All of it is, whatever fails; then what was raised last is raised.
+        """
+        with self._lock, ExitStack() as undoing:
             self._reach = None
             for timer, undo in self._open:
                 timer.cancel()
-                undo()
+                undoing.callback(undo)
             self._open.clear()
 
     def do(self, act: str, what: Mapping[str, str]) -> str:
@@ -59,19 +62,12 @@ class Hands:
 
         Raises UsageError where it is not known, beyond the blast radius, or there is nothing to do it to.
         """
-        acts: dict[str, Callable[[Reach, Mapping[str, str]], str]] = {
-            "kill": self._kill,
-            "freeze": self._freeze,
-            "lose-zone": self._lose_zone,
-            "roll": self._roll,
-            "reverse": self._reverse,
-        }
-        if act not in acts:
-            raise UsageError("there is no such act", at=act, way_out=", ".join(acts))
+        if act not in ACTS:
+            raise UsageError("there is no such act", at=act, way_out=", ".join(ACTS))
         with self._lock:
             if self._reach is None:
                 raise UsageError("there is no cluster to act on", at=act, way_out="wait until users are logged in")
-            return acts[act](self._reach, what)
+            return ACTS[act](self, self._reach, what)
 
     def _kill(self, reach: Reach, what: Mapping[str, str]) -> str:
         struck = self._strike(reach, "kill", what)
@@ -114,11 +110,20 @@ class Hands:
         def ring() -> None:
             with self._lock:
                 if entry in self._open:
-                    self._open.remove(entry)
                     undo()
+                    self._open.remove(entry)  # what could not be undone now is undone in the end
 
         timer = threading.Timer(seconds, ring)
         timer.daemon = True
         entry = (timer, undo)
         self._open.append(entry)
         timer.start()
+
+
+ACTS: Mapping[str, Callable[[Hands, Reach, Mapping[str, str]], str]] = {
+    "kill": Hands._kill,
+    "freeze": Hands._freeze,
+    "lose-zone": Hands._lose_zone,
+    "roll": Hands._roll,
+    "reverse": Hands._reverse,
+}

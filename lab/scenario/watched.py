@@ -71,7 +71,7 @@ def watched(
         yield Unwatched()
         return
     hands, token = Hands(images) if wish.control else None, secrets.token_urlsafe(24)
-    control = Acts(token=token, acts=ACTS, images=hands.images) if hands is not None else None
+    control = Acts(token=token, acts=tuple(ACTS), images=hands.images) if hands is not None else None
     page = live_page(title, PageConfig(control=control))
     with PageServer(page, Feed(), controls=hands, token=token, port=wish.port) as server:
         shown = Watched(folder, server, hands)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from lab import record
+from lab.chaos.striker import Striker
 from lab.clock import FakeClock
 from lab.cluster.fake import FakeHarm
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ask, first_desired
-from lab.errors import UsageError
+from lab.errors import EngineError, UsageError
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.scenario.hands import ACTS, Hands, Reach
 from lab.state.file import FileState
@@ -139,3 +140,18 @@ def test_without_a_cluster_there_is_nothing_to_act_on(act: str, tmp_path: Path) 
         pass
     with pytest.raises(UsageError, match="no cluster"):
         hands.do(act, {})
+
+
+def test_one_undoing_that_fails_leaves_nothing_else_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are undone all the same, and what went wrong is told."""
+    target = six_and_three()
+
+    def failing(*_: object) -> None:
+        raise EngineError("hiccup")
+
+    with pytest.raises(EngineError, match="hiccup"), a_person_at(target, tmp_path, []) as (hands, _):
+        hands.do("freeze", {"slot": "a1"})
+        monkeypatch.setattr(Striker, "regain_zone", failing)
+        hands.do("lose-zone", {"zone": "b"})
+    assert "a1" in standing_of(target).serving
+    hands.let_go()
