@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ def scenario_text(read: Mapping[str, Any], service: str, file: Path) -> str:
     told = services[service]
     image = told.get("image") or f"{read.get('name', file.resolve().parent.name)}-{service}"
     tagged = image if release_name(image) != image else f"{image}:latest"
-    ports = [int(port["target"]) for port in told.get("ports") or ()] + [int(one) for one in told.get("expose") or ()]
+    exposed = (re.match("[0-9]+", str(one)) for one in told.get("expose") or ())  # "3000/tcp", "8000-8010"
+    ports = [int(port["target"]) for port in told.get("ports") or ()] + [int(one[0]) for one in exposed if one]
     return _SCENARIO.format(
         schema=SCHEMA,
         compose=file.name,

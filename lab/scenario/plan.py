@@ -13,8 +13,10 @@ import yaml
 from lab.cluster.images import is_own_image
 from lab.cluster.stores import Stores
 from lab.deploy.rollout import RedBlack
+from lab.errors import UsageError
 from lab.model import Value
 from lab.scenario.file import Edges, Scenario, StepWish, all_images_of, inner_steps, may_be_empty, name_of, walk_steps
+from lab.scenario.where import keys_under
 
 
 class BlastRadius(Value):
@@ -163,6 +165,9 @@ def _beside(scenario: Scenario) -> tuple[str, ...]:
     deployers = (f"{scenario.deployers} deployers (processes)",) if scenario.deployers else ()
     if cluster.compose is None:
         return (balancers, *_stores(cluster.stores), *deployers)
-    told = yaml.safe_load(Path(cluster.compose).read_text(encoding="utf-8")) or {}
-    others = sorted(set(told.get("services") or ()) - {cluster.service})
+    try:
+        services = keys_under(Path(cluster.compose).read_text(encoding="utf-8"), "services")
+    except (OSError, ValueError, yaml.YAMLError) as exc:
+        raise UsageError(f"can't be read: {exc}", at=cluster.compose, way_out="docker compose config") from exc
+    others = sorted(services - {cluster.service})
     return (balancers, "1 gate for each replica", *(f"service {name}" for name in others), *deployers)

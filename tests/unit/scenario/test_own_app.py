@@ -18,6 +18,7 @@ from lab.errors import ScenarioError, UsageError
 from lab.model import Front, release_name
 from lab.scenario.file import read_scenario
 from lab.scenario.init import choose_service, scenario_text, write_scenario
+from lab.scenario.plan import plan_lines
 
 APP = OwnApp(compose=Path("compose.yaml"), service="web", port=8000, ready="/healthz")
 FRONTED = msgspec.structs.replace(APP, front=Front(service="front", port=80))
@@ -207,6 +208,23 @@ def test_init_writes_a_scenario_that_can_be_read(tmp_path: Path) -> None:
     assert (wish.service, wish.port, wish.release) == ("web", 8000, "theirs-web:latest")
     assert wish.front == Front(service="front", port=80)
     assert yaml.safe_load(text)["steps"][1] == {"roll": {"to": "theirs-web:next"}}
+
+
+@pytest.mark.parametrize("exposed", ["3000", "3000/tcp", "3000-3010"])
+def test_init_takes_the_port_that_the_app_exposes(exposed: str) -> None:
+    """However that is written."""
+    read = {"services": {"web": {"image": "web:v1", "expose": [exposed]}}}
+    assert yaml.safe_load(scenario_text(read, "web", Path("compose.yaml")))["cluster"]["port"] == 3000
+
+
+def test_a_dry_run_names_what_stands_beside_the_app(tmp_path: Path) -> None:
+    """Also where compose's own tags are in its file; what is no YAML is told."""
+    scenario = read_scenario(written(tmp_path, OWN))
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: x, ports: !reset []}, cache: !override {image: y}}")
+    assert any("service cache" in line for line in plan_lines(scenario, seed=1))
+    (tmp_path / "compose.yaml").write_text("services: {")
+    with pytest.raises(UsageError, match=r"compose\.yaml: can't be read"):
+        list(plan_lines(scenario, seed=1))
 
 
 def test_init_guesses_nothing(tmp_path: Path) -> None:
