@@ -31,6 +31,7 @@ from lab.deploy.desk import Desk
 from lab.errors import ExitCode, UsageError
 from lab.model import ReplicaState, Role, Value
 from lab.scenario.board import tell_event
+from lab.scenario.file import LARGEST
 from lab.scenario.hand import resume
 from lab.scenario.strike_wishes import ANY, check_cut, role_of, zone_of
 from lab.scenario.strikes import pick_fault, pick_victims
@@ -105,6 +106,7 @@ def strike(wish: HandStrike, radius: BlastRadius, *, project: str | None, say: S
     """One fault, now. Exit 0 if it hit what served, 2 if the blast radius refuses it, 4 if it hit nothing."""
     find_fault(wish.do, role_of(wish.to))
     check_cut(wish.do, wish.to, wish.off)
+    _check_lasting(wish.seconds)
     with striker_at_hand(project, radius, say) as striker:
         there = striker.victims()
         in_zone = [one for one in there if wish.in_zone in {"", one.zone}]
@@ -129,6 +131,7 @@ def lose_zone(
     say: Say,
 ) -> int:
     """A whole zone, now; nothing is made there until it is back."""
+    _check_lasting(seconds)
     with striker_at_hand(project, radius, say) as striker:
         victims = striker.in_zone(zone)
         wish = HandStrike(do="cut" if cut_off else "kill", dry_run=dry_run)
@@ -171,6 +174,12 @@ def _is_only_told(
     if wish.dry_run:
         say("  nothing was done: that was a dry run")
     return wish.dry_run
+
+
+def _check_lasting(seconds: float | None) -> None:
+    """Before anything is struck that nobody would undo."""
+    if seconds is not None and not 0 <= seconds <= LARGEST:
+        raise UsageError(f"must be from 0 to {LARGEST:g}", at=f"--for {seconds:g}", way_out="--for 10")
 
 
 def _last(seconds: float | None, undo: Callable[[], None], say: Say) -> None:
