@@ -284,7 +284,8 @@ class OnStop(StrEnum):
     ROLL_BACK = "roll_back"
     """What is open is undone, and a rollout under way goes back."""
     FREEZE = "freeze"
-    """Everything is left as it is at that moment: what is open stays open, to be looked at in the record."""
+    """What strikes and lost zones have opened stays open while users read back, to be looked at in the record; a fault
+    that is pinned to a moment of a rollout is undone."""
     LEAVE = "leave"
     """What is open is undone; a rollout goes on to its end."""
 

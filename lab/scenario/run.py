@@ -87,7 +87,7 @@ HALT_ASKED_EVERY = 1.0
 PINNED_FROM = 1001
 """Numbers of pinned strikes, apart from all others."""
 BACK_WITHIN = 90.0
-"""Seconds for a rollout that is turned back because the run was stopped."""
+"""Seconds for a rollout that is turned back because the run was stopped, and at least for one that goes on."""
 
 
 def _own_user(users: UsersWish) -> MakeUser | None:
@@ -173,7 +173,7 @@ class Conductor:
                 for wish in self._scenario.steps:
                     self.do(wish, stage)
             except Stopped as exc:
-                self._stop(exc, stage.striker)
+                self._stop(exc, stage)
 
     def write_scenario(self, scenario: Scenario) -> None:
         """Make what is asked for, and on what machine, part of the record."""
@@ -326,17 +326,19 @@ class Conductor:
             self._may_stop = False
             step.end()
 
-    def _stop(self, why: Stopped, striker: Striker) -> None:
+    def _stop(self, why: Stopped, stage: Stage) -> None:
         """No further step; users come to rest and read back all the same, so that the harm done is known."""
         self._report(record.Trouble(at=self._clock.now(), what=why.what))
-        if self._scenario.on_stop is not OnStop.ROLL_BACK:
+        on_stop, desk = self._scenario.on_stop, stage.desk
+        if on_stop is OnStop.FREEZE:
             return
-        self._begin_phase("stop", "what is open is undone, a rollout under way goes back")
-        striker.heal()
-        desk = self._desk_open()
-        if desk.read().desired.under_way is not None:
+        goes = "goes back" if on_stop is OnStop.ROLL_BACK else "goes on to its end"
+        self._begin_phase("stop", f"what is open is undone, a rollout under way {goes}")
+        stage.striker.heal()
+        if on_stop is OnStop.ROLL_BACK and desk.read().desired.under_way is not None:
             desk.ask(Ask.ABORT)
-        self._watch_until("the old release serves again", desk.is_settled, within=BACK_WITHIN)
+        left = 0.0 if on_stop is OnStop.ROLL_BACK else (stage.deadline - self._clock.now()) / NS
+        self._watch_until(f"the rollout {goes}", desk.is_settled, within=max(BACK_WITHIN, left))
 
     def _begin_phase(self, name: str, text: str) -> None:
         self._report(record.PhaseBegan(at=self._clock.now(), name=name, text=text))

@@ -6,16 +6,19 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from lab import record
 from lab.clock import NS, FakeClock
 from lab.cluster.halt import halt, halted_by, lift
 from lab.cluster.setup import Toolbox
+from lab.deploy.rollout import Ask
 from lab.errors import LabFault
-from lab.scenario.file import LIBRARY, read_scenario
+from lab.scenario.file import LIBRARY, OnStop, read_scenario
 from lab.scenario.run import Conductor
 from lab.scenario.show import PlainView, QuietView
 from lab.scenario.watchman import Stopped
@@ -143,3 +146,43 @@ def test_a_part_that_ended_by_an_error_of_the_system_ends_the_run(conductor: Con
     with pytest.raises(LabFault, match="ConnectionResetError: gone"):
         conductor._watch_until("it is so", lambda: True, within=9)
     assert clock.now() == NS
+
+
+class Rolling:
+    """A desk while a rollout is under way, of which the fourth look sees the end; and a striker that heals."""
+
+    def __init__(self) -> None:
+        self.asked: list[Ask] = []
+        self.healed = self.looks = 0
+        self.desired = SimpleNamespace(under_way=SimpleNamespace(phase="move"))
+
+    def read(self) -> Rolling:
+        return self
+
+    def exists(self) -> bool:
+        return False
+
+    def ask(self, wish: Ask) -> None:
+        self.asked.append(wish)
+
+    def heal(self) -> None:
+        self.healed += 1
+
+    def is_settled(self) -> bool:
+        self.looks += 1
+        return self.looks > 3
+
+
+@pytest.mark.parametrize(
+    ("on_stop", "asked", "healed", "looks"),
+    [(OnStop.ROLL_BACK, [Ask.ABORT], 1, 4), (OnStop.LEAVE, [], 1, 4), (OnStop.FREEZE, [], 0, 0)],
+)
+def test_what_becomes_of_a_rollout_when_the_run_is_stopped(
+    conductor: Conductor, on_stop: OnStop, asked: list[Ask], healed: int, looks: int
+) -> None:
+    """It goes back or on to its end, which is waited for; or everything is left as it is."""
+    there = Rolling()
+    conductor._scenario = msgspec.structs.replace(conductor._scenario, on_stop=on_stop)
+    conductor._desk = cast(Any, there)
+    conductor._stop(Stopped("enough"), cast(Any, SimpleNamespace(desk=there, striker=there, deadline=0)))
+    assert (there.asked, there.healed, there.looks) == (asked, healed, looks)
