@@ -30,7 +30,7 @@ from lab.scenario.own import check_own_app
 from lab.scenario.plan import plan_lines
 from lab.scenario.run import Conductor
 from lab.scenario.show import QuietView, choose_view
-from lab.scenario.told import leave_report, report_path
+from lab.scenario.told import folder_of, leave_report, report_path, short
 from lab.scenario.watched import PageWish, watched
 
 STORIES = 5
@@ -191,17 +191,16 @@ def _unheard(_: bytes) -> None:
     pass
 
 
+def unsaid(_: str) -> None:
+    """For whoever is told nothing."""
+
+
 def _say_on(out: TextIO) -> Say:
     def say(line: str) -> None:
         out.write(f"{line}\n")
         out.flush()
 
     return say
-
-
-def folder_of(named: str) -> Path:
-    """A run's folder: a path, or the name of a run in runs/."""
-    return Path(named) if Path(named).is_dir() else find_places().runs / named
 
 
 def check_run(named: str, *, as_json: bool, say: Say) -> int:
@@ -224,11 +223,11 @@ def check_run(named: str, *, as_json: bool, say: Say) -> int:
             say(f"  {line}")
     more = len(judged.judgement.findings) - STORIES
     if more > 0:
-        say(f"  and {more} more in {short_path(folder)}/verdict.json")
+        say(f"  and {more} more in {short(folder)}/verdict.json")
     say("not checked:")
     for line in judged.judgement.not_checked:
         say(f"  {line}")
-    for line in judged.closing(seconds=run_seconds(seen), report=short_path(folder), repeat=""):
+    for line in judged.closing(seconds=run_seconds(seen), report=short(folder), repeat=""):
         say(line)
     return judged.judgement.exit_code
 
@@ -260,10 +259,3 @@ def _informing(service: ServiceReport) -> Iterator[str]:
         back = "capacity not back by the end" if one.capacity is None else f"capacity back in {one.capacity:.1f} s"
         users = f"users' tries failed for {one.users:.1f} s" if one.users else "no user's try failed"
         yield f"strike {one.strike} on {one.victim} ({one.fault}): {back}, {users}"
-
-
-def short_path(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

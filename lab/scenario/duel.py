@@ -10,7 +10,8 @@ from lab.clock import SYSTEM_CLOCK
 from lab.cluster.places import find_places
 from lab.cluster.setup import make_ready
 from lab.errors import ExitCode, UsageError
-from lab.scenario.command import Say, short_path, sweep_abandoned
+from lab.scenario.command import Say, sweep_abandoned
+from lab.scenario.told import short
 from lab.scenario.ways import BEFORE, BIN, OURS, WAYS, Load, Upgrade, upgrade_by
 
 WIDTH, LEFT, ROW, BAR, TOP = 960, 150, 84, 56, 64
@@ -41,7 +42,7 @@ def run_duel(ways: Sequence[str], load: Load, *, before: str, to: str, picture: 
     path = Path(picture) if picture else places.runs / f"duel-{SYSTEM_CLOCK.wall():%Y%m%d-%H%M%S}.svg"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(svg(fought, f"{before} to {to}, {load.users} users, seed {load.seed}"), encoding="utf-8")
-    say(f"picture  {short_path(path)}")
+    say(f"picture  {short(path)}")
     return ExitCode.BROKEN if any(one.lost for one in fought if one.way in OURS) else ExitCode.HELD
 
 

@@ -14,9 +14,10 @@ from lab.cluster.setup import Toolbox
 from lab.deploy.rollout import Canary, DrainThenMove, Phase, RedBlack, Rolling, Strategy
 from lab.errors import ExitCode, UsageError
 from lab.model import Value
-from lab.scenario.command import Say, short_path
+from lab.scenario.command import Say
 from lab.scenario.pins import Fault, Ground, Pin, Pinned, PinnedTo
 from lab.scenario.rehearsal import Rehearsal, Rolled, rehearsal
+from lab.scenario.told import short
 
 AT_SLOT = "b1"
 """The slot whose change the fault is pinned to: neither the first nor the last."""
@@ -78,17 +79,17 @@ COURSES: Mapping[str, Course] = {
 
 
 class Cell(Value):
-    """One pair: what came of it, or that there was nobody to do it to."""
+    """One pair: what came of it, and whether there was anybody to do it to."""
 
     point: str
     fault: Fault
     hit: bool
-    rolled: Rolled | None = None
+    rolled: Rolled
 
     @property
     def text(self) -> str:
         """As it stands in the matrix."""
-        if not self.hit or self.rolled is None:
+        if not self.hit:
             return "-"
         if self.rolled.verdict == "broken":
             return "BROKEN"
@@ -109,7 +110,7 @@ class Matrix(Value):
         """The one line of counts."""
         hit = [cell for cell in self.cells if cell.hit]
         count = Counter(_verdict(cell) for cell in hit)
-        operations = sum(cell.rolled.operations for cell in hit if cell.rolled is not None)
+        operations = sum(cell.rolled.operations for cell in hit)
         without = len(self.cells) - len(hit)
         return (
             f"sweep {self.strategy}: {len(hit)} faults at a phase: {count['held']} held,"
@@ -165,7 +166,6 @@ def sweep_faults(
     if late:
         say(f"found when all was read back: {late[-1].why}")
         last = cells[-1]
-        assert last.rolled is not None  # noqa: S101 -- every cell has its rollout
         broken = msgspec.structs.replace(last.rolled, findings=tuple(late))
         cells[-1] = msgspec.structs.replace(last, rolled=broken, hit=True)
     return Matrix(strategy=name, seed=seed, cells=tuple(cells))
@@ -186,7 +186,7 @@ def run_fault_sweep(
         matrices.append(sweep_faults(toolbox, name, course, seed, say, faults=wanted))
         _show(matrices[-1], say)
         write_report(folder, matrices)  # now, so that a sweep that is broken off has told what it found
-    say(f"report {short_path(folder)}/sweep.md")
+    say(f"report {short(folder)}/sweep.md")
     for matrix in matrices:
         say(matrix.line)
     codes = {matrix.exit_code for matrix in matrices}
@@ -229,13 +229,11 @@ def _try(stage: Rehearsal, course: Course, point: str, pin: Pin, fault: Fault) -
 
 
 def _verdict(cell: Cell) -> str:
-    return cell.rolled.verdict if cell.hit and cell.rolled is not None else ""
+    return cell.rolled.verdict if cell.hit else ""
 
 
 def _tell(cell: Cell) -> str:
     rolled = cell.rolled
-    if rolled is None:
-        return f"{cell.fault}, {cell.point}: not tried"
     why = rolled.wrong or (rolled.findings[0].why if rolled.findings else "")
     tries = f"{rolled.retried} of {rolled.operations} operations needed another try, {rolled.failed} failed"
     return f"{cell.fault}, {cell.point}: {cell.text}; {why or tries}"

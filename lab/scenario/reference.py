@@ -15,7 +15,7 @@ from lab.cluster.stores import TIERS
 from lab.deploy.rollout import Strategy
 from lab.oracle.promises import PROMISES
 from lab.scenario.file import Scenario, StepWish
-from lab.scenario.keys import Key, docs_of, said_of
+from lab.scenario.keys import Key, docs_of, said_of, structs_in
 from lab.scenario.pins import Fault
 from lab.scenario.schema import shapes_of
 
@@ -66,18 +66,11 @@ def _table_of_steps() -> str:
 
 def _said_of_step(name: str, kind: Any) -> str:
     written = docs_of(StepWish).get(name)
-    return written or next((said_of(one) for one in _structs(kind)), "")
-
-
-def _structs(kind: Any) -> Iterator[type[Any]]:
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        yield kind
-    for one in get_args(kind):
-        yield from _structs(one)
+    return written or next((said_of(one) for one in structs_in(kind)), "")
 
 
 def _table_of_strategies() -> str:
-    shapes = list(_structs(Strategy))
+    shapes = list(structs_in(Strategy))
     rows = [f"| `{shape.__struct_config__.tag}` | {_cell(said_of(shape))} |" for shape in shapes]
     return "## Strategies of `roll`\n\n| strategy | |\n|---|---|\n" + "\n".join(rows) + "\n"
 

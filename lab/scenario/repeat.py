@@ -17,9 +17,10 @@ from lab.model import Verdict
 from lab.oracle.verdict import Judgement
 from lab.record import ReadRecord
 from lab.scenario.again import Recorded, check_same, read_recorded, strikes_in, told_one_by_one, with_strikes
-from lab.scenario.command import Chosen, Say, folder_of, run_one, short_path, sweep_abandoned
+from lab.scenario.command import Chosen, Say, run_one, sweep_abandoned, unsaid
 from lab.scenario.file import Scenario, ScheduledStrike, all_images_of
 from lab.scenario.judge import judge_run
+from lab.scenario.told import folder_of, short
 
 SHRUNK = "shrunk.yaml"
 
@@ -68,7 +69,7 @@ def shrink_run(named: str, *, most_runs: int, say: Say) -> int:
     path.write_text(scenario_text(with_strikes(whole, found.kept), recorded.seed), encoding="utf-8")
     least = "the fewest" if found.is_minimal else "the fewest found before the runs were used up"
     say(f"BROKEN {promise} by {_strikes(left)}: {least}, after {found.runs + bool(strikes)} runs")
-    say(f"       lab run {short_path(path)}")
+    say(f"       lab run {short(path)}")
     return ExitCode.BROKEN
 
 
@@ -101,9 +102,9 @@ def _same_again(named: str, say: Say) -> tuple[Recorded, Toolbox]:
 
 def _breaks(scenario: Scenario, seed: int, promise: str, toolbox: Toolbox) -> bool:
     """Whether the promise is broken by this. Raises LabFault where the lab itself was unwell."""
-    judged, folder = run_one(Chosen(scenario=scenario, seed=seed), toolbox, say=_unsaid, is_shown=False)
+    judged, folder = run_one(Chosen(scenario=scenario, seed=seed), toolbox, say=unsaid, is_shown=False)
     if judged.judgement.exit_code == ExitCode.COULD_NOT_TELL:
-        raise LabFault("; ".join(judged.judgement.reasons), at=short_path(folder), way_out=f"lab check {folder.name}")
+        raise LabFault("; ".join(judged.judgement.reasons), at=short(folder), way_out=f"lab check {folder.name}")
     return any(one.promise == promise and one.verdict is Verdict.BROKEN for one in judged.judgement.promises)
 
 
@@ -122,7 +123,3 @@ def _told_strike(strike: ScheduledStrike) -> str:
     what = "" if strike.do == "kill" else f"{strike.do} of "
     since = f"{strike.after} + " if strike.after else ""
     return f"{what}{strike.slot} at {since}{strike.at:g} s"
-
-
-def _unsaid(_: str) -> None:
-    pass

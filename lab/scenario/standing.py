@@ -23,13 +23,14 @@ from lab.oracle.telling import story
 from lab.oracle.verdict import Enough, Evidence
 from lab.record import RunRecord, Trouble
 from lab.retry import wait_until
-from lab.scenario.command import judge_and_write, short_path, sweep_abandoned
+from lab.scenario.command import judge_and_write, sweep_abandoned, unsaid
 from lab.scenario.file import ClusterWish, Promises, Scenario, StepWish, UsersWish, check_scenario
 from lab.scenario.judge import Judged
 from lab.scenario.own import check_own_app
 from lab.scenario.run import Conductor
 from lab.scenario.show import QuietView
 from lab.scenario.steps import Stage
+from lab.scenario.told import short
 from lab.scenario.watched import PageWish, watched
 from lab.scenario.wiring import LiveCluster, kept_identity, release_of, run_identity
 from lab.users.own import UserJourney
@@ -177,7 +178,7 @@ class Standing:
         check_scenario(scenario, _place)
         began, folder = SYSTEM_CLOCK.now(), self._runs / f"{self._stem}-run{len(self.results) + 1}"
         page = PageWish() if self._say is not None else None
-        shown_on = watched(folder, title, [self.wish.release], page, self._say or _unsaid)
+        shown_on = watched(folder, title, [self.wish.release], page, self._say or unsaid)
         with shown_on as shown, RunRecord(folder) as run_record:
             first, self._users = self._users + 1, self._users + users.count
             view = QuietView()
@@ -196,9 +197,7 @@ class Standing:
                 self._conductor.begin(self._empty, self.seed, self._record, QuietView())
                 run_record.write("scenario.json", traffic.scenario)
                 judged = traffic.judged = judge_and_write(run_record)
-                lines = judged.closing(
-                    seconds=(SYSTEM_CLOCK.now() - began) / NS, report=short_path(folder), repeat=repeat
-                )
+                lines = judged.closing(seconds=(SYSTEM_CLOCK.now() - began) / NS, report=short(folder), repeat=repeat)
                 self._note(folder, judged, lines)
                 shown.tell(judged, lines)
         raise_for(judged, lines)
@@ -290,7 +289,7 @@ class Traffic:
     def roll(self, image: str, **settings: Any) -> RollResult:
         """Upgrade, and return when it is over; raises ScenarioError for settings that make no sense."""
         wish = self._wish("roll", {"to": image, **settings})
-        self._standing.toolbox.images.make_missing(_unsaid, [image])
+        self._standing.toolbox.images.make_missing(unsaid, [image])
         self._has_rolled = True
         self._conductor.do(wish, self._open())
         rollout = self._conductor.desk.read().desired.rollout
@@ -342,10 +341,6 @@ class Traffic:
 
 def _place(key: str) -> str:
     return f"the test's run: {key}"
-
-
-def _unsaid(_: str) -> None:
-    pass
 
 
 def stand(

@@ -17,9 +17,14 @@ from lab.scenario.judge import Judged, judge_run, plan_of, run_seconds
 Say = Callable[[str], None]
 
 
+def folder_of(named: str) -> Path:
+    """A run's folder: a path, or the name of a run in runs/."""
+    return Path(named) if Path(named).is_dir() else find_places().runs / named
+
+
 def report_run(named: str, wanted: Sequence[Format], out: Path | None, *, say: Say) -> int:
     """Write reports of a recorded run, from its record alone; nothing asked for means the HTML one."""
-    folder = Path(named) if Path(named).is_dir() else find_places().runs / named
+    folder = folder_of(named)
     seen = ReadRecord(folder)
     judged = judge_run(seen)
     wanted = wanted or (Format.HTML,)

@@ -21,6 +21,7 @@ from lab.report.html import Acts, PageConfig, live_page
 from lab.scenario.board import tell_event
 from lab.scenario.hands import ACTS, Hands
 from lab.scenario.judge import Judged, judge_run, plan_of, run_seconds
+from lab.scenario.told import folder_of
 from lab.web import Feed, Follower, PageServer
 from lab.web.follow import Ending
 
@@ -126,9 +127,9 @@ def _fold_of(folder: Path) -> PageFold | None:
 
 
 def _find_run(named: str | None) -> Path:
-    runs = find_places().runs
     if named is not None:
-        return Path(named) if Path(named).is_dir() else runs / named
+        return folder_of(named)
+    runs = find_places().runs
     folders = sorted(one for one in runs.iterdir() if (one / "scenario.json").exists()) if runs.is_dir() else []
     if not folders:
         raise RecordError("there is no run yet", at=str(runs), way_out="lab run demo --ui")
