@@ -7,11 +7,9 @@ from collections.abc import Callable
 import msgspec
 
 from lab.cluster.harm import AnyHarm, Victim
-from lab.errors import Stale
 from lab.model import Value
+from lab.state.change import again_while_stale
 from lab.state.protocol import State
-
-WRITES_TRIED = 20
 
 
 class OpenFault(Value):
@@ -79,16 +77,11 @@ class OpenFaults:
         return (0, Opened()) if found is None else (found.version, msgspec.json.decode(found.body, type=Opened))
 
     def _change(self, change: Callable[[Opened], Opened]) -> None:
-        """Read, change, write; again where somebody else wrote in between."""
-        for left in range(WRITES_TRIED, 0, -1):
+        def once() -> None:
             version, now = self._read()
-            try:
-                self._state.write(self._key, msgspec.json.encode(change(now)), version=version)
-            except Stale:
-                if left == 1:
-                    raise
-                continue
-            return
+            self._state.write(self._key, msgspec.json.encode(change(now)), version=version)
+
+        again_while_stale(once)
 
 
 def _without(now: Opened, zone: str) -> tuple[LostZone, ...]:

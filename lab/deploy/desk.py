@@ -12,12 +12,10 @@ import msgspec
 from lab.clock import NS, Clock
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Ask, Desired, Phase, Rollout, Strategy, begin_rollout
-from lab.errors import Stale, UsageError
+from lab.errors import UsageError
 from lab.model import Release, Replica, Value
+from lab.state.change import again_while_stale
 from lab.state.protocol import Lease, State
-
-WRITES_TRIED = 20
-"""How often a change is made again where somebody else changed the same thing meanwhile."""
 
 
 class Status(Value):
@@ -149,18 +147,14 @@ class Desk:
         return rollout
 
     def _change(self, change: Callable[[Desired], Desired]) -> Desired:
-        """Read, change, write; again where somebody else wrote in between."""
-        for left in range(WRITES_TRIED, 0, -1):
+
+        def once() -> Desired:
             kept = self.read()
             desired = change(kept.desired)
-            try:
-                self._put(desired, version=kept.version)
-            except Stale:
-                if left == 1:
-                    raise
-                continue
+            self._put(desired, version=kept.version)
             return desired
-        raise AssertionError  # the loop returns or raises
+
+        return again_while_stale(once)
 
     def _put(self, desired: Desired, *, version: int) -> None:
         self._state.write(f"{self._cluster}/desired", msgspec.json.encode(desired), version=version)
