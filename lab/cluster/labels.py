@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import psutil
 
+from lab.cluster.places import is_project
 from lab.model import Replica, ReplicaState, Role, Value
 
 PROJECT, RUN, ROLE, OWNER, EXPIRES = "lab.project", "lab.run", "lab.role", "lab.owner", "lab.expires"
@@ -56,7 +57,7 @@ def identity_of(labels: Mapping[str, str] | None) -> Identity | None:
     """The identity that labels carry, or None for anything that is not wholly the lab's."""
     if not labels or any(not labels.get(name) for name in IDENTIFYING):
         return None
-    if not labels[EXPIRES].isdigit():
+    if not labels[EXPIRES].isdigit() or not is_project(labels[PROJECT]):
         return None
     return Identity(project=labels[PROJECT], run=labels[RUN], owner=labels[OWNER], expires=int(labels[EXPIRES]))
 

@@ -23,7 +23,7 @@ from lab.cluster.gated import GatedCluster
 from lab.cluster.images import GATE, POSTGRES
 from lab.cluster.labels import KEPT, Identity, is_owner_gone, this_process
 from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, front_of, others_of, read_compose
-from lab.cluster.places import Places
+from lab.cluster.places import Places, check_project
 from lab.cluster.ports import free_ports
 from lab.cluster.setup import Toolbox
 from lab.cluster.store_look import StoreLook
@@ -75,6 +75,14 @@ def run_identity(run: str, clock: Clock = SYSTEM_CLOCK) -> Identity:
 def kept_identity(project: str, clock: Clock = SYSTEM_CLOCK) -> Identity:
     """The identity of a cluster that outlives this process, until `lab down` or a day has passed."""
     return _identity(project, "kept", KEPT, KEPT_LIVES, clock)
+
+
+def project_of(places: Places, given: str | None) -> str:
+    """The project that a command line names, or this checkout's own. Raises UsageError for what is no name."""
+    if not given:
+        return default_project(places)
+    check_project(given)
+    return given
 
 
 def default_project(places: Places) -> str:
