@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 
@@ -64,8 +65,8 @@ def identity_of(labels: Mapping[str, str] | None) -> Identity | None:
 
 def this_process() -> str:
     """An owner: this process on this machine, told apart from a later one with the same number."""
-    me = psutil.Process()
-    return f"{socket.gethostname()}:{me.pid}:{me.create_time():.2f}"
+    pid = os.getpid()
+    return f"{socket.gethostname()}:{pid}:{_started(pid):.2f}"
 
 
 def is_owner_gone(owner: str) -> bool:
@@ -77,12 +78,21 @@ def is_owner_gone(owner: str) -> bool:
     if host != socket.gethostname() or not pid.isdigit():
         return False
     try:
-        process = psutil.Process(int(pid))
-        return f"{process.create_time():.2f}" != started or process.status() == psutil.STATUS_ZOMBIE
+        return f"{_started(int(pid)):.2f}" != started or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
     except psutil.AccessDenied:
         return False
+
+
+def _started(pid: int) -> float:
+    """When a process began, in seconds, the same however often it is asked.
+
+    Linux counts from boot, to which psutil adds the time of day at boot: that moves whenever a clock is set, and
+    would turn every process into another. Elsewhere the time of day is kept as it was.
+    """
+    booted = psutil.boot_time() if psutil.LINUX else 0.0  # asked first: a psutil may keep what it found last
+    return psutil.Process(pid).create_time() - booted
 
 
 _STATES = {

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from lab.cluster import labels
@@ -45,6 +46,17 @@ def test_only_app_replicas_are_replicas() -> None:
 def test_this_process_is_not_gone() -> None:
     """A living owner is never swept away."""
     assert not is_owner_gone(this_process())
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the system keeps the time of day at which a process began")
+@pytest.mark.parametrize("step", [-3600.0, -1.0, 2.0])
+def test_an_owner_outlives_a_clock_that_is_set(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time of day that jumps makes no process another, so nobody's cluster is swept and no lease is taken."""
+    owner, booted = this_process(), psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + step)
+    assert psutil.boot_time() == booted + step
+    assert not is_owner_gone(owner)
+    assert this_process() == owner
 
 
 def test_a_process_that_ended_is_gone() -> None:
