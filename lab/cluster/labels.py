@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from datetime import datetime
 
 import psutil
 
@@ -42,7 +43,7 @@ class Identity(Value):
     run: str
     owner: str
     expires: int
-    """Seconds since the epoch; from then on `lab clean` may remove it whoever owns it."""
+    """Seconds since the epoch; from then on `lab clean` may remove it, unless its owner surely runs."""
 
     def labels(self, role: str) -> dict[str, str]:
         return {
@@ -71,18 +72,32 @@ def this_process() -> str:
 
 def is_owner_gone(owner: str) -> bool:
     """Whether the process behind an owner surely no longer runs. Another machine's owner is never surely gone."""
+    return _runs(owner) is False
+
+
+def may_be_missed(identity: Identity, now: datetime) -> bool:
+    """Whether somebody may still want a cluster.
+
+    As long as its owner surely runs, however long that takes; its time only counts where nothing is known of them.
+    """
+    runs = _runs(identity.owner)
+    return identity.expires >= now.timestamp() if runs is None else runs
+
+
+def _runs(owner: str) -> bool | None:
+    """Whether an owner's process runs; None where that can't be known from here."""
     if owner == KEPT:
-        return False
+        return None
     host, _, rest = owner.partition(":")
     pid, _, started = rest.partition(":")
     if host != socket.gethostname() or not pid.isdigit():
-        return False
+        return None
     try:
-        return f"{_started(int(pid)):.2f}" != started or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+        return f"{_started(int(pid)):.2f}" == started and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return True
-    except psutil.AccessDenied:
         return False
+    except psutil.AccessDenied:
+        return None
 
 
 def _started(pid: int) -> float:

@@ -22,7 +22,7 @@ class Leftover(Value):
     identity: Identity
     parts: int
     is_abandoned: bool
-    """Its owner is gone or its time is over: nobody will miss it."""
+    """Its owner is gone, or its time is over and nothing is known of them: nobody will miss it."""
 
 
 def find_clusters(engine: APIClient, *, now: datetime) -> list[Leftover]:
@@ -33,11 +33,7 @@ def find_clusters(engine: APIClient, *, now: datetime) -> list[Leftover]:
         if identity is not None:
             parts[identity] = parts.get(identity, 0) + 1
     return [
-        Leftover(
-            identity=identity,
-            parts=count,
-            is_abandoned=labels.is_owner_gone(identity.owner) or identity.expires < now.timestamp(),
-        )
+        Leftover(identity=identity, parts=count, is_abandoned=not labels.may_be_missed(identity, now))
         for identity, count in sorted(parts.items(), key=lambda item: item[0].project)
     ]
 

@@ -41,7 +41,7 @@ from lab.state.redis import RedisState
 
 RUN_LIVES = 3600
 KEPT_LIVES = 24 * 3600
-"""Seconds after which anybody's `lab clean` may remove a cluster whatever became of its owner."""
+"""Seconds after which anybody's `lab clean` may remove a cluster of whose owner it knows nothing."""
 PICKS = 3
 """How often ports are picked: another lab may pick one of them at the same time."""
 
