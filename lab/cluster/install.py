@@ -7,7 +7,6 @@ is installed from the distribution; only where no init system would start it, th
 from __future__ import annotations
 
 import fcntl
-import getpass
 import os
 import platform
 import shutil
@@ -33,9 +32,9 @@ TELL_EVERY = 10
 """Seconds between two signs of life of a slow step."""
 APT_PACKAGES = ("docker.io", "iptables", "mmdebstrap", "debian-archive-keyring")
 COMPOSE_WHEEL = Path(__file__).with_name("compose-wheel.txt")
-HOST_LOCK = Path(tempfile.gettempdir()) / f"cluster-lab-{getpass.getuser()}.lock"
+HOST_LOCK = Path(tempfile.gettempdir()) / f"cluster-lab-{os.getuid()}.lock"
 """Held while something of the machine, not of a checkout, is changed."""
-CLUSTER_LOCK = HOST_LOCK.with_name(f"cluster-lab-tests-{getpass.getuser()}.lock")
+CLUSTER_LOCK = HOST_LOCK.with_name(f"cluster-lab-tests-{os.getuid()}.lock")
 """Held while a test's cluster is up."""
 
 
@@ -126,13 +125,15 @@ def provide_engine(places: Places, say: Say) -> APIClient:
 
 
 def provide_base_tools(say: Say) -> None:
-    """Install what makes a base image without a registry, where that is possible; elsewhere do nothing."""
+    """Install what makes a base image without a registry, where that is possible; elsewhere do nothing.
+
+    The caller holds `host_lock`: taken once more it would wait for itself.
+    """
     machine = look_at_machine()
     if shutil.which("mmdebstrap") is None and machine.is_root and machine.has_apt:
-        with host_lock(say):
-            say("base image: no registry answers; installing mmdebstrap with apt")
-            with still_at_it("base image", say):
-                apt_install(APT_PACKAGES[2:])
+        say("base image: no registry answers; installing mmdebstrap with apt")
+        with still_at_it("base image", say):
+            apt_install(APT_PACKAGES[2:])
 
 
 def find_compose() -> list[str] | None:
