@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from docker import APIClient
 
 from lab.cluster import labels
-from lab.cluster.compose import tear_down
 from lab.cluster.engine import engine_errors
 from lab.cluster.labels import Identity
+from lab.cluster.layers import drop_images
 from lab.cluster.places import Places
+from lab.errors import LabError
 from lab.model import Value
 
 
@@ -38,13 +39,24 @@ def find_clusters(engine: APIClient, *, now: datetime) -> list[Leftover]:
     ]
 
 
-def sweep(engine: APIClient, places: Places, found: Iterable[Leftover]) -> list[str]:
-    """Remove these clusters and the files that this checkout kept for them; say what was removed."""
-    removed = []
+class Swept(Value):
+    """What came of a sweep."""
+
+    removed: tuple[str, ...]
+    stuck: tuple[str, ...]
+    """Why clusters are still there, in words."""
+
+
+def sweep(found: Iterable[Leftover], remove: Callable[[str], list[str]]) -> Swept:
+    """Let `remove` take these clusters down, by project; one that can't be removed keeps no other."""
+    removed: list[str] = []
+    stuck = []
     for leftover in found:
-        project = leftover.identity.project
-        removed += tear_down(engine, project, folder=places.cluster(project))
-    return removed
+        try:
+            removed += remove(leftover.identity.project)
+        except LabError as exc:
+            stuck.append(str(exc))
+    return Swept(removed=tuple(removed), stuck=tuple(stuck))
 
 
 def sweep_files(engine: APIClient, places: Places, *, now: datetime) -> list[str]:
@@ -59,14 +71,7 @@ def sweep_files(engine: APIClient, places: Places, *, now: datetime) -> list[str
 
 def remove_images(engine: APIClient) -> list[str]:
     """Remove every image that a lab has built on this engine; images in use stay."""
-    removed = []
-    with engine_errors("remove the lab's images"):
-        found = engine.images(filters={"label": [f"{labels.PROJECT}=images", f"{labels.ROLE}=image"]})
-        for image in found:
-            for tag in image.get("RepoTags") or ():
-                engine.remove_image(tag, force=False)
-                removed.append(f"image {tag}")
-    return removed
+    return [f"image {tag}" for tag in drop_images(engine, [f"{labels.PROJECT}=images", f"{labels.ROLE}=image"])]
 
 
 def _all_labels(engine: APIClient) -> Iterable[dict[str, str]]:

@@ -160,11 +160,23 @@ def wait_settled(desk: Desk, deployer: Deployer, *, within: float) -> None:
 
 
 def take_down(engine: APIClient, places: Places, project: str) -> list[str]:
-    """Remove a cluster by its labels, its files, and what was wanted of it; say what was removed."""
-    removed = tear_down(engine, project, folder=places.cluster(project))
+    """Remove a cluster by its labels, its files, and what was wanted of it; say what was removed.
+
+    That it is wanted is forgotten first: a deployer that looks after it ends, and makes nothing anew. Where that
+    fails it is removed all the same. What a deployer wrote meanwhile is the next cluster's of this name no more.
+    """
+    folder = places.cluster(project)
+    try:
+        _forget(places, project)
+    finally:
+        removed = tear_down(engine, project, folder=folder)
+    _forget(places, project)
+    return removed
+
+
+def _forget(places: Places, project: str) -> None:
     with open_state(places) as state:
         state.forget(project)
-    return removed
 
 
 def lost_zones_of(state: State, project: str) -> Callable[[], tuple[str, ...]]:

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from lab.chaos.opened import LostZone, OpenFaults
+from lab.clock import SYSTEM_CLOCK
 from lab.cluster.places import Places
-from lab.errors import UsageError
-from lab.scenario import hand, keep, strike_by_hand
+from lab.cluster.sweep import Leftover, sweep
+from lab.deploy.desk import Desk
+from lab.deploy.rollout import first_desired
+from lab.errors import StateError, UsageError
+from lab.model import Release, Slot
+from lab.scenario import hand, keep, strike_by_hand, wiring
+from lab.scenario.wiring import kept_identity, lost_zones_of, open_state, take_down
 
 
 class NoEngine:
@@ -64,3 +71,63 @@ def test_a_path_is_no_project(checkout: Path, verb: Callable[[str], int], name: 
     assert (checkout / "README").exists()
     assert (checkout / ".lab" / "clusters").exists()
     assert (checkout.parent / "thesis" / "chapter").exists()
+
+
+SLOTS = (Slot(name="a1", zone="a"), Slot(name="b1", zone="b"))
+
+
+def begin(places: Places) -> None:
+    """What `lab up` and `lab lose-zone b` write down."""
+    with open_state(places) as state:
+        Desk(state, "lab-x", clock=SYSTEM_CLOCK).begin(first_desired(Release(name="v1", image="i"), SLOTS))
+        OpenFaults(state, "lab-x").lose(LostZone(zone="b", cut_off=False, since=1))
+
+
+def is_wanted(places: Places) -> bool:
+    with open_state(places) as state:
+        return Desk(state, "lab-x", clock=SYSTEM_CLOCK).exists()
+
+
+def test_a_swept_cluster_leaves_no_lost_zone_behind(checkout: Path) -> None:
+    """`lab clean` forgets what `lab down` forgets: the next cluster of this name begins whole."""
+    places = Places(root=checkout, sources=checkout)
+    begin(places)
+    found = [Leftover(identity=kept_identity("lab-x"), parts=9, is_abandoned=True)]
+    swept = sweep(found, lambda project: take_down(NoEngine(), places, project))  # type: ignore[arg-type]
+    assert not swept.stuck
+    assert not is_wanted(places)
+    with open_state(places) as state:
+        assert lost_zones_of(state, "lab-x")() == ()
+
+
+def test_a_cluster_is_forgotten_before_its_parts_go(checkout: Path) -> None:
+    """A deployer that looks after it sees that it is wanted no more, and makes nothing anew."""
+    places = Places(root=checkout, sources=checkout)
+    begin(places)
+    wanted: list[bool] = []
+
+    class Looked(NoEngine):
+        def containers(self, **_: object) -> list[object]:
+            wanted.append(is_wanted(places))
+            if len(wanted) == 1:
+                begin(places)  # a deployer's last word, which comes too late
+            return []
+
+    take_down(Looked(), places, "lab-x")  # type: ignore[arg-type]
+    assert wanted[0] is False
+    assert not is_wanted(places)
+
+
+def test_a_state_that_is_away_keeps_no_cluster_up(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is removed all the same, and the state's trouble told."""
+    places = Places(root=checkout, sources=checkout)
+    folder = places.cluster("lab-x")
+    folder.mkdir()
+
+    def away(_: Places) -> None:
+        raise StateError("it does not answer")
+
+    monkeypatch.setattr(wiring, "open_state", away)
+    with pytest.raises(StateError):
+        take_down(NoEngine(), places, "lab-x")  # type: ignore[arg-type]
+    assert not folder.exists()
