@@ -16,6 +16,9 @@ from lab.cluster.places import Places
 from lab.errors import LabError
 from lab.model import Value
 
+FILES_LIVE = 24 * 3600
+"""Seconds after which the files of a cluster that this engine does not have are nobody's."""
+
 
 class Leftover(Value):
     """A cluster of the lab that is on this engine."""
@@ -60,10 +63,15 @@ def sweep(found: Iterable[Leftover], remove: Callable[[str], list[str]]) -> Swep
 
 
 def sweep_files(engine: APIClient, places: Places, *, now: datetime) -> list[str]:
-    """Remove this checkout's files of clusters that no longer exist."""
+    """Remove this checkout's files of clusters that no longer exist.
+
+    A cluster that is not on this engine may only be about to be made, or be on another one (DOCKER_HOST): its files
+    are left for as long as anybody's cluster may live.
+    """
     there = {one.identity.project for one in find_clusters(engine, now=now)}
     kept = places.own / "clusters"
-    gone = [path for path in sorted(kept.iterdir()) if path.name not in there] if kept.is_dir() else []
+    others = [path for path in sorted(kept.iterdir()) if path.name not in there] if kept.is_dir() else []
+    gone = [path for path in others if now.timestamp() - path.stat().st_mtime > FILES_LIVE]
     for path in gone:
         shutil.rmtree(path)
     return [f"folder {path}" for path in gone]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from lab.chaos.opened import LostZone, OpenFaults
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.places import Places
-from lab.cluster.sweep import Leftover, sweep
+from lab.cluster.sweep import FILES_LIVE, Leftover, sweep, sweep_files
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import first_desired
 from lab.errors import StateError, UsageError
@@ -130,4 +131,16 @@ def test_a_state_that_is_away_keeps_no_cluster_up(checkout: Path, monkeypatch: p
     monkeypatch.setattr(wiring, "open_state", away)
     with pytest.raises(StateError):
         take_down(NoEngine(), places, "lab-x")  # type: ignore[arg-type]
+    assert not folder.exists()
+
+
+def test_the_files_of_a_cluster_that_begins_are_left(checkout: Path) -> None:
+    """They are written before the engine has anything of it; what is older than any cluster goes."""
+    places, now = Places(root=checkout, sources=checkout), SYSTEM_CLOCK.wall()
+    folder = places.cluster("lab-x")
+    folder.mkdir()
+    assert not sweep_files(NoEngine(), places, now=now)  # type: ignore[arg-type]
+    assert folder.exists()
+    later = now + timedelta(seconds=FILES_LIVE + 60)
+    assert sweep_files(NoEngine(), places, now=later) == [f"folder {folder}"]  # type: ignore[arg-type]
     assert not folder.exists()
