@@ -13,9 +13,10 @@ from lab.cluster.engine import engine_errors
 from lab.cluster.labels import Identity
 from lab.cluster.layers import drop_images
 from lab.cluster.places import Places
-from lab.errors import LabError
+from lab.errors import LabError, UsageError
 from lab.model import Value
 
+COMPOSE_PROJECT = "com.docker.compose.project"
 FILES_LIVE = 24 * 3600
 """Seconds after which the files of a cluster that this engine does not have are nobody's."""
 
@@ -82,9 +83,20 @@ def remove_images(engine: APIClient) -> list[str]:
     return [f"image {tag}" for tag in drop_images(engine, [f"{labels.PROJECT}=images", f"{labels.ROLE}=image"])]
 
 
-def _all_labels(engine: APIClient) -> Iterable[dict[str, str]]:
-    only = {"label": [labels.PROJECT]}
-    with engine_errors("list what the lab has made"):
+def check_name_is_free(engine: APIClient, project: str) -> None:
+    """Raise UsageError where somebody's own Compose project bears this name: Compose would make its services anew."""
+    carried = _all_labels(engine, f"{COMPOSE_PROJECT}={project}")
+    if any(labels.identity_of(one) is None for one in carried):
+        raise UsageError(
+            "a Compose project of this name is here, and it is none of the lab's",
+            at=f"--project {project}",
+            way_out=f"another name; or see what it is: docker ps -a --filter label={COMPOSE_PROJECT}={project}",
+        )
+
+
+def _all_labels(engine: APIClient, label: str = labels.PROJECT) -> Iterable[dict[str, str]]:
+    only = {"label": [label]}
+    with engine_errors("list what is on the engine"):
         for one in engine.containers(all=True, filters=only):
             yield one["Labels"]
         for network in engine.networks(filters=only):

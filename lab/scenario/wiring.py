@@ -29,6 +29,7 @@ from lab.cluster.setup import Toolbox
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
 from lab.cluster.subnets import free_subnet
+from lab.cluster.sweep import check_name_is_free
 from lab.deploy.deployer import Boundary, Deployer, Report
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Desired
@@ -207,7 +208,9 @@ def start_cluster(
 
     `edges` are the zones of the balancers; the first gets `port`.
     With `own` the pattern and what stands beside it are somebody's own compose file's.
+    Raises UsageError, before anything is made, where the project's name is a stranger's.
     """
+    check_name_is_free(toolbox.engine, identity.project)
     plan = ClusterPlan(
         identity=identity,
         compose_file=toolbox.places.compose_file,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lab.chaos.opened import LostZone, OpenFaults
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.places import Places
-from lab.cluster.sweep import FILES_LIVE, Leftover, sweep, sweep_files
+from lab.cluster.sweep import COMPOSE_PROJECT, FILES_LIVE, Leftover, sweep, sweep_files
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import first_desired
 from lab.errors import StateError, UsageError
@@ -144,3 +146,22 @@ def test_the_files_of_a_cluster_that_begins_are_left(checkout: Path) -> None:
     later = now + timedelta(seconds=FILES_LIVE + 60)
     assert sweep_files(NoEngine(), places, now=later) == [f"folder {folder}"]  # type: ignore[arg-type]
     assert not folder.exists()
+
+
+def test_somebodys_own_compose_project_is_left_alone(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose would take services of the same name for older ones of the cluster, and make them anew."""
+    asked: list[object] = []
+
+    class Theirs(NoEngine):
+        def containers(self, **asks: Any) -> list[object]:
+            only = asks["filters"]["label"]
+            asked.extend(only)
+            theirs = {"Id": "1", "Names": ["/myshop-app-1"], "Labels": {COMPOSE_PROJECT: "myshop"}}
+            return [theirs] if only == [f"{COMPOSE_PROJECT}=myshop"] else []
+
+    toolbox = SimpleNamespace(engine=Theirs(), images=SimpleNamespace(tag=str), compose=("docker", "compose"))
+    monkeypatch.setattr(keep, "make_ready", lambda *_: toolbox)
+    with pytest.raises(UsageError, match="none of the lab's"):
+        keep.bring_up_and_keep("shop:v1", keep.KeptStores(), project="myshop", port=None, say=unsaid)
+    assert f"{COMPOSE_PROJECT}=myshop" in asked
+    assert not (checkout / ".lab" / "clusters" / "myshop").exists()
