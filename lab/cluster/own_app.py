@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,13 @@ def check_service(read: Mapping[str, Any], app: OwnApp) -> None:
                     at=str(app.compose),
                     way_out=f"a compose file of its own for the lab, where {name!r} is not external",
                 )
+    for name in (app.service, *others_of(read, app), *front_of(app)):
+        for source in _written_of_this_machine(read, services[name]):
+            raise UsageError(
+                f"service {name!r} may write to {source!r}, which is this machine's and no place for an experiment",
+                at=str(app.compose),
+                way_out=f"mount it read-only ({source}:...:ro), or give {name!r} a named volume of the cluster's own",
+            )
     for name in (*others_of(read, app), *front_of(app)):
         if not services[name].get("image"):
             raise UsageError(
@@ -69,6 +76,24 @@ def check_service(read: Mapping[str, Any], app: OwnApp) -> None:
                 at=str(app.compose),
                 way_out=f"give it `image: {name}:dev` and run: docker compose build {name}",
             )
+
+
+def _written_of_this_machine(read: Mapping[str, Any], service: Mapping[str, Any]) -> Iterator[str]:
+    """What outlives the cluster and a service may write to: folders and files, and volumes that are such a thing.
+
+    Of the app that is not to be borne either: its replicas would share its owner's data with the lab's users, and a
+    folder of sources over an image makes every release the same.
+    """
+    volumes = read.get("volumes") or {}
+    for mount in service.get("volumes") or ():
+        source = str(mount.get("source", ""))
+        if mount.get("read_only"):
+            continue
+        if mount["type"] == "bind":
+            yield source
+        options = (volumes.get(source) or {}).get("driver_opts") or {}
+        if mount["type"] == "volume" and options.get("device") and options.get("type") != "tmpfs":
+            yield str(options["device"])
 
 
 def front_of(app: OwnApp) -> tuple[str, ...]:
