@@ -309,9 +309,7 @@ def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
             "orders_password": secrets.token_urlsafe(32),
         },
     )
-    path = plan.folder / LAB_PASSWORD
-    path.write_text(keys.lab)
-    path.chmod(0o400)
+    _write_anew(plan.folder / LAB_PASSWORD, keys.lab, 0o400)
 
 
 def write_mounted(plan: ClusterPlan, files: Mapping[str, str]) -> None:
@@ -319,9 +317,15 @@ def write_mounted(plan: ClusterPlan, files: Mapping[str, str]) -> None:
     plan.folder.mkdir(parents=True, exist_ok=True)
     plan.folder.parent.chmod(0o700)  # the folder is closed, so that its files may be readable inside containers
     for name, text in files.items():
-        path = plan.folder / name
-        path.write_text(text)
-        path.chmod(0o444)
+        _write_anew(plan.folder / name, text, 0o444)
+
+
+def _write_anew(path: Path, text: str, mode: int) -> None:
+    """A file that a killed lab left may be read by anybody and written by nobody, its owner included."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text)
+    path.chmod(mode)
 
 
 class PortTaken(ClusterError):
