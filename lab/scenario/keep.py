@@ -97,7 +97,7 @@ def bring_down(project: str | None, *, say: Say) -> int:
 
 
 def show_status(project: str | None, *, say: Say) -> int:
-    """Print zones, slots and who answers there; exit 0 only if every slot serves."""
+    """Print zones, slots and who answers there; exit 0 only if every slot that is to have a replica serves."""
     places, engine = find_places(), connect()
     project = project_of(places, project)
     cluster = open_cluster(engine, project, ())
@@ -118,9 +118,15 @@ def show_status(project: str | None, *, say: Say) -> int:
     for one in replicas:
         say(f"{one.zone:<6}{one.slot:<6}{one.name:<10}{one.release:<16}{one.state:<10}{_answers(one, answering)}")
     with open_state(places) as state:
-        for line in describe_lead(Desk(state, project, clock=SYSTEM_CLOCK)):
+        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+        desired = desk.read().desired
+        filled = {one.slot for one in replicas}
+        for slot in desired.slots:
+            if slot.name in desired.active and slot.name not in filled:
+                say(f"{slot.zone:<6}{slot.name:<6}{'nobody':<10}{'':<16}{'':<10}no")
+        for line in describe_lead(desk):
             say(line)
-    served = all(answering.get(one.slot) for one in replicas)
+    served = all(answering.get(slot) for slot in desired.active)
     return ExitCode.HELD if served else ExitCode.COULD_NOT_TELL
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lab.balancer.protocol import Answer
 from lab.chaos.opened import LostZone, OpenFaults
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.places import Places
@@ -17,7 +18,7 @@ from lab.cluster.sweep import COMPOSE_PROJECT, FILES_LIVE, Leftover, sweep, swee
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import first_desired
 from lab.errors import StateError, UsageError
-from lab.model import Release, Slot
+from lab.model import Release, Replica, ReplicaState, Slot
 from lab.scenario import hand, keep, strike_by_hand, wiring
 from lab.scenario.wiring import kept_identity, lost_zones_of, open_state, take_down
 
@@ -165,3 +166,41 @@ def test_somebodys_own_compose_project_is_left_alone(checkout: Path, monkeypatch
         keep.bring_up_and_keep("shop:v1", keep.KeptStores(), project="myshop", port=None, say=unsaid)
     assert f"{COMPOSE_PROJECT}=myshop" in asked
     assert not (checkout / ".lab" / "clusters" / "myshop").exists()
+
+
+@pytest.mark.parametrize(("filled", "code"), [("a1 b1", 0), ("a1", 4)])
+def test_an_empty_slot_is_not_well(checkout: Path, monkeypatch: pytest.MonkeyPatch, filled: str, code: int) -> None:
+    """A lost zone's slots are wanted, though nothing is there that could fail to answer."""
+    begin(Places(root=checkout, sources=checkout))
+    there = [slot for slot in SLOTS if slot.name in filled.split()]
+    replicas = [
+        Replica(
+            container=one.name,
+            name=f"{one.name}-1",
+            slot=one.name,
+            zone=one.zone,
+            release="v1",
+            state=ReplicaState.RUNNING,
+        )
+        for one in there
+    ]
+
+    class Balancer:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def __enter__(self) -> Balancer:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def holders(self, _: object) -> dict[str, Answer]:
+            return {one.name: Answer(replica=f"{one.name}-1", is_ready=True) for one in there}
+
+    cluster = SimpleNamespace(replicas=lambda: replicas, addresses=lambda *_: (("127.0.0.1", 1),))
+    monkeypatch.setattr(keep, "open_cluster", lambda *_: cluster)
+    monkeypatch.setattr(keep, "NginxBalancer", Balancer)
+    said: list[str] = []
+    assert keep.show_status("lab-x", say=said.append) == code
+    assert any("b1" in line and "nobody" in line for line in said) is bool(code)
