@@ -18,6 +18,7 @@ from lab.cluster.engine import connect
 from lab.cluster.labels import is_owner_gone, this_process
 from lab.cluster.places import find_places
 from lab.cluster.setup import make_ready
+from lab.deploy.bearing import borne
 from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ask, Ending, Phase, Rollout, pick_slots, strategy_from
@@ -192,7 +193,7 @@ def _see_through(cluster: AtHand, say: Say, *, looks: int = 0) -> int:
             say(line)
         return cluster.desk.is_settled()
 
-    cluster.deployer.run_until(is_over)
+    cluster.deployer.run_until(borne(is_over))
     rollout = cluster.desk.read().desired.rollout
     if begun is None or rollout is None:
         say(f"{cluster.project}: as wanted")

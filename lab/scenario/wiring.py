@@ -30,6 +30,7 @@ from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
 from lab.cluster.subnets import free_subnet
 from lab.cluster.sweep import check_name_is_free
+from lab.deploy.bearing import borne
 from lab.deploy.deployer import Boundary, Deployer, Report
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Desired
@@ -155,8 +156,9 @@ def wait_settled(desk: Desk, deployer: Deployer, *, within: float) -> None:
 
     def look() -> bool:
         deployer.check()
-        return desk.is_settled()
+        return is_settled()
 
+    is_settled = borne(desk.is_settled)
     wait_until("the cluster is as wanted", look, within=within, next_step="lab status")
 
 
