@@ -31,6 +31,8 @@ USERS_PORT, LAB_PORT = "8080/tcp", "8081/tcp"
 
 LAB_PASSWORD = "lab_password"  # noqa: S105 -- the name of a file that no container mounts
 """The store's administrator, for tests and for people: `redis-cli --user lab`."""
+UP_WITHIN = 180.0
+"""Seconds for each of Compose's parts in bringing a cluster up."""
 REMOVALS_AT_ONCE = 4
 GONE_MEANWHILE = {404, 409}
 """What the engine answers where a container was removed, died or is being removed between a look and an act."""
@@ -354,14 +356,11 @@ def bring_up(compose: Sequence[str], plan: ClusterPlan) -> None:
     if plan.waits and plan.others:
         argvs.append(commands.wait_healthy(compose, plan))
     for argv in argvs:
-        done = subprocess.run(
-            argv,
-            env={**os.environ, **commands.environment(plan)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
+        environment = {**os.environ, **commands.environment(plan)}
+        try:
+            done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=UP_WITHIN)
+        except subprocess.TimeoutExpired as exc:
+            raise _compose_failed(plan, f"it was not done after {UP_WITHIN:g} s") from exc
         if done.returncode:
             raise _compose_failed(plan, done.stderr.strip() or done.stdout.strip())
 

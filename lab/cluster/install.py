@@ -28,6 +28,8 @@ from lab.retry import wait_until
 
 Say = Callable[[str], None]
 
+RUN_WITHIN = 1200.0
+"""Seconds for one command that changes the machine."""
 TELL_EVERY = 10
 """Seconds between two signs of life of a slow step."""
 APT_PACKAGES = ("docker.io", "iptables", "mmdebstrap", "debian-archive-keyring")
@@ -142,7 +144,12 @@ def find_compose() -> list[str] | None:
     for argv in (["docker", "compose"], ["docker-compose"], [str(own)]):
         if shutil.which(argv[0]) is None:
             continue
-        said = subprocess.run([*argv, "version", "--short"], capture_output=True, text=True, check=False, timeout=30)
+        try:
+            said = subprocess.run(
+                [*argv, "version", "--short"], capture_output=True, text=True, check=False, timeout=30
+            )
+        except subprocess.TimeoutExpired:  # one that does not even say its version brings nothing up
+            continue
         version = said.stdout.strip().lstrip("v")
         if said.returncode == 0 and version.split(".")[0].isdigit() and int(version.split(".")[0]) >= 2:
             return argv
@@ -265,7 +272,12 @@ def _wait_for_engine(places: Places) -> APIClient:
 
 
 def _run(argv: Sequence[str], *, at: str, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=1200)
+    try:
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=RUN_WITHIN)
+    except subprocess.TimeoutExpired as exc:
+        raise SetupError(
+            f"was not done after {RUN_WITHIN:g} s", at=at, way_out="run it yourself to see all it says, then again"
+        ) from exc
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-2:]
         raise SetupError(f"failed: {' / '.join(last)}", at=at, way_out="run it yourself to see all it says, then again")

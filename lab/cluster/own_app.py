@@ -12,7 +12,7 @@ from typing import Any
 from lab.cluster import labels
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.gated import SLOTS_VOLUME
-from lab.errors import UsageError
+from lab.errors import ClusterError, UsageError
 from lab.model import Front, Role, Value
 
 BALANCER = "lab-balancer"
@@ -31,12 +31,19 @@ class OwnApp(Value):
 
 
 def read_compose(compose: Sequence[str], file: Path) -> dict[str, Any]:
-    """What Compose makes of somebody's file, variables and all. Raises UsageError with Compose's own words."""
-    argv = [*compose, "--file", str(file), "config", "--format", "json"]
-    done = subprocess.run(argv, env=os.environ, capture_output=True, text=True, check=False, timeout=READ_WITHIN)
+    """What Compose makes of somebody's file, variables and all.
+
+    Raises UsageError with Compose's own words, and ClusterError where it says nothing in time.
+    """
+    argv, way_out = [*compose, "--file", str(file), "config", "--format", "json"], f"docker compose -f {file} config"
+    try:
+        done = subprocess.run(argv, env=os.environ, capture_output=True, text=True, check=False, timeout=READ_WITHIN)
+    except subprocess.TimeoutExpired as exc:
+        what = f"compose did not read it within {READ_WITHIN:g} s"
+        raise ClusterError(what, at=str(file), way_out=way_out) from exc
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["nothing was said"]
-        raise UsageError(f"compose can't read it: {said[-1]}", at=str(file), way_out=f"docker compose -f {file} config")
+        raise UsageError(f"compose can't read it: {said[-1]}", at=str(file), way_out=way_out)
     read: dict[str, Any] = json.loads(done.stdout)
     return read
 
