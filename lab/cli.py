@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import TypeAlias
 
@@ -735,6 +736,7 @@ def _clean(asked: argparse.Namespace) -> int:
     from lab.cluster.engine import connect
     from lab.cluster.places import find_places
     from lab.cluster.sweep import find_clusters, remove_images, sweep, sweep_files
+    from lab.scenario.wiring import take_down
 
     engine, places, now = connect(), find_places(), SYSTEM_CLOCK.wall()
     found = [one for one in find_clusters(engine, now=now) if one.is_abandoned or asked.all]
@@ -746,10 +748,13 @@ def _clean(asked: argparse.Namespace) -> int:
             return ExitCode.USAGE
         if input("remove all of this, and the lab's images? [y/N] ").strip().lower() != "y":
             return ExitCode.HELD
-    removed = sweep(engine, places, found) + sweep_files(engine, places, now=now)
-    removed += remove_images(engine) if asked.all else []
-    print("\n".join(f"removed {what}" for what in removed) or "nothing to remove")
-    return ExitCode.HELD
+    swept = sweep(found, partial(take_down, engine, places))
+    removed = [*swept.removed, *sweep_files(engine, places, now=now), *(remove_images(engine) if asked.all else ())]
+    if removed or not swept.stuck:
+        print("\n".join(f"removed {what}" for what in removed) or "nothing to remove")
+    for why in swept.stuck:
+        print(f"lab: {why}", file=sys.stderr)
+    return ExitCode.COULD_NOT_TELL if swept.stuck else ExitCode.HELD
 
 
 def _say(line: str) -> None:

@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -15,24 +15,32 @@ from typing import Any, Self
 
 from docker import APIClient
 
+from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster import commands, labels
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.edges import edges_file
 from lab.cluster.engine import APIError, NotFound, engine_errors
 from lab.cluster.members import StoreKeys, addresses, members_file, sentinel_acl, sentinel_conf, store_acl, store_conf
 from lab.cluster.stores import STORE_SERVICE
-from lab.errors import ClusterError, EngineError, Fenced
-from lab.model import Release, Replica, ReplicaState, Role, Slot
+from lab.errors import ClusterError, EngineError, Fenced, WaitTimeout
+from lab.model import Release, Replica, ReplicaState, Role, Slot, Value
+from lab.retry import wait_until
 
 SERVICE = "com.docker.compose.service"
 USERS_PORT, LAB_PORT = "8080/tcp", "8081/tcp"
 
 LAB_PASSWORD = "lab_password"  # noqa: S105 -- the name of a file that no container mounts
 """The store's administrator, for tests and for people: `redis-cli --user lab`."""
+UP_WITHIN = 180.0
+"""Seconds for each of Compose's parts in bringing a cluster up."""
 REMOVALS_AT_ONCE = 4
 GONE_MEANWHILE = {404, 409}
 """What the engine answers where a container was removed, died or is being removed between a look and an act."""
 CONFLICT = 409
+IN_USE = {403, 409}
+"""What the engine answers where a network or a volume still has a container."""
+GONE_WITHIN = 10.0
+"""Seconds for which what stays is removed again and again: as long as another lab needs to do the same."""
 
 # What docker makes of the image where the service says nothing: another release's image has its own.
 _FROM_IMAGE = (
@@ -303,9 +311,7 @@ def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
             "orders_password": secrets.token_urlsafe(32),
         },
     )
-    path = plan.folder / LAB_PASSWORD
-    path.write_text(keys.lab)
-    path.chmod(0o400)
+    _write_anew(plan.folder / LAB_PASSWORD, keys.lab, 0o400)
 
 
 def write_mounted(plan: ClusterPlan, files: Mapping[str, str]) -> None:
@@ -313,9 +319,15 @@ def write_mounted(plan: ClusterPlan, files: Mapping[str, str]) -> None:
     plan.folder.mkdir(parents=True, exist_ok=True)
     plan.folder.parent.chmod(0o700)  # the folder is closed, so that its files may be readable inside containers
     for name, text in files.items():
-        path = plan.folder / name
-        path.write_text(text)
-        path.chmod(0o444)
+        _write_anew(plan.folder / name, text, 0o444)
+
+
+def _write_anew(path: Path, text: str, mode: int) -> None:
+    """A file that a killed lab left may be read by anybody and written by nobody, its owner included."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text)
+    path.chmod(mode)
 
 
 class PortTaken(ClusterError):
@@ -344,14 +356,11 @@ def bring_up(compose: Sequence[str], plan: ClusterPlan) -> None:
     if plan.waits and plan.others:
         argvs.append(commands.wait_healthy(compose, plan))
     for argv in argvs:
-        done = subprocess.run(
-            argv,
-            env={**os.environ, **commands.environment(plan)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
+        environment = {**os.environ, **commands.environment(plan)}
+        try:
+            done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=UP_WITHIN)
+        except subprocess.TimeoutExpired as exc:
+            raise _compose_failed(plan, f"it was not done after {UP_WITHIN:g} s") from exc
         if done.returncode:
             raise _compose_failed(plan, done.stderr.strip() or done.stdout.strip())
 
@@ -366,31 +375,81 @@ def _compose_failed(plan: ClusterPlan, said: str) -> ClusterError:
     )
 
 
-def tear_down(engine: APIClient, project: str, *, folder: Path | None = None) -> list[str]:
+class Left(Value):
+    """A part that could not be removed yet."""
+
+    kind: str
+    name: str
+    why: str
+
+
+def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, clock: Clock = SYSTEM_CLOCK) -> list[str]:
     """Remove every container, network and volume that carries this project's labels; say what was removed.
 
-    Nothing is chosen by name, and what bears only some of the lab's labels is left alone. May be repeated.
+    Nothing is chosen by name, and what bears only some of the lab's labels is left alone. May be repeated, and by
+    several labs at once: what is still in use after that is tried again for GONE_WITHIN seconds.
+    Raises EngineError, with the engine's own words, where something stays.
     """
-    only = {"label": [f"{labels.PROJECT}={project}"]}
-    removed = []
-    with engine_errors("remove the cluster's parts", at=project, way_out=f"lab down -p {project}"):
-        ours = [one for one in engine.containers(all=True, filters=only) if labels.identity_of(one["Labels"])]
-        with ThreadPoolExecutor(REMOVALS_AT_ONCE) as pool:
-            list(pool.map(lambda one: remove_container(engine, one["Id"]), ours))
-        removed += [f"container {one['Names'][0].lstrip('/')}" for one in ours]
-        for network in engine.networks(filters=only):
-            if labels.identity_of(network["Labels"]):
-                with suppress(NotFound):  # somebody else's `down` was quicker
-                    engine.remove_network(network["Id"])
-                removed.append(f"network {network['Name']}")
-        for volume in engine.volumes(filters=only)["Volumes"] or ():
-            if labels.identity_of(volume["Labels"]):
-                with suppress(NotFound):
-                    engine.remove_volume(volume["Name"])
-                removed.append(f"volume {volume['Name']}")
+    removed: list[str] = []
+    stays: list[Left] = []
+
+    def is_gone() -> bool:
+        with engine_errors("remove the cluster's parts", at=project, way_out=f"lab down -p {project}"):
+            stays[:] = _remove_parts(engine, project, removed)
+        return not stays
+
+    try:
+        if not is_gone():
+            wait_until(f"{project} is gone", is_gone, within=GONE_WITHIN, every=0.3, clock=clock)
+    except WaitTimeout as exc:
+        one = stays[0]
+        held = f"{'name' if one.kind == 'container' else one.kind}={one.name}"
+        raise EngineError(
+            f"can't remove {one.kind} {one.name}: {one.why}",
+            at=project,
+            way_out=f"docker ps -a --filter {held}   # who has it; then: lab down -p {project}",
+        ) from exc
     if folder is not None and folder.exists():
-        shutil.rmtree(folder)
+        with suppress(FileNotFoundError):  # somebody else's `down` was quicker
+            shutil.rmtree(folder)
     return removed
+
+
+def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[Left]:
+    """Remove what can be removed now, and add it to `removed`; what stays for now."""
+    only = {"label": [f"{labels.PROJECT}={project}"]}
+
+    def ours() -> list[Mapping[str, Any]]:
+        return [one for one in engine.containers(all=True, filters=only) if labels.identity_of(one["Labels"])]
+
+    with ThreadPoolExecutor(REMOVALS_AT_ONCE) as pool:
+        found = ours()
+        done = list(pool.map(lambda one: remove_container(engine, one["Id"]), found))
+    removed += [f"container {_name_of(one)}" for one, was_there in zip(found, done, strict=True) if was_there]
+    stays = []
+    parts = [("network", one["Name"], one["Id"], one["Labels"]) for one in engine.networks(filters=only)]
+    volumes = engine.volumes(filters=only)["Volumes"] or ()
+    parts += [("volume", one["Name"], one["Name"], one["Labels"]) for one in volumes]
+    for kind, name, key, carried in parts:
+        if not labels.identity_of(carried):
+            continue
+        remove: Callable[[str], object] = engine.remove_network if kind == "network" else engine.remove_volume
+        try:
+            remove(key)
+        except NotFound:  # somebody else's `down` was quicker
+            continue
+        except APIError as exc:
+            if exc.status_code not in IN_USE:
+                raise
+            stays.append(Left(kind=kind, name=name, why=str(exc.explanation or exc)))
+        else:
+            removed.append(f"{kind} {name}")
+    # One that somebody else is removing is still told of; another may be a deployer's that made it meanwhile.
+    return stays or [Left(kind="container", name=_name_of(one), why="it is still there") for one in ours()]
+
+
+def _name_of(container: Mapping[str, Any]) -> str:
+    return str(container["Names"][0]).lstrip("/")
 
 
 def _epoch_of(container_name: str) -> int:

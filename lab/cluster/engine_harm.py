@@ -10,7 +10,7 @@ from docker import APIClient
 
 from lab.cluster import labels
 from lab.cluster.cutter import MEND, SEVER, run_cutter, word_of
-from lab.cluster.engine import GONE_OR_SO, SO_ALREADY, APIError, NotFound, engine_errors
+from lab.cluster.engine import GONE_OR_SO, SO_ALREADY, APIError, NotFound, engine_errors, set_nano_cpus
 from lab.cluster.harm import (
     AnyHarm,
     Crash,
@@ -32,6 +32,8 @@ from lab.model import Role
 
 CPU_PERIOD = 100_000
 """Microseconds over which processor time is counted out."""
+NANO_CPUS = 10**9 // CPU_PERIOD
+"""Billionths of a processor in each microsecond of a CPU_PERIOD."""
 LEFT_OVER = 4 * 2**20
 """Bytes that a squeezed container has left; then something in it asks for more, and the kernel must end the largest."""
 NOT_STRUCK = frozenset({Role.PATTERN, Role.GATE, Role.FRONT})
@@ -91,9 +93,7 @@ class EngineHarm:
             Start: lambda _: self._engine.start(victim.container),
             Pause: lambda _: self._engine.pause(victim.container),
             Unpause: lambda _: self._engine.unpause(victim.container),
-            Throttle: lambda it: self._engine.update_container(
-                victim.container, cpu_quota=it.quota, cpu_period=CPU_PERIOD
-            ),
+            Throttle: lambda it: self._throttle(victim, it.quota),
             Squeeze: lambda _: self._squeeze(victim),
             Limit: lambda it: self._engine.update_container(
                 victim.container, mem_limit=it.memory or -1, memswap_limit=it.memory_swap or -1
@@ -111,6 +111,13 @@ class EngineHarm:
     def _run_inside(self, victim: Victim, script: str) -> None:
         made = self._engine.exec_create(victim.container, ["/bin/sh", "-c", script])
         self._engine.exec_start(made["Id"])
+
+    def _throttle(self, victim: Victim, quota: int) -> None:
+        """`cpus: 0.5` is another setting than a quota: where the one was given, the engine refuses the other."""
+        if self._engine.inspect_container(victim.container)["HostConfig"].get("NanoCpus"):
+            set_nano_cpus(self._engine, victim.container, quota * NANO_CPUS)
+        else:
+            self._engine.update_container(victim.container, cpu_quota=quota, cpu_period=CPU_PERIOD)
 
     def _squeeze(self, victim: Victim) -> None:
         """A limit under what is in use would be refused by some kernels; so a little is left, and used up from inside.
@@ -160,13 +167,21 @@ def victim_of(inspected: Mapping[str, Any], project: str) -> Victim | None:
         release=carried.get(labels.RELEASE, "") if role == Role.APP else "",
         is_running=bool(state["Running"]),
         is_paused=bool(state["Paused"]),
-        cpu_quota=host.get("CpuQuota") or -1,
+        cpu_quota=_quota_of(host),
         memory=host.get("Memory") or 0,
         memory_swap=host.get("MemorySwap") or -1,
         address=carried.get(labels.ADDRESS, ""),
         networks={name: _aliases(one, inspected["Id"]) for name, one in networks.items()},
         addresses=tuple(sorted(one["IPAddress"] for one in networks.values() if one.get("IPAddress"))),
     )
+
+
+def _quota_of(host: Mapping[str, Any]) -> int:
+    """Microseconds of processor in each CPU_PERIOD, in whichever way the limit was given; -1 for none."""
+    if host.get("NanoCpus"):
+        return int(host["NanoCpus"]) // NANO_CPUS
+    quota = int(host.get("CpuQuota") or -1)
+    return quota if quota < 0 else quota * CPU_PERIOD // int(host.get("CpuPeriod") or CPU_PERIOD)
 
 
 def _name_of_part(container: str, project: str, carried: Mapping[str, str]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 from lab import record
-from lab.clock import SYSTEM_CLOCK, Clock
+from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster import labels
 from lab.cluster.engine import engine_errors, try_connect
 from lab.errors import LabError
@@ -33,6 +34,9 @@ class EngineWatch:
         self._project, self._report, self._clock = project, report, clock
         self._ending = threading.Event()
         self._stream: Any = None
+        self._last = 0
+        """The engine's nanoseconds of the latest event, and what it said of which container just then."""
+        self._at_last: set[tuple[str, str]] = set()
         self._thread = threading.Thread(target=self._run, name="engine-watch", daemon=True)
 
     def __enter__(self) -> Self:
@@ -44,20 +48,20 @@ class EngineWatch:
     ) -> None:
         self._ending.set()
         if self._stream is not None:
-            self._stream.close()
+            with suppress(OSError):  # it ended by itself
+                self._stream.close()
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        since: int | None = None
         while not self._ending.is_set():
             try:
-                since = self._follow(since)
+                self._follow()
             except LabError as exc:
                 if not self._ending.is_set():
                     self._report(record.Trouble(at=self._clock.now(), what=f"the engine's events ended: {exc}"))
                 return
 
-    def _follow(self, since: int | None) -> int | None:
+    def _follow(self) -> None:
         with engine_errors("follow the engine's events", at=self._project):
             # A client of its own: the stream holds its connection for as long as it is read.
             client = try_connect(timeout=3600)
@@ -65,18 +69,34 @@ class EngineWatch:
                 raise OSError("the engine no longer answers")
             try:
                 self._stream = client.events(
-                    since=since,
+                    since=self._since(),
                     decode=True,
                     filters={"type": "container", "label": f"{labels.PROJECT}={self._project}"},
                 )
+                if self._ending.is_set():  # nobody else may have seen the stream in time to close it
+                    self._stream.close()
+                    return
                 for said in self._stream:
-                    since = int(said["time"])
-                    event = self._translate(said)
+                    event = self._translate(said) if self._is_new(said) else None
                     if event is not None:
                         self._report(event)
             finally:
                 client.close()
-        return since
+
+    def _since(self) -> Any:
+        """From where a stream is taken up again: seconds with nine places, as the engine takes them."""
+        return f"{self._last // NS}.{self._last % NS:09d}" if self._last else None
+
+    def _is_new(self, said: Mapping[str, Any]) -> bool:
+        """Whether it was not told yet: a stream that is taken up again begins with the instant at which it ended."""
+        at, what = int(said["timeNano"]), (str(said["Actor"]["ID"]), str(said.get("Action", "")))
+        if at == self._last and what in self._at_last:
+            return False
+        if at > self._last:
+            self._last, self._at_last = at, set()
+        if at == self._last:
+            self._at_last.add(what)
+        return True
 
     def _translate(self, said: dict[str, Any]) -> record.ContainerEvent | None:
         action = str(said.get("Action", ""))

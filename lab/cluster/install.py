@@ -7,7 +7,6 @@ is installed from the distribution; only where no init system would start it, th
 from __future__ import annotations
 
 import fcntl
-import getpass
 import os
 import platform
 import shutil
@@ -29,13 +28,15 @@ from lab.retry import wait_until
 
 Say = Callable[[str], None]
 
+RUN_WITHIN = 1200.0
+"""Seconds for one command that changes the machine."""
 TELL_EVERY = 10
 """Seconds between two signs of life of a slow step."""
 APT_PACKAGES = ("docker.io", "iptables", "mmdebstrap", "debian-archive-keyring")
 COMPOSE_WHEEL = Path(__file__).with_name("compose-wheel.txt")
-HOST_LOCK = Path(tempfile.gettempdir()) / f"cluster-lab-{getpass.getuser()}.lock"
+HOST_LOCK = Path(tempfile.gettempdir()) / f"cluster-lab-{os.getuid()}.lock"
 """Held while something of the machine, not of a checkout, is changed."""
-CLUSTER_LOCK = HOST_LOCK.with_name(f"cluster-lab-tests-{getpass.getuser()}.lock")
+CLUSTER_LOCK = HOST_LOCK.with_name(f"cluster-lab-tests-{os.getuid()}.lock")
 """Held while a test's cluster is up."""
 
 
@@ -126,13 +127,15 @@ def provide_engine(places: Places, say: Say) -> APIClient:
 
 
 def provide_base_tools(say: Say) -> None:
-    """Install what makes a base image without a registry, where that is possible; elsewhere do nothing."""
+    """Install what makes a base image without a registry, where that is possible; elsewhere do nothing.
+
+    The caller holds `host_lock`: taken once more it would wait for itself.
+    """
     machine = look_at_machine()
     if shutil.which("mmdebstrap") is None and machine.is_root and machine.has_apt:
-        with host_lock(say):
-            say("base image: no registry answers; installing mmdebstrap with apt")
-            with still_at_it("base image", say):
-                apt_install(APT_PACKAGES[2:])
+        say("base image: no registry answers; installing mmdebstrap with apt")
+        with still_at_it("base image", say):
+            apt_install(APT_PACKAGES[2:])
 
 
 def find_compose() -> list[str] | None:
@@ -141,7 +144,12 @@ def find_compose() -> list[str] | None:
     for argv in (["docker", "compose"], ["docker-compose"], [str(own)]):
         if shutil.which(argv[0]) is None:
             continue
-        said = subprocess.run([*argv, "version", "--short"], capture_output=True, text=True, check=False, timeout=30)
+        try:
+            said = subprocess.run(
+                [*argv, "version", "--short"], capture_output=True, text=True, check=False, timeout=30
+            )
+        except subprocess.TimeoutExpired:  # one that does not even say its version brings nothing up
+            continue
         version = said.stdout.strip().lstrip("v")
         if said.returncode == 0 and version.split(".")[0].isdigit() and int(version.split(".")[0]) >= 2:
             return argv
@@ -264,7 +272,12 @@ def _wait_for_engine(places: Places) -> APIClient:
 
 
 def _run(argv: Sequence[str], *, at: str, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=1200)
+    try:
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=RUN_WITHIN)
+    except subprocess.TimeoutExpired as exc:
+        raise SetupError(
+            f"was not done after {RUN_WITHIN:g} s", at=at, way_out="run it yourself to see all it says, then again"
+        ) from exc
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-2:]
         raise SetupError(f"failed: {' / '.join(last)}", at=at, way_out="run it yourself to see all it says, then again")

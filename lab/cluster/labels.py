@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
+from datetime import datetime
 
 import psutil
 
+from lab.cluster.places import is_project
 from lab.model import Replica, ReplicaState, Role, Value
 
 PROJECT, RUN, ROLE, OWNER, EXPIRES = "lab.project", "lab.run", "lab.role", "lab.owner", "lab.expires"
@@ -40,7 +43,7 @@ class Identity(Value):
     run: str
     owner: str
     expires: int
-    """Seconds since the epoch; from then on `lab clean` may remove it whoever owns it."""
+    """Seconds since the epoch; from then on `lab clean` may remove it, unless its owner surely runs."""
 
     def labels(self, role: str) -> dict[str, str]:
         return {
@@ -56,32 +59,55 @@ def identity_of(labels: Mapping[str, str] | None) -> Identity | None:
     """The identity that labels carry, or None for anything that is not wholly the lab's."""
     if not labels or any(not labels.get(name) for name in IDENTIFYING):
         return None
-    if not labels[EXPIRES].isdigit():
+    if not labels[EXPIRES].isdigit() or not is_project(labels[PROJECT]):
         return None
     return Identity(project=labels[PROJECT], run=labels[RUN], owner=labels[OWNER], expires=int(labels[EXPIRES]))
 
 
 def this_process() -> str:
     """An owner: this process on this machine, told apart from a later one with the same number."""
-    me = psutil.Process()
-    return f"{socket.gethostname()}:{me.pid}:{me.create_time():.2f}"
+    pid = os.getpid()
+    return f"{socket.gethostname()}:{pid}:{_started(pid):.2f}"
 
 
 def is_owner_gone(owner: str) -> bool:
     """Whether the process behind an owner surely no longer runs. Another machine's owner is never surely gone."""
+    return _runs(owner) is False
+
+
+def may_be_missed(identity: Identity, now: datetime) -> bool:
+    """Whether somebody may still want a cluster.
+
+    As long as its owner surely runs, however long that takes; its time only counts where nothing is known of them.
+    """
+    runs = _runs(identity.owner)
+    return identity.expires >= now.timestamp() if runs is None else runs
+
+
+def _runs(owner: str) -> bool | None:
+    """Whether an owner's process runs; None where that can't be known from here."""
     if owner == KEPT:
-        return False
+        return None
     host, _, rest = owner.partition(":")
     pid, _, started = rest.partition(":")
     if host != socket.gethostname() or not pid.isdigit():
-        return False
+        return None
     try:
-        process = psutil.Process(int(pid))
-        return f"{process.create_time():.2f}" != started or process.status() == psutil.STATUS_ZOMBIE
+        return f"{_started(int(pid)):.2f}" == started and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return True
-    except psutil.AccessDenied:
         return False
+    except psutil.AccessDenied:
+        return None
+
+
+def _started(pid: int) -> float:
+    """When a process began, in seconds, the same however often it is asked.
+
+    Linux counts from boot, to which psutil adds the time of day at boot: that moves whenever a clock is set, and
+    would turn every process into another. Elsewhere the time of day is kept as it was.
+    """
+    booted = psutil.boot_time() if psutil.LINUX else 0.0  # asked first: a psutil may keep what it found last
+    return psutil.Process(pid).create_time() - booted
 
 
 _STATES = {

@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 import tarfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from docker import APIClient
 
@@ -87,9 +87,14 @@ def build_layer(engine: APIClient, layer: Layer) -> str:
 
 def drop_layers(engine: APIClient, owner: str, *, but: Collection[str]) -> list[str]:
     """Remove this owner's layers, `but` for some; one that a container is made from stays. What was removed."""
+    return drop_images(engine, [f"{OWNER}={owner}", f"{labels.PROJECT}=images"], but=but)
+
+
+def drop_images(engine: APIClient, carrying: Sequence[str], *, but: Collection[str] = ()) -> list[str]:
+    """Remove the images that carry these labels, `but` for some and those in use. The tags that were removed."""
     removed = []
-    with engine_errors("remove older images"):
-        for image in engine.images(filters={"label": [f"{OWNER}={owner}", f"{labels.PROJECT}=images"]}):
+    with engine_errors("remove images"):
+        for image in engine.images(filters={"label": list(carrying)}):
             for tag in image.get("RepoTags") or ():
                 if tag in but:
                     continue

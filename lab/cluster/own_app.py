@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lab.cluster import labels
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.gated import SLOTS_VOLUME
-from lab.errors import UsageError
+from lab.errors import ClusterError, UsageError
 from lab.model import Front, Role, Value
 
 BALANCER = "lab-balancer"
@@ -31,12 +31,19 @@ class OwnApp(Value):
 
 
 def read_compose(compose: Sequence[str], file: Path) -> dict[str, Any]:
-    """What Compose makes of somebody's file, variables and all. Raises UsageError with Compose's own words."""
-    argv = [*compose, "--file", str(file), "config", "--format", "json"]
-    done = subprocess.run(argv, env=os.environ, capture_output=True, text=True, check=False, timeout=READ_WITHIN)
+    """What Compose makes of somebody's file, variables and all.
+
+    Raises UsageError with Compose's own words, and ClusterError where it says nothing in time.
+    """
+    argv, way_out = [*compose, "--file", str(file), "config", "--format", "json"], f"docker compose -f {file} config"
+    try:
+        done = subprocess.run(argv, env=os.environ, capture_output=True, text=True, check=False, timeout=READ_WITHIN)
+    except subprocess.TimeoutExpired as exc:
+        what = f"compose did not read it within {READ_WITHIN:g} s"
+        raise ClusterError(what, at=str(file), way_out=way_out) from exc
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["nothing was said"]
-        raise UsageError(f"compose can't read it: {said[-1]}", at=str(file), way_out=f"docker compose -f {file} config")
+        raise UsageError(f"compose can't read it: {said[-1]}", at=str(file), way_out=way_out)
     read: dict[str, Any] = json.loads(done.stdout)
     return read
 
@@ -62,6 +69,13 @@ def check_service(read: Mapping[str, Any], app: OwnApp) -> None:
                     at=str(app.compose),
                     way_out=f"a compose file of its own for the lab, where {name!r} is not external",
                 )
+    for name in (app.service, *others_of(read, app), *front_of(app)):
+        for source in _written_of_this_machine(read, services[name]):
+            raise UsageError(
+                f"service {name!r} may write to {source!r}, which is this machine's and no place for an experiment",
+                at=str(app.compose),
+                way_out=f"mount it read-only ({source}:...:ro), or give {name!r} a named volume of the cluster's own",
+            )
     for name in (*others_of(read, app), *front_of(app)):
         if not services[name].get("image"):
             raise UsageError(
@@ -69,6 +83,24 @@ def check_service(read: Mapping[str, Any], app: OwnApp) -> None:
                 at=str(app.compose),
                 way_out=f"give it `image: {name}:dev` and run: docker compose build {name}",
             )
+
+
+def _written_of_this_machine(read: Mapping[str, Any], service: Mapping[str, Any]) -> Iterator[str]:
+    """What outlives the cluster and a service may write to: folders and files, and volumes that are such a thing.
+
+    Of the app that is not to be borne either: its replicas would share its owner's data with the lab's users, and a
+    folder of sources over an image makes every release the same.
+    """
+    volumes = read.get("volumes") or {}
+    for mount in service.get("volumes") or ():
+        source = str(mount.get("source", ""))
+        if mount.get("read_only"):
+            continue
+        if mount["type"] == "bind":
+            yield source
+        options = (volumes.get(source) or {}).get("driver_opts") or {}
+        if mount["type"] == "volume" and options.get("device") and options.get("type") != "tmpfs":
+            yield str(options["device"])
 
 
 def front_of(app: OwnApp) -> tuple[str, ...]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from lab.errors import SetupError
+from lab.errors import SetupError, UsageError
 from lab.model import Value
+
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]*")
+"""What Compose takes for a project's name; no path is one, and no pattern."""
 
 
 class Places(Value):
@@ -42,7 +46,24 @@ class Places(Value):
         return self.own / "state.db"
 
     def cluster(self, project: str) -> Path:
+        """What one cluster's containers mount. Raises UsageError for what is no project's name."""
+        check_project(project)
         return self.own / "clusters" / project
+
+
+def check_project(name: str) -> None:
+    """Raise UsageError for what is no project's name."""
+    if not is_project(name):
+        raise UsageError(
+            "a project's name is of a-z, 0-9, - and _, beginning with a letter or digit",
+            at=f"--project {name}",
+            way_out="leave --project and LAB_PROJECT out for this checkout's own",
+        )
+
+
+def is_project(name: str) -> bool:
+    """Whether a cluster may bear this name."""
+    return _PROJECT.fullmatch(name) is not None
 
 
 def find_places() -> Places:

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -32,6 +33,7 @@ from lab.scenario.run import Conductor
 from lab.scenario.show import QuietView, choose_view
 from lab.scenario.told import folder_of, leave_report, report_path, short
 from lab.scenario.watched import PageWish, watched
+from lab.scenario.wiring import take_down
 
 STORIES = 5
 Say = Callable[[str], None]
@@ -103,8 +105,12 @@ def run_scenarios(wish: RunWish, say: Say) -> int:
 def sweep_abandoned(toolbox: Toolbox, say: Say) -> None:
     """Remove what killed labs left."""
     found = find_clusters(toolbox.engine, now=SYSTEM_CLOCK.wall())
-    for what in sweep(toolbox.engine, toolbox.places, [one for one in found if one.is_abandoned]):
+    abandoned = [one for one in found if one.is_abandoned]
+    swept = sweep(abandoned, partial(take_down, toolbox.engine, toolbox.places))
+    for what in swept.removed:
         say(f"removed {what}, which a killed lab had left")
+    for why in swept.stuck:
+        say(f"what a killed lab had left stays: {why}")
 
 
 def run_one(

@@ -18,6 +18,7 @@ from lab.cluster.engine import connect
 from lab.cluster.labels import is_owner_gone, this_process
 from lab.cluster.places import find_places
 from lab.cluster.setup import make_ready
+from lab.deploy.bearing import borne
 from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ask, Ending, Phase, Rollout, pick_slots, strategy_from
@@ -26,7 +27,7 @@ from lab.errors import ExitCode
 from lab.model import Value
 from lab.scenario.board import tell_event
 from lab.scenario.crew import ask_at_boundary, serve_events
-from lab.scenario.wiring import default_project, lost_zones_of, open_cluster, open_state, release_of
+from lab.scenario.wiring import lost_zones_of, open_cluster, open_state, project_of, release_of
 
 Say = Callable[[str], None]
 FRESH_LOOKS = 2
@@ -51,7 +52,7 @@ def at_hand(
 ) -> Iterator[AtHand]:
     """Open a running cluster; nothing is done to it before its deployer is told to run."""
     places, engine = find_places(), connect()
-    project = project or default_project(places)
+    project = project_of(places, project)
     with open_state(places) as state:
         desk = Desk(state, project, clock=SYSTEM_CLOCK)
         slots = desk.read().desired.slots
@@ -103,7 +104,7 @@ def approve(*, project: str | None, say: Say) -> int:
     """Let a rollout that waits for a person go on; whichever deployer leads takes it from here."""
     places = find_places()
     with open_state(places) as state:
-        rollout = Desk(state, project or default_project(places), clock=SYSTEM_CLOCK).approve()
+        rollout = Desk(state, project_of(places, project), clock=SYSTEM_CLOCK).approve()
     say(f"rollout {rollout.id}: stage {rollout.approved} of {len(rollout.strategy.stages)} approved")
     return ExitCode.HELD
 
@@ -136,7 +137,7 @@ def show_lock(*, project: str | None, say: Say) -> int:
     """Who leads, since when, at which step, and what to do. Exit 0 if all is as wanted."""
     places = find_places()
     with open_state(places) as state:
-        desk = Desk(state, project or default_project(places), clock=SYSTEM_CLOCK)
+        desk = Desk(state, project_of(places, project), clock=SYSTEM_CLOCK)
         for line in describe_lead(desk):
             say(line)
         return ExitCode.HELD if desk.is_settled() else ExitCode.COULD_NOT_TELL
@@ -192,7 +193,7 @@ def _see_through(cluster: AtHand, say: Say, *, looks: int = 0) -> int:
             say(line)
         return cluster.desk.is_settled()
 
-    cluster.deployer.run_until(is_over)
+    cluster.deployer.run_until(borne(is_over))
     rollout = cluster.desk.read().desired.rollout
     if begun is None or rollout is None:
         say(f"{cluster.project}: as wanted")

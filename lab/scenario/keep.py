@@ -22,11 +22,11 @@ from lab.model import Replica, Value
 from lab.scenario.file import ClusterWish
 from lab.scenario.hand import describe_lead
 from lab.scenario.wiring import (
-    default_project,
     deployed,
     kept_identity,
     open_cluster,
     open_state,
+    project_of,
     release_of,
     start_cluster,
     take_down,
@@ -55,8 +55,8 @@ def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, por
     What fails on the way is taken down again, unless the cluster was there before.
     """
     places, wish = find_places(), keeps.wish(image)
+    project = project_of(places, project)
     toolbox = make_ready(places, say, [image, *((POSTGRES,) if wish.stores.has_orders else ())])
-    project = _checked(project or default_project(places))
     was_there = any(one.identity.project == project for one in find_clusters(toolbox.engine, now=SYSTEM_CLOCK.wall()))
     if was_there:
         raise UsageError(
@@ -90,16 +90,16 @@ def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, por
 def bring_down(project: str | None, *, say: Say) -> int:
     """Remove a cluster with its volumes, by labels. A cluster that is not there is no error."""
     places = find_places()
-    project = project or default_project(places)
+    project = project_of(places, project)
     removed = take_down(connect(), places, project)
     say("\n".join(f"removed {what}" for what in removed) or f"{project}: nothing to remove")
     return ExitCode.HELD
 
 
 def show_status(project: str | None, *, say: Say) -> int:
-    """Print zones, slots and who answers there; exit 0 only if every slot serves."""
+    """Print zones, slots and who answers there; exit 0 only if every slot that is to have a replica serves."""
     places, engine = find_places(), connect()
-    project = project or default_project(places)
+    project = project_of(places, project)
     cluster = open_cluster(engine, project, ())
     replicas = sorted(cluster.replicas(), key=lambda one: (one.slot, one.generation))
     if not replicas:
@@ -118,18 +118,17 @@ def show_status(project: str | None, *, say: Say) -> int:
     for one in replicas:
         say(f"{one.zone:<6}{one.slot:<6}{one.name:<10}{one.release:<16}{one.state:<10}{_answers(one, answering)}")
     with open_state(places) as state:
-        for line in describe_lead(Desk(state, project, clock=SYSTEM_CLOCK)):
+        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+        desired = desk.read().desired
+        filled = {one.slot for one in replicas}
+        for slot in desired.slots:
+            if slot.name in desired.active and slot.name not in filled:
+                say(f"{slot.zone:<6}{slot.name:<6}{'nobody':<10}{'':<16}{'':<10}no")
+        for line in describe_lead(desk):
             say(line)
-    served = all(answering.get(one.slot) for one in replicas)
+    served = all(answering.get(slot) for slot in desired.active)
     return ExitCode.HELD if served else ExitCode.COULD_NOT_TELL
 
 
 def _answers(replica: Replica, answering: dict[str, str]) -> str:
     return "yes" if answering.get(replica.slot) == replica.name else "no"
-
-
-def _checked(project: str) -> str:
-    good = project[:1].isalnum() and all(one.islower() or one.isdigit() or one in "-_" for one in project)
-    if not good:
-        raise UsageError("a project's name is of a-z, 0-9, - and _, beginning with a letter or digit", at=project)
-    return project

@@ -30,6 +30,7 @@ from lab.cluster.events import EngineWatch
 from lab.cluster.halt import halted_by
 from lab.cluster.labels import Identity
 from lab.cluster.setup import Toolbox
+from lab.deploy.bearing import borne
 from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.results import ResultWindow
@@ -367,7 +368,8 @@ class Conductor:
                 self._check_stop()
             return is_so()
 
-        wait_until(what, look, within=within, every=LOOK_EVERY, next_step="see events.jsonl", clock=self._clock)
+        looked = borne(look, clock=self._clock)  # a state that is away for a moment ends no run
+        wait_until(what, looked, within=within, every=LOOK_EVERY, next_step="see events.jsonl", clock=self._clock)
 
     def _check_stop(self) -> None:
         """Raises Stopped where the run's chaos must end now."""

@@ -35,7 +35,7 @@ from lab.scenario.file import LARGEST
 from lab.scenario.hand import resume
 from lab.scenario.strike_wishes import ANY, check_cut, role_of, zone_of
 from lab.scenario.strikes import pick_fault, pick_victims
-from lab.scenario.wiring import default_project, open_cluster, open_state
+from lab.scenario.wiring import open_cluster, open_state, project_of
 
 Say = Callable[[str], None]
 JOURNAL = "strikes.jsonl"
@@ -61,7 +61,7 @@ class HandStrike(Value):
 def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Iterator[Striker]:
     """Whoever strikes a running cluster by hand. What is open is found in the state, whichever process left it."""
     places, engine = find_places(), connect()
-    project = project or default_project(places)
+    project = project_of(places, project)
     with open_state(places) as state:
         desk = Desk(state, project, clock=SYSTEM_CLOCK)
         slots = desk.read().desired.slots
@@ -144,7 +144,7 @@ def lose_zone(
 
 def heal(*, project: str | None, say: Say) -> int:
     """Undo everything that is open, whoever left it, then see to it that every slot serves."""
-    remove_cutters(connect(), project or default_project(find_places()))
+    remove_cutters(connect(), project_of(find_places(), project))
     with striker_at_hand(project, BlastRadius(), lambda _: None) as striker:
         for line in striker.heal() or ["nothing was open"]:
             say(line)

@@ -23,12 +23,14 @@ from lab.cluster.gated import GatedCluster
 from lab.cluster.images import GATE, POSTGRES
 from lab.cluster.labels import KEPT, Identity, is_owner_gone, this_process
 from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, front_of, others_of, read_compose
-from lab.cluster.places import Places
+from lab.cluster.places import Places, check_project
 from lab.cluster.ports import free_ports
 from lab.cluster.setup import Toolbox
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
 from lab.cluster.subnets import free_subnet
+from lab.cluster.sweep import check_name_is_free
+from lab.deploy.bearing import borne
 from lab.deploy.deployer import Boundary, Deployer, Report
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Desired
@@ -41,7 +43,7 @@ from lab.state.redis import RedisState
 
 RUN_LIVES = 3600
 KEPT_LIVES = 24 * 3600
-"""Seconds after which anybody's `lab clean` may remove a cluster whatever became of its owner."""
+"""Seconds after which anybody's `lab clean` may remove a cluster of whose owner it knows nothing."""
 PICKS = 3
 """How often ports are picked: another lab may pick one of them at the same time."""
 
@@ -75,6 +77,14 @@ def run_identity(run: str, clock: Clock = SYSTEM_CLOCK) -> Identity:
 def kept_identity(project: str, clock: Clock = SYSTEM_CLOCK) -> Identity:
     """The identity of a cluster that outlives this process, until `lab down` or a day has passed."""
     return _identity(project, "kept", KEPT, KEPT_LIVES, clock)
+
+
+def project_of(places: Places, given: str | None) -> str:
+    """The project that a command line names, or this checkout's own. Raises UsageError for what is no name."""
+    if not given:
+        return default_project(places)
+    check_project(given)
+    return given
 
 
 def default_project(places: Places) -> str:
@@ -146,17 +156,30 @@ def wait_settled(desk: Desk, deployer: Deployer, *, within: float) -> None:
 
     def look() -> bool:
         deployer.check()
-        return desk.is_settled()
+        return is_settled()
 
+    is_settled = borne(desk.is_settled)
     wait_until("the cluster is as wanted", look, within=within, next_step="lab status")
 
 
 def take_down(engine: APIClient, places: Places, project: str) -> list[str]:
-    """Remove a cluster by its labels, its files, and what was wanted of it; say what was removed."""
-    removed = tear_down(engine, project, folder=places.cluster(project))
+    """Remove a cluster by its labels, its files, and what was wanted of it; say what was removed.
+
+    That it is wanted is forgotten first: a deployer that looks after it ends, and makes nothing anew. Where that
+    fails it is removed all the same. What a deployer wrote meanwhile is the next cluster's of this name no more.
+    """
+    folder = places.cluster(project)
+    try:
+        _forget(places, project)
+    finally:
+        removed = tear_down(engine, project, folder=folder)
+    _forget(places, project)
+    return removed
+
+
+def _forget(places: Places, project: str) -> None:
     with open_state(places) as state:
         state.forget(project)
-    return removed
 
 
 def lost_zones_of(state: State, project: str) -> Callable[[], tuple[str, ...]]:
@@ -187,7 +210,9 @@ def start_cluster(
 
     `edges` are the zones of the balancers; the first gets `port`.
     With `own` the pattern and what stands beside it are somebody's own compose file's.
+    Raises UsageError, before anything is made, where the project's name is a stranger's.
     """
+    check_name_is_free(toolbox.engine, identity.project)
     plan = ClusterPlan(
         identity=identity,
         compose_file=toolbox.places.compose_file,

@@ -13,7 +13,8 @@ from typing import Self
 import msgspec
 
 from lab.clock import NS, SYSTEM_CLOCK, Clock
-from lab.errors import Fenced, Stale, StateError
+from lab.errors import Fenced, Stale, StateError, WaitTimeout
+from lab.retry import wait_until
 from lab.state.protocol import Document, Lease
 
 BUSY_SECONDS = 10.0
@@ -39,12 +40,31 @@ class FileState:
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             try:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=FULL")
-                self._db.executescript(_TABLES)
+                self._make_ready()
             except BaseException:
                 self._db.close()
                 raise
+
+    def _make_ready(self) -> None:
+        """The file as a log and tables; again where another process does the same: SQLite does not wait for that."""
+        locked: list[sqlite3.OperationalError] = []
+
+        def is_ready() -> bool:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(_TABLES)
+            except sqlite3.OperationalError as exc:
+                if "locked" not in str(exc):
+                    raise
+                locked.append(exc)
+                return False
+            return True
+
+        try:
+            wait_until("the state is open", is_ready, within=BUSY_SECONDS, every=0.02)
+        except WaitTimeout:
+            raise locked[-1] from None
 
     def __enter__(self) -> Self:
         return self

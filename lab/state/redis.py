@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from lab.errors import Fenced, SetupError, Stale, StateError
+from lab.errors import Fenced, SetupError, Stale, StateError, UsageError
 from lab.state.protocol import Document, Lease
 
 ANSWER_WITHIN = 5.0
+_GLOB = re.compile(r"[*?\[\]\\]")
+"""What has a meaning of its own in a pattern of keys."""
 
 # The server's clock alone decides, in microseconds. A lease is a hash {holder, token, since, until}; it is never
 # removed, so that its token goes on counting. {} keeps a name's keys together in a cluster of Redis.
@@ -53,21 +56,27 @@ class RedisState:
     """Every call is one script on the server, so that nobody comes between its look and its change.
 
     What is acknowledged is as durable as that Redis is: with `appendonly yes` and `appendfsync always` it is on disk.
-    Raises SetupError where the `redis` package is missing.
+    Raises SetupError where the `redis` package is missing, UsageError where the address is none. What is told of the
+    address never has the password in it.
     """
 
     def __init__(self, url: str, *, prefix: str = "lab") -> None:
+        self._at, self._prefix = url.rpartition("@")[2], prefix
         try:
             import redis  # noqa: PLC0415 -- an optional package, wanted by this backend alone
         except ImportError as exc:
             raise SetupError(
-                "the redis package is not installed", at=url, way_out="pip install 'cluster-lab[redis]'"
+                "the redis package is not installed", at=self._at, way_out="pip install 'cluster-lab[redis]'"
             ) from exc
         self._fault: type[Exception] = redis.RedisError
-        self._at, self._prefix = url.rpartition("@")[2], prefix
-        self._client: Any = redis.Redis.from_url(
-            url, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN
-        )
+        try:
+            self._client: Any = redis.Redis.from_url(
+                url, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN
+            )
+        except ValueError:  # its words may quote a part of the password
+            raise UsageError(
+                "is no address of a Redis", at=f"LAB_STATE {self._at}", way_out="LAB_STATE=redis://HOST:6379/0"
+            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +107,8 @@ class RedisState:
 
     def forget(self, name: str) -> None:
         with self._told():
-            keys = [self._document(name), *self._client.scan_iter(f"{self._document(name)}/*", count=500)]
+            below = _GLOB.sub(r"\\\g<0>", self._document(name))
+            keys = [self._document(name), *self._client.scan_iter(f"{below}/*", count=500)]
             self._client.delete(*keys)
 
     def acquire(

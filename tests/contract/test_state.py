@@ -142,3 +142,14 @@ def test_what_is_forgotten_is_gone_and_nothing_else(state: State) -> None:
     again = state.acquire("c", "me", LONG)
     assert again is not None
     assert again.token > lease.token
+
+
+@pytest.mark.parametrize("name", ["p-*", "?-a", "[p]-a", "p\\-a"])
+def test_a_name_is_no_pattern(state: State, name: str) -> None:
+    """Whatever is in it, only what bears it is forgotten."""
+    keys = ("p-a/desired", "p-b/desired", f"{name}/desired")
+    for key in keys:
+        found = state.read(key)
+        state.write(key, b"1", version=0 if found is None else found.version)
+    state.forget(name)
+    assert [key for key in keys if state.read(key) is not None] == ["p-a/desired", "p-b/desired"]

@@ -281,3 +281,14 @@ def kills(yard: Yard) -> Iterator[list[str]]:
         stream.close()
         thread.join(5)
         client.close()
+
+
+def test_a_limit_in_processors_is_slowed_and_given_back(yard: Yard) -> None:
+    """`cpus: 0.5` of a compose file is no quota to the engine, which refuses the one for the other."""
+    victim, slow = yard.make("app", "a1", NanoCpus=500_000_000), FAULTS["slow"]
+    assert yard.target.do(victim.container, slow.do(victim, "SIGKILL"))
+    assert yard.state(victim)["HostConfig"]["NanoCpus"] == 50_000_000
+    for harm in slow.undo(victim):
+        assert yard.target.do(victim.container, harm)
+    assert yard.state(victim)["HostConfig"]["NanoCpus"] == 500_000_000
+    assert yard.target.read(victim.container) == victim

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, cast
 
 import pytest
+import requests
 from docker import APIClient
 
 from lab.chaos.faults import FAULTS
@@ -38,6 +39,19 @@ class MeanEngine:
 
     def kill(self, container: str, _signal: str) -> None:
         self.killed.append(container)
+
+    base_url, api_version, timeout = "http+docker://localhost", "1.41", 60
+
+    def post(self, address: str, json: dict[str, int], **_: object) -> requests.Response:
+        self.there[address.split("/")[-2]]["HostConfig"].update(json)
+        answer = requests.Response()
+        answer.status_code = 200
+        return answer
+
+    def update_container(self, container: str, *, cpu_quota: int, cpu_period: int) -> None:
+        host = self.there[container]["HostConfig"]
+        assert not host.get("NanoCpus"), "CPU Period cannot be updated as NanoCPUs has already been set"
+        host.update(CpuQuota=cpu_quota, CpuPeriod=cpu_period)
 
 
 def container(number: int, name: str, labels: dict[str, str]) -> tuple[str, dict[str, Any]]:
@@ -132,3 +146,33 @@ def test_a_container_that_only_begins_with_the_id_is_another() -> None:
     assert victim is not None
     assert not target.do("1", FAULTS["kill"].do(victim, "SIGKILL"))
     assert engine.killed == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "slowed", "quota"),
+    [
+        ({}, {"CpuQuota": 5_000, "CpuPeriod": 100_000}, -1),
+        ({"CpuQuota": 20_000, "CpuPeriod": 50_000}, {"CpuQuota": 5_000, "CpuPeriod": 100_000}, 40_000),
+        ({"NanoCpus": 500_000_000}, {"NanoCpus": 50_000_000}, 50_000),
+    ],
+    ids=["no limit", "a quota", "cpus: 0.5"],
+)
+def test_what_is_slowed_gets_as_much_processor_as_it_had(
+    limit: dict[str, int], slowed: dict[str, int], quota: int
+) -> None:
+    """In the way in which its limit was given, since the engine takes no other."""
+    id_, described = container(1, "x", replica_labels(MINE, "a1"))
+    described["HostConfig"] = dict(limit)
+    engine = MeanEngine({id_: described})
+    target = EngineHarm(cast(APIClient, engine), project=PROJECT)
+    victim = target.read(id_)
+    assert victim is not None
+    assert victim.cpu_quota == quota
+    slow = FAULTS["slow"]
+    assert target.do(id_, slow.do(victim, "SIGKILL"))
+    assert described["HostConfig"] == slowed
+    [undoing] = slow.undo(victim)
+    assert target.do(id_, undoing)
+    again = target.read(id_)
+    assert again is not None
+    assert again.cpu_quota == quota

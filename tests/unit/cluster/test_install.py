@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from lab.cluster.install import Machine, plan_engine
+from lab.cluster import install
+from lab.cluster.install import Machine, plan_engine, provide_base_tools
 from lab.errors import ExitCode, SetupError
 
 FRESH_DEBIAN = Machine(
@@ -46,3 +53,36 @@ def test_elsewhere_the_commands_are_told_and_nothing_is_done(machine: Machine, s
         plan_engine(machine)
     assert said in str(caught.value)
     assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_the_base_images_tools_are_installed_under_the_callers_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes images holds the host's lock already, so that nothing may wait for it there."""
+    asked: list[Sequence[str]] = []
+    monkeypatch.setattr(install, "HOST_LOCK", tmp_path / "host.lock")
+    monkeypatch.setattr(install, "look_at_machine", lambda: FRESH_DEBIAN)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr(install, "apt_install", asked.append)
+    waited: list[str] = []
+
+    def lock(_: object, act: int) -> None:
+        if not act & fcntl.LOCK_NB:
+            pytest.fail("it waits for a lock that its caller holds")
+        if waited:
+            raise BlockingIOError
+        waited.append("held")
+
+    monkeypatch.setattr("fcntl.flock", lock)
+    with install.host_lock(lambda _: None):
+        provide_base_tools(lambda _: None)
+    assert asked == [install.APT_PACKAGES[2:]]
+
+
+def test_a_user_without_a_name_has_a_lab_too() -> None:
+    """A container's `--user 12345` has no entry among the users, and often no $USER."""
+    program = (
+        "import os, pwd\ndef getpwuid(uid): raise KeyError(uid)\npwd.getpwuid = getpwuid\nimport lab.cluster.install"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr

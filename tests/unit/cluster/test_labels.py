@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 
+import psutil
 import pytest
 
 from lab.cluster import labels
-from lab.cluster.labels import Identity, identity_of, is_owner_gone, replica_of, this_process
+from lab.cluster.labels import Identity, identity_of, is_owner_gone, may_be_missed, replica_of, this_process
 from lab.model import ReplicaState
 
 MINE = Identity(project="lab-x", run="r1", owner="host:1:2.00", expires=4102444800)
@@ -47,6 +49,17 @@ def test_this_process_is_not_gone() -> None:
     assert not is_owner_gone(this_process())
 
 
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the system keeps the time of day at which a process began")
+@pytest.mark.parametrize("step", [-3600.0, -1.0, 2.0])
+def test_an_owner_outlives_a_clock_that_is_set(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time of day that jumps makes no process another, so nobody's cluster is swept and no lease is taken."""
+    owner, booted = this_process(), psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + step)
+    assert psutil.boot_time() == booted + step
+    assert not is_owner_gone(owner)
+    assert this_process() == owner
+
+
 def test_a_process_that_ended_is_gone() -> None:
     """The owner of a killed lab is recognised."""
     child = subprocess.run(
@@ -68,3 +81,24 @@ def test_another_machines_owner_is_never_surely_gone() -> None:
     """An engine shared by two machines: the other's clusters are left alone."""
     assert not is_owner_gone("elsewhere:1:1.00")
     assert not is_owner_gone(labels.KEPT)
+
+
+def test_a_living_owners_cluster_has_no_end() -> None:
+    """A run of hours is nobody's to sweep while it runs."""
+    mine = Identity(project="lab-x", run="r1", owner=this_process(), expires=1000)
+    assert may_be_missed(mine, datetime.fromtimestamp(10**9, UTC))
+
+
+@pytest.mark.parametrize("owner", ["elsewhere:1:1.00", labels.KEPT])
+def test_the_cluster_of_an_owner_of_whom_nothing_is_known_has_its_time(owner: str) -> None:
+    """Another machine's, or one that was left on purpose: it stays until then, and may be swept afterwards."""
+    one = Identity(project="lab-x", run="r1", owner=owner, expires=1000)
+    assert may_be_missed(one, datetime.fromtimestamp(999, UTC))
+    assert not may_be_missed(one, datetime.fromtimestamp(1001, UTC))
+
+
+def test_a_gone_owners_cluster_is_missed_by_nobody() -> None:
+    """However much time it had."""
+    host = this_process().split(":")[0]
+    one = Identity(project="lab-x", run="r1", owner=f"{host}:{os.getpid()}:1.00", expires=4102444800)
+    assert not may_be_missed(one, datetime.fromtimestamp(1000, UTC))

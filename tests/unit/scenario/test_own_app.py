@@ -121,6 +121,31 @@ def test_everything_carries_the_labs_labels() -> None:
     assert (labels[ROLE], labels[PORT]) == ("pattern", "8000")
 
 
+BOUND = {"type": "none", "o": "bind", "device": "/srv/data"}
+
+
+@pytest.mark.parametrize("service", ["web", "redis", "front"])
+@pytest.mark.parametrize("kind", ["bind", "volume"])
+def test_what_writes_to_this_machine_is_refused(service: str, kind: str) -> None:
+    """A folder of the owner's, or a volume that is one: the lab's second database would write into the first one's."""
+    read = theirs()
+    mount = {"type": kind, "source": "/srv/data" if kind == "bind" else "bound", "target": "/data"}
+    read["services"][service]["volumes"] = [mount]
+    read["volumes"]["bound"] = {"driver_opts": BOUND}
+    with pytest.raises(UsageError, match=rf"{service!r} may write to '/srv/data'[\s\S]*:ro"):
+        check_service(read, FRONTED)
+    mount["read_only"] = True  # type: ignore[assignment]
+    check_service(read, FRONTED)
+
+
+def test_what_the_lab_does_not_bring_up_may_write_where_it_likes() -> None:
+    """Only the services that the cluster has are looked at; a volume in memory is nobody's."""
+    read = theirs()
+    read["services"]["front"]["volumes"] = [{"type": "bind", "source": "/srv/data", "target": "/data"}]
+    read["volumes"]["data"]["driver_opts"] = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}
+    check_service(read, APP)
+
+
 def test_what_belongs_to_somebody_else_is_refused() -> None:
     """An external volume holds data that no experiment may touch."""
     read = theirs()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -134,3 +138,31 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     with FileState(path) as state:
         state.write("k", b"v", version=0)
         assert path.stat().st_mode & 0o077 == 0
+
+
+@contextmanager
+def beginning(path: Path) -> Iterator[None]:
+    """Somebody else who is making the same file ready."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE theirs (one)")
+    other.execute("BEGIN IMMEDIATE")
+    ending = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+    ending.start()
+    yield
+    ending.join()
+    other.close()
+
+
+def test_who_opens_it_first_at_the_same_time_waits(tmp_path: Path) -> None:
+    """SQLite itself refuses to change the kind of log at once while anybody writes, whatever patience it was told."""
+    path = tmp_path / "state.db"
+    with beginning(path), FileState(path) as state:
+        assert state.write("c", b"x", version=0) == 1
+
+
+def test_a_file_that_stays_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With how to see who has it."""
+    path = tmp_path / "state.db"
+    monkeypatch.setattr("lab.state.file.BUSY_SECONDS", 0.05)
+    with beginning(path), pytest.raises(StateError, match=r"locked[\s\S]*fuser"):
+        FileState(path)

@@ -1,0 +1,140 @@
+"""Taking a cluster down: again and again while somebody else is at it, never what is a stranger's, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from lab.clock import FakeClock
+from lab.cluster.compose import tear_down
+from lab.cluster.engine import APIError, NotFound
+from lab.cluster.labels import Identity
+from lab.cluster.sweep import Leftover, remove_images, sweep
+from lab.errors import EngineError
+
+MINE = Identity(project="lab-x", run="r1", owner="elsewhere:1:2.00", expires=4102444800)
+NETWORK, VOLUME = "lab-x_inside", "lab-x_data"
+
+
+def refusal(status: int, said: str) -> APIError:
+    answer = requests.Response()
+    answer.status_code = status
+    return (NotFound if status == 404 else APIError)(said, response=answer, explanation=said)
+
+
+class Engine:
+    """Containers in one network and on one volume, as moby treats their removal."""
+
+    def __init__(self, *containers: str) -> None:
+        self.there = list(containers)
+        self.going: set[str] = set()
+        """Those that somebody else is removing already."""
+        self.parts = {NETWORK, VOLUME}
+        self.strangers = False
+        """Whether a container of somebody else is in the network."""
+
+    def containers(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"Id": one, "Names": [f"/{one}"], "Labels": MINE.labels("app")} for one in self.there]
+
+    def networks(self, **_: Any) -> list[dict[str, Any]]:
+        labels = MINE.labels("network")
+        return [{"Id": one, "Name": one, "Labels": labels} for one in self.parts & {NETWORK}]
+
+    def volumes(self, **_: Any) -> dict[str, Any]:
+        labels = MINE.labels("volume")
+        return {"Volumes": [{"Name": one, "Labels": labels} for one in self.parts & {VOLUME}] or None}
+
+    def remove_container(self, container: str, **_: Any) -> None:
+        if container in self.going:
+            raise refusal(409, f"removal of container {container} is already in progress")
+        if container not in self.there:
+            raise refusal(404, "no such container")
+        self.there.remove(container)
+
+    def remove_network(self, network: str) -> None:
+        if self.there or self.strangers:
+            raise refusal(403, f"network {network} has active endpoints")
+        self.parts.remove(network)
+
+    def remove_volume(self, volume: str) -> None:
+        if self.there:
+            raise refusal(409, f"remove {volume}: volume is in use")
+        self.parts.remove(volume)
+
+
+class Later(FakeClock):
+    """Something happens while somebody waits."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        super().__init__()
+        self._happens = happens
+
+    def sleep(self, seconds: float) -> None:
+        self._happens()
+        super().sleep(seconds)
+
+
+def test_two_labs_remove_the_same_at_once() -> None:
+    """What another lab is removing is waited for, and the rest goes then."""
+    engine = Engine("one", "two")
+    engine.going = {"one"}
+    removed = tear_down(engine, "lab-x", clock=Later(engine.there.clear))  # type: ignore[arg-type]
+    assert removed == ["container two", f"network {NETWORK}", f"volume {VOLUME}"]
+    assert not engine.parts
+
+
+def test_what_is_made_meanwhile_goes_too() -> None:
+    """A deployer that has not heard yet makes one more replica: nothing is left of it."""
+
+    class Late(Engine):
+        def remove_network(self, network: str) -> None:
+            super().remove_network(network)
+            self.there.append("two")
+
+    engine = Late("one")
+    removed = tear_down(engine, "lab-x", clock=FakeClock())  # type: ignore[arg-type]
+    assert removed == ["container one", f"network {NETWORK}", "container two", f"volume {VOLUME}"]
+
+
+def test_a_strangers_container_is_told_and_left(tmp_path: Path) -> None:
+    """The wait ends, says which network and how to see who is in it, and the files stay for the next try."""
+    engine = Engine("one")
+    engine.strangers = True
+    with pytest.raises(EngineError, match=f"{NETWORK} has active endpoints.*\n.*--filter network={NETWORK}"):
+        tear_down(engine, "lab-x", folder=tmp_path, clock=FakeClock())  # type: ignore[arg-type]
+    assert tmp_path.exists()
+    assert engine.parts == {NETWORK}
+
+
+def test_one_stuck_cluster_keeps_no_other() -> None:
+    """A sweep goes on, and says what it left and why."""
+    found = [Leftover(identity=MINE, parts=1, is_abandoned=True)] * 3
+    answers: list[list[str] | None] = [["container one"], None, ["container three"]]
+
+    def remove(project: str) -> list[str]:
+        answer = answers.pop(0)
+        if answer is None:
+            raise EngineError("it stays", at=project)
+        return answer
+
+    swept = sweep(found, remove)
+    assert swept.removed == ("container one", "container three")
+    assert swept.stuck == ("lab-x: it stays",)
+
+
+def test_an_image_in_use_stays_and_the_others_go() -> None:
+    """Told are exactly those that are gone."""
+
+    class Images:
+        def images(self, **_: Any) -> list[dict[str, Any]]:
+            return [{"RepoTags": [f"cluster-lab/{name}:1"]} for name in "abc"] + [{"RepoTags": None}]
+
+        def remove_image(self, tag: str, **_: Any) -> None:
+            if "/b:" in tag:
+                raise refusal(409, "container 1234 is using its referenced image")
+
+    assert remove_images(Images()) == ["image cluster-lab/a:1", "image cluster-lab/c:1"]  # type: ignore[arg-type]
