@@ -85,6 +85,7 @@ class Deployer:
         self._lookout = Lookout(balancer, clock)
         self._why: dict[str, Why] = {}
         self._told_ready: set[str] = set()
+        """Those that were ready at some time, by name, for as long as their containers exist: dead ones too."""
         self._counted: set[str] = set()
         self._last_serving: dict[str, int] | None = None
         self._last_status: Status | None = None
@@ -280,7 +281,7 @@ class Deployer:
                 self._counted.add(one.container)  # it died with its zone, which says nothing of its release
             elif one.state is ReplicaState.DEAD and is_new and self._was_told_to_go(one, desired):
                 self._counted.add(one.container)  # it was not given the time: scaled in again, or sent back
-            elif one.state is ReplicaState.DEAD and is_new and not self._lookout.was_ready(one):
+            elif one.state is ReplicaState.DEAD and is_new and one.name not in self._told_ready:
                 self._counted.add(one.container)
                 self._lookout.note_early_death(one)
                 early += rollout is not None and one.release == rollout.to.name and one.name in self._why

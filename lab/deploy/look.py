@@ -58,10 +58,6 @@ class Lookout:
             not_before=self._not_before,
         )
 
-    def was_ready(self, replica: Replica) -> bool:
-        """Whether it ever answered that it is ready, as far as this deployer knows."""
-        return replica.name in self._answered_at
-
     def note_entered(self, replica: Replica) -> None:
         """Ask again at once who has its slot."""
         self._holders.pop(replica.slot, None)

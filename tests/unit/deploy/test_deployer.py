@@ -19,7 +19,7 @@ from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Ask, Canary, Ending, Phase, RedBlack, Rolling, Strategy, first_desired
 from lab.errors import StateError, UsageError
-from lab.model import Release, ReplicaState, Slot
+from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.state.file import FileState
 from lab.state.protocol import Document, Lease
@@ -210,6 +210,31 @@ def test_a_release_that_cannot_start_is_not_tried_for_ever(tmp_path: Path) -> No
         ground.settle(ground.deployer("two", dies))
         assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ROLLED_BACK)
         assert sum(act.startswith("create") and act.endswith("v2") for act in ground.cluster.acts) == 3
+
+
+def test_what_was_ready_before_it_was_killed_says_nothing_of_its_release(ground: Ground) -> None:
+    """However often that happens in a rollout, and though its deployer slept through its lease and leads again."""
+    deployer = ground.deployer("one")
+    ground.settle(deployer)
+    roll(ground, Canary(shares=(0.3, 1.0), hold=60))
+    killed = 0
+    for _ in range(200):
+        deployer._work()
+        serving = [one for one in deployer_sees(ground) if one.release == "v2"]
+        if serving and serving[0].container in ground.cluster.engine.there:
+            deployer._resign()
+            deployer._work()
+            killed += ground.cluster.signal(serving[0], "SIGKILL")
+    rollout = ground.desk.read().desired.under_way
+    assert rollout is not None
+    assert killed > 3
+    assert (rollout.never_ready, rollout.phase is Phase.BACK) == (0, False)
+
+
+def deployer_sees(ground: Ground) -> tuple[Replica, ...]:
+    """Those that serve, by the deployer's last word."""
+    status = ground.desk.status()
+    return status.serving if status is not None else ()
 
 
 def test_what_is_scaled_in_before_it_is_ready_says_nothing_of_its_release(tmp_path: Path) -> None:
