@@ -87,6 +87,8 @@ class Deployer:
         self._told_ready: set[str] = set()
         """Those that were ready at some time, by name, for as long as their containers exist: dead ones too."""
         self._counted: set[str] = set()
+        self._never_started: set[str] = set()
+        """Containers of a new release that the engine could not start: they are as good as dead."""
         self._last_serving: dict[str, int] | None = None
         self._last_status: Status | None = None
         self._last_step = ""
@@ -212,7 +214,7 @@ class Deployer:
         tenure = self._in_office()
         tenure.guard()
         kept = self.desk.read()
-        replicas = self._cluster.replicas()
+        replicas = self._replicas()
         lost = self._lost_slots()  # looked up first: what is made in a zone that is lost meanwhile is struck there
         seen = msgspec.structs.replace(self._lookout.look(replicas), lost=lost)
         self._note_news(seen)
@@ -237,6 +239,15 @@ class Deployer:
     def _is_of_this_process(self, replica: Replica) -> bool:
         """Whether this very deployer made it, or started it."""
         return replica.name in self._why
+
+    def _replicas(self) -> list[Replica]:
+        """What exists."""
+        return [
+            msgspec.structs.replace(one, state=ReplicaState.DEAD)
+            if one.container in self._never_started and one.state is ReplicaState.CREATED
+            else one
+            for one in self._cluster.replicas()
+        ]
 
     def _lost_slots(self) -> frozenset[str]:
         zones = set(self._lost_zones())
@@ -331,11 +342,15 @@ class Deployer:
         self._say(note)
         try:
             self._act(step.act, replica)
-        except EngineError:
+        except EngineError as exc:
             # It may have died a moment ago, which the next look will show; if it has not, the engine is unwell.
-            there = self._cluster.replicas()
-            if any(one.container == replica.container and one.state is replica.state for one in there):
-                raise
+            if any(one.container == replica.container and one.state is replica.state for one in self._replicas()):
+                rollout = desired.under_way
+                if step.act is not Act.START or rollout is None or replica.release != rollout.to.name:
+                    raise
+                # Or its image is: a command that is not there, say, is the new release's failure like any other.
+                self._never_started.add(replica.container)
+                self._tell("refused", exc.what)
         self._boundary("after", note)
 
     def _act(self, act: Act, replica: Replica) -> None:

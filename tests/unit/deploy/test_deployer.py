@@ -18,7 +18,7 @@ from lab.deploy.desk import Desk
 from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Ask, Canary, Ending, Phase, RedBlack, Rolling, Strategy, first_desired
-from lab.errors import StateError, UsageError
+from lab.errors import EngineError, StateError, UsageError
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.state.file import FileState
@@ -210,6 +210,44 @@ def test_a_release_that_cannot_start_is_not_tried_for_ever(tmp_path: Path) -> No
         ground.settle(ground.deployer("two", dies))
         assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ROLLED_BACK)
         assert sum(act.startswith("create") and act.endswith("v2") for act in ground.cluster.acts) == 3
+
+
+def test_a_release_that_the_engine_cannot_start_is_given_up(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its command is not there, so its containers stay as they were created: three are enough, and the old one
+    serves. What dies of the old one meanwhile is replaced."""
+    ground.settle(ground.deployer("one"))
+    start = FakeCluster.start
+
+    def refuse(self: FakeCluster, replica: Replica) -> None:
+        if replica.release == "v2":
+            ground.cluster.signal(next(one for one in ground.cluster.replicas() if one.slot == "c1"), "SIGKILL")
+            raise EngineError("no such command: gunicorn")
+        start(self, replica)
+
+    monkeypatch.setattr(FakeCluster, "start", refuse)
+    roll(ground, Rolling())
+    for _ in range(2):  # whoever goes on with it fares no worse
+        deployer = ground.deployer("two")
+        for _ in range(30):
+            deployer._work()
+        deployer._resign()
+    ground.settle(ground.deployer("three"))
+    assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ROLLED_BACK)
+    assert {one.state for one in ground.cluster.replicas()} == {ReplicaState.RUNNING}
+    assert "no such command: gunicorn" in [one.text for one in ground.events if isinstance(one, record.Office)]
+
+
+def test_an_engine_that_cannot_start_what_served_before_ends_the_deployer(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a new release there is nobody but the engine to be unwell."""
+
+    def refuse(_cluster: FakeCluster, _replica: Replica) -> None:
+        raise EngineError("no space left on the device")
+
+    monkeypatch.setattr(FakeCluster, "start", refuse)
+    with pytest.raises(EngineError, match="no space"):
+        ground.settle(ground.deployer("one"))
 
 
 def test_what_was_ready_before_it_was_killed_says_nothing_of_its_release(ground: Ground) -> None:
