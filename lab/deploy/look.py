@@ -39,8 +39,9 @@ class Lookout:
         running = {one.name: one for one in replicas if one.state is ReplicaState.RUNNING}
         there = {one.name: one for one in replicas if one.state is not ReplicaState.DEAD}
         now = self._clock.now()
-        for one in running.values():
-            self.started_at.setdefault(one.container, now)
+        for one in there.values():
+            if one.state is not ReplicaState.CREATED:  # one that is paused never gets ready either
+                self.started_at.setdefault(one.container, now)
         self._forget(there)
         self._ask(running)
         for slot in self._holders:

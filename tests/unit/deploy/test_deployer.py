@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lab import record
 from lab.balancer.protocol import Answer
-from lab.clock import SYSTEM_CLOCK
+from lab.clock import SYSTEM_CLOCK, Clock, FakeClock
 from lab.cluster.fake import FakeCluster
 from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
@@ -58,10 +59,11 @@ class FakeBalancer:
 class Ground:
     """A fake cluster, its state and its desk."""
 
-    def __init__(self, state: FileState, broken: str = "") -> None:
+    def __init__(self, state: FileState, broken: str = "", clock: Clock = SYSTEM_CLOCK) -> None:
+        self.clock = clock
         self.state, self.cluster = state, FakeCluster(slots=SLOTS)
         self.balancer = FakeBalancer(self.cluster, broken)
-        self.desk = Desk(state, "c", clock=SYSTEM_CLOCK)
+        self.desk = Desk(state, "c", clock=clock)
         self.events: list[record.AnyEvent] = []
         self.desk.begin(first_desired(V1, SLOTS))
 
@@ -75,6 +77,7 @@ class Ground:
             holder=holder,
             is_gone=lambda other: other in self.gone,
             boundary=boundary,
+            clock=self.clock,
         )
 
     gone: Collection[str] = frozenset()
@@ -429,6 +432,26 @@ def test_a_killed_replica_is_replaced(ground: Ground) -> None:
             within=10,
             every=0.01,
         )
+
+
+@pytest.mark.parametrize("rolls", [False, True])
+def test_what_was_paused_before_the_deployer_came_is_replaced(tmp_path: Path, *, rolls: bool) -> None:
+    """It never answered this deployer and never will: it has as long as any other to get ready. A rollout goes on."""
+    clock = FakeClock(start=10**18)
+    with FileState(tmp_path / "state.db", clock=clock) as state:
+        ground = Ground(state, clock=clock)
+        ground.settle(ground.deployer("one"))
+        paused = ground.cluster.replicas()[1]
+        ground.cluster.engine.there[paused.container] = msgspec.structs.replace(paused, state=ReplicaState.PAUSED)
+        if rolls:
+            ground.desk.roll(V2, Rolling(), id="r1", by="test")
+        deployer = ground.deployer("two")
+        for _ in range(60):
+            clock.sleep(1.0)
+            deployer._work()
+        assert ground.releases() == ["v2" if rolls else "v1"] * 3
+        assert paused.container not in ground.cluster.engine.there
+        assert ground.ending() is (Ending.DONE if rolls else None)
 
 
 def test_wishes_of_people_are_refused_where_they_make_no_sense(ground: Ground) -> None:
