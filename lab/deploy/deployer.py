@@ -217,6 +217,7 @@ class Deployer:
         replicas = self._replicas()
         lost = self._lost_slots()  # looked up first: what is made in a zone that is lost meanwhile is struck there
         seen = msgspec.structs.replace(self._lookout.look(replicas), lost=lost)
+        tenure.guard()  # a look takes as long as the slowest answer, and nothing may follow it to renew the lease
         self._note_news(seen)
         decision = self._decide(seen, kept.desired)
         kept, has_moved = self._advance(kept, seen, decision, tenure)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from lab import record
+from lab.balancer.nginx import ANSWER_WITHIN, NginxBalancer
 from lab.balancer.protocol import Answer
-from lab.clock import SYSTEM_CLOCK, Clock, FakeClock
+from lab.clock import NS, SYSTEM_CLOCK, Clock, FakeClock
 from lab.cluster.fake import FakeCluster
 from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
+from lab.deploy.look import Lookout
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Ask, Canary, Ending, Phase, RedBlack, Rolling, Strategy, first_desired
 from lab.errors import EngineError, StateError, UsageError
@@ -48,7 +51,11 @@ class FakeBalancer:
                 found[slot] = Answer(replica=one.name, is_ready=True)
         return found
 
+    def takes(self) -> None:
+        """How long an answer takes."""
+
     def replicas(self, names: Collection[str]) -> dict[str, Answer]:
+        self.takes()
         return {
             one.name: Answer(replica=one.name, is_ready=one.release != self._broken)
             for one in list(self._cluster.engine.there.values())
@@ -432,6 +439,43 @@ def test_a_killed_replica_is_replaced(ground: Ground) -> None:
             within=10,
             every=0.01,
         )
+
+
+def test_a_look_at_many_that_are_silent_takes_no_longer_than_at_one() -> None:
+    """Of six replicas and their slots: the deployer's lease runs meanwhile."""
+    silent = threading.Event()
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            silent.wait(10)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    cluster = FakeCluster(slots=tuple(Slot(name=f"{zone}{number}", zone=zone) for number in (1, 2) for zone in "abc"))
+    for slot in cluster.slots:
+        cluster.start(cluster.create(slot, V1))
+    try:
+        with NginxBalancer(("127.0.0.1", server.server_port)) as balancer:
+            began = SYSTEM_CLOCK.now()
+            Lookout(balancer, SYSTEM_CLOCK).look(cluster.replicas())
+            assert (SYSTEM_CLOCK.now() - began) / NS < 1.9 * ANSWER_WITHIN
+    finally:
+        silent.set()
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_lease_is_renewed_after_a_long_look(tmp_path: Path) -> None:
+    """Nothing is done in that round, so nothing else would: the same tenure goes on."""
+    clock = FakeClock(start=10**18)
+    with FileState(tmp_path / "state.db", clock=clock) as state:
+        ground = Ground(state, clock=clock)
+        deployer = ground.deployer("one")
+        ground.balancer.takes = partial(clock.sleep, 2.5)  # type: ignore[method-assign]
+        for _ in range(20):
+            deployer._work()
+        assert offices(ground) == ["in office"]
 
 
 @pytest.mark.parametrize("rolls", [False, True])
