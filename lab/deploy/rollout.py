@@ -252,7 +252,7 @@ def first_desired(release: Release, slots: tuple[Slot, ...], active: tuple[str, 
 
 
 def begin_rollout(desired: Desired, to: Release, strategy: Strategy, *, id: str, now: int, by: str) -> Desired:  # noqa: A002 -- the field's own name
-    """Want a rollout. Raises UsageError while another is under way, or where the release already serves."""
+    """Want a rollout. Raises UsageError while another is under way, or where a release of this name already serves."""
     if desired.under_way is not None:
         raise UsageError(
             f"a rollout to {desired.under_way.to.name} is under way ({desired.under_way.phase})",
@@ -261,6 +261,12 @@ def begin_rollout(desired: Desired, to: Release, strategy: Strategy, *, id: str,
         )
     if to == desired.release:
         raise UsageError("every slot is to serve this release already", at=to.name, way_out="lab status")
+    if to.name == desired.release.name:
+        raise UsageError(
+            f"releases are told apart by their tags, and {to.name} serves already, from {desired.release.image}",
+            at=to.image,
+            way_out="give the image a tag of its own",
+        )
     check_strategy(strategy, len(desired.active))
     phase = Phase.PREPARE if isinstance(strategy, RedBlack) else Phase.MOVE
     note = Note(at=now, holder=by, phase=phase, stage=0, why=f"{desired.release.name} to {to.name}")

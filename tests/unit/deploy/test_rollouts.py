@@ -238,6 +238,8 @@ def test_one_rollout_at_a_time() -> None:
         begun(under_way, Rolling(), world)
     with pytest.raises(UsageError, match="already"):
         begin_rollout(desired, V1, Rolling(), id="r2", now=0, by="test")
+    with pytest.raises(UsageError, match="told apart by their tags"):
+        begin_rollout(desired, Release(name="v1", image="fixed:v1"), Rolling(), id="r2", now=0, by="test")
 
 
 @pytest.mark.parametrize(
