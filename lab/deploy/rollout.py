@@ -136,6 +136,10 @@ Strategy = Rolling | DrainThenMove | Canary | RedBlack
 
 def check_strategy(strategy: Strategy, slots: int) -> None:
     """Raise UsageError for a strategy that makes no sense on so many slots."""
+    _check_numbers(strategy)
+    if strategy.judge is not None:
+        _check_numbers(strategy.judge, "judge.")
+        strategy.judge.failed_share  # noqa: B018 -- raises where it is no share
     strategy.at_once(slots)
     shares = strategy.stages
     if not shares or any(not 0 < one <= 1 for one in shares) or list(shares) != sorted(set(shares)) or shares[-1] != 1:
@@ -144,6 +148,14 @@ def check_strategy(strategy: Strategy, slots: int) -> None:
         raise UsageError(
             "with a single slot nobody serves while it is changed in place", at="cluster.zones", way_out="surge: 1"
         )
+
+
+def _check_numbers(given: Value, under: str = "") -> None:
+    """Raise UsageError for a number that no state can hold, or that is below nothing."""
+    for key in given.__struct_fields__:
+        number = getattr(given, key)
+        if isinstance(number, (int, float)) and not 0 <= number < math.inf:
+            raise UsageError("must be a number from 0 on", at=f"{under}{key}: {number}", way_out=f"{under}{key}: 10")
 
 
 def strategy_from(name: str, given: Mapping[str, object]) -> Strategy:

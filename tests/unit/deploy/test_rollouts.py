@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 import msgspec
 import pytest
 
+from lab.deploy.gate import JudgeSettings
 from lab.deploy.rollout import (
     Ask,
     Canary,
@@ -243,7 +245,21 @@ def test_one_rollout_at_a_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "strategy", [Canary(shares=(0.5, 0.2, 1.0)), Canary(shares=(0.5,)), Rolling(batch="many"), Rolling(batch=0)]
+    "strategy",
+    [
+        Canary(shares=(0.5, 0.2, 1.0)),
+        Canary(shares=(0.5,)),
+        Rolling(batch="many"),
+        Rolling(batch=0),
+        Rolling(surge=-1),
+        Rolling(pause=math.inf),
+        Rolling(grace=math.nan),
+        Rolling(ready_within=-1.0),
+        RedBlack(keep=math.inf),
+        Canary(hold=math.nan),
+        Canary(judge=JudgeSettings(patience=math.inf)),
+        Canary(judge=JudgeSettings(failed="many")),
+    ],
 )
 def test_a_strategy_that_makes_no_sense_is_refused(strategy: Strategy) -> None:
     """Before anything is done, with the key and an example."""
