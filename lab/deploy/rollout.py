@@ -148,6 +148,12 @@ def check_strategy(strategy: Strategy, slots: int) -> None:
         raise UsageError(
             "with a single slot nobody serves while it is changed in place", at="cluster.zones", way_out="surge: 1"
         )
+    if strategy.in_place and strategy.at_once(slots) >= slots:
+        raise UsageError(
+            f"with all {slots} slots changed in place at once nobody serves",
+            at=f"batch: {strategy.batch}",
+            way_out=f"batch: {slots - 1}, or surge: 1",
+        )
 
 
 def _check_numbers(given: Value, under: str = "") -> None:
