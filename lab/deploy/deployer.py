@@ -89,6 +89,8 @@ class Deployer:
         self._counted: set[str] = set()
         self._never_started: set[str] = set()
         """Containers of a new release that the engine could not start: they are as good as dead."""
+        self._phase: tuple[str, Phase, int, int] | None = None
+        self._phase_began = 0
         self._last_serving: dict[str, int] | None = None
         self._last_status: Status | None = None
         self._last_step = ""
@@ -261,11 +263,13 @@ class Deployer:
         if rollout is None:
             return kept, False
         failed = decision.failed
+        in_phase = self._seconds_in_phase(rollout)
         progress = Progress(
-            at=int(self._clock.wall().timestamp() * NS),
+            at=self._wall(),
+            in_phase=in_phase,
             is_settled=decision.is_settled,
             failed=f"{failed.name} did not get ready in {rollout.strategy.ready_within:g} s" if failed else "",
-            judged=self._judge(rollout),
+            judged=self._judge(rollout, in_phase),
         )
         further = advance(desired, progress, by=self._holder)
         if further is kept.desired:
@@ -279,6 +283,7 @@ class Deployer:
         )
         self._boundary("before", turn)
         written = self.desk.write(kept, further, tenure.lease)
+        self._seconds_in_phase(after)  # its own clock counts from here
         self._tell_rollout(after)
         self._boundary("after", turn)
         return written, True
@@ -306,13 +311,26 @@ class Deployer:
     def _was_told_to_go(self, one: Replica, desired: Desired) -> bool:
         return one.container in self._lookout.drained_at or one.slot not in desired.active
 
-    def _judge(self, rollout: Rollout) -> Judged | None:
+    def _seconds_in_phase(self, rollout: Rollout) -> float:
+        """How long the phase has lasted: by the wall clock until this deployer saw it, and by its own clock since.
+
+        A wall clock that is set, or a machine that slept, makes it neither shorter nor longer.
+        """
+        phase = (rollout.id, rollout.phase, rollout.stage, rollout.since)
+        now = self._clock.now()
+        if self._phase != phase:
+            self._phase, self._phase_began = phase, now - max(0, self._wall() - rollout.since)
+        return (now - self._phase_began) / NS
+
+    def _wall(self) -> int:
+        return int(self._clock.wall().timestamp() * NS)
+
+    def _judge(self, rollout: Rollout, in_phase: float) -> Judged | None:
         settings = rollout.strategy.judge
         if settings is None or rollout.phase not in {Phase.MOVE, Phase.WATCH, Phase.KEEP}:
             return None
-        waited = (int(self._clock.wall().timestamp() * NS) - rollout.since) / NS
         figures = self.desk.results() or ReleaseFigures()
-        judged = judge(figures.of(rollout.to.name), figures.of(rollout.before.name), settings, waited=waited)
+        judged = judge(figures.of(rollout.to.name), figures.of(rollout.before.name), settings, waited=in_phase)
         if (
             rollout.phase is not Phase.WATCH
             and judged.verdict is GateVerdict.ROLL_BACK
@@ -453,7 +471,7 @@ class Deployer:
         ready = is_settled and len(serving) == len(kept.desired.active)
         status = Status(
             holder=self._holder,
-            at=int(self._clock.wall().timestamp() * NS),
+            at=self._wall(),
             desired=kept.version,
             is_settled=ready,
             serving=serving,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -422,6 +423,57 @@ def test_a_release_that_users_suffer_from_is_rolled_back(ground: Ground) -> None
     ground.desk.roll(V2, Canary(shares=(0.1, 1.0), hold=0.05, judge=JudgeSettings()), id="r2", by="test")
     ground.settle(ground.deployer("three"))
     assert (ground.releases(), ground.ending()) == (["v2"] * 3, Ending.DONE)
+
+
+class SetClock(FakeClock):
+    """Somebody may set its wall clock."""
+
+    ahead = 0.0
+
+    def wall(self) -> datetime:
+        return super().wall() + timedelta(seconds=self.ahead)
+
+
+@pytest.mark.parametrize("ahead", [60.0, -3600.0])
+@pytest.mark.parametrize("strategy", [Canary(shares=(0.3, 1.0), hold=5, judge=JudgeSettings()), RedBlack(keep=20)])
+def test_a_wall_clock_that_is_set_changes_nothing(tmp_path: Path, strategy: Strategy, ahead: float) -> None:
+    """A healthy release with too few tries as yet is not out of patience; holding and keeping take no hour."""
+    clock = SetClock(start=1_700_000_000 * NS)
+    with FileState(tmp_path / "state.db", clock=clock) as state:
+        ground = Ground(state, clock=clock)
+        deployer = ground.deployer("one")
+        ground.settle(deployer)
+        roll(ground, strategy)
+        watched, tried = rounds_until(ground, deployer, clock, {Phase.WATCH, Phase.KEEP}), 90
+        clock.ahead = ahead
+        for _ in range(3):
+            show_tries(ground, tried)
+            clock.sleep(1.0)
+            deployer._work()
+        assert ground.desk.read().desired.under_way is not None
+        tried = 200
+        for _ in range(60):
+            show_tries(ground, tried)
+            clock.sleep(0.5)
+            deployer._work()
+        assert (watched, ground.ending()) == (True, Ending.DONE)
+
+
+def show_tries(ground: Ground, tries: int) -> None:
+    """Users got good answers of both releases."""
+    figures = Figures(tries=tries, latencies=(tries, *[0] * len(EDGES_MS)))
+    ground.desk.write_results(ReleaseFigures(by_release={"v1": figures, "v2": figures}))
+
+
+def rounds_until(ground: Ground, deployer: Deployer, clock: FakeClock, phases: Collection[Phase]) -> bool:
+    """Whether one of the phases is reached."""
+    for _ in range(100):
+        clock.sleep(0.1)
+        deployer._work()
+        rollout = ground.desk.read().desired.rollout
+        if rollout is not None and rollout.phase in phases:
+            return True
+    return False
 
 
 def test_a_killed_replica_is_replaced(ground: Ground) -> None:
