@@ -69,7 +69,7 @@ class ComposeCluster:
         with engine_errors("list the replicas", at=self.project):
             found = self._engine.containers(all=True, filters={"label": self._only(Role.APP)})
         if self._epoch is not None:
-            found = [one for one in found if self._take_over(one)]
+            found = self._take_all_over(found)
         seen = (labels.replica_of(one["Id"], one["Labels"], one["State"]) for one in found)
         return [replica for replica in seen if replica is not None]
 
@@ -175,6 +175,11 @@ class ComposeCluster:
         """How an act names its container: by full id, or for a deployer by the name that its tenure gave."""
         return replica.container if self._epoch is None else self._container_name(replica.name)
 
+    def _take_all_over(self, found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Those that bear this tenure's names now. Of two that would bear one, the later tenure's does."""
+        latest_first = sorted(found, key=lambda one: -_epoch_of(one["Names"][0]))
+        return [one for one in latest_first if self._take_over(one)]
+
     def _take_over(self, found: Mapping[str, Any]) -> bool:
         """Give an earlier tenure's container this one's name; False for one that was made too late and is removed.
 
@@ -194,7 +199,8 @@ class ComposeCluster:
             except APIError as exc:
                 if exc.status_code != CONFLICT:
                     raise
-                # Made by an earlier tenure after this one had given the same name to another: never started.
+                # Made by an earlier tenure after a later one had made or renamed another of this name. It was never
+                # started: whoever made it looks before it starts anything, and finds that it leads no more.
                 remove_container(self._engine, found["Id"])
                 return False
         return True
