@@ -105,6 +105,7 @@ class ComposeCluster:
     def start(self, replica: Replica) -> None:
         with engine_errors(f"start {replica.name}", at=replica.container[:12]):
             try:
+                self._join_others(replica)
                 self._engine.start(self._address(replica))
             except NotFound:
                 self._check_fence(replica)
@@ -149,6 +150,18 @@ class ComposeCluster:
         """The last lines that a container wrote."""
         with engine_errors("read a container's log", at=container[:12]):
             return self._engine.logs(container, tail=last).decode(errors="replace")
+
+    def _join_others(self, replica: Replica) -> None:
+        """Connect it to the networks beside its first one, if there are: engines before 25 create it in one alone."""
+        pattern = self._read_pattern()
+        others = _networks(pattern)[1:]
+        if not others:
+            return
+        address = self._address(replica)
+        joined = self._engine.inspect_container(address)["NetworkSettings"]["Networks"]
+        for name in others:
+            if name not in joined:  # a deployer may have died in between
+                self._engine.connect_container_to_network(address, name, aliases=self._aliases(pattern))
 
     def _told(self, slot: Slot, name: str, release: Release) -> Mapping[str, str]:
         """What a replica's environment says of its place."""
@@ -268,14 +281,15 @@ def _clone(
     told: Mapping[str, str],
     aliases: Sequence[str],
 ) -> dict[str, Any]:
-    """The engine's create call for a container like the pattern, from another image, with other labels."""
+    """The engine's create call for a container like the pattern, from another image, with other labels, in the first
+    of the pattern's networks alone."""
     config, image_config = dict(pattern["Config"]), pattern["ImageConfig"]
     for key in _FROM_IMAGE:
         if config.get(key) == image_config.get(key):
             config.pop(key, None)
     from_image = set(image_config.get("Env") or ())
     env = [line for line in config.get("Env") or () if line not in from_image]
-    networks = {name: {"Aliases": list(aliases)} for name in pattern["NetworkSettings"]["Networks"]}
+    networks = {name: {"Aliases": list(aliases)} for name in _networks(pattern)[:1]}
     return {
         **config,
         "Image": image,
@@ -285,6 +299,12 @@ def _clone(
         "HostConfig": pattern["HostConfig"],
         "NetworkingConfig": {"EndpointsConfig": networks},
     }
+
+
+def _networks(pattern: Mapping[str, Any]) -> list[str]:
+    """The pattern's networks; the first is the one that the engine takes a container to be created in."""
+    first = pattern["HostConfig"].get("NetworkMode")
+    return sorted(pattern["NetworkSettings"]["Networks"], key=lambda name: name != first)
 
 
 def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
