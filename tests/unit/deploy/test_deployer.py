@@ -425,6 +425,25 @@ def test_a_release_that_users_suffer_from_is_rolled_back(ground: Ground) -> None
     assert (ground.releases(), ground.ending()) == (["v2"] * 3, Ending.DONE)
 
 
+@pytest.mark.parametrize("broken", [0, 1])
+def test_what_users_got_long_ago_judges_no_release(tmp_path: Path, broken: int) -> None:
+    """Neither does an earlier build's broken promise turn it back, nor is it good because that one was."""
+    clock = FakeClock(start=1_700_000_000 * NS)
+    with FileState(tmp_path / "state.db", clock=clock) as state:
+        ground = Ground(state, clock=clock)
+        deployer = ground.deployer("one")
+        ground.settle(deployer)
+        figures = Figures(tries=100, broken=broken, latencies=(100, *[0] * len(EDGES_MS)))
+        ground.desk.write_results(ReleaseFigures(by_release={"v1": Figures(), "v2": figures}))
+        clock.sleep(60.0)
+        roll(ground, Canary(shares=(0.3, 1.0), hold=1, judge=JudgeSettings()))
+        assert rounds_until(ground, deployer, clock, {Phase.WATCH})
+        assert not rounds_until(ground, deployer, clock, {Phase.BACK, Phase.ENDED})
+        rollout = ground.desk.read().desired.rollout
+        assert rollout is not None
+        assert rollout.stage == 0
+
+
 class SetClock(FakeClock):
     """Somebody may set its wall clock."""
 
