@@ -110,7 +110,7 @@ class Scaled(Event):
 class Office(Event):
     """A deployer took the lead of a cluster, or found that it leads no more."""
 
-    action: str  # in office, fenced, cut off
+    action: str  # in office, fenced, cut off, refused
     holder: str
     text: str
     is_first: bool = False

@@ -16,7 +16,9 @@ from lab.balancer.protocol import Answer
 
 ANSWER_WITHIN = 1.0
 """Seconds that one question may take; a replica that is slower than that isn't called ready."""
-QUESTIONS_AT_ONCE = 4
+QUESTIONS_AT_ONCE = 64
+"""More than a deployer ever asks in one look, so that however many are silent, a look takes no longer than one is: the
+deployer's lease runs meanwhile."""
 _FIGURES = re.compile(r"requests\n\s*\d+ \d+ (?P<requests>\d+).*Writing: (?P<writing>\d+)", re.DOTALL)
 """What stub_status says."""
 
@@ -44,7 +46,7 @@ class NginxBalancer:
         """The door that answered last."""
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment has no business on loopback
-        self._session.mount("http://", HTTPAdapter(pool_maxsize=2 * QUESTIONS_AT_ONCE))
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=QUESTIONS_AT_ONCE))
         self._asked = 0
         self._pool = ThreadPoolExecutor(QUESTIONS_AT_ONCE, thread_name_prefix="balancer")
 

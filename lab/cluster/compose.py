@@ -77,7 +77,7 @@ class ComposeCluster:
         with engine_errors("list the replicas", at=self.project):
             found = self._engine.containers(all=True, filters={"label": self._only(Role.APP)})
         if self._epoch is not None:
-            found = [one for one in found if self._take_over(one)]
+            found = self._take_all_over(found)
         seen = (labels.replica_of(one["Id"], one["Labels"], one["State"]) for one in found)
         return [replica for replica in seen if replica is not None]
 
@@ -113,6 +113,7 @@ class ComposeCluster:
     def start(self, replica: Replica) -> None:
         with engine_errors(f"start {replica.name}", at=replica.container[:12]):
             try:
+                self._join_others(replica)
                 self._engine.start(self._address(replica))
             except NotFound:
                 self._check_fence(replica)
@@ -158,6 +159,18 @@ class ComposeCluster:
         with engine_errors("read a container's log", at=container[:12]):
             return self._engine.logs(container, tail=last).decode(errors="replace")
 
+    def _join_others(self, replica: Replica) -> None:
+        """Connect it to the networks beside its first one, if there are: engines before 25 create it in one alone."""
+        pattern = self._read_pattern()
+        others = _networks(pattern)[1:]
+        if not others:
+            return
+        address = self._address(replica)
+        joined = self._engine.inspect_container(address)["NetworkSettings"]["Networks"]
+        for name in others:
+            if name not in joined:  # a deployer may have died in between
+                self._engine.connect_container_to_network(address, name, aliases=self._aliases(pattern))
+
     def _told(self, slot: Slot, name: str, release: Release) -> Mapping[str, str]:
         """What a replica's environment says of its place."""
         return {
@@ -183,6 +196,11 @@ class ComposeCluster:
         """How an act names its container: by full id, or for a deployer by the name that its tenure gave."""
         return replica.container if self._epoch is None else self._container_name(replica.name)
 
+    def _take_all_over(self, found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Those that bear this tenure's names now. Of two that would bear one, the later tenure's does."""
+        latest_first = sorted(found, key=lambda one: -_epoch_of(one["Names"][0]))
+        return [one for one in latest_first if self._take_over(one)]
+
     def _take_over(self, found: Mapping[str, Any]) -> bool:
         """Give an earlier tenure's container this one's name; False for one that was made too late and is removed.
 
@@ -202,7 +220,8 @@ class ComposeCluster:
             except APIError as exc:
                 if exc.status_code != CONFLICT:
                     raise
-                # Made by an earlier tenure after this one had given the same name to another: never started.
+                # Made by an earlier tenure after a later one had made or renamed another of this name. It was never
+                # started: whoever made it looks before it starts anything, and finds that it leads no more.
                 remove_container(self._engine, found["Id"])
                 return False
         return True
@@ -270,14 +289,15 @@ def _clone(
     told: Mapping[str, str],
     aliases: Sequence[str],
 ) -> dict[str, Any]:
-    """The engine's create call for a container like the pattern, from another image, with other labels."""
+    """The engine's create call for a container like the pattern, from another image, with other labels, in the first
+    of the pattern's networks alone."""
     config, image_config = dict(pattern["Config"]), pattern["ImageConfig"]
     for key in _FROM_IMAGE:
         if config.get(key) == image_config.get(key):
             config.pop(key, None)
     from_image = set(image_config.get("Env") or ())
     env = [line for line in config.get("Env") or () if line not in from_image]
-    networks = {name: {"Aliases": list(aliases)} for name in pattern["NetworkSettings"]["Networks"]}
+    networks = {name: {"Aliases": list(aliases)} for name in _networks(pattern)[:1]}
     return {
         **config,
         "Image": image,
@@ -287,6 +307,12 @@ def _clone(
         "HostConfig": pattern["HostConfig"],
         "NetworkingConfig": {"EndpointsConfig": networks},
     }
+
+
+def _networks(pattern: Mapping[str, Any]) -> list[str]:
+    """The pattern's networks; the first is the one that the engine takes a container to be created in."""
+    first = pattern["HostConfig"].get("NetworkMode")
+    return sorted(pattern["NetworkSettings"]["Networks"], key=lambda name: name != first)
 
 
 def write_files(plan: ClusterPlan, nginx_conf: str) -> None:

@@ -45,7 +45,7 @@ class GatedCluster(ComposeCluster):
             found = self._engine.containers(all=True, filters={"label": f"{labels.PROJECT}={self.project}"})
         found = [one for one in found if one["Labels"].get(labels.ROLE) in {Role.APP, Role.GATE}]
         if self._epoch is not None:
-            found = [one for one in found if self._take_over(one)]
+            found = self._take_all_over(found)
         gates = {
             one["Labels"].get(labels.REPLICA): one["State"] for one in found if one["Labels"][labels.ROLE] == Role.GATE
         }

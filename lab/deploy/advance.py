@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from lab.clock import NS
 from lab.deploy.gate import GateVerdict, Judged
 from lab.deploy.rollout import HISTORY_KEPT, NEVER_READY_LIMIT, Ask, Desired, Ending, Note, Phase, Rollout
 from lab.model import Value
 
 
 class Progress(Value):
-    """What the deployer sees of a rollout, times in wall-clock nanoseconds."""
+    """What the deployer sees of a rollout."""
 
     at: int
+    """Wall-clock nanoseconds."""
+    in_phase: float
+    """Seconds that the present phase has lasted, whatever was done to the wall clock meanwhile."""
     is_settled: bool
     """Whether every slot has what the present phase wants of it."""
     failed: str = ""
@@ -47,7 +49,7 @@ def _go_on(desired: Desired, rollout: Rollout, progress: Progress, by: str) -> D
         case Phase.WATCH:
             return _leave_stage(desired, rollout, progress, by)
         case Phase.KEEP:
-            if progress.at - rollout.since < rollout.strategy.keeps_old * NS:
+            if progress.in_phase < rollout.strategy.keeps_old:
                 return desired
             return _end(desired, rollout, Ending.DONE, "the old group is no longer kept", progress, by)
         case _:
@@ -71,7 +73,7 @@ def _turn_back(rollout: Rollout, progress: Progress) -> str | None:
 
 def _leave_stage(desired: Desired, rollout: Rollout, progress: Progress, by: str) -> Desired:
     """The stage's share is reached: on to the next once it was held, judged and approved."""
-    held = progress.at - rollout.since >= getattr(rollout.strategy, "hold", 0.0) * NS
+    held = progress.in_phase >= getattr(rollout.strategy, "hold", 0.0)
     judged = progress.judged is None or progress.judged.verdict is GateVerdict.GO
     approved = not rollout.strategy.approve or rollout.approved > rollout.stage
     if not (held and judged and approved):

@@ -85,7 +85,12 @@ class Deployer:
         self._lookout = Lookout(balancer, clock)
         self._why: dict[str, Why] = {}
         self._told_ready: set[str] = set()
+        """Those that were ready at some time, by name, for as long as their containers exist: dead ones too."""
         self._counted: set[str] = set()
+        self._never_started: set[str] = set()
+        """Containers of a new release that the engine could not start: they are as good as dead."""
+        self._phase: tuple[str, Phase, int, int] | None = None
+        self._phase_began = 0
         self._last_serving: dict[str, int] | None = None
         self._last_status: Status | None = None
         self._last_step = ""
@@ -211,9 +216,10 @@ class Deployer:
         tenure = self._in_office()
         tenure.guard()
         kept = self.desk.read()
-        replicas = self._cluster.replicas()
+        replicas = self._replicas()
         lost = self._lost_slots()  # looked up first: what is made in a zone that is lost meanwhile is struck there
         seen = msgspec.structs.replace(self._lookout.look(replicas), lost=lost)
+        tenure.guard()  # a look takes as long as the slowest answer, and nothing may follow it to renew the lease
         self._note_news(seen)
         decision = self._decide(seen, kept.desired)
         kept, has_moved = self._advance(kept, seen, decision, tenure)
@@ -237,6 +243,15 @@ class Deployer:
         """Whether this very deployer made it, or started it."""
         return replica.name in self._why
 
+    def _replicas(self) -> list[Replica]:
+        """What exists."""
+        return [
+            msgspec.structs.replace(one, state=ReplicaState.DEAD)
+            if one.container in self._never_started and one.state is ReplicaState.CREATED
+            else one
+            for one in self._cluster.replicas()
+        ]
+
     def _lost_slots(self) -> frozenset[str]:
         zones = set(self._lost_zones())
         return frozenset(slot.name for slot in self._cluster.slots if slot.zone in zones)
@@ -248,11 +263,13 @@ class Deployer:
         if rollout is None:
             return kept, False
         failed = decision.failed
+        in_phase = self._seconds_in_phase(rollout)
         progress = Progress(
-            at=int(self._clock.wall().timestamp() * NS),
+            at=self._wall(),
+            in_phase=in_phase,
             is_settled=decision.is_settled,
             failed=f"{failed.name} did not get ready in {rollout.strategy.ready_within:g} s" if failed else "",
-            judged=self._judge(rollout),
+            judged=self._judge(rollout, in_phase),
         )
         further = advance(desired, progress, by=self._holder)
         if further is kept.desired:
@@ -266,6 +283,7 @@ class Deployer:
         )
         self._boundary("before", turn)
         written = self.desk.write(kept, further, tenure.lease)
+        self._seconds_in_phase(after)  # its own clock counts from here
         self._tell_rollout(after)
         self._boundary("after", turn)
         return written, True
@@ -280,7 +298,7 @@ class Deployer:
                 self._counted.add(one.container)  # it died with its zone, which says nothing of its release
             elif one.state is ReplicaState.DEAD and is_new and self._was_told_to_go(one, desired):
                 self._counted.add(one.container)  # it was not given the time: scaled in again, or sent back
-            elif one.state is ReplicaState.DEAD and is_new and not self._lookout.was_ready(one):
+            elif one.state is ReplicaState.DEAD and is_new and one.name not in self._told_ready:
                 self._counted.add(one.container)
                 self._lookout.note_early_death(one)
                 early += rollout is not None and one.release == rollout.to.name and one.name in self._why
@@ -293,13 +311,26 @@ class Deployer:
     def _was_told_to_go(self, one: Replica, desired: Desired) -> bool:
         return one.container in self._lookout.drained_at or one.slot not in desired.active
 
-    def _judge(self, rollout: Rollout) -> Judged | None:
+    def _seconds_in_phase(self, rollout: Rollout) -> float:
+        """How long the phase has lasted: by the wall clock until this deployer saw it, and by its own clock since.
+
+        A wall clock that is set, or a machine that slept, makes it neither shorter nor longer.
+        """
+        phase = (rollout.id, rollout.phase, rollout.stage, rollout.since)
+        now = self._clock.now()
+        if self._phase != phase:
+            self._phase, self._phase_began = phase, now - max(0, self._wall() - rollout.since)
+        return (now - self._phase_began) / NS
+
+    def _wall(self) -> int:
+        return int(self._clock.wall().timestamp() * NS)
+
+    def _judge(self, rollout: Rollout, in_phase: float) -> Judged | None:
         settings = rollout.strategy.judge
         if settings is None or rollout.phase not in {Phase.MOVE, Phase.WATCH, Phase.KEEP}:
             return None
-        waited = (int(self._clock.wall().timestamp() * NS) - rollout.since) / NS
         figures = self.desk.results() or ReleaseFigures()
-        judged = judge(figures.of(rollout.to.name), figures.of(rollout.before.name), settings, waited=waited)
+        judged = judge(figures.of(rollout.to.name), figures.of(rollout.before.name), settings, waited=in_phase)
         if (
             rollout.phase is not Phase.WATCH
             and judged.verdict is GateVerdict.ROLL_BACK
@@ -330,11 +361,15 @@ class Deployer:
         self._say(note)
         try:
             self._act(step.act, replica)
-        except EngineError:
+        except EngineError as exc:
             # It may have died a moment ago, which the next look will show; if it has not, the engine is unwell.
-            there = self._cluster.replicas()
-            if any(one.container == replica.container and one.state is replica.state for one in there):
-                raise
+            if any(one.container == replica.container and one.state is replica.state for one in self._replicas()):
+                rollout = desired.under_way
+                if step.act is not Act.START or rollout is None or replica.release != rollout.to.name:
+                    raise
+                # Or its image is: a command that is not there, say, is the new release's failure like any other.
+                self._never_started.add(replica.container)
+                self._tell("refused", exc.what)
         self._boundary("after", note)
 
     def _act(self, act: Act, replica: Replica) -> None:
@@ -436,7 +471,7 @@ class Deployer:
         ready = is_settled and len(serving) == len(kept.desired.active)
         status = Status(
             holder=self._holder,
-            at=int(self._clock.wall().timestamp() * NS),
+            at=self._wall(),
             desired=kept.version,
             is_settled=ready,
             serving=serving,

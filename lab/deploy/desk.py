@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from lab.clock import NS, Clock
-from lab.deploy.results import ReleaseFigures
+from lab.deploy.results import WINDOW, ReleaseFigures
 from lab.deploy.rollout import Ask, Desired, Phase, Rollout, Strategy, begin_rollout
 from lab.errors import UsageError
 from lab.model import Release, Replica, Value
@@ -129,12 +129,16 @@ class Desk:
         """What users got from each release lately; whoever watches users writes it for the gate."""
         key = f"{self._cluster}/results"
         found = self._state.read(key)
-        self._state.write(key, msgspec.json.encode(figures), version=0 if found is None else found.version)
+        body = msgspec.json.encode(msgspec.structs.replace(figures, at=self._now()))
+        self._state.write(key, body, version=0 if found is None else found.version)
 
     def results(self) -> ReleaseFigures | None:
-        """What users got from each release lately, if anybody watches them."""
+        """What users got from each release lately; None where nobody watches them, or no longer does."""
         found = self._state.read(f"{self._cluster}/results")
-        return None if found is None else msgspec.json.decode(found.body, type=ReleaseFigures)
+        if found is None:
+            return None
+        figures = msgspec.json.decode(found.body, type=ReleaseFigures)
+        return figures if abs(self._now() - figures.at) <= WINDOW * NS else None
 
     def _change_rollout(self, change: Callable[[Rollout], Rollout]) -> Rollout:
         def changed(desired: Desired) -> Desired:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from lab.balancer.protocol import Answer, Balancer
 from lab.clock import NS, Clock
@@ -23,6 +24,7 @@ class Lookout:
 
     def __init__(self, balancer: Balancer, clock: Clock) -> None:
         self._balancer, self._clock = balancer, clock
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="lookout")
         self.started_at: dict[str, int] = {}
         self.drained_at: dict[str, int] = {}
         self.upgraded_at: int | None = None
@@ -39,8 +41,9 @@ class Lookout:
         running = {one.name: one for one in replicas if one.state is ReplicaState.RUNNING}
         there = {one.name: one for one in replicas if one.state is not ReplicaState.DEAD}
         now = self._clock.now()
-        for one in running.values():
-            self.started_at.setdefault(one.container, now)
+        for one in there.values():
+            if one.state is not ReplicaState.CREATED:  # one that is paused never gets ready either
+                self.started_at.setdefault(one.container, now)
         self._forget(there)
         self._ask(running)
         for slot in self._holders:
@@ -57,10 +60,6 @@ class Lookout:
             held=frozenset(self.held),
             not_before=self._not_before,
         )
-
-    def was_ready(self, replica: Replica) -> bool:
-        """Whether it ever answered that it is ready, as far as this deployer knows."""
-        return replica.name in self._answered_at
 
     def note_entered(self, replica: Replica) -> None:
         """Ask again at once who has its slot."""
@@ -97,8 +96,9 @@ class Lookout:
         slots = {running[name].slot for name in due} | {one.slot for one in running.values()} - self._holders.keys()
         for name in due:
             self._asked_at[name] = now
+        asked = self._beside.submit(self._balancer.holders, sorted(slots))  # silence is waited for once, not twice
         self._take_in({name: running[name] for name in due}, self._balancer.replicas(sorted(due)))
-        answers = self._balancer.holders(sorted(slots))
+        answers = asked.result()
         for slot in slots:
             answer = answers.get(slot)
             if answer is not None:

@@ -43,7 +43,7 @@ class Seen(Value):
     frozen: frozenset[str] = frozenset()
     """Containers that run and have not answered for so long that they are replaced."""
     started_at: Mapping[str, int] = {}
-    """By container, when the deployer first saw it running or started it."""
+    """By container, when the deployer first saw it running or paused, or started it."""
     drained_at: Mapping[str, int] = {}
     """By container, when it was told to drain."""
     upgraded_at: int | None = None
@@ -212,6 +212,8 @@ def _bring_up(seen: Seen, target: Target, one: Replica, why: Why, *, enters: boo
     if one.name in seen.ready:
         return ([Step(act=Act.ENTER, slot=one.slot, why=why, replica=one)] if enters else []), None
     if seen.at - seen.started_at.get(one.container, seen.at) > target.ready_within * NS:
+        if one.state is ReplicaState.PAUSED:  # which is no failure of its release
+            return [Step(act=Act.REMOVE, slot=one.slot, why=Why.REPLACEMENT, replica=one)], None
         stop = Step(act=Act.STOP, slot=one.slot, why=why, replica=one)
         return [stop], one if one.release == target.unproven else None
     return [], None

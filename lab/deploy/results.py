@@ -20,6 +20,8 @@ class ReleaseFigures(Value):
     """Figures by release, all of the same window."""
 
     by_release: Mapping[str, Figures] = {}
+    at: int = 0
+    """When the desk took them down, wall-clock nanoseconds."""
 
     def of(self, release: str) -> Figures:
         """What is known of a release; nothing tried if nothing is."""

@@ -136,6 +136,10 @@ Strategy = Rolling | DrainThenMove | Canary | RedBlack
 
 def check_strategy(strategy: Strategy, slots: int) -> None:
     """Raise UsageError for a strategy that makes no sense on so many slots."""
+    _check_numbers(strategy)
+    if strategy.judge is not None:
+        _check_numbers(strategy.judge, "judge.")
+        strategy.judge.failed_share  # noqa: B018 -- raises where it is no share
     strategy.at_once(slots)
     shares = strategy.stages
     if not shares or any(not 0 < one <= 1 for one in shares) or list(shares) != sorted(set(shares)) or shares[-1] != 1:
@@ -144,6 +148,20 @@ def check_strategy(strategy: Strategy, slots: int) -> None:
         raise UsageError(
             "with a single slot nobody serves while it is changed in place", at="cluster.zones", way_out="surge: 1"
         )
+    if strategy.in_place and strategy.at_once(slots) >= slots:
+        raise UsageError(
+            f"with all {slots} slots changed in place at once nobody serves",
+            at=f"batch: {strategy.batch}",
+            way_out=f"batch: {slots - 1}, or surge: 1",
+        )
+
+
+def _check_numbers(given: Value, under: str = "") -> None:
+    """Raise UsageError for a number that no state can hold, or that is below nothing."""
+    for key in given.__struct_fields__:
+        number = getattr(given, key)
+        if isinstance(number, (int, float)) and not 0 <= number < math.inf:
+            raise UsageError("must be a number from 0 on", at=f"{under}{key}: {number}", way_out=f"{under}{key}: 10")
 
 
 def strategy_from(name: str, given: Mapping[str, object]) -> Strategy:
@@ -252,7 +270,7 @@ def first_desired(release: Release, slots: tuple[Slot, ...], active: tuple[str, 
 
 
 def begin_rollout(desired: Desired, to: Release, strategy: Strategy, *, id: str, now: int, by: str) -> Desired:  # noqa: A002 -- the field's own name
-    """Want a rollout. Raises UsageError while another is under way, or where the release already serves."""
+    """Want a rollout. Raises UsageError while another is under way, or where a release of this name already serves."""
     if desired.under_way is not None:
         raise UsageError(
             f"a rollout to {desired.under_way.to.name} is under way ({desired.under_way.phase})",
@@ -261,6 +279,12 @@ def begin_rollout(desired: Desired, to: Release, strategy: Strategy, *, id: str,
         )
     if to == desired.release:
         raise UsageError("every slot is to serve this release already", at=to.name, way_out="lab status")
+    if to.name == desired.release.name:
+        raise UsageError(
+            f"releases are told apart by their tags, and {to.name} serves already, from {desired.release.image}",
+            at=to.image,
+            way_out="give the image a tag of its own",
+        )
     check_strategy(strategy, len(desired.active))
     phase = Phase.PREPARE if isinstance(strategy, RedBlack) else Phase.MOVE
     note = Note(at=now, holder=by, phase=phase, stage=0, why=f"{desired.release.name} to {to.name}")

@@ -44,12 +44,15 @@ def target_of(desired: Desired, slots: Sequence[Slot]) -> Target:
     taken = ordered(active, strategy.order)
     moved = moved_slots(rollout, len(taken))
     goes_back = rollout.phase is Phase.BACK
+    # Scaled in meanwhile there may be fewer slots than the strategy was checked for: one serves at all times.
+    in_place = strategy.in_place and len(taken) > 1
+    at_once = strategy.at_once(len(taken))
     return Target(
         slots={slot.name: _slot_target(rollout, is_moved=rank < moved) for rank, slot in enumerate(taken)},
         fallback=rollout.before.name,
         unproven=rollout.to.name,
-        in_place=strategy.in_place,
-        at_once=strategy.at_once(len(taken)),
+        in_place=in_place,
+        at_once=min(at_once, len(taken) - 1) if in_place else at_once,
         pause=0.0 if goes_back else strategy.pause,
         ready_within=strategy.ready_within,
         grace=strategy.grace,

@@ -228,14 +228,15 @@ def serve_events(out: IO[bytes]) -> Callable[[record.AnyEvent], None]:
     return report
 
 
-def ask_at_boundary(out: IO[bytes], answers: IO[bytes]) -> Callable[[str, record.Step], None]:
-    """The deployer's side: tell where it is and wait for leave; without anybody to give it, this process ends."""
+def ask_at_boundary(out: IO[bytes], answer: Callable[[], bytes]) -> Callable[[str, record.Step], None]:
+    """The deployer's side: tell where it is and wait for leave, which is the next `answer`; without anybody to give it,
+    which an empty one says, this process ends."""
     encoder = msgspec.json.Encoder()
 
     def ask(moment: str, step: record.Step) -> None:
         out.write(encoder.encode(AtBoundary(moment=moment, step=step)) + b"\n")
         out.flush()
-        if not answers.readline():
+        if not answer():
             os._exit(1)
 
     return ask

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from queue import SimpleQueue
 from random import SystemRandom
 
 from lab import record
@@ -124,11 +125,12 @@ def lead(*, project: str | None, events: bool, rehearse: bool, script: str | Non
     own_way = None if script is None else load_script(script)
     out = sys.stdout.buffer
     report = serve_events(out) if events else _teller(say)
-    boundary = ask_at_boundary(out, sys.stdin.buffer) if rehearse else (lambda _moment, _step: None)
+    told: SimpleQueue[bytes] = SimpleQueue()
+    boundary = ask_at_boundary(out, told.get) if rehearse else (lambda _moment, _step: None)
     with at_hand(project, report, boundary=boundary, script=own_way) as cluster:
-        if events and not rehearse:
-            # Whoever listens holds our standard input open: when that ends, so do we.
-            threading.Thread(target=_end_with, args=(cluster.deployer,), daemon=True).start()
+        if events or rehearse:
+            # Whoever listens holds our standard input open: when that ends, so do we, wherever we are.
+            threading.Thread(target=_hear, args=(cluster.deployer, told), daemon=True).start()
         cluster.deployer.run_until(lambda: False)
     return ExitCode.HELD
 
@@ -214,8 +216,11 @@ def _teller(say: Say) -> Callable[[record.AnyEvent], None]:
     return tell
 
 
-def _end_with(deployer: Deployer) -> None:
-    sys.stdin.buffer.read()
+def _hear(deployer: Deployer, told: SimpleQueue[bytes]) -> None:
+    """Pass on each line of standard input, and its end; with that the deployer ends too."""
+    for line in iter(sys.stdin.buffer.readline, b""):
+        told.put(line)
+    told.put(b"")
     deployer.end()
 
 

@@ -52,7 +52,8 @@ class World:
                 self.die(self.random.choice(running))
         decision = decide(self.seen(), target_of(desired, SLOTS))
         failed = "it did not get ready" if decision.failed is not None else ""
-        progress = Progress(at=self.at, is_settled=decision.is_settled, failed=failed)
+        in_phase = (self.at - desired.rollout.since) / NS if desired.rollout is not None else 0.0
+        progress = Progress(at=self.at, in_phase=in_phase, is_settled=decision.is_settled, failed=failed)
         further = advance(desired, progress, by="test")
         if further is not desired:
             return further, Decision()  # what is to be had has changed with it

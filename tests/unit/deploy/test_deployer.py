@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator
+from datetime import datetime, timedelta
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lab import record
+from lab.balancer.nginx import ANSWER_WITHIN, NginxBalancer
 from lab.balancer.protocol import Answer
-from lab.clock import SYSTEM_CLOCK
+from lab.clock import NS, SYSTEM_CLOCK, Clock, FakeClock
 from lab.cluster.fake import FakeCluster
 from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
+from lab.deploy.look import Lookout
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Ask, Canary, Ending, Phase, RedBlack, Rolling, Strategy, first_desired
-from lab.errors import StateError, UsageError
-from lab.model import Release, ReplicaState, Slot
+from lab.errors import EngineError, StateError, UsageError
+from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.state.file import FileState
 from lab.state.protocol import Document, Lease
@@ -47,7 +52,11 @@ class FakeBalancer:
                 found[slot] = Answer(replica=one.name, is_ready=True)
         return found
 
+    def takes(self) -> None:
+        """How long an answer takes."""
+
     def replicas(self, names: Collection[str]) -> dict[str, Answer]:
+        self.takes()
         return {
             one.name: Answer(replica=one.name, is_ready=one.release != self._broken)
             for one in list(self._cluster.engine.there.values())
@@ -58,10 +67,11 @@ class FakeBalancer:
 class Ground:
     """A fake cluster, its state and its desk."""
 
-    def __init__(self, state: FileState, broken: str = "") -> None:
+    def __init__(self, state: FileState, broken: str = "", clock: Clock = SYSTEM_CLOCK) -> None:
+        self.clock = clock
         self.state, self.cluster = state, FakeCluster(slots=SLOTS)
         self.balancer = FakeBalancer(self.cluster, broken)
-        self.desk = Desk(state, "c", clock=SYSTEM_CLOCK)
+        self.desk = Desk(state, "c", clock=clock)
         self.events: list[record.AnyEvent] = []
         self.desk.begin(first_desired(V1, SLOTS))
 
@@ -75,6 +85,7 @@ class Ground:
             holder=holder,
             is_gone=lambda other: other in self.gone,
             boundary=boundary,
+            clock=self.clock,
         )
 
     gone: Collection[str] = frozenset()
@@ -210,6 +221,69 @@ def test_a_release_that_cannot_start_is_not_tried_for_ever(tmp_path: Path) -> No
         ground.settle(ground.deployer("two", dies))
         assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ROLLED_BACK)
         assert sum(act.startswith("create") and act.endswith("v2") for act in ground.cluster.acts) == 3
+
+
+def test_a_release_that_the_engine_cannot_start_is_given_up(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its command is not there, so its containers stay as they were created: three are enough, and the old one
+    serves. What dies of the old one meanwhile is replaced."""
+    ground.settle(ground.deployer("one"))
+    start = FakeCluster.start
+
+    def refuse(self: FakeCluster, replica: Replica) -> None:
+        if replica.release == "v2":
+            ground.cluster.signal(next(one for one in ground.cluster.replicas() if one.slot == "c1"), "SIGKILL")
+            raise EngineError("no such command: gunicorn")
+        start(self, replica)
+
+    monkeypatch.setattr(FakeCluster, "start", refuse)
+    roll(ground, Rolling())
+    for _ in range(2):  # whoever goes on with it fares no worse
+        deployer = ground.deployer("two")
+        for _ in range(30):
+            deployer._work()
+        deployer._resign()
+    ground.settle(ground.deployer("three"))
+    assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ROLLED_BACK)
+    assert {one.state for one in ground.cluster.replicas()} == {ReplicaState.RUNNING}
+    assert "no such command: gunicorn" in [one.text for one in ground.events if isinstance(one, record.Office)]
+
+
+def test_an_engine_that_cannot_start_what_served_before_ends_the_deployer(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a new release there is nobody but the engine to be unwell."""
+
+    def refuse(_cluster: FakeCluster, _replica: Replica) -> None:
+        raise EngineError("no space left on the device")
+
+    monkeypatch.setattr(FakeCluster, "start", refuse)
+    with pytest.raises(EngineError, match="no space"):
+        ground.settle(ground.deployer("one"))
+
+
+def test_what_was_ready_before_it_was_killed_says_nothing_of_its_release(ground: Ground) -> None:
+    """However often that happens in a rollout, and though its deployer slept through its lease and leads again."""
+    deployer = ground.deployer("one")
+    ground.settle(deployer)
+    roll(ground, Canary(shares=(0.3, 1.0), hold=60))
+    killed = 0
+    for _ in range(200):
+        deployer._work()
+        serving = [one for one in deployer_sees(ground) if one.release == "v2"]
+        if serving and serving[0].container in ground.cluster.engine.there:
+            deployer._resign()
+            deployer._work()
+            killed += ground.cluster.signal(serving[0], "SIGKILL")
+    rollout = ground.desk.read().desired.under_way
+    assert rollout is not None
+    assert killed > 3
+    assert (rollout.never_ready, rollout.phase is Phase.BACK) == (0, False)
+
+
+def deployer_sees(ground: Ground) -> tuple[Replica, ...]:
+    """Those that serve, by the deployer's last word."""
+    status = ground.desk.status()
+    return status.serving if status is not None else ()
 
 
 def test_what_is_scaled_in_before_it_is_ready_says_nothing_of_its_release(tmp_path: Path) -> None:
@@ -351,6 +425,76 @@ def test_a_release_that_users_suffer_from_is_rolled_back(ground: Ground) -> None
     assert (ground.releases(), ground.ending()) == (["v2"] * 3, Ending.DONE)
 
 
+@pytest.mark.parametrize("broken", [0, 1])
+def test_what_users_got_long_ago_judges_no_release(tmp_path: Path, broken: int) -> None:
+    """Neither does an earlier build's broken promise turn it back, nor is it good because that one was."""
+    clock = FakeClock(start=1_700_000_000 * NS)
+    with FileState(tmp_path / "state.db", clock=clock) as state:
+        ground = Ground(state, clock=clock)
+        deployer = ground.deployer("one")
+        ground.settle(deployer)
+        figures = Figures(tries=100, broken=broken, latencies=(100, *[0] * len(EDGES_MS)))
+        ground.desk.write_results(ReleaseFigures(by_release={"v1": Figures(), "v2": figures}))
+        clock.sleep(60.0)
+        roll(ground, Canary(shares=(0.3, 1.0), hold=1, judge=JudgeSettings()))
+        assert rounds_until(ground, deployer, clock, {Phase.WATCH})
+        assert not rounds_until(ground, deployer, clock, {Phase.BACK, Phase.ENDED})
+        rollout = ground.desk.read().desired.rollout
+        assert rollout is not None
+        assert rollout.stage == 0
+
+
+class SetClock(FakeClock):
+    """Somebody may set its wall clock."""
+
+    ahead = 0.0
+
+    def wall(self) -> datetime:
+        return super().wall() + timedelta(seconds=self.ahead)
+
+
+@pytest.mark.parametrize("ahead", [60.0, -3600.0])
+@pytest.mark.parametrize("strategy", [Canary(shares=(0.3, 1.0), hold=5, judge=JudgeSettings()), RedBlack(keep=20)])
+def test_a_wall_clock_that_is_set_changes_nothing(tmp_path: Path, strategy: Strategy, ahead: float) -> None:
+    """A healthy release with too few tries as yet is not out of patience; holding and keeping take no hour."""
+    clock = SetClock(start=1_700_000_000 * NS)
+    with FileState(tmp_path / "state.db", clock=clock) as state:
+        ground = Ground(state, clock=clock)
+        deployer = ground.deployer("one")
+        ground.settle(deployer)
+        roll(ground, strategy)
+        watched, tried = rounds_until(ground, deployer, clock, {Phase.WATCH, Phase.KEEP}), 90
+        clock.ahead = ahead
+        for _ in range(3):
+            show_tries(ground, tried)
+            clock.sleep(1.0)
+            deployer._work()
+        assert ground.desk.read().desired.under_way is not None
+        tried = 200
+        for _ in range(60):
+            show_tries(ground, tried)
+            clock.sleep(0.5)
+            deployer._work()
+        assert (watched, ground.ending()) == (True, Ending.DONE)
+
+
+def show_tries(ground: Ground, tries: int) -> None:
+    """Users got good answers of both releases."""
+    figures = Figures(tries=tries, latencies=(tries, *[0] * len(EDGES_MS)))
+    ground.desk.write_results(ReleaseFigures(by_release={"v1": figures, "v2": figures}))
+
+
+def rounds_until(ground: Ground, deployer: Deployer, clock: FakeClock, phases: Collection[Phase]) -> bool:
+    """Whether one of the phases is reached."""
+    for _ in range(100):
+        clock.sleep(0.1)
+        deployer._work()
+        rollout = ground.desk.read().desired.rollout
+        if rollout is not None and rollout.phase in phases:
+            return True
+    return False
+
+
 def test_a_killed_replica_is_replaced(ground: Ground) -> None:
     """Without any rollout: a gap is filled with what serves elsewhere."""
     ground.settle(ground.deployer("one"))
@@ -366,6 +510,63 @@ def test_a_killed_replica_is_replaced(ground: Ground) -> None:
             within=10,
             every=0.01,
         )
+
+
+def test_a_look_at_many_that_are_silent_takes_no_longer_than_at_one() -> None:
+    """Of six replicas and their slots: the deployer's lease runs meanwhile."""
+    silent = threading.Event()
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            silent.wait(10)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    cluster = FakeCluster(slots=tuple(Slot(name=f"{zone}{number}", zone=zone) for number in (1, 2) for zone in "abc"))
+    for slot in cluster.slots:
+        cluster.start(cluster.create(slot, V1))
+    try:
+        with NginxBalancer(("127.0.0.1", server.server_port)) as balancer:
+            began = SYSTEM_CLOCK.now()
+            Lookout(balancer, SYSTEM_CLOCK).look(cluster.replicas())
+            assert (SYSTEM_CLOCK.now() - began) / NS < 1.9 * ANSWER_WITHIN
+    finally:
+        silent.set()
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_lease_is_renewed_after_a_long_look(tmp_path: Path) -> None:
+    """Nothing is done in that round, so nothing else would: the same tenure goes on."""
+    clock = FakeClock(start=10**18)
+    with FileState(tmp_path / "state.db", clock=clock) as state:
+        ground = Ground(state, clock=clock)
+        deployer = ground.deployer("one")
+        ground.balancer.takes = partial(clock.sleep, 2.5)  # type: ignore[method-assign]
+        for _ in range(20):
+            deployer._work()
+        assert offices(ground) == ["in office"]
+
+
+@pytest.mark.parametrize("rolls", [False, True])
+def test_what_was_paused_before_the_deployer_came_is_replaced(tmp_path: Path, *, rolls: bool) -> None:
+    """It never answered this deployer and never will: it has as long as any other to get ready. A rollout goes on."""
+    clock = FakeClock(start=10**18)
+    with FileState(tmp_path / "state.db", clock=clock) as state:
+        ground = Ground(state, clock=clock)
+        ground.settle(ground.deployer("one"))
+        paused = ground.cluster.replicas()[1]
+        ground.cluster.engine.there[paused.container] = msgspec.structs.replace(paused, state=ReplicaState.PAUSED)
+        if rolls:
+            ground.desk.roll(V2, Rolling(), id="r1", by="test")
+        deployer = ground.deployer("two")
+        for _ in range(60):
+            clock.sleep(1.0)
+            deployer._work()
+        assert ground.releases() == ["v2" if rolls else "v1"] * 3
+        assert paused.container not in ground.cluster.engine.there
+        assert ground.ending() is (Ending.DONE if rolls else None)
 
 
 def test_wishes_of_people_are_refused_where_they_make_no_sense(ground: Ground) -> None:

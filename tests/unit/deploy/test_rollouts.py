@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 import msgspec
 import pytest
 
+from lab.deploy.gate import JudgeSettings
 from lab.deploy.rollout import (
     Ask,
     Canary,
@@ -238,15 +240,45 @@ def test_one_rollout_at_a_time() -> None:
         begun(under_way, Rolling(), world)
     with pytest.raises(UsageError, match="already"):
         begin_rollout(desired, V1, Rolling(), id="r2", now=0, by="test")
+    with pytest.raises(UsageError, match="told apart by their tags"):
+        begin_rollout(desired, Release(name="v1", image="fixed:v1"), Rolling(), id="r2", now=0, by="test")
 
 
 @pytest.mark.parametrize(
-    "strategy", [Canary(shares=(0.5, 0.2, 1.0)), Canary(shares=(0.5,)), Rolling(batch="many"), Rolling(batch=0)]
+    "strategy",
+    [
+        Canary(shares=(0.5, 0.2, 1.0)),
+        Canary(shares=(0.5,)),
+        Rolling(batch="many"),
+        Rolling(batch=0),
+        Rolling(surge=-1),
+        Rolling(surge=0, batch="100%"),
+        DrainThenMove(batch=6),
+        DrainThenMove(batch="90%"),
+        Rolling(pause=math.inf),
+        Rolling(grace=math.nan),
+        Rolling(ready_within=-1.0),
+        RedBlack(keep=math.inf),
+        Canary(hold=math.nan),
+        Canary(judge=JudgeSettings(patience=math.inf)),
+        Canary(judge=JudgeSettings(failed="many")),
+    ],
 )
 def test_a_strategy_that_makes_no_sense_is_refused(strategy: Strategy) -> None:
     """Before anything is done, with the key and an example."""
     with pytest.raises(UsageError):
         begin_rollout(first_desired(V1, SLOTS), V2, strategy, id="r", now=0, by="test")
+
+
+@pytest.mark.parametrize("left", [("c1", "c2"), ("c2",)])
+def test_somebody_serves_where_it_is_scaled_in_while_slots_are_changed_in_place(left: tuple[str, ...]) -> None:
+    """Two at once were right for six slots, and are all that there are now."""
+    world, desired = settled_world(Random(1))
+    desired, _ = world.round(begun(desired, DrainThenMove(batch=2), world))
+    desired, decision = world.run(msgspec.structs.replace(desired, active=left))
+    assert decision.is_settled
+    assert world.releases() == {"v2"}
+    assert world.fewest_serving > 0
 
 
 def test_slots_are_taken_in_the_order_asked_for() -> None:
