@@ -16,6 +16,7 @@ import pytest
 
 from lab.clock import NS
 from lab.model import Operation, Slot
+from lab.oracle.promises import PROMISES
 from lab.oracle.service import ServiceRules
 from lab.oracle.verdict import ALWAYS_ASKED, Judgement
 from lab.record import PhaseBegan, ReadRecord, RunRecord, Serving, StrikeProved
@@ -370,6 +371,51 @@ def test_it_fits_the_screen(browser: Browser, server: PageServer, size: tuple[in
         assert down <= height or width < 600
         faint = seen.page.evaluate(CONTRAST)
         assert not faint
+        seen.check_quiet()
+
+
+@pytest.mark.parametrize("size", SCREENS, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_users_are_in_sight_whatever_breaks(browser: Browser, server: PageServer, size: tuple[int, int]) -> None:
+    """Ten promises with long reasons scroll before the squares vanish, and the header tells the likely cause."""
+    width, height = size
+    asked = [one.name for one in PROMISES.values()][:10]
+    wide = msgspec.structs.replace(PLAN, asked=tuple(asked), users=60)
+    broken = [
+        JudgedPromise(promise=name, title=PROMISES[name].title, verdict="broken", count=9, checks="", broken=9, note="")
+        for name in asked
+    ]
+    why = "what was acknowledged before this read was asked for is not there, and nobody took it away " * 3
+    likely = "likely: the store came back without what it had acknowledged"
+    lines = (f"BROKEN state_kept: 60 of 60 users lost state; also {', '.join(asked)}", why, f"{likely}   repeat  x")
+    fold = PageFold(wide, tell=lambda _: "")
+    server.feed.add([made for item in a_run() for made in fold.take(item)])
+    server.feed.add([Hurt(t=10, user=number, promise=name, why=why) for number, name in enumerate(asked)])
+    end = partial(Ended, verdict="broken", exit_code=1, lines=lines, promises=tuple(broken))
+    server.feed.add(fold.finish(lambda t: end(t=t)))
+    server.feed.end()
+    with visit(browser, server.url, viewport={"width": width, "height": height}) as seen:
+        until(seen.page, "BROKEN")
+        seen.page.locator(".user.hurt").first.wait_for()
+        panel, *squares = seen.page.evaluate(
+            """() => [$("users"), ...document.querySelectorAll(".user")].map((one) => {
+                const { top, bottom } = one.getBoundingClientRect();
+                return [top, bottom];
+            })"""
+        )
+        assert len(squares) == 60
+        assert min(bottom - top for top, bottom in squares) >= 12
+        assert panel[0] < min(top for top, _ in squares)
+        assert max(bottom for _, bottom in squares) < panel[1]
+        told = seen.page.evaluate(
+            """(text) => {
+                const node = $("phase").firstChild, range = document.createRange();
+                range.setStart(node, node.data.toLowerCase().indexOf(text));
+                range.setEnd(node, node.data.toLowerCase().indexOf(text) + text.length);
+                return range.getBoundingClientRect().bottom - $("phase").getBoundingClientRect().bottom;
+            }""",
+            likely,
+        )
+        assert told < 1
         seen.check_quiet()
 
 

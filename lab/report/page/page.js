@@ -123,7 +123,8 @@ function sentence(s) {
     const said = head.replace(/^(HELD|BROKEN|COULD NOT TELL)\s+(.* kept their state )?/, "");
     const broken = s.ended.promises.find((one) => said.startsWith(`${one.promise}: `));
     const named = broken ? said.replace(broken.promise, broken.title) : said;
-    return capital([named, rest[0], likely].filter(Boolean).map((one) => one.trim()).join(". "));
+    // What was likely the cause comes before the first user's story, which may be too long for the header.
+    return capital([named, likely && capital(likely), rest[0]].filter(Boolean).map((one) => one.trim()).join(". "));
   }
   const now = nowOf(s);
   return capital(s.phase) + (now ? `. Now: ${now}` : "");
@@ -280,7 +281,10 @@ function paintPromises() {
     const made = el("div", `promise ${one.state}`);
     made.dataset.promise = one.name;
     made.append(el("span", "mark", one.mark), el("span", "name", one.title), el("span", "count", one.count));
-    if (one.why) made.append(el("span", "why", `first: ${one.why}`));
+    if (one.why) {
+      made.append(el("span", "why", `first: ${one.why}`));
+      made.lastChild.title = one.why; // it may be longer than its line
+    }
     return made;
   }));
 }
