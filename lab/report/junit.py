@@ -15,7 +15,8 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def junit(report: Report) -> str:
     """The whole file. A broken promise is a failure; one of which nothing can be told is an error, never a pass.
 
-    What makes the run as a whole worthless is an error of its own, so that no CI calls it green.
+    What makes the run as a whole worthless is an error of its own, so that no CI calls it green; beside a broken
+    promise, which is shown all the same, it bears another name.
     """
     cases = [_case(report, one) for one in report.promises]
     if report.reasons or not cases:
@@ -56,7 +57,7 @@ def _case(report: Report, promise: JudgedPromise) -> ET.Element:
 
 
 def _whole(report: Report) -> ET.Element:
-    case = _new_case(report, "the run as a whole")
+    case = _new_case(report, "also not shown" if report.verdict == Verdict.BROKEN else "the run as a whole")
     reasons = "\n".join(report.reasons) or "no promise was judged"
     error = ET.SubElement(case, "error", {"message": _clean(reasons.splitlines()[0]), "type": "could-not-tell"})
     error.text = _clean(reasons)

@@ -31,8 +31,10 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield f"**{_plain(report.title)}** · run `{_code(report.run)}` · {report.seconds:.1f} s"
     yield ""
+    # A promise that was broken is shown, whatever else is not.
+    what = "also not shown" if report.verdict == Verdict.BROKEN else "could not tell"
     for reason in report.reasons:
-        yield f"- could not tell: {_plain(reason)}"
+        yield f"- {what}: {_plain(reason)}"
     if report.reasons:
         yield ""
     yield from _table(

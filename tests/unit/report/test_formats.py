@@ -137,6 +137,22 @@ def test_a_run_without_any_promise_is_an_error(tell: Tell) -> None:
     assert outcome(check_junit(tell(nothing).text(Format.JUNIT)), "the run as a whole") == "error"
 
 
+def test_a_broken_run_is_never_called_one_of_which_nothing_can_be_told(tell: Tell) -> None:
+    """What was too little beside a broken promise is told as that, in every format."""
+    both = tell(msgspec.structs.replace(BROKEN, reasons=("3 strikes, at least 4 are needed",)))
+    assert "<h2>Also not shown</h2>" in both.text(Format.HTML)
+    assert "- also not shown: 3 strikes, at least 4 are needed" in both.text(Format.MARKDOWN)
+    suite = check_junit(both.text(Format.JUNIT))
+    assert (outcome(suite, "state_kept"), outcome(suite, "also not shown")) == ("failure", "error")
+    for wanted in (Format.HTML, Format.MARKDOWN, Format.JUNIT):
+        assert "the run as a whole" not in both.text(wanted)
+        assert "could not tell" not in both.text(wanted).partition("<script")[0].lower()
+        assert "nothing can be told" not in both.text(wanted)
+    unsure = tell(UNSURE)
+    assert "<h2>Why nothing can be told</h2>" in unsure.text(Format.HTML)
+    assert "- could not tell: one is missing" in unsure.text(Format.MARKDOWN)
+
+
 @given(text=st.text(max_size=80))
 def test_junit_is_well_formed_whatever_is_in_it(tell: Tell, text: str) -> None:
     """Control characters, markup and the rest of Unicode."""
