@@ -598,6 +598,22 @@ def test_a_report_opens_from_disk(browser: Browser, tmp_path: Path, judgement: J
         seen.check_quiet()
 
 
+def test_a_report_is_printed_dark_on_light(browser: Browser, tmp_path: Path) -> None:
+    """Also from a machine whose screen is dark: paper is white, and words and verdict stand out from it."""
+    path = tmp_path / "report.html"
+    path.write_text(tell_run_of(tmp_path))
+    with visit(browser, path.as_uri(), color_scheme="dark") as seen:
+        until(seen.page, "HELD")
+        seen.page.locator("html[data-theme='dark']").wait_for()
+        assert not seen.page.evaluate(CONTRAST.replace("#board", "#report"))
+        seen.page.emulate_media(media="print")
+        assert seen.page.locator("body").evaluate("(one) => getComputedStyle(one).backgroundColor") == PAPER
+        assert not seen.page.evaluate(CONTRAST.replace("#board", "#report"))
+
+
+PAPER = "rgb(255, 255, 255)"
+
+
 def test_a_report_with_a_changed_script_is_refused_by_the_browser(browser: Browser, tmp_path: Path) -> None:
     """The policy is not for show: what was not there when it was written does not run."""
     page_itself = tell_run_of(tmp_path)
