@@ -14,6 +14,7 @@ class BlastRadius(Value):
     replicas: int = 1
     """Replicas; those of a lost zone are not counted here."""
     zones: int = 1
+    """Zones that are lost as a whole."""
     tiers: int = 1
     """Kinds of containers: replicas, balancers, deployers. A lost zone is not counted here."""
     least_serving: int = 1
@@ -88,6 +89,7 @@ class StopWhen(Value):
     failed_share: float = 0.0
     """The share of operations without a proper answer, from 0 to 1, over `failed_for` seconds."""
     failed_for: float = 3.0
+    """The seconds over which `failed_share` is taken."""
     serving_below: int = 0
     """Replicas serving, a lost zone's and a struck one's included."""
     unwell: bool = True

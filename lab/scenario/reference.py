@@ -48,7 +48,8 @@ def keys_of_shape(shape: type[msgspec.Struct]) -> Iterator[Key]:
     docs, hints = docs_of(shape), get_type_hints(shape)
     for field in msgspec.structs.fields(shape):
         kind = hints[field.name]
-        said = docs.get(field.name) or (said_of(kind) if isinstance(kind, type) else "")
+        # Never the words of its type instead: those of a number are Python's own, which differ between its versions.
+        said = docs.get(field.name, "")
         yield Key(name=field.encode_name, kind=_kind(kind), default=_default(field), said=said)
 
 
@@ -118,7 +119,11 @@ def _metavar(action: argparse.Action) -> str:
 
 
 def _help(action: argparse.Action) -> str:
-    return (action.help or "").replace("%%", "%")
+    """What is said of it; of a verb's own verbs, what is said of each."""
+    told = action.help or ""
+    if isinstance(action, argparse._SubParsersAction):
+        told = " · ".join(f"`{one.dest}`: {one.help}" for one in action._choices_actions)
+    return told.replace("%%", "%")
 
 
 def _sentence(text: str) -> str:
@@ -143,6 +148,7 @@ def _kind(kind: Any) -> str:
         Literal: lambda: _either(inside),
         tuple: lambda: f"list of {_kind(inside[0])}",
         dict: lambda: f"{_kind(inside[0])} to {_kind(inside[1])}",
+        Mapping: lambda: f"{_kind(inside[0])} to {_kind(inside[1])}",
     }.get(get_origin(kind))
     if told is not None:
         return told()

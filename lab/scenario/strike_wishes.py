@@ -47,7 +47,9 @@ class LoseZone(Value, rename={"seconds": "for"}):
     """Every container of a zone at once; nothing is made there until it is back."""
 
     zone: str
+    """Which one."""
     seconds: float = 8.0
+    """How long it is away."""
     cut_off: bool = False
     """Alive, but out of all networks."""
 

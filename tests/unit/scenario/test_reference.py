@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +83,23 @@ def test_every_key_has_a_sentence(shape: type[Any]) -> None:
     for key in keys_of_shape(shape):
         assert key.said, f"{shape.__name__}.{key.name}"
         assert f"| `{key.name}` |" in REFERENCE
+
+
+def test_no_row_ends_in_an_empty_cell() -> None:
+    """Whatever has a row of its own is told, be it a key, an option or a fault."""
+    rows = re.sub(r"^\|.*\n\|---.*$", "", REFERENCE, flags=re.MULTILINE)
+    assert re.findall(r"^\| .*\|\s*\|$", rows, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("plain", [str, int, float, bool, Mapping], ids=lambda kind: kind.__name__)
+def test_pythons_own_words_are_in_no_row(plain: type[Any]) -> None:
+    """They speak of no scenario, and differ from one Python to the next."""
+    assert (inspect.getdoc(plain) or "").partition("\n")[0] not in REFERENCE
+
+
+def test_a_key_that_holds_more_is_told_as_what_leads_to_what() -> None:
+    """Bounds are given by the names of zones: a zone's name alone is none."""
+    assert "| `zones` | text to `ZoneBounds` |" in REFERENCE
 
 
 def test_everything_that_can_be_named_is_in_the_reference() -> None:
