@@ -37,6 +37,13 @@ def test_every_verb_in_the_readme_exists() -> None:
     assert named <= set(verbs())
 
 
+@pytest.mark.parametrize("told", ["README.md", "lab/lessons/TRAINER.md"])
+def test_where_lab_is_found_is_told_before_it_is_called(told: str) -> None:
+    """After `make setup` it is on nobody's PATH."""
+    text = (ROOT / told).read_text()
+    assert -1 < text.find(". .venv/bin/activate") < text.index("`lab ")
+
+
 @pytest.mark.parametrize("code", list(ExitCode), ids=lambda code: code.name)
 def test_every_exit_code_is_documented(code: ExitCode) -> None:
     """In the README and in the help."""
