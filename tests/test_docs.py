@@ -44,6 +44,15 @@ def test_where_lab_is_found_is_told_before_it_is_called(told: str) -> None:
     assert -1 < text.find(". .venv/bin/activate") < text.index("`lab ")
 
 
+def test_what_a_shell_would_read_itself_is_in_quotes() -> None:
+    """zsh, which macOS has, refuses a line with a bare [1] in it: no file is called so."""
+    for path in (ROOT / "README.md", *(ROOT / "lab").rglob("*.md")):
+        for block in re.findall(r"^ *```\n(.*?)^ *```$", path.read_text(), re.MULTILINE | re.DOTALL):
+            for line in block.splitlines():
+                bare = re.sub(r"'[^']*'|\"[^\"]*\"|#.*", "", line)
+                assert not re.match(r" *lab .*[][*?]", bare), f"{path.name}: {line}"
+
+
 @pytest.mark.parametrize("code", list(ExitCode), ids=lambda code: code.name)
 def test_every_exit_code_is_documented(code: ExitCode) -> None:
     """In the README and in the help."""
