@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def write_scenario(compose: str | None, service: str | None, folder: Path, say: 
     for path, text in made.items():
         path.write_text(text)
         say(f"wrote {path}")
-    say("  next: tell journey.py how a user logs in, acts and reads; then: lab run lab.yaml")
+    scenario, journey, _ = made
+    say(f"  next: tell {journey} how a user logs in, acts and reads; then: lab run {shlex.quote(str(scenario))}")
     return ExitCode.HELD
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lab.cluster.labels import FRONT, PORT, ROLE, Identity, identity_of
 from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, others_of
 from lab.errors import ScenarioError, UsageError
 from lab.model import Front, release_name
+from lab.scenario import init
 from lab.scenario.file import read_scenario
 from lab.scenario.init import choose_service, scenario_text, write_scenario
 from lab.scenario.plan import plan_lines
@@ -235,6 +237,23 @@ def test_init_writes_a_scenario_that_can_be_read(tmp_path: Path) -> None:
     assert yaml.safe_load(text)["steps"][1] == {"roll": {"to": "theirs-web:next"}}
 
 
+def test_init_says_the_command_that_runs_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes beside the compose file, which may be elsewhere: the path is said as it was written, for a shell."""
+    monkeypatch.setattr(init, "provide_compose", lambda _: None)
+    monkeypatch.setattr(init, "read_compose", lambda *_: theirs())
+    folder = tmp_path / "my app"
+    folder.mkdir()
+    (folder / "compose.yaml").write_text("services: {}")
+    said: list[str] = []
+    write_scenario(str(folder / "compose.yaml"), None, folder, said.append)
+    command = shlex.split(said[-1].partition("then: ")[2])
+    assert command == ["lab", "run", str(folder / "lab.yaml")]
+    assert read_scenario(Path(command[-1])).cluster.service == "web"
+    assert [line.partition(" ")[2] for line in said[:-1]] == [
+        str(folder / name) for name in ("lab.yaml", "journey.py", init.SCHEMA)
+    ]
+
+
 @pytest.mark.parametrize("exposed", ["3000", "3000/tcp", "3000-3010"])
 def test_init_takes_the_port_that_the_app_exposes(exposed: str) -> None:
     """However that is written."""
@@ -259,9 +278,9 @@ def test_init_guesses_nothing(tmp_path: Path) -> None:
         choose_service(read, Path("compose.yaml"))
 
 
-@pytest.mark.parametrize("there", ["lab.yaml", "journey.py"])
+@pytest.mark.parametrize("there", ["lab.yaml", "journey.py", init.SCHEMA])
 def test_init_overwrites_nothing(tmp_path: Path, there: str) -> None:
-    """Neither of its two files; and it writes not even the other one."""
+    """None of its files; and it writes not even the others."""
     (tmp_path / "compose.yaml").write_text("services: {}")
     (tmp_path / there).write_text("mine")
     with pytest.raises(UsageError, match="nothing is overwritten"):
