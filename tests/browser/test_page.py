@@ -316,14 +316,17 @@ def test_nothing_needs_a_mouse(browser: Browser, server: PageServer) -> None:
             page.wait_for_function("(t) => Math.abs(S.t - t) < 0.01", arg=end - back)
         until(page, "looking back", "#connection")
         assert abs(int(page.locator("#slider").input_value()) - 1000 * (end - 3) / end) < 2
+        page.locator(f"#slider[aria-valuetext='{end - 3:.1f} s of {end:.1f} s']").wait_for()
         for _ in range(3):
             page.keyboard.press("ArrowRight")
         until(page, "finished", "#connection")
         page.locator("#slider").focus()
         page.keyboard.press("Home")
         page.wait_for_function("() => S.t < 0.1")
+        page.locator(f"#slider[aria-valuetext='0.0 s of {end:.1f} s']").wait_for()
         page.keyboard.press("End")
         until(page, "HELD")
+        page.locator("#slider[aria-valuetext='the newest moment']").wait_for()
 
 
 def test_going_back_shows_what_was(browser: Browser, server: PageServer) -> None:
@@ -559,6 +562,45 @@ def test_buttons_act_and_only_with_the_token(browser: Browser, feed: Feed) -> No
         ("lose-zone", {"zone": "b"}),
         ("kill", {"slot": "a1"}),
     ]
+
+
+class Refusing:
+    """Controls that say no at length."""
+
+    def do(self, act: str, what: Mapping[str, str]) -> str:
+        return f"{act} of {dict(what)} is refused: at most 1 replica, 1 zone and 1 tier may be away at once, and " * 2
+
+
+@pytest.mark.parametrize("size", SCREENS, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_buttons_cover_nothing(browser: Browser, feed: Feed, size: tuple[int, int]) -> None:
+    """Six slots, each with a replica on its way, below an answer of two lines: every word of them can be read."""
+    width, height = size
+    slots = tuple(Slot(name=f"{zone}{place}", zone=zone) for place in (1, 2) for zone in "abc")
+    first = page_events(a_run())[0]
+    assert isinstance(first, Planned)
+    zones = {zone: (f"{zone}1", f"{zone}2") for zone in "abc"}
+    feed.add([msgspec.structs.replace(first, zones=zones, users=60), NewRelease(t=1, i=0, name="v1")])
+    for state, number in (("serving", 3), ("starting", 14)):
+        feed.add([Moved(t=2, slot=one.name, id=f"{one.name}-{number}", release=0, state=state) for one in slots])
+    with PageServer(controlled("right"), feed, controls=Refusing(), token="right") as server:
+        with visit(browser, server.url, viewport={"width": width, "height": height}) as seen:
+            seen.page.locator(".slot.serving").first.wait_for()
+            seen.page.get_by_role("button", name="Kill one").click()
+            until(seen.page, "is refused", "#told")
+            covered = seen.page.evaluate(
+                """() => [...document.querySelectorAll(".slot")].flatMap((slot) => {
+                    const parts = [".name", ".release", ".words", ".acts", ".beside i"]
+                        .map((one) => slot.querySelector(one));
+                    const places = parts.map((one) => one.getBoundingClientRect());
+                    return parts.flatMap((one, i) => parts.slice(i + 1).filter((_, j) => {
+                        const [a, b] = [places[i], places[i + 1 + j]];
+                        const over = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+                        return over > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2;
+                    }).map((other) => `${one.outerHTML} ${other.outerHTML}`));
+                })"""
+            )
+            assert covered == []
+        feed.end()
 
 
 def test_a_page_that_only_looks_offers_nothing_else(browser: Browser, server: PageServer) -> None:

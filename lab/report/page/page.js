@@ -207,6 +207,9 @@ function paint() {
   if (!S.plan) return;
   if (built !== S.plan) build();
   put($("time"), clock(S.t));
+  // The slider's own number tells nobody when. What is newest has no number here: it would be read out at every painting.
+  const moment = at === null ? "the newest moment" : `${S.t.toFixed(1)} s of ${end().toFixed(1)} s`;
+  if ($("slider").getAttribute("aria-valuetext") !== moment) $("slider").setAttribute("aria-valuetext", moment);
   const [kind, word, words] = verdictOf(S);
   cls($("verdict"), kind);
   put($("verdict").firstElementChild, word);
