@@ -87,7 +87,7 @@ def _broken(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
 
 def _could_not_tell(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
     reasons = judgement.reasons or ("no reason is known",)
-    more = f" (and {len(reasons) - _REASONS_SHOWN} more reasons)" if len(reasons) > _REASONS_SHOWN else ""
+    more = f" (and {_plural(len(reasons) - _REASONS_SHOWN, 'more reason')})" if len(reasons) > _REASONS_SHOWN else ""
     return (
         f"COULD NOT TELL   {'; '.join(_one_line(reason) for reason in reasons[:_REASONS_SHOWN])}{more}",
         _INDENT + _checked(judgement),

@@ -195,3 +195,5 @@ def test_closing_lines_are_lines() -> None:
     lines = closing_lines(judge(replace(GOOD, troubles=troubles)), FACTS)
     assert lines[0] == "COULD NOT TELL   engine: no answer try: docker info; b; c (and 2 more reasons)"
     assert not any("\n" in line for line in lines)
+    lines = closing_lines(judge(replace(GOOD, troubles=troubles[:-1])), FACTS)
+    assert lines[0].endswith("; c (and 1 more reason)")
