@@ -49,14 +49,23 @@ def live_page(title: str, config: PageConfig) -> LivePage:
     return LivePage(html=html, policy=_policy("connect-src 'self'", "frame-ancestors 'none'"))
 
 
-def report_page(report: Report, tape: Sequence[AnyPageEvent]) -> str:
-    """The report as one file that opens from disk, carries its own policy, and needs no network."""
+def report_page(report: Report, tape: Sequence[AnyPageEvent], *, beside: bool) -> str:
+    """The report as one file that opens from disk, carries its own policy, and needs no network.
+
+    Only one that lies `beside` the record links to the record's files.
+    """
     config = _data(PageConfig())
-    return _render(title=report.title, config=config, tape=_data(tape), report=report, csp=_policy())
+    return _render(title=report.title, config=config, tape=_data(tape), report=report, beside=beside, csp=_policy())
 
 
 def _render(
-    *, title: str, config: Markup, tape: Markup | None = None, report: Report | None = None, csp: str = ""
+    *,
+    title: str,
+    config: Markup,
+    tape: Markup | None = None,
+    report: Report | None = None,
+    beside: bool = False,
+    csp: str = "",
 ) -> str:
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=False
@@ -66,7 +75,7 @@ def _render(
         "ms": _milliseconds,
         "marks": {str(key): mark for key, mark in MARKS.items()},
     }
-    given = {} if report is None else _for_report(report)
+    given = {} if report is None else {"beside": beside, **_for_report(report)}
     page = environment.get_template("page.html")
     css, js = (Markup(_asset(name)) for name in ("page.css", "page.js"))  # noqa: S704 -- our own files
     return page.render(title=title, csp=csp, css=css, js=js, config=config, tape=tape or "", report=report, **given)
@@ -79,7 +88,7 @@ def _for_report(report: Report) -> dict[str, object]:
     environment = {
         "began": report.environment.began,
         "seed": report.environment.seed,
-        "machine": f"{report.environment.system}, {report.environment.cores} cores",
+        "machine": ", ".join(part for part in (report.environment.system, _cores(report.environment.cores)) if part),
         "Python": report.environment.python,
         "engine": ", ".join(f"{name} {value}" for name, value in engine.items()),
         "Compose": " ".join(report.environment.compose),
@@ -118,6 +127,10 @@ def _data(value: object) -> Markup:
 
 def _number(count: int) -> str:
     return f"{count:,}".replace(",", "\u2009")
+
+
+def _cores(count: int | None) -> str:
+    return "" if count is None else f"{count} core{'' if count == 1 else 's'}"
 
 
 def _milliseconds(seconds: float) -> str:

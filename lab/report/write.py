@@ -51,11 +51,13 @@ class Told(msgspec.Struct, frozen=True):
 
     report: Report
     tape: Sequence[AnyPageEvent]
+    record: Path
+    """The folder of the run's record."""
 
-    def text(self, wanted: Format) -> str:
-        """The whole file."""
+    def text(self, wanted: Format, *, beside: bool = False) -> str:
+        """The whole file; one that will lie `beside` the record links to its files."""
         if wanted is Format.HTML:
-            return report_page(self.report, self.tape)
+            return report_page(self.report, self.tape, beside=beside)
         if wanted is Format.JSON:
             return msgspec.json.format(msgspec.json.encode(self.report), indent=2).decode() + "\n"
         writers: dict[Format, Callable[[Report], str]] = {
@@ -71,7 +73,7 @@ class Told(msgspec.Struct, frozen=True):
             path = folder / FILES[one]
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                path.write_text(self.text(one), encoding="utf-8")
+                path.write_text(self.text(one, beside=folder.samefile(self.record)), encoding="utf-8")
             except OSError as exc:
                 raise RecordError(f"the report can't be written: {exc}", at=str(path), way_out="df -h .") from exc
             yield path
@@ -90,4 +92,4 @@ def tell_run(
     every = max(EVERY, (last - (first or 0)) / NS / MOST_SAMPLES)
     fold = PageFold(plan, tell=tell, every=every)
     tape = [*replay(seen, fold, watch=watch), *fold.finish(lambda t: ended(judgement, closing, t))]
-    return Told(report=build_report(seen, plan, judgement, service, closing, watch), tape=tape)
+    return Told(report=build_report(seen, plan, judgement, service, closing, watch), tape=tape, record=seen.folder)

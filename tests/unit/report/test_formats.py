@@ -19,7 +19,7 @@ from lab.clock import NS, FakeClock
 from lab.model import Finding, Verdict
 from lab.oracle.verdict import Judgement
 from lab.record import PhaseBegan, ReadRecord, RunRecord, StrikeProved
-from lab.report.document import Report, build_report
+from lab.report.document import Environment, Report, build_report
 from lab.report.markdown import markdown
 from lab.report.plan import RunPlan
 from lab.report.write import FILES, Format, Told, tell_run
@@ -267,6 +267,35 @@ def test_html_says_all_of_it_without_its_script(tell: Tell) -> None:
     for said in ("BROKEN", "state_kept", "user-001: one is missing", "Likely", "SIGKILL", "0.7 s", "sha256:abcd"):
         assert said in article, said
     assert "lab run small --seed 7" in article
+
+
+def test_html_links_to_the_record_only_where_it_lies_beside_it(tell: Tell, folder: Path, tmp_path: Path) -> None:
+    """A link that leads nowhere is none."""
+    told = tell(HELD)
+    [beside] = told.write([Format.HTML], folder)
+    assert '<a href="events.jsonl">' in beside.read_text()
+    assert "which this file lay beside" in beside.read_text()
+    beside.unlink()
+    [elsewhere] = told.write([Format.HTML], tmp_path / "reports")
+    assert "<a " not in elsewhere.read_text()
+    assert "events.jsonl" in elsewhere.read_text()
+    assert "lay beside" not in elsewhere.read_text()
+
+
+def test_html_says_nothing_of_a_machine_that_the_record_does_not_name(tell: Tell) -> None:
+    """A record may have lost its environment, or have come from a lab that wrote less."""
+    told = tell(HELD)
+
+    def environment(**known: object) -> str:
+        report = msgspec.structs.replace(told.report, environment=Environment(**known))  # type: ignore[arg-type]
+        text = msgspec.structs.replace(told, report=report).text(Format.HTML)
+        return text[text.index("<h2>Environment</h2>") : text.index("<h2>The record</h2>")]
+
+    assert "The record does not say." in environment()
+    assert "None" not in environment()
+    assert "<table" not in environment()
+    assert "<dd>1 core</dd>" in environment(cores=1)
+    assert "<dd>Linux, 2 cores</dd>" in environment(system="Linux", cores=2)
 
 
 # ---------------------------------------------------------------- JSON and the Chaos Toolkit's journal
