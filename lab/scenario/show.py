@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Protocol, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -133,7 +134,7 @@ class LiveView:
         for zone in columns:
             zones.add_column(f"zone {zone}", min_width=20)
         zones.add_row(*(Text(f"zone {zone}", style="dim") for zone in columns))
-        for row in zip(*columns.values(), strict=False):
+        for row in zip_longest(*columns.values(), fillvalue=Text("")):
             zones.add_row(*row)
         parts: list[RenderableType] = [head, Text(""), zones, Text("")]
         if moment.counts is not None:
