@@ -117,7 +117,7 @@ class LiveView:
         self._live.__exit__(None, None, None)
 
     def say(self, line: str) -> None:
-        self._live.console.print(line, highlight=False)
+        self._live.console.print(line, markup=False, highlight=False)
 
     def show(self, moment: Moment) -> None:
         self._live.update(self._draw(moment), refresh=True)
@@ -142,7 +142,7 @@ class LiveView:
         parts += [Text(""), *(Text(line, style="dim") for line in board.news[-NEWS_SHOWN:])]
         if board.trouble:
             parts.append(Text(f"trouble: {board.trouble}", style="bold"))
-        return Panel(Group(*parts), title=self._title, title_align="left", border_style="dim")
+        return Panel(Group(*parts), title=Text(self._title), title_align="left", border_style="dim")
 
     def _draw_slot(self, view: SlotView) -> Text:
         colour = self._colour(view.release) if view.release else "dim"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from lab.model import Slot
@@ -26,3 +27,10 @@ def test_every_slot_is_drawn_where_zones_are_uneven() -> None:
     slots = tuple(Slot(name=name, zone=name[0]) for name in ("a1", "b1", "c1", "a2", "c2", "c3"))
     text = drawn("t", slots)
     assert [slot.name for slot in slots if f"{slot.name} ·" not in text] == []
+
+
+@pytest.mark.parametrize("words", ["Orders [v2] survive", "Roll to [/v2]"])
+def test_brackets_are_nothing_but_brackets(words: str) -> None:
+    """Of a scenario's title and of what is said, neither of which is markup."""
+    assert words in drawn(words)
+    assert words in drawn("t", say=words)
