@@ -20,7 +20,7 @@ _Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 SCENARIOS = (
     "demo, demo-broken, rolling, canary, red-black, scale, deployer-death, pinned, zone-loss, edge-loss, store-loss,"
-    " month-of-monkey, soak, or a YAML file"
+    " monkey, month-of-monkey, soak, or a YAML file"
 )
 EXIT_CODES = """\
 exit codes:
