@@ -33,7 +33,7 @@ exit codes:
   130  interrupted by Ctrl-C, after cleaning up (143: by SIGTERM)
 """
 
-
+LARGEST_PORT = 65535
 REPORTS = {
     "html": "one file that opens from disk, with a slider (report.html)",
     "markdown": "for a ticket or a CI's summary (report.md)",
@@ -148,16 +148,23 @@ def _add_run_verb(verbs: _Verbs) -> None:
     run.set_defaults(verb=_run)
 
 
+def _port(text: str) -> int:
+    """A port's number; 0: a free one."""
+    if not text.isdecimal() or int(text) > LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port from 0 to {LARGEST_PORT}")
+    return int(text)
+
+
 def _add_page(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
+    verb.add_argument("--port", type=_port, help="the users' port on 127.0.0.1 (default: a free one)")
     verb.add_argument("--ui", action="store_true", help="serve a live page of the run on 127.0.0.1")
-    verb.add_argument("--ui-port", type=int, metavar="PORT", help="where (default: a free port)")
+    verb.add_argument("--ui-port", type=_port, metavar="PORT", help="where (default: a free port)")
 
 
 def _add_record_verbs(verbs: _Verbs) -> None:
     ui = verbs.add_parser("ui", help="a run's page on 127.0.0.1, until Ctrl-C: one that goes on, or a recorded one")
     ui.add_argument("run", nargs="?", help="a folder, or the name of a run in runs/ (default: the newest)")
-    ui.add_argument("--port", type=int, help="where (default: a free port)")
+    ui.add_argument("--port", type=_port, help="where (default: a free port)")
     ui.set_defaults(verb=_ui)
 
     check = verbs.add_parser("check", help="judge a recorded run again, from its record alone")
@@ -234,7 +241,7 @@ def _value_from(parser: argparse.ArgumentParser, action: argparse.Action, text: 
 def _add_cluster_verbs(verbs: _Verbs) -> None:
     up = verbs.add_parser("up", help="bring a cluster up and leave it running")
     up.add_argument("--release", default="shop:v1", help="the app's image (default: shop:v1)")
-    up.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
+    up.add_argument("--port", type=_port, help="the users' port on 127.0.0.1 (default: a free one)")
     up.add_argument("--store", default="redis", help="what keeps the state: see the README's table of stores")
     up.add_argument("--orders", choices=("redis", "postgres"), default="redis", help="what keeps the orders")
     _add_project(up)
@@ -309,7 +316,7 @@ def _add_rollout_verbs(verbs: _Verbs) -> None:
 def _add_kit_verbs(verbs: _Verbs) -> None:
     repeat = verbs.add_parser("repeat", help="do a recorded run again: its scenario, seed, images and strikes")
     repeat.add_argument("run", help="a folder, or the name of a run in runs/")
-    repeat.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
+    repeat.add_argument("--port", type=_port, help="the users' port on 127.0.0.1 (default: a free one)")
     repeat.set_defaults(verb=_repeat)
 
     shrink = verbs.add_parser("shrink", help="the fewest strikes of a broken run that still break the promise")

@@ -54,3 +54,16 @@ def test_a_variable_that_makes_no_sense_is_refused(
         build_parser().parse_args(line.split())
     assert refused.value.code == 2
     assert f"{variable}={text}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line", ["ui RUN --port", "run demo --port", "run demo --ui-port", "up --port", "repeat RUN --port"]
+)
+@pytest.mark.parametrize("port", ["99999", "65536", "-5", "1e3", "http"])
+def test_what_is_no_port_is_refused(capsys: pytest.CaptureFixture[str], line: str, port: str) -> None:
+    """Before anything is looked for or started."""
+    with pytest.raises(SystemExit) as refused:
+        build_parser().parse_args([*line.split(), port])
+    assert refused.value.code == 2
+    assert f"{port} is no port from 0 to 65535" in capsys.readouterr().err
+    assert build_parser().parse_args([*line.split(), "65535"])
