@@ -126,11 +126,16 @@ def _fold_of(folder: Path) -> PageFold | None:
     return PageFold(plan_of(ReadRecord(folder)), tell=tell_event)
 
 
+def _told_at(folder: Path) -> float:
+    """When a run wrote down what it is: as it begins, and a test's again as it ends. Seconds since the epoch."""
+    return (folder / "scenario.json").stat().st_mtime
+
+
 def _find_run(named: str | None) -> Path:
     if named is not None:
         return folder_of(named)
     runs = find_places().runs
-    folders = sorted(one for one in runs.iterdir() if (one / "scenario.json").exists()) if runs.is_dir() else []
-    if not folders:
+    begun = [one for one in runs.iterdir() if (one / "scenario.json").exists()] if runs.is_dir() else []
+    if not begun:
         raise RecordError("there is no run yet", at=str(runs), way_out="lab run demo --ui")
-    return folders[-1]
+    return max(begun, key=_told_at)  # a test's run has no time in its name
