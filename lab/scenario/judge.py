@@ -221,6 +221,8 @@ def plan_of(seen: ReadRecord) -> RunPlan:
     Raises RecordError where there is no scenario yet.
     """
     scenario, environment = scenario_of(seen), seen.document("environment.json") or {}
+    if not isinstance(environment, dict):
+        raise RecordError("is no environment", at=str(seen.folder / "environment.json"), way_out="run it again")
     return RunPlan(
         run=seen.folder.name,
         name=scenario.name,
