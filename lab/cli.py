@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from lab.errors import ExitCode, Interrupted, LabError, UsageError
 
@@ -20,7 +20,7 @@ _Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 SCENARIOS = (
     "demo, demo-broken, rolling, canary, red-black, scale, deployer-death, pinned, zone-loss, edge-loss, store-loss,"
-    " month-of-monkey, soak, or a YAML file"
+    " monkey, month-of-monkey, soak, or a YAML file"
 )
 EXIT_CODES = """\
 exit codes:
@@ -33,7 +33,7 @@ exit codes:
   130  interrupted by Ctrl-C, after cleaning up (143: by SIGTERM)
 """
 
-
+LARGEST_PORT = 65535
 REPORTS = {
     "html": "one file that opens from disk, with a slider (report.html)",
     "markdown": "for a ticket or a CI's summary (report.md)",
@@ -46,7 +46,6 @@ REPORTS = {
 def run_command_line(argv: Sequence[str]) -> int:
     """Do what the command line says and return the exit code; whatever is wrong is told without a traceback."""
     parser = build_parser()
-    _take_defaults(parser, argv, os.environ)
     asked = parser.parse_args(argv)
     if not hasattr(asked, "verb"):
         parser.print_help()
@@ -77,9 +76,22 @@ def run_command_line(argv: Sequence[str]) -> int:
             return ExitCode.COULD_NOT_TELL
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose options may be given by the environment. Its verbs, and their acts, are such parsers too.
+
+    Each takes its own when it is chosen: what stands there for one verb may be nonsense for another.
+    """
+
+    # The types are those of the base class, which are not to be named.
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Ends the process, as for any option, where the environment holds a value that is none."""
+        _take_defaults(self, os.environ)
+        return super().parse_known_args(args, namespace)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All verbs and options."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="lab",
         description="Do logged-in users keep their state through upgrades and kills? Proved on real containers.",
         epilog=EXIT_CODES,
@@ -136,16 +148,23 @@ def _add_run_verb(verbs: _Verbs) -> None:
     run.set_defaults(verb=_run)
 
 
+def _port(text: str) -> int:
+    """A port's number; 0: a free one."""
+    if not text.isdecimal() or int(text) > LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port from 0 to {LARGEST_PORT}")
+    return int(text)
+
+
 def _add_page(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
+    verb.add_argument("--port", type=_port, help="the users' port on 127.0.0.1 (default: a free one)")
     verb.add_argument("--ui", action="store_true", help="serve a live page of the run on 127.0.0.1")
-    verb.add_argument("--ui-port", type=int, metavar="PORT", help="where (default: a free port)")
+    verb.add_argument("--ui-port", type=_port, metavar="PORT", help="where (default: a free port)")
 
 
 def _add_record_verbs(verbs: _Verbs) -> None:
     ui = verbs.add_parser("ui", help="a run's page on 127.0.0.1, until Ctrl-C: one that goes on, or a recorded one")
     ui.add_argument("run", nargs="?", help="a folder, or the name of a run in runs/ (default: the newest)")
-    ui.add_argument("--port", type=int, help="where (default: a free port)")
+    ui.add_argument("--port", type=_port, help="where (default: a free port)")
     ui.set_defaults(verb=_ui)
 
     check = verbs.add_parser("check", help="judge a recorded run again, from its record alone")
@@ -176,34 +195,35 @@ def options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
     return found
 
 
-def verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The parser of each verb."""
-    return dict(_verbs_action(parser).choices)
+def abouts_of(parser: argparse.ArgumentParser, before: str = "") -> dict[str, tuple[str, argparse.ArgumentParser]]:
+    """What each verb, and each act of one ("lesson check"), is said to do, and its parser."""
+    found: dict[str, tuple[str, argparse.ArgumentParser]] = {}
+    for verbs in (one for one in parser._actions if isinstance(one, argparse._SubParsersAction)):
+        for one in verbs._choices_actions:
+            name = f"{before}{one.dest}"
+            found[name] = (one.help or "", verbs.choices[one.dest])
+            found |= abouts_of(verbs.choices[one.dest], f"{name} ")
+    return found
 
 
-def abouts_of(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.ArgumentParser]]:
-    """What each verb is said to do, and its parser."""
-    verbs = _verbs_action(parser)
-    return {one.dest: (one.help or "", verbs.choices[one.dest]) for one in verbs._choices_actions}
-
-
-def _verbs_action(parser: argparse.ArgumentParser) -> _Verbs:
-    return next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
-
-
-def _take_defaults(parser: argparse.ArgumentParser, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+def _take_defaults(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     """Let LAB_<OPTION> take the place of an option that is not given. Ends the process where a value is none.
 
     A flag is set by 1, true or yes; LAB_SET holds several, apart by spaces, as a shell reads them.
     """
-    verb = verbs_of(parser).get(next((word for word in argv if not word.startswith("-")), ""))
-    for of in (parser, verb):
-        for name, action in (options_of(of) if of is not None else {}).items():
-            if of is not None and environment.get(name):
-                try:
-                    of.set_defaults(**{action.dest: _value_from(of, action, environment[name])})
-                except (ValueError, argparse.ArgumentError) as exc:
-                    of.error(f"{name}={environment[name]}: {getattr(exc, 'message', None) or exc}")
+    taken: dict[str, Any] = {}
+    for name, action in options_of(parser).items():
+        if not environment.get(name):
+            continue
+        try:
+            value = _value_from(parser, action, environment[name])
+        except (ValueError, argparse.ArgumentError) as exc:
+            parser.error(f"{name}={environment[name]}: {getattr(exc, 'message', None) or exc}")
+        if not isinstance(action, argparse._AppendConstAction):
+            taken[action.dest] = value
+        elif value:
+            taken[action.dest] = [*taken.get(action.dest, ()), action.const]  # several flags fill one list
+    parser.set_defaults(**taken)
 
 
 def _value_from(parser: argparse.ArgumentParser, action: argparse.Action, text: str) -> object:
@@ -221,7 +241,7 @@ def _value_from(parser: argparse.ArgumentParser, action: argparse.Action, text: 
 def _add_cluster_verbs(verbs: _Verbs) -> None:
     up = verbs.add_parser("up", help="bring a cluster up and leave it running")
     up.add_argument("--release", default="shop:v1", help="the app's image (default: shop:v1)")
-    up.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
+    up.add_argument("--port", type=_port, help="the users' port on 127.0.0.1 (default: a free one)")
     up.add_argument("--store", default="redis", help="what keeps the state: see the README's table of stores")
     up.add_argument("--orders", choices=("redis", "postgres"), default="redis", help="what keeps the orders")
     _add_project(up)
@@ -296,7 +316,7 @@ def _add_rollout_verbs(verbs: _Verbs) -> None:
 def _add_kit_verbs(verbs: _Verbs) -> None:
     repeat = verbs.add_parser("repeat", help="do a recorded run again: its scenario, seed, images and strikes")
     repeat.add_argument("run", help="a folder, or the name of a run in runs/")
-    repeat.add_argument("--port", type=int, help="the users' port on 127.0.0.1 (default: a free one)")
+    repeat.add_argument("--port", type=_port, help="the users' port on 127.0.0.1 (default: a free one)")
     repeat.set_defaults(verb=_repeat)
 
     shrink = verbs.add_parser("shrink", help="the fewest strikes of a broken run that still break the promise")

@@ -29,6 +29,13 @@ MARKER = (
     " without compose it is the lab's own shop"
 )
 SCOPES = ("function", "class", "module", "package", "session")
+CHOICES = {
+    "scope": ("module", *(one for one in SCOPES if one != "module")),
+    "keep": ("never", "failed", "always"),
+    "require": ("auto", "yes", "no"),
+    "parallel": ("0", "1"),
+}
+"""What options that are a choice may be, the first by default."""
 RUN = "lab.run"
 """The first of the properties that tell of one run; those after it, up to the next of this name, belong to it."""
 
@@ -61,11 +68,11 @@ def _option(config: pytest.Config, name: str, default: str = "") -> str:
     return str(given if given is not None else config.getini(f"lab_{name}") or default)
 
 
-def _choice(config: pytest.Config, name: str, *choices: str) -> str:
-    """One of the choices, the first by default. Raises UsageError."""
-    given = _option(config, name, choices[0])
-    if given not in choices:
-        raise pytest.UsageError(f"--lab-{name} {given}: is one of {', '.join(choices)}")
+def _choice(config: pytest.Config, name: str) -> str:
+    """One of its choices, the first by default. Raises UsageError."""
+    given = _option(config, name, CHOICES[name][0])
+    if given not in CHOICES[name]:
+        raise pytest.UsageError(f"--lab-{name} {given}: is one of {', '.join(CHOICES[name])}")
     return given
 
 
@@ -74,6 +81,8 @@ def _choice(config: pytest.Config, name: str, *choices: str) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
+    for name in CHOICES:
+        _choice(config, name)  # refused here, where pytest tells it as a mistake of the command line
     config.stash[_SEED] = _seed(config)
     config.stash[_TELLING] = _Telling()
     config.pluginmanager.register(config.stash[_TELLING], "lab-telling")
@@ -157,7 +166,7 @@ def _theirs(request: pytest.FixtureRequest, name: str) -> Any:
 
 
 def _scope(fixture_name: str, config: pytest.Config) -> Any:  # noqa: ARG001 -- pytest names its arguments
-    return _choice(config, "scope", "module", *SCOPES)
+    return _choice(config, "scope")
 
 
 @pytest.fixture(scope=_scope)
@@ -325,7 +334,7 @@ class _Factory:
         else:
             engine.close()
         with ExitStack() as stack:
-            if not _option(self._config, "parallel"):
+            if _choice(self._config, "parallel") == "0":
                 stack.enter_context(cluster_lock(self._say))
             number = self._config.stash[_COUNT] = self._config.stash.get(_COUNT, 0) + 1
             standing = stand(
@@ -333,7 +342,7 @@ class _Factory:
                 project=f"lab-{self._project.removeprefix('lab-')}-{number}",
                 seed=self._config.stash[_SEED],
                 runs=_option(self._config, "report"),
-                keeps=_choice(self._config, "keep", "never", "failed", "always") != "never",
+                keeps=_choice(self._config, "keep") != "never",
                 say=self._say,
                 has_page=_option(self._config, "ui") not in {"", "0", "false"},
             )
@@ -345,7 +354,7 @@ class _Factory:
         standing, self._standing = self._standing, None
         if standing is None:
             return
-        keep = _choice(self._config, "keep", "never", "failed", "always")
+        keep = _choice(self._config, "keep")
         failed = self._config.stash[_TELLING].has_failed
         standing.is_kept = keep == "always" or (keep == "failed" and failed)
         self._stack.close()
@@ -363,7 +372,7 @@ class _Factory:
 
 def _no_docker(config: pytest.Config) -> None:
     """Skip, or fail where a test that is skipped would be a lie: in a CI."""
-    require = _choice(config, "require", "auto", "yes", "no")
+    require = _choice(config, "require")
     why = "no Docker engine answers; try: lab doctor"
     if require == "yes" or (require == "auto" and os.environ.get("CI")):
         pytest.fail(f"lab: {why} (--lab-require no skips)", pytrace=False)

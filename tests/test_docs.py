@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.chaos.faults import FAULTS, Fault
-from lab.cli import EXIT_CODES, build_parser
+from lab.cli import EXIT_CODES, SCENARIOS, build_parser
 from lab.cluster.stores import TIERS, Tier
 from lab.errors import ExitCode
 from lab.oracle.promises import PROMISES
@@ -78,6 +78,13 @@ def test_every_scenario_is_named_in_help_and_readme(path: Path) -> None:
     assert path.stem in README
     told = verbs()["run"].format_help()
     assert path.stem in re.sub(r"-\n\s+", "-", told)  # which breaks lines at hyphens
+
+
+def test_the_help_names_every_scenario_and_no_other() -> None:
+    """Each by its whole name: one may be part of another."""
+    *named, own = SCENARIOS.split(", ")
+    assert own == "or a YAML file"
+    assert sorted(named) == sorted(path.stem for path in LIBRARY.glob("*.yaml"))
 
 
 def test_the_library_uses_every_key_of_a_scenario() -> None:

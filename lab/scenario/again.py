@@ -15,6 +15,7 @@ from lab.errors import RecordError, UsageError
 from lab.model import Value
 from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike
 from lab.scenario.file import Scenario, Schedule, ScheduledStrike, Settle, StepWish, all_images_of
+from lab.scenario.judge import scenario_of
 from lab.scenario.own import digest_of, own_files
 
 
@@ -39,12 +40,12 @@ class Recorded(Value):
 def read_recorded(folder: Path) -> Recorded:
     """Raises RecordError where the record does not say enough."""
     seen = ReadRecord(folder)
-    scenario, environment = seen.document("scenario.json"), seen.document("environment.json")
-    if scenario is None or environment is None:
+    environment = seen.document("environment.json")
+    if environment is None or seen.document("scenario.json") is None:
         raise RecordError("the record does not say what was run", at=str(folder), way_out="lab runs")
     return Recorded(
         folder=folder,
-        scenario=msgspec.convert(scenario, Scenario),
+        scenario=scenario_of(seen),
         seed=environment["seed"],
         images=environment["images"],
         files=environment.get("files", {}),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import msgspec
 
@@ -19,7 +19,7 @@ from lab.cluster.places import find_places
 from lab.cluster.setup import Toolbox, make_ready
 from lab.cluster.sweep import find_clusters, sweep
 from lab.collection import rare_collection
-from lab.errors import ExitCode, LabError, LabFault
+from lab.errors import ExitCode, LabError, LabFault, RecordError
 from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
 from lab.oracle.telling import story
@@ -243,13 +243,20 @@ def list_runs(*, say: Say) -> int:
     runs = find_places().runs
     folders = sorted(one for one in runs.iterdir() if one.is_dir()) if runs.is_dir() else []  # pictures lie there too
     for folder in folders:
-        seen = ReadRecord(folder)
-        verdict, scenario = seen.document("verdict.json"), seen.document("scenario.json")
-        ended = verdict["verdict"] if verdict else "not judged"
-        say(f"{folder.name}  {ended:<16} {scenario['title'] if scenario else ''}")
+        ended, title = _said_in(folder, "verdict.json", "verdict"), _said_in(folder, "scenario.json", "title")
+        say(f"{folder.name}  {'not judged' if ended is None else ended:<16} {title or ''}")
     if not folders:
         say("no runs yet\n  try: lab run demo")
     return ExitCode.HELD
+
+
+def _said_in(folder: Path, name: str, key: str) -> str | None:
+    """What a document of a record says; None where there is no such document, "unreadable" where it says nothing."""
+    try:
+        document = ReadRecord(folder).document(name)
+        return None if document is None else msgspec.convert(msgspec.convert(document, dict[str, Any])[key], str)
+    except (OSError, RecordError, msgspec.ValidationError, KeyError):  # one of them must not hide the others
+        return "unreadable"
 
 
 def _informing(service: ServiceReport) -> Iterator[str]:

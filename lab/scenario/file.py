@@ -513,12 +513,16 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
     _check_own_app(scenario, refuse)
     _check_stores(scenario, refuse)
     users = scenario.users
-    if users.count < 1 or not 0 <= users.doubled <= users.count:
+    if users.count < 1:
+        refuse("users.count", "must be at least 1", "count: 60")
+    if not 0 <= users.doubled <= users.count:
         refuse("users.on_two_devices", f"must be from 0 to users.count ({users.count})", "on_two_devices: 0")
     if users.think <= 0 or users.tries < 1:
         refuse("users", "think must be over 0 and tries at least 1", "think: 0.4")
     if users.answer_timeout <= 0:
         refuse("users.answer_timeout", "must be over 0", "answer_timeout: 10")
+    if scenario.promises.available > 1:
+        refuse("promises.available", "is a share, from 0 to 1", "available: 0.99")
     if scenario.longer_than <= 0:
         refuse("longer_than", "must be over 0", "longer_than: 300")
 

@@ -75,16 +75,25 @@ def _is_kill(strike: Strike) -> bool:
     return strike.fault.startswith(("SIG", "kill"))
 
 
+def scenario_of(seen: ReadRecord) -> Scenario:
+    """What was run. Raises RecordError where the record does not say it, or not in the way of this lab."""
+    document = seen.document("scenario.json")
+    if document is None:
+        raise RecordError("the record holds no scenario", at=str(seen.folder), way_out="run it again")
+    try:
+        return msgspec.convert(document, Scenario)
+    except msgspec.ValidationError as exc:
+        at = str(seen.folder / "scenario.json")
+        raise RecordError(f"is no scenario of this lab: {exc}", at=at, way_out="run it again") from exc
+
+
 def judge_run(seen: ReadRecord) -> Judged:
     """Read a run's record and judge it by the scenario that is part of it.
 
     Raises RecordError where there is no scenario to judge by; whatever else is missing or torn is for the
     verdict to say.
     """
-    document = seen.document("scenario.json")
-    if document is None:
-        raise RecordError("the record holds no scenario", at=str(seen.folder), way_out="run it again")
-    scenario = msgspec.convert(document, Scenario)
+    scenario = scenario_of(seen)
     oracle, service = Oracle(), Service(_rules(scenario))
     last, crashed, events, lost = 0, "", list[AnyEvent](), None
     try:
@@ -211,10 +220,9 @@ def plan_of(seen: ReadRecord) -> RunPlan:
 
     Raises RecordError where there is no scenario yet.
     """
-    document, environment = seen.document("scenario.json"), seen.document("environment.json") or {}
-    if document is None:
-        raise RecordError("the record holds no scenario", at=str(seen.folder), way_out="run it again")
-    scenario = msgspec.convert(document, Scenario)
+    scenario, environment = scenario_of(seen), seen.document("environment.json") or {}
+    if not isinstance(environment, dict):
+        raise RecordError("is no environment", at=str(seen.folder / "environment.json"), way_out="run it again")
     return RunPlan(
         run=seen.folder.name,
         name=scenario.name,

@@ -35,7 +35,7 @@ from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.results import ResultWindow
 from lab.deploy.rollout import Ask, first_desired
-from lab.errors import LabFault, RecordError
+from lab.errors import LabFault, RecordError, WaitTimeout
 from lab.model import Operation, Release, Replica, release_name
 from lab.oracle import Oracle
 from lab.report.fold import CLEAN_UP
@@ -308,7 +308,13 @@ class Conductor:
         """Do one step to its end."""
         with self.doing(wish, stage) as step:
             within = (stage.deadline - self._clock.now()) / NS
-            self._watch_until(f"the step {name_of(wish)!r} is over", step.is_over, within=max(within, 0))
+            try:
+                self._watch_until(f"the step {name_of(wish)!r} is over", step.is_over, within=max(within, 0))
+            except WaitTimeout as exc:
+                if self._clock.now() < stage.deadline:  # the step's own wait, which says more
+                    raise
+                over = f"the run's time (longer_than: {self._scenario.longer_than:g} s) was over"
+                raise WaitTimeout(f"{over} in the step {name_of(wish)!r}", way_out="a larger longer_than") from exc
 
     @contextmanager
     def doing(self, wish: StepWish, stage: Stage) -> Iterator[Step]:

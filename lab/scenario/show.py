@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Protocol, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -116,7 +117,7 @@ class LiveView:
         self._live.__exit__(None, None, None)
 
     def say(self, line: str) -> None:
-        self._live.console.print(line, highlight=False)
+        self._live.console.print(line, markup=False, highlight=False)
 
     def show(self, moment: Moment) -> None:
         self._live.update(self._draw(moment), refresh=True)
@@ -133,7 +134,7 @@ class LiveView:
         for zone in columns:
             zones.add_column(f"zone {zone}", min_width=20)
         zones.add_row(*(Text(f"zone {zone}", style="dim") for zone in columns))
-        for row in zip(*columns.values(), strict=False):
+        for row in zip_longest(*columns.values(), fillvalue=Text("")):
             zones.add_row(*row)
         parts: list[RenderableType] = [head, Text(""), zones, Text("")]
         if moment.counts is not None:
@@ -141,7 +142,7 @@ class LiveView:
         parts += [Text(""), *(Text(line, style="dim") for line in board.news[-NEWS_SHOWN:])]
         if board.trouble:
             parts.append(Text(f"trouble: {board.trouble}", style="bold"))
-        return Panel(Group(*parts), title=self._title, title_align="left", border_style="dim")
+        return Panel(Group(*parts), title=Text(self._title), title_align="left", border_style="dim")
 
     def _draw_slot(self, view: SlotView) -> Text:
         colour = self._colour(view.release) if view.release else "dim"

@@ -51,10 +51,10 @@ class Unwatched:
 class Watched(Unwatched):
     """The page of a run that goes on."""
 
-    def __init__(self, folder: Path, server: PageServer, hands: Hands | None) -> None:
+    def __init__(self, folder: Path, server: PageServer, hands: Hands | None, say: Say) -> None:
         self.hands, self._server = hands, server
         self._ending: Ending | None = None
-        self.follower = Follower(folder, partial(_fold_of, folder), lambda: self._ending, server.feed)
+        self.follower = Follower(folder, partial(_fold_of, folder), lambda: self._ending, server.feed, say=say)
 
     def tell(self, judged: Judged, closing: tuple[str, ...]) -> None:
         """Show the verdict, and give the pages that look a moment to get it; a slow one does not hold up the run."""
@@ -75,7 +75,7 @@ def watched(
     control = Acts(token=token, acts=tuple(ACTS), images=hands.images) if hands is not None else None
     page = live_page(title, PageConfig(control=control))
     with PageServer(page, Feed(), controls=hands, token=token, port=wish.port) as server:
-        shown = Watched(folder, server, hands)
+        shown = Watched(folder, server, hands, say)
         say(f"  page {server.url}")
         with shown.follower:
             yield shown
@@ -85,8 +85,8 @@ def show_run(named: str | None, *, port: int | None, say: Say) -> int:
     """Serve the page of a run, recorded or going on, until Ctrl-C."""
     folder = _find_run(named)
     title = plan_of(ReadRecord(folder)).title
-    feed = Feed()
-    follower = Follower(folder, partial(_fold_of, folder), _Recorded(folder).ending, feed)
+    feed, recorded = Feed(), _Recorded(folder)
+    follower = Follower(folder, recorded.fold, recorded.ending, feed, say=say)
     with PageServer(live_page(title, PageConfig()), feed, port=port) as server, follower:
         say(f"{title}\n  run {folder.name}\n  page {server.url}     Ctrl-C ends it")
         try:
@@ -102,13 +102,20 @@ class _Recorded:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def fold(self) -> PageFold | None:
+        """The page of a run that is over waits for nothing that its record lacks."""
+        return _fold_of(self._folder, is_whole=self._is_over())
+
     def ending(self) -> Ending | None:
-        if not (self._folder / "verdict.json").exists() and not self._is_left_alone():
+        if not self._is_over():
             return None
         seen = ReadRecord(self._folder)
         judged = judge_run(seen)
         closing = judged.closing(seconds=run_seconds(seen), report="", repeat=plan_of(seen).repeat)
         return partial(_ended, judged, closing)
+
+    def _is_over(self) -> bool:
+        return (self._folder / "verdict.json").exists() or self._is_left_alone()
 
     def _is_left_alone(self) -> bool:
         written = max((one.stat().st_mtime for one in self._folder.glob("*.jsonl")), default=0.0)
@@ -119,18 +126,23 @@ def _ended(judged: Judged, closing: tuple[str, ...], t: float) -> Ended:
     return ended(judged.judgement, closing, t)
 
 
-def _fold_of(folder: Path) -> PageFold | None:
-    """The fold for a record that may just have been begun."""
-    if not (folder / "environment.json").exists():
+def _fold_of(folder: Path, *, is_whole: bool = False) -> PageFold | None:
+    """The fold for a record; None where it may just have been begun, and does not say yet what is run."""
+    if not is_whole and not (folder / "environment.json").exists():
         return None
     return PageFold(plan_of(ReadRecord(folder)), tell=tell_event)
+
+
+def _told_at(folder: Path) -> float:
+    """When a run wrote down what it is: as it begins, and a test's again as it ends. Seconds since the epoch."""
+    return (folder / "scenario.json").stat().st_mtime
 
 
 def _find_run(named: str | None) -> Path:
     if named is not None:
         return folder_of(named)
     runs = find_places().runs
-    folders = sorted(one for one in runs.iterdir() if (one / "scenario.json").exists()) if runs.is_dir() else []
-    if not folders:
+    begun = [one for one in runs.iterdir() if (one / "scenario.json").exists()] if runs.is_dir() else []
+    if not begun:
         raise RecordError("there is no run yet", at=str(runs), way_out="lab run demo --ui")
-    return folders[-1]
+    return max(begun, key=_told_at)  # a test's run has no time in its name

@@ -27,6 +27,7 @@ class Follower:
     """A thread that follows one record until it is judged.
 
     `ending` gives None until the verdict is there, then what tells it; only what is in the record is shown before.
+    `say` is told, beside the page, why it shows no more; it is called from the thread.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class Follower:
         ending: Callable[[], Ending | None],
         feed: Feed,
         *,
+        say: Callable[[str], None] = lambda _: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._record, self._make_fold, self._ending, self._feed = FollowedRecord(folder), make_fold, ending, feed
-        self._clock = clock
+        self._say, self._clock = say, clock
         self._fold: PageFold | None = None
         self._merge = Merge()
         self._stopping = threading.Event()
@@ -67,7 +69,9 @@ class Follower:
                 if self._look():
                     break
         except LabError as exc:
-            self._feed.add([Said(t=0.0, text=f"the page stopped: {exc}", tone="bad")])
+            why = f"the page stopped: {exc}"
+            self._feed.add([Said(t=0.0, text=why, tone="bad")])
+            self._say(why)
         finally:
             self._feed.end()
 

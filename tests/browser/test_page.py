@@ -154,6 +154,16 @@ def test_a_run_is_watched_from_beginning_to_end(browser: Browser, server: PageSe
         seen.check_quiet()
 
 
+def test_a_record_that_cant_be_read_is_told_in_place_of_the_run(browser: Browser, server: PageServer) -> None:
+    """There is no plan to be drawn, and the page does not wait for one."""
+    server.feed.add([Said(t=0.0, text="the page stopped: events.jsonl: can't be read", tone="bad")])
+    server.feed.end()
+    with visit(browser, server.url) as seen:
+        until(seen.page, "The page stopped: events.jsonl: can't be read", "#phase")
+        until(seen.page, "ended", "#connection")
+        seen.check_quiet()
+
+
 def test_a_lost_state_turns_its_user_and_promise_red_and_nothing_else(browser: Browser, server: PageServer) -> None:
     """Red is for what is broken: one square, one promise, the verdict."""
     server.feed.add(page_events(a_run(hurt=True), "broken"))

@@ -204,7 +204,11 @@ function build() {
   put($("users-head"), plural(plan.users, "logged-in user"));
 }
 function paint() {
-  if (!S.plan) return;
+  if (!S.plan) {
+    const last = S.log.at(-1); // why there is no plan, and never will be
+    if (last) put($("phase"), capital(last.text));
+    return;
+  }
   if (built !== S.plan) build();
   put($("time"), clock(S.t));
   // The slider's own number tells nobody when. What is newest has no number here: it would be read out at every painting.

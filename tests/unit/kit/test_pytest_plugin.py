@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from xml.etree import ElementTree
 
 import pytest
 
-from lab.cluster import install
+from lab.cluster import engine, install
 from lab.errors import UsageError
 from lab.retry import wait_until
+from lab.scenario import standing
 from lab.scenario.standing import cluster_of, seconds
 
 pytest_plugins = ("pytester",)
@@ -95,14 +97,16 @@ def test_the_seed_is_told_and_can_be_given(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", [["--lab-seed", "x"], ["--lab-scope", "forever"], ["--lab-require", "maybe"]], ids=lambda argv: argv[0]
+    ("name", "given"), [("seed", "x"), ("scope", "bad"), ("require", "maybe"), ("keep", "some"), ("parallel", "-1")]
 )
-def test_an_option_that_makes_no_sense_is_refused(pytester: pytest.Pytester, argv: list[str]) -> None:
-    """By its name."""
-    pytester.makepyfile(USES_LAB)
-    ended = pytester.runpytest_inprocess(*argv)
-    assert ended.ret != pytest.ExitCode.OK
-    assert " ".join(argv) in ended.stdout.str() + ended.stderr.str()
+def test_an_option_that_makes_no_sense_is_refused(pytester: pytest.Pytester, name: str, given: str) -> None:
+    """By its name, before any test, on the command line and in the ini file alike."""
+    pytester.makepyfile("def test_plain(): pass")
+    ended = pytester.runpytest_inprocess(f"--lab-{name}", given)
+    assert ended.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: --lab-{name} {given}: is " in ended.stderr.str()
+    pytester.makeini(f"{INI}    error\n    {ALREADY}\nlab_{name} = {given}\n")
+    assert pytester.runpytest_inprocess().ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_workers_share_the_seed_and_have_projects_of_their_own(pytester: pytest.Pytester) -> None:
@@ -257,6 +261,27 @@ def test_one_cluster_at_a_time_says_that_it_waits(tmp_path: Path, monkeypatch: p
     assert got.wait(10)
     thread.join(10)
     assert said == ["waiting: another test's cluster is up; --lab-parallel 1 would not wait"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "first"), [([], "waits"), (["--lab-parallel", "0"], "waits"), (["--lab-parallel", "1"], "stands")]
+)
+def test_nobody_is_waited_for_only_where_that_is_asked(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, argv: list[str], first: str
+) -> None:
+    """0 asks for nothing."""
+
+    def saying(what: str) -> Callable[..., NoReturn]:
+        def say(*_: object, **__: object) -> NoReturn:
+            raise UsageError(f"first of all it {what}")
+
+        return say
+
+    monkeypatch.setattr(engine, "try_connect", io.StringIO)
+    monkeypatch.setattr(install, "cluster_lock", saying("waits"))
+    monkeypatch.setattr(standing, "stand", saying("stands"))
+    pytester.makepyfile(USES_LAB)
+    assert f"first of all it {first}" in pytester.runpytest_inprocess(*argv).stdout.str()
 
 
 def read(file: Path) -> Mapping[str, Any]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lab.cluster.places import Places
-from lab.errors import LabFault
+from lab.errors import ExitCode, LabFault, RecordError
+from lab.record import ReadRecord
 from lab.scenario import command
+from lab.scenario.again import read_recorded
+from lab.scenario.judge import judge_run, plan_of
 
 
 def test_runs_are_listed_beside_whatever_else_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +25,42 @@ def test_runs_are_listed_beside_whatever_else_lies_there(tmp_path: Path, monkeyp
     said: list[str] = []
     command.list_runs(say=said.append)
     assert said == [f"{run.name}  not judged       "]
+
+
+@pytest.mark.parametrize(
+    "document", ['{"verdict": "he', "[1]", "{}", '{"verdict": 3}', '{"verdict": ["held"]}', "\xff"]
+)
+def test_a_record_that_cant_be_read_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: str
+) -> None:
+    """It has a line like any other, and the next one follows."""
+    runs = tmp_path / "runs"
+    for name, text in (("20260101-000000-aaaa", document), ("20260102-000000-aaaa", '{"verdict": "held"}')):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "verdict.json").write_text(text, encoding="latin-1")
+        (runs / name / "scenario.json").write_text('{"title": "A title"}')
+    (runs / "20260102-000000-aaaa" / "scenario.json").write_text("[]")
+    monkeypatch.setattr(command, "find_places", lambda: Places(root=tmp_path, sources=tmp_path))
+    said: list[str] = []
+    assert command.list_runs(say=said.append) == ExitCode.HELD
+    assert said == [
+        "20260101-000000-aaaa  unreadable       A title",
+        "20260102-000000-aaaa  held             unreadable",
+    ]
+
+
+@pytest.mark.parametrize("document", ["[1]", "{}", "3", '{"lab": 1, "name": 7}'])
+@pytest.mark.parametrize(
+    "read", [judge_run, plan_of, lambda seen: read_recorded(seen.folder)], ids=["judge", "plan", "again"]
+)
+def test_a_record_of_what_is_no_scenario_is_told_as_such(
+    tmp_path: Path, document: str, read: Callable[[ReadRecord], object]
+) -> None:
+    """It is the record that is unfit, and no fault of the lab."""
+    (tmp_path / "scenario.json").write_text(document)
+    (tmp_path / "environment.json").write_text("{}")
+    with pytest.raises(RecordError, match=r"scenario\.json: is no scenario of this lab: "):
+        read(ReadRecord(tmp_path))
 
 
 def test_a_listener_that_left_is_told_of_once() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +18,9 @@ from lab.clock import NS, FakeClock
 from lab.cluster.halt import halt, halted_by, lift
 from lab.cluster.setup import Toolbox
 from lab.deploy.rollout import Ask
-from lab.errors import LabFault
-from lab.scenario.file import LIBRARY, OnStop, read_scenario
+from lab.errors import LabFault, WaitTimeout
+from lab.retry import wait_until
+from lab.scenario.file import LIBRARY, OnStop, Settle, StepWish, read_scenario
 from lab.scenario.run import Conductor
 from lab.scenario.show import PlainView, QuietView
 from lab.scenario.watchman import Stopped
@@ -186,3 +188,28 @@ def test_what_becomes_of_a_rollout_when_the_run_is_stopped(
     conductor._desk = cast(Any, there)
     conductor._stop(Stopped("enough"), cast(Any, SimpleNamespace(desk=there, striker=there, deadline=0)))
     assert (there.asked, there.healed, there.looks) == (asked, healed, looks)
+
+
+@pytest.mark.parametrize(
+    ("is_over", "told"),
+    [
+        (lambda: False, "the run's time (longer_than: 5 s) was over in the step 'settle'\n  try: a larger longer_than"),
+        (lambda: wait_until("a1 is ready", lambda: False, within=0, clock=FakeClock(NS)), "a1 is ready"),
+    ],
+    ids=["the run's", "the step's own"],
+)
+def test_a_wait_that_ends_a_run_says_whose_time_was_over(
+    conductor: Conductor, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, is_over: Callable[[], bool], told: str
+) -> None:
+    """And which number to change."""
+
+    @contextmanager
+    def doing(*_: object) -> Iterator[object]:
+        yield SimpleNamespace(is_over=is_over)
+
+    conductor._scenario = msgspec.structs.replace(conductor._scenario, longer_than=5.0)
+    conductor._desk = cast(Any, Rolling())
+    monkeypatch.setattr(conductor, "doing", doing)
+    with pytest.raises(WaitTimeout) as raised:
+        conductor.do(StepWish(settle=Settle(seconds=9)), cast(Any, SimpleNamespace(deadline=clock.now() + 5 * NS)))
+    assert str(raised.value).startswith(told)

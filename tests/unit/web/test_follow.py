@@ -79,14 +79,15 @@ def test_a_record_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_record_that_cant_be_read_stops_the_page_and_says_so(tmp_path: Path) -> None:
-    """The run goes on without it."""
+    """On the page and where the lab was called; the run goes on without it."""
     (tmp_path / "events.jsonl").write_bytes(b"{}\n")
-    feed = Feed()
-    with Follower(tmp_path, fold, lambda: None, feed) as follower:
+    feed, said = Feed(), list[str]()
+    with Follower(tmp_path, fold, lambda: None, feed, say=said.append) as follower:
         assert follower.wait(5)
     [told] = shown(feed)
     assert isinstance(told, Said)
     assert "the page stopped" in told.text
+    assert said == [told.text]
 
 
 def test_only_whole_lines_are_read_and_each_once(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""What a person sees on a terminal: all that there is, in the words that were given."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from lab.model import Slot
+from lab.scenario.board import Board, SlotView
+from lab.scenario.show import LiveView, Moment
+
+
+def drawn(title: str, slots: tuple[Slot, ...] = (), *, say: str = "") -> str:
+    """What a terminal without colours gets."""
+    out = io.StringIO()
+    views = {slot.name: SlotView(slot=slot.name, zone=slot.zone) for slot in slots}
+    with LiveView(title, Console(file=out, width=120, force_terminal=True, color_system=None)) as view:
+        view.say(say)
+        view.show(Moment(now=0, board=Board(began=0, slots=views), counts=None, users_hurt=0, checks=0))
+    return out.getvalue()
+
+
+def test_every_slot_is_drawn_where_zones_are_uneven() -> None:
+    """The shortest zone does not hide what others have more."""
+    slots = tuple(Slot(name=name, zone=name[0]) for name in ("a1", "b1", "c1", "a2", "c2", "c3"))
+    text = drawn("t", slots)
+    assert [slot.name for slot in slots if f"{slot.name} ·" not in text] == []
+
+
+@pytest.mark.parametrize("words", ["Orders [v2] survive", "Roll to [/v2]"])
+def test_brackets_are_nothing_but_brackets(words: str) -> None:
+    """Of a scenario's title and of what is said, neither of which is markup."""
+    assert words in drawn(words)
+    assert words in drawn("t", say=words)
