@@ -54,11 +54,13 @@ class Pending:
         self.checkouts: dict[str, Operation] = {}
 
     def note(self, operation: Operation) -> None:
-        """Remember an operation of unknown outcome. Of several removals of a line the earliest is enough."""
+        """Remember an operation of unknown outcome. Of several removals of a line the first to begin is enough."""
         if operation.kind is ADD:
             self.adds[str(operation.key)] = operation
         elif operation.kind is REMOVE:
-            self.removes.setdefault(str(operation.argument), operation)
+            first = self.removes.setdefault(str(operation.argument), operation)
+            if begin_of(operation) < begin_of(first):
+                self.removes[str(operation.argument)] = operation
         elif operation.kind is CHECKOUT:
             self.checkouts[str(operation.key)] = operation
 

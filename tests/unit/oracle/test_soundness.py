@@ -68,16 +68,18 @@ def test_no_weather_raises_an_alarm(seed: int, think: int, latency: int, cut: fl
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_agrees_with_brute_force(family: str) -> None:
-    """On small crowded histories a finding is made if and only if trying every order finds none that fits."""
+    """On small crowded histories a finding is made if and only if trying every order finds none that fits, in
+    whatever order they are fed."""
     found = 0
     for seed in range(1000):
         history = make_dense(Random(f"{family} {seed}"), family)
         explained = brute_force.explains(history)
-        findings = check(history).findings
-        assert bool(of_state(findings)) == (not explained), (seed, [one.why for one in findings])
-        assert not (explained and findings), seed
+        for oracle in (check(history), judge_online(history)):
+            findings = oracle.findings
+            assert bool(of_state(findings)) == (not explained), (seed, [one.why for one in findings])
+            assert not (explained and findings), seed
         found += not explained
-    assert found > 100
+    assert found > 90
 
 
 def test_one_thing_at_a_time_agrees_with_brute_force() -> None:
@@ -140,6 +142,18 @@ def test_online_and_offline_say_the_same() -> None:
         assert sorted(key) == sorted((one.user, one.promise, one.anomaly, one.why) for one in offline.findings)
         assert key
         assert online.counts == offline.counts
+
+
+def test_of_two_removals_without_an_answer_the_first_to_begin_may_have_done_it() -> None:
+    """It explains what a read shows that began before the second, whichever of the two was given up first."""
+    history = [
+        op(Kind.ADD, 0, 1, "u.1.1", argument=1),
+        op(Kind.REMOVE, 10, 60, "u.1.2", argument="u.1.1", outcome=Outcome.UNKNOWN),
+        op(Kind.CART, 20, 21, answer={}, device="u.2"),
+        op(Kind.REMOVE, 30, 40, "u.2.1", argument="u.1.1", outcome=Outcome.UNKNOWN, device="u.2"),
+    ]
+    for fed in (history, history[::-1], with_quiet_points(history)):
+        assert not check(fed).findings
 
 
 def quiet(operation: Operation) -> Operation:
