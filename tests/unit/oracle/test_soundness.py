@@ -156,6 +156,28 @@ def test_of_two_removals_without_an_answer_the_first_to_begin_may_have_done_it()
         assert not check(fed).findings
 
 
+def without_answers(checkouts: int, additions: int) -> list[Operation]:
+    """A user whose store answers nothing for a while, and then an addition."""
+    kinds = [Kind.CHECKOUT] * checkouts + [Kind.ADD] * additions
+    made = [
+        op(kind, 10 * number, 10 * number + 5, f"u.1.{number}", argument=1, outcome=Outcome.UNKNOWN)
+        for number, kind in enumerate(kinds)
+    ]
+    return [*made, op(Kind.ADD, 10 * len(made), 10 * len(made) + 5, "u.1.last", argument=1)]
+
+
+def test_one_addition_makes_no_more_than_one_order_of_an_empty_cart() -> None:
+    """Of many checkouts without an answer at most one more can have done something for each addition."""
+    oracle = check(without_answers(7, 1))
+    assert (oracle.undecided, list(oracle.findings)) == (0, [])
+
+
+def test_what_could_have_come_in_too_many_ways_is_given_up_before_they_are_all_tried() -> None:
+    """However many checkouts have no answer: nothing is claimed, and it is told."""
+    oracle = check(without_answers(30, 30))
+    assert (oracle.undecided, list(oracle.findings)) == (1, [])
+
+
 def quiet(operation: Operation) -> Operation:
     return replace(operation, quiet=True)
 
