@@ -216,3 +216,14 @@ def test_a_session_that_may_have_run_out_is_no_forced_logout() -> None:
     for minutes, is_found in ((14, True), (15, False), (40, False)):
         late = op(Kind.CART, minutes * minute, minutes * minute, outcome=Outcome.REFUSED, result="401", session="u/1#1")
         assert bool(check([login, late]).findings) == is_found
+
+
+def test_what_a_public_page_answers_says_nothing_of_a_session() -> None:
+    """Neither alone nor beside another device's login, and it makes no later request a session come back."""
+    login = op(Kind.LOGIN, 0, 1, session="u/1#1")
+    other = op(Kind.LOGIN, 12, 15, session="u/2#1", device="u.2")
+    page = op(Kind.BROWSE, 10, 20, outcome=Outcome.REFUSED, result="401", session="u/1#1")
+    later = op(Kind.CART, 30, 31, answer={}, session="u/1#1")
+    for history in ([login, page, later], [login, other, page, later]):
+        for fed in (history, with_quiet_points(history)):
+            assert not check(fed).findings
