@@ -19,7 +19,7 @@ STATES_AT_MOST = 4096
 
 
 class Undecided(Exception):
-    """More states than the search may hold; nothing is claimed."""
+    """More states than the search may hold, as too much overlaps or has no answer; nothing is claimed."""
 
 
 class Unread(NamedTuple):
@@ -54,11 +54,13 @@ class Pending:
         self.checkouts: dict[str, Operation] = {}
 
     def note(self, operation: Operation) -> None:
-        """Remember an operation of unknown outcome. Of several removals of a line the earliest is enough."""
+        """Remember an operation of unknown outcome. Of several removals of a line the first to begin is enough."""
         if operation.kind is ADD:
             self.adds[str(operation.key)] = operation
         elif operation.kind is REMOVE:
-            self.removes.setdefault(str(operation.argument), operation)
+            first = self.removes.setdefault(str(operation.argument), operation)
+            if begin_of(operation) < begin_of(first):
+                self.removes[str(operation.argument)] = operation
         elif operation.kind is CHECKOUT:
             self.checkouts[str(operation.key)] = operation
 
@@ -98,6 +100,8 @@ def follow(pending: Pending, state: State, operation: Operation, until: int) -> 
 
     What is unknown takes effect just before the answer that needs it, which loses nothing: lines are unique.
     Only checkouts of unknown outcome are tried at every point, as they empty the cart.
+
+    Raises Undecided where they can come in more than STATES_AT_MOST ways.
     """
     for before in _with_checkouts(pending, state, until):
         yield from _answer(pending, before, operation, until)
@@ -106,19 +110,29 @@ def follow(pending: Pending, state: State, operation: Operation, until: int) -> 
 def _with_checkouts(pending: Pending, state: State, until: int) -> Iterable[State]:
     if not pending.checkouts:
         return (state,)
-    found = [state]
+    found, known = [state], {state}
     for one in found:
+        if not one.cart and not _may_fill(pending, one, until):
+            continue
         for key, checkout in pending.checkouts.items():
             token = ("checkout", key)
             if token in one.used or begin_of(checkout) > until:
                 continue
-            if not one.cart and not any(pending.may_add(line, one.used, until) for line in pending.adds):
-                continue
             order = (key, Unread(one.cart, until))
             after = State(NOTHING, (*one.orders, order), one.used | {token})
-            if after not in found:
-                found.append(after)
+            if after in known:
+                continue
+            if len(found) >= STATES_AT_MOST:
+                raise Undecided
+            known.add(after)
+            found.append(after)
     return found
+
+
+def _may_fill(pending: Pending, state: State, until: int) -> bool:
+    """May an addition of unknown outcome fill the empty cart? Each order made of an empty one needs one of its own."""
+    needed = sum(1 for _, lines in state.orders if isinstance(lines, Unread) and not lines.cart)
+    return sum(1 for line in pending.adds if pending.may_add(line, state.used, until)) > needed
 
 
 def _answer(pending: Pending, state: State, operation: Operation, until: int) -> Iterator[State]:
@@ -204,9 +218,9 @@ def search(
                 held -= len(there)
                 for state in here:
                     there.update(after(state, operations[index], until))
+                    if held + len(there) > STATES_AT_MOST:
+                        raise Undecided
                 held += len(there)
-        if held > STATES_AT_MOST:
-            raise Undecided
         frontier = {place: found for place, found in following.items() if found}
     return frontier.get((len(operations), 0), set())
 

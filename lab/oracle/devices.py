@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from lab.model import Kind, Operation
 from lab.oracle.breach import Breach, breach
@@ -28,11 +28,11 @@ _WHAT = {
 
 
 class Devices:
-    """Sound: only reads that began after the last write had ended are compared.
+    """Sound: only reads that began after the last write had ended, and show every write of unknown outcome, are
+    compared, and counted.
 
-    Where they differ and a write of unknown outcome is not in both of them, it may have come in between: nothing
-    is said. Nothing here depends on the other rules, so that a stale read which has healed breaks no promise of
-    this kind.
+    Any other may have been answered before such a write came, or after: nothing is said. Nothing here depends on the
+    other rules, so that a stale read which has healed breaks no promise of this kind.
     """
 
     __slots__ = ("_counts", "_last_read", "_unknown", "_written_until")
@@ -65,24 +65,31 @@ class Devices:
         """Compare the last reads of all devices; the first difference, or None."""
         for kind, reads in self._last_read.items():
             rested = max(self._written_until.get(write, -NEVER) for write in _WRITTEN_BY[kind])
-            last = [read for read in reads.values() if begin_of(read) > rested]
+            unknown = [write for write in self._unknown if write.kind in _WRITTEN_BY[kind]]
+            last = [
+                read
+                for read in reads.values()
+                if begin_of(read) > rested and all(_is_in(write, read) for write in unknown)
+            ]
             if len(last) < 2:
                 continue
-            found = next(self._differences(kind, last), None)
+            found = _difference(kind, last)
             if found is not None:
                 return found
             self._counts.devices_compared += len(last)
         return None
 
-    def _differences(self, kind: Kind, reads: list[Operation]) -> Iterator[Breach]:
-        first, unknown = reads[0], [write for write in self._unknown if write.kind in _WRITTEN_BY[kind]]
-        for other in reads[1:]:
-            if first.answer != other.answer and all(_is_in(write, first) and _is_in(write, other) for write in unknown):
-                why = (
-                    f"after all writes had ended, devices {first.device} and {other.device} "
-                    f"of one account are shown {_WHAT[kind]} that differ"
-                )
-                yield breach(DEVICES_AGREE, Anomaly.DEVICES_DIFFER, why, first, other)
+
+def _difference(kind: Kind, reads: Sequence[Operation]) -> Breach | None:
+    first = reads[0]
+    for other in reads[1:]:
+        if first.answer != other.answer:
+            why = (
+                f"after all writes had ended, devices {first.device} and {other.device} "
+                f"of one account are shown {_WHAT[kind]} that differ"
+            )
+            return breach(DEVICES_AGREE, Anomaly.DEVICES_DIFFER, why, first, other)
+    return None
 
 
 def _is_in(write: Operation, read: Operation) -> bool:

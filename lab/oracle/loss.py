@@ -172,10 +172,15 @@ def _beyond_bound(loss: StoreLoss, beyond: Sequence[Finding], strikes: Sequence[
 
 
 def _is_loss(finding: Finding, strikes: Sequence[StoreStrike]) -> bool:
-    """Seen after a strike on the store, with something that had ended before it or while it lasted."""
+    """Seen after a strike on the store, with something that had ended before it or while it lasted.
+
+    The operations of a contradiction can't all be true, but what was lost need not be among them.
+    """
     if finding.anomaly not in LOSING:
         return False
     struck = [one for one in strikes if one.at <= finding.at]
+    if finding.anomaly == Anomaly.CONTRADICTION:
+        return bool(struck)
     return any(operation.end <= one.until for one in struck for operation in finding.witness)
 
 

@@ -15,8 +15,8 @@ from lab.oracle.words import BROWSE, LOGIN, LOGOUT, OK, REFUSED
 SESSIONS_KEPT = 64
 """How many sessions of one user are remembered; far more than a user has devices."""
 
-_NOT_ACCEPTED_BY = frozenset({LOGIN, LOGOUT, BROWSE})
-"""Kinds whose answer does not prove that the session was alive: they are public, or repeat a stored answer."""
+_NOT_ACCEPTED_BY = frozenset({LOGIN, LOGOUT})
+"""Kinds whose answer does not prove that the session was alive: they repeat a stored answer."""
 
 
 class SessionLimits(Value):
@@ -45,7 +45,8 @@ class Sessions:
     """Exact, but for the limits: the slots login, accepted, logout, rejected of one session are totally ordered.
 
     A login of unknown outcome gave nobody a session, so it claims nothing. A logout of unknown outcome may take
-    effect at any time after it began: it explains a 401, but forbids nothing by itself.
+    effect at any time after it began: it explains a 401, but forbids nothing by itself. A public page (BROWSE) claims
+    nothing, whatever it answers.
     """
 
     __slots__ = ("_counts", "_limits", "_sessions", "alive")
@@ -66,7 +67,8 @@ class Sessions:
             for operation in window:
                 self._take_plain(operation)
             return None
-        for operation in window:
+        claims = [operation for operation in window if operation.kind is not BROWSE]
+        for operation in claims:
             alias = operation.session
             if alias is not None:
                 session = self._of(alias)
@@ -74,7 +76,7 @@ class Sessions:
                 if session.logout_began is not None or session.rejected is not None:
                     self.alive.pop(alias, None)
         found: Breach | None = None
-        for operation in window:
+        for operation in claims:
             if operation.session is not None and found is None:
                 found = self._check(self._sessions[operation.session], operation)
         while len(self._sessions) > SESSIONS_KEPT:

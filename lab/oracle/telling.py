@@ -34,7 +34,7 @@ def not_checked(judgement: Judgement, service: ServiceReport, *, wishes: Mapping
             " later read showed it"
         )
     if evidence.undecided:
-        lines.append(f"{evidence.undecided} users did too much at once to be judged in full")
+        lines.append(f"{evidence.undecided} users did too much at once, or got too few answers, to be judged in full")
     if evidence.users_hurt:
         lines.append("what came after the first contradiction of a user's cart, history, name or session")
     return (*lines, *NEVER_CHECKED)

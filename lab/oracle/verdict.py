@@ -229,5 +229,5 @@ def _too_little(evidence: Evidence, enough: Enough, results: Sequence[PromiseRes
     reasons = [f"{count} {what}, at least {least} are needed" for what, count, least in floors if count < least]
     reasons += [f"{one.promise}: nothing was checked" for one in results if not one.count and not one.broken]
     if evidence.undecided:
-        reasons.append(f"{evidence.undecided} users did too much at once to be judged")
+        reasons.append(f"{evidence.undecided} users did too much at once, or got too few answers, to be judged")
     return tuple(reasons)

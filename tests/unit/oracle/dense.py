@@ -14,6 +14,7 @@ FAMILIES: dict[str, tuple[Kind, ...]] = {
     "history": (Kind.VIEW, Kind.VIEW, Kind.HISTORY, Kind.HISTORY),
     "name": (Kind.RENAME, Kind.RENAME, Kind.ACCOUNT, Kind.ACCOUNT, Kind.ACCOUNT),
     "cart": (Kind.ADD, Kind.REMOVE, Kind.CART, Kind.CHECKOUT, Kind.ORDERS),
+    "removals": (Kind.ADD, Kind.REMOVE, Kind.REMOVE, Kind.REMOVE, Kind.CART),
 }
 READS = {Kind.HISTORY, Kind.ACCOUNT, Kind.CART, Kind.ORDERS}
 
@@ -83,6 +84,7 @@ def make_dense(chance: Random, family: str) -> list[Operation]:
         answer = shop.apply(kind, key, argument) if happens else _guess(shop, kind)
         now += chance.choice([0, 1, 1, 2])
         begin, end = now - chance.randint(0, width), now + chance.randint(0, width)
+        end += chance.choice([0, 9]) if outcome is Outcome.UNKNOWN else 0  # an answer is long waited for
         if chance.random() < wrong:
             slip = chance.randint(-4, 4)
             begin, end = begin + slip, end + slip

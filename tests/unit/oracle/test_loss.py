@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.model import Kind, Operation
+from lab.model import Kind, Operation, Outcome
 from lab.oracle import check
 from lab.oracle.blame import blame
 from lab.oracle.loss import LossJudgement, StoreStrike, judge_loss, store_strikes
@@ -239,6 +239,25 @@ def test_a_loss_of_what_was_not_struck_is_beyond_every_bound() -> None:
     told = judged(operations, 5.0)
     assert [one.promise for one in told.findings] == [STATE_KEPT]
     assert told.loss.losses == 0
+
+
+def test_a_contradiction_is_held_against_what_its_proof_leaves_out() -> None:
+    """An order without an answer holds one line of two: the other was lost before it, and no read says so."""
+    lost = op(Kind.ADD, STRUCK_AT - 400 * MS, STRUCK_AT - 300 * MS, "u.1.2", argument=1)
+    operations = [
+        op(Kind.ADD, 5 * S, 5 * S + MS, "u.1.1", argument=1),
+        lost,
+        op(Kind.CHECKOUT, STRUCK_AT - 50 * MS, STRUCK_AT + 400 * MS, "u.1.3", outcome=Outcome.UNKNOWN),
+        op(Kind.ORDERS, STRUCK_AT + 2 * S, STRUCK_AT + 2 * S + MS, answer=[["u.1.3", {"u.1.1": 1}]]),
+    ]
+    [found] = check(operations).findings
+    assert found.anomaly == Anomaly.CONTRADICTION
+    assert lost not in found.witness
+    told = judged(operations, 1.3)
+    assert told.findings == ()
+    assert (told.loss.losses, told.loss.beyond) == (1, 0)
+    assert told.loss.oldest == pytest.approx(0.3)
+    assert {one.promise for one in judged(operations, 0.1).findings} == {STATE_KEPT, LOSS_BOUND}
 
 
 def test_the_blame_names_the_stores_strike() -> None:

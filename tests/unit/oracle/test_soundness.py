@@ -68,16 +68,18 @@ def test_no_weather_raises_an_alarm(seed: int, think: int, latency: int, cut: fl
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_agrees_with_brute_force(family: str) -> None:
-    """On small crowded histories a finding is made if and only if trying every order finds none that fits."""
+    """On small crowded histories a finding is made if and only if trying every order finds none that fits, in
+    whatever order they are fed."""
     found = 0
     for seed in range(1000):
         history = make_dense(Random(f"{family} {seed}"), family)
         explained = brute_force.explains(history)
-        findings = check(history).findings
-        assert bool(of_state(findings)) == (not explained), (seed, [one.why for one in findings])
-        assert not (explained and findings), seed
+        for oracle in (check(history), judge_online(history)):
+            findings = oracle.findings
+            assert bool(of_state(findings)) == (not explained), (seed, [one.why for one in findings])
+            assert not (explained and findings), seed
         found += not explained
-    assert found > 100
+    assert found > 90
 
 
 def test_one_thing_at_a_time_agrees_with_brute_force() -> None:
@@ -142,6 +144,40 @@ def test_online_and_offline_say_the_same() -> None:
         assert online.counts == offline.counts
 
 
+def test_of_two_removals_without_an_answer_the_first_to_begin_may_have_done_it() -> None:
+    """It explains what a read shows that began before the second, whichever of the two was given up first."""
+    history = [
+        op(Kind.ADD, 0, 1, "u.1.1", argument=1),
+        op(Kind.REMOVE, 10, 60, "u.1.2", argument="u.1.1", outcome=Outcome.UNKNOWN),
+        op(Kind.CART, 20, 21, answer={}, device="u.2"),
+        op(Kind.REMOVE, 30, 40, "u.2.1", argument="u.1.1", outcome=Outcome.UNKNOWN, device="u.2"),
+    ]
+    for fed in (history, history[::-1], with_quiet_points(history)):
+        assert not check(fed).findings
+
+
+def without_answers(checkouts: int, additions: int) -> list[Operation]:
+    """A user whose store answers nothing for a while, and then an addition."""
+    kinds = [Kind.CHECKOUT] * checkouts + [Kind.ADD] * additions
+    made = [
+        op(kind, 10 * number, 10 * number + 5, f"u.1.{number}", argument=1, outcome=Outcome.UNKNOWN)
+        for number, kind in enumerate(kinds)
+    ]
+    return [*made, op(Kind.ADD, 10 * len(made), 10 * len(made) + 5, "u.1.last", argument=1)]
+
+
+def test_one_addition_makes_no_more_than_one_order_of_an_empty_cart() -> None:
+    """Of many checkouts without an answer at most one more can have done something for each addition."""
+    oracle = check(without_answers(7, 1))
+    assert (oracle.undecided, list(oracle.findings)) == (0, [])
+
+
+def test_what_could_have_come_in_too_many_ways_is_given_up_before_they_are_all_tried() -> None:
+    """However many checkouts have no answer: nothing is claimed, and it is told."""
+    oracle = check(without_answers(30, 30))
+    assert (oracle.undecided, list(oracle.findings)) == (1, [])
+
+
 def quiet(operation: Operation) -> Operation:
     return replace(operation, quiet=True)
 
@@ -180,3 +216,14 @@ def test_a_session_that_may_have_run_out_is_no_forced_logout() -> None:
     for minutes, is_found in ((14, True), (15, False), (40, False)):
         late = op(Kind.CART, minutes * minute, minutes * minute, outcome=Outcome.REFUSED, result="401", session="u/1#1")
         assert bool(check([login, late]).findings) == is_found
+
+
+def test_what_a_public_page_answers_says_nothing_of_a_session() -> None:
+    """Neither alone nor beside another device's login, and it makes no later request a session come back."""
+    login = op(Kind.LOGIN, 0, 1, session="u/1#1")
+    other = op(Kind.LOGIN, 12, 15, session="u/2#1", device="u.2")
+    page = op(Kind.BROWSE, 10, 20, outcome=Outcome.REFUSED, result="401", session="u/1#1")
+    later = op(Kind.CART, 30, 31, answer={}, session="u/1#1")
+    for history in ([login, page, later], [login, other, page, later]):
+        for fed in (history, with_quiet_points(history)):
+            assert not check(fed).findings
