@@ -18,11 +18,13 @@ from lab.errors import LabError, UsageError
 from lab.model import Kind, Outcome
 from lab.users.device import Device, Look
 from lab.users.journey import Journey
-from lab.users.own import REDIRECTS, Ask, Http, Page, Told, Unexpected, UserJourney
+from lab.users.own import REDIRECTS, Ask, Http, LoggedOut, Page, Told, Unexpected, UserJourney
 from lab.users.wire import Answer
 
 LOOK = 0.5
 """Every so many seconds a user who waits for an answer looks whether the crowd is still there."""
+NO_ANSWER_YET = frozenset({"408", "425", "429"})
+"""Statuses that ask to come again later, and so say nothing of a state."""
 
 T = TypeVar("T")
 MakeUser = Callable[[str, int, str, random.Random], UserJourney]
@@ -40,6 +42,10 @@ class Driven(Journey):
     After every action the state is read and compared. While an action's outcome is unknown nothing else is done but
     to read, until a read says which it was; a read that fits neither is a finding of the oracle's, and what was
     read is the model from then on, so that one loss is told once.
+
+    An app that answers with something that is no state (a 404, another shape) shows none of what it had: the record
+    then holds what was unexpected as the state that was read. Only an account that has nothing yet may have nothing
+    to show.
     """
 
     def __init__(self, device: Device, make: MakeJourney, threads: ThreadPoolExecutor, origin: str) -> None:
@@ -54,7 +60,9 @@ class Driven(Journey):
         self._without: Any = None
         """The model without the action that is in doubt."""
         self._mine = make(device)
-        self._allowed: tuple[Any, ...] | None = (_plain(self._mine.model),)
+        self._begun = _plain(self._mine.model)
+        self._has_read = False
+        self._allowed: tuple[Any, ...] | None = (self._begun,)
 
     async def log_in(self) -> None:
         self.device.forget_session()
@@ -75,11 +83,23 @@ class Driven(Journey):
     async def read_back(self) -> None:
         try:
             seen = _plain(await self._run(Kind.READ, self._mine.state))
-        except Unexpected:
+        except LoggedOut:
+            return
+        except Unexpected as exc:
+            if self._shows_loss():
+                self.device.conclude(Kind.STATE, answer=str(exc), allowed=self._allowed)
+                self._allowed = None  # until a read says how life goes on
             return
         self.device.conclude(Kind.STATE, answer=seen, allowed=self._allowed)
-        self._allowed = (seen,)
+        self._allowed, self._has_read = (seen,), True
         self._mine.model = _plain(seen)
+
+    def _shows_loss(self) -> bool:
+        """Whether the app answered the read just before although there was something to show."""
+        last = self.device.last
+        if not last.startswith(("2", "3", "4")) or last in NO_ANSWER_YET or self._allowed is None:
+            return False
+        return self._has_read or self._begun not in self._allowed
 
     async def _act(self) -> None:
         """Let the user act; both outcomes are allowed where one of them is unknown, any if the other isn't known."""

@@ -38,6 +38,8 @@ class App(ThreadingHTTPServer):
         self.sessions: set[str] = set()
         self.next = ""
         """What to do with the next note: "lose", "keep silent" (applied, not answered), "ignore" (neither)."""
+        self.shows: tuple[int, bytes] | None = None
+        """What it answers instead of the notes."""
         self.posts = 0
         self.keys: list[str | None] = []
 
@@ -59,6 +61,8 @@ class Answers(BaseHTTPRequestHandler):
             self._say(200, b'<input type="hidden" name="token" value="t&amp;1">')
         elif not self._is_in():
             self._say(302, b"", Location=f"/login?next={path}")
+        elif path == "/notes" and self.server.shows is not None:
+            self._say(*self.server.shows)
         elif path == "/notes":
             self._say(200, msgspec.json.encode({"items": [{"note": note} for note in self.server.notes]}))
         else:
@@ -334,6 +338,34 @@ def test_steps_that_mean_nothing_are_refused(change: tuple[str, str], at: str) -
     """With the key path, before anything is started."""
     with pytest.raises(UsageError, match=rf"^{at}: "):
         check_journey(told_steps(STEPS.replace(*change)))
+
+
+@pytest.mark.parametrize("shows", [(404, b"gone"), (200, b"{}"), (200, b'{"items": null}'), (200, b"<html>")])
+def test_an_app_that_has_no_state_to_show_has_lost_it(app: App, shows: tuple[int, bytes]) -> None:
+    """The finding says what came instead; it is told once, and what is read later is the state from then on."""
+
+    def lose() -> None:
+        app.shows = shows
+
+    def show_again() -> None:
+        app.shows = None
+
+    told = live(app, steps(told_steps()), nothing, lose, nothing, show_again, nothing)
+    found = check(told).findings
+    assert [one.promise for one in found] == [STATE_KEPT]
+    assert f"{states(told)[1].answer}"[:40] in found[0].why
+    assert len(states(told)) == 4
+    assert app.posts == 3
+
+
+def test_only_an_answer_says_that_a_state_is_gone(app: App) -> None:
+    """An app that can't tell just now breaks another promise than this; and whoever has nothing may be unknown."""
+
+    def show(status: int) -> Callable[[], None]:
+        return lambda: setattr(app, "shows", (status, b""))
+
+    assert len(states(live(app, Writer, nothing, show(503), show(429)))) == 1
+    assert states(live(app, Lost, show(404))) == []
 
 
 def test_a_page_without_the_field_is_unexpected(app: App) -> None:
