@@ -36,7 +36,7 @@ class Jar:
     """The cookies that one host gave to one device.
 
     `Secure`, `__Secure-` and `__Host-` cookies are kept and sent over plain http if `host` is loopback, refused if
-    not. A line that a browser would refuse is refused silently; no line raises.
+    not. A line that a browser would refuse for its prefix, domain, size or `Secure` is refused silently; none raises.
     """
 
     __slots__ = ("_clock", "_cookies", "_everywhere", "_host", "_secure")
@@ -107,7 +107,7 @@ class Jar:
         if "expires" in attributes:
             try:
                 date = parsedate_to_datetime(attributes["expires"])
-            except ValueError:
+            except (ValueError, OverflowError):
                 return None
             date = date if date.tzinfo else date.replace(tzinfo=UTC)
             return now + int((date - self._clock.wall()).total_seconds() * NS)

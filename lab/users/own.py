@@ -172,7 +172,10 @@ class Http:
 
     def _inside(self, path: str, where: str) -> str:
         """The path that a redirect leads to, within the app."""
-        target = urlsplit(urljoin(self._origin + path, where))
+        try:
+            target = urlsplit(urljoin(self._origin + path, where))
+        except ValueError as exc:
+            raise Unexpected(f"{path} redirects to no address: {where!r}") from exc
         if target.netloc != urlsplit(self._origin).netloc:
             raise Unexpected(f"{path} redirects to another host: {target.netloc}")
         return target.path + (f"?{target.query}" if target.query else "")
@@ -215,8 +218,16 @@ class UserJourney(ABC):
 
     def is_logged_out(self, page: Page, login_path: str) -> bool:
         """Whether this answer means that the session is gone: 401, or a redirect to where `log_in` began."""
-        sent_to = urlsplit(page.header("location")).path if page.status in REDIRECTS else ""
+        sent_to = _path_of(page.header("location")) if page.status in REDIRECTS else ""
         return page.status == 401 or bool(login_path and sent_to == login_path)
+
+
+def _path_of(address: str) -> str:
+    """Empty for what is no address."""
+    try:
+        return urlsplit(address).path
+    except ValueError:
+        return ""
 
 
 def _checked(headers: Mapping[str, str]) -> Mapping[str, str]:

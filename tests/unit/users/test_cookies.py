@@ -81,7 +81,7 @@ def test_a_cookie_lives_as_long_as_it_says() -> None:
     cookies = Jar("127.0.0.1", clock=clock)
     cookies.absorb(b"short=1; Path=/; Max-Age=10")
     cookies.absorb(b"dated=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:20 GMT")
-    cookies.absorb(b"long=1; Path=/; Max-Age=soon; Expires=then")
+    cookies.absorb(b"long=1; Path=/; Max-Age=soon; Expires=Thu, 01 Jan 99999999999 00:00:00 GMT")
     clock.sleep(9)
     assert cookies.line("/") == "short=1; dated=1; long=1"
     clock.sleep(2)

@@ -23,7 +23,7 @@ from lab.oracle.promises import LOGGED_IN, STATE_KEPT
 from lab.users import Target, Tries
 from lab.users.device import Device, User
 from lab.users.driven import Driven, MakeUser, load_journey
-from lab.users.own import Http, Unexpected, UserJourney
+from lab.users.own import Http, Page, Unexpected, UserJourney
 from lab.users.steps import HttpJourney, StepsJourney, check_journey
 
 
@@ -136,8 +136,8 @@ class Repeating(Writer):
 
 
 class Witness:
-    def __init__(self) -> None:
-        self.told: list[Operation] = []
+    def __init__(self, told: list[Operation]) -> None:
+        self.told = told
 
     def began(self, _: User) -> None:
         """Nothing to note."""
@@ -149,8 +149,10 @@ class Witness:
 Play = Callable[[Driven], Any]
 
 
-def live(app: App, make: MakeUser, *turns: Callable[[], None]) -> list[Operation]:
-    """Log in, then one action after each turn's preparation; all that was told of it."""
+def live(
+    app: App, make: MakeUser, *turns: Callable[[], None], told: list[Operation] | None = None
+) -> list[Operation]:
+    """Log in, then one action after each turn's preparation; all that was told of it, in `told` too."""
 
     async def play(threads: ThreadPoolExecutor) -> None:
         device = Device(
@@ -175,7 +177,7 @@ def live(app: App, make: MakeUser, *turns: Callable[[], None]) -> list[Operation
         finally:
             await device.close()
 
-    witness = Witness()
+    witness = Witness([] if told is None else told)
     with ThreadPoolExecutor(1) as threads:
         asyncio.run(play(threads))
     return witness.told
@@ -281,6 +283,21 @@ def test_a_journey_that_breaks_says_where(app: App) -> None:
     with pytest.raises(UsageError, match=r"Broken broke: KeyError.*") as raised:
         live(app, Broken, nothing)
     assert "test_driven.py:" in raised.value.at
+
+
+class Misreading(Broken):
+    def is_logged_out(self, page: Page, login_path: str) -> bool:  # noqa: ARG002 -- as the journey has it
+        return bool(page.json()["logged_out"])
+
+
+def test_a_mistake_in_reading_an_answer_says_where_and_is_told(app: App) -> None:
+    """The request was sent, so the record has it as one whose effect nobody knows."""
+    app.shows = (200, b"{}")
+    told: list[Operation] = []
+    with pytest.raises(UsageError, match=r"Misreading broke: KeyError.*") as raised:
+        live(app, Misreading, nothing, told=told)
+    assert "test_driven.py:" in raised.value.at
+    assert (told[-1].outcome, told[-1].final.result) == (Outcome.UNKNOWN, TryResult.CUT)
 
 
 class Lost(Writer):
