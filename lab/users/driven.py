@@ -36,6 +36,27 @@ class _InDoubt(Exception):
     """What follows an action of unknown outcome can't be done: it is only imagined."""
 
 
+class _LoginPage:
+    """Where whoever must log in is sent, as far as a login shows it."""
+
+    def __init__(self) -> None:
+        self._first = self._got = self._posted_from = ""
+
+    def asked(self, path: str, *, posts: bool) -> None:
+        """A login asked for this, in its turn."""
+        self._first = self._first or path
+        if posts:
+            self._posted_from = self._posted_from or self._got or path
+        else:
+            self._got = path
+
+    @property
+    def path(self) -> str:
+        """The page that was got before the first post, else where it began; empty for "/", which may be home too."""
+        path = self._posted_from or self._first
+        return "" if path == "/" else path
+
+
 class Driven(Journey):
     """One user's journey on one device, and what its model allows the app to show.
 
@@ -55,8 +76,10 @@ class Driven(Journey):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._http = Http(self._ask, origin)
         self._kind = Kind.BROWSE
-        self._login_path = ""
+        self._login_page = _LoginPage()
         self._is_imagined = False
+        self._at_write = b""
+        """The model when the app last accepted a write of this action, as JSON; empty for none."""
         self._without: Any = None
         """The model without the action that is in doubt."""
         self._mine = make(device)
@@ -66,7 +89,7 @@ class Driven(Journey):
 
     async def log_in(self) -> None:
         self.device.forget_session()
-        self._login_path = ""
+        self._login_page = _LoginPage()
         try:
             await self._run(Kind.BROWSE, self._mine.log_in)
         except Unexpected as exc:
@@ -103,16 +126,18 @@ class Driven(Journey):
 
     async def _act(self) -> None:
         """Let the user act; both outcomes are allowed where one of them is unknown, any if the other isn't known."""
-        self._is_imagined, is_whole = False, True
+        self._is_imagined, self._at_write, is_whole = False, b"", True
         try:
             await self._run(Kind.ACT, self._mine.act)
         except (Unexpected, _InDoubt):
             is_whole = False  # what was written into the model until then was acknowledged
-        if not self._is_imagined:
-            self._allowed = (_plain(self._mine.model),)
-        else:
+        if self._is_imagined:
             self._allowed = (self._without, _plain(self._mine.model)) if is_whole else None
-            self._is_imagined = False
+        elif not is_whole and self._at_write == _encoded(self._mine.model):
+            self._allowed = None  # the app accepted more than the journey came to write into its model
+        else:
+            self._allowed = (_plain(self._mine.model),)
+        self._is_imagined = False
 
     # in the user's thread
 
@@ -137,19 +162,20 @@ class Driven(Journey):
 
     async def _do(self, asked: Ask) -> Told:
         device, kind = self.device, self._kind
-        if kind is Kind.BROWSE and not self._login_path:
-            self._login_path = urlsplit(asked.path).path
-        reads = asked.method in {"GET", "HEAD"}
+        reads = asked.method == "GET"
+        if kind is Kind.BROWSE:
+            self._login_page.asked(urlsplit(asked.path).path, posts=not reads)
         if kind is Kind.ACT and reads:
             kind = Kind.READ
         if kind is Kind.READ and not reads:
             raise UsageError("state() may only read", at=f"{asked.method} {asked.path}", way_out="do it in act()")
         page: Page | None = None
+        login_page = self._mine.login_page or self._login_page.path
 
         def look(came: Answer) -> Look:
             nonlocal page
             page = Page(came.status, came.headers, came.body, asked.path)
-            away = kind is not Kind.BROWSE and self._mine.is_logged_out(page, self._login_path)
+            away = kind is not Kind.BROWSE and self._mine.is_logged_out(page, login_page)
             good = 200 <= came.status < 300 or came.status in REDIRECTS
             good = good if asked.expected is None else came.status in asked.expected
             return Look(is_accepted=good and not away, turned_away=away)
@@ -169,6 +195,8 @@ class Driven(Journey):
             # From here on the journey imagines that it worked; without an answer to go on with, it is a good one.
             self._is_imagined, self._without = True, _plain(self._mine.model)
             return Told(Page(200, {}, b"", asked.path), is_accepted=True, is_logged_out=False)
+        if done.outcome is Outcome.OK and kind is Kind.ACT:
+            self._at_write = _encoded(self._mine.model)
         answered = page if done.final.answered else None
         return Told(answered, is_accepted=done.outcome is Outcome.OK, is_logged_out=False)
 
@@ -192,8 +220,12 @@ class Driven(Journey):
 
 def _plain(state: Any) -> Any:
     """The state as it stands in the record. Raises UsageError for what is no plain data."""
+    return msgspec.json.decode(_encoded(state))
+
+
+def _encoded(state: Any) -> bytes:
     try:
-        return msgspec.json.decode(msgspec.json.encode(state))
+        return msgspec.json.encode(state)
     except (TypeError, msgspec.MsgspecError) as exc:
         raise UsageError(
             f"a state must be plain data: {exc}", at="journey", way_out="lists, dicts, texts, numbers"

@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from html import unescape
 from html.parser import HTMLParser
+from string import punctuation
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import msgspec
 
@@ -155,7 +156,8 @@ class Http:
             where = page.header("location")
             if asked.expected is not None or page.status not in REDIRECTS or not where:
                 return page
-            follow = "GET" if page.status in {302, 303} else asked.method
+            is_got = page.status == 303 or (page.status in {301, 302} and asked.method == "POST")  # as browsers do
+            follow = "GET" if is_got else asked.method
             again = Content(headers=content.headers) if follow == "GET" else content
             asked = Ask(follow, self._inside(asked.path, where), again, follow == "GET" or once, expected)
         raise Unexpected(f"{path} redirects more than {MOST_REDIRECTS} times")
@@ -173,12 +175,12 @@ class Http:
     def _inside(self, path: str, where: str) -> str:
         """The path that a redirect leads to, within the app."""
         try:
-            target = urlsplit(urljoin(self._origin + path, where))
+            target = urlsplit(urljoin(self._origin + path, quote(where.encode("latin-1"), safe=punctuation)))
         except ValueError as exc:
             raise Unexpected(f"{path} redirects to no address: {where!r}") from exc
         if target.netloc != urlsplit(self._origin).netloc:
             raise Unexpected(f"{path} redirects to another host: {target.netloc}")
-        return target.path + (f"?{target.query}" if target.query else "")
+        return (target.path or "/") + (f"?{target.query}" if target.query else "")
 
 
 class UserJourney(ABC):
@@ -189,6 +191,10 @@ class UserJourney(ABC):
     answered. Where nobody knows whether a request took effect, `act` goes on as if it had, on a copy, and the
     next `state` may show either.
     """
+
+    login_page = ""
+    """The path that the app redirects to whoever must log in. If empty, the one that `log_in` got before it first
+    posted (or where it began), unless that is "/": apps redirect home after an action, too."""
 
     def __init__(self, name: str, number: int, password: str, chance: random.Random) -> None:
         self.name, self.number, self.password, self.random = name, number, password, chance
@@ -217,7 +223,10 @@ class UserJourney(ABC):
         """Read what must survive, by GETs alone; it is compared with `self.model`."""
 
     def is_logged_out(self, page: Page, login_path: str) -> bool:
-        """Whether this answer means that the session is gone: 401, or a redirect to where `log_in` began."""
+        """Whether this answer means that the session is gone: 401, or a redirect to the login page.
+
+        `login_path` is that page, empty where it isn't known; see `login_page`.
+        """
         sent_to = _path_of(page.header("location")) if page.status in REDIRECTS else ""
         return page.status == 401 or bool(login_path and sent_to == login_path)
 

@@ -75,6 +75,9 @@ class HttpJourney(Value):
     """Requests that one action is made of."""
     state: HttpState
     """What must survive."""
+    login_page: str = ""
+    """The path that the app redirects to whoever must log in; if not given, the one that `log_in` got before it first
+    posted (or where it began), unless that is "/"."""
 
 
 def check_journey(journey: HttpJourney) -> None:
@@ -94,6 +97,8 @@ def check_journey(journey: HttpJourney) -> None:
             for name, pick in step.keep.items():
                 _check_pick(f"{at}.keep.{name}", pick)
             kept |= step.keep.keys()
+    if journey.login_page and not journey.login_page.startswith("/"):
+        raise UsageError("is no path", at="login_page", way_out="login_page: /login")
     if not any(step.adds for step in journey.act):
         raise UsageError("no step adds anything, so nothing could be lost", at="act", way_out='adds: "{new}"')
 
@@ -115,6 +120,7 @@ class StepsJourney(UserJourney):
     def __init__(self, told: HttpJourney, name: str, number: int, password: str, chance: random.Random) -> None:
         super().__init__(name, number, password, chance)
         self._told = told
+        self.login_page = told.login_page
         self._kept: dict[str, str] = {}
         self._drawn: dict[str, str] = {}
 

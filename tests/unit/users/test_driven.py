@@ -40,8 +40,11 @@ class App(ThreadingHTTPServer):
         """What to do with the next note: "lose", "keep silent" (applied, not answered), "ignore" (neither)."""
         self.shows: tuple[int, bytes] | None = None
         """What it answers instead of the notes."""
+        self.answers_a_note = (303, "/notes")
+        """With which status and Location."""
         self.posts = 0
         self.keys: list[str | None] = []
+        self.gets: list[str] = []
 
     @property
     def target(self) -> Target:
@@ -57,7 +60,10 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
-        if path == "/login":
+        self.server.gets.append(self.path)
+        if path == "/":
+            self._say(200, b"")
+        elif path == "/login":
             self._say(200, b'<input type="hidden" name="token" value="t&amp;1">')
         elif not self._is_in():
             self._say(302, b"", Location=f"/login?next={path}")
@@ -88,7 +94,8 @@ class Answers(BaseHTTPRequestHandler):
         if do in {"keep silent", "ignore"}:
             self.close_connection = True
             return
-        self._say(303, b"", Location="/notes")
+        status, where = self.server.answers_a_note
+        self._say(status, b"", Location=where)
 
     def _is_in(self) -> bool:
         return "sid=s1" in (self.headers["Cookie"] or "") and "s1" in self.server.sessions
@@ -149,9 +156,7 @@ class Witness:
 Play = Callable[[Driven], Any]
 
 
-def live(
-    app: App, make: MakeUser, *turns: Callable[[], None], told: list[Operation] | None = None
-) -> list[Operation]:
+def live(app: App, make: MakeUser, *turns: Callable[[], None], told: list[Operation] | None = None) -> list[Operation]:
     """Log in, then one action after each turn's preparation; all that was told of it, in `told` too."""
 
     async def play(threads: ThreadPoolExecutor) -> None:
@@ -256,6 +261,72 @@ def test_a_redirect_to_the_login_page_is_a_lost_session(app: App) -> None:
     assert len(states(told)[-1].answer["notes"]) == 2
 
 
+class FromHome(Writer):
+    """Its login begins at home, where the app also leads whoever has written a note."""
+
+    def log_in(self, http: Http) -> None:
+        http.get("/")
+        http.post("/login", form={"user": f"u{self.number}", "token": "t&1"})
+
+
+class ThroughHome(Writer):
+    def log_in(self, http: Http) -> None:
+        http.get("/")
+        super().log_in(http)
+
+
+@pytest.mark.parametrize("make", [FromHome, ThroughHome])
+def test_a_redirect_home_is_no_lost_session(app: App, make: MakeUser) -> None:
+    """The login page is the one that the form was sent from; home may be where every action ends."""
+    app.answers_a_note = (303, "/")
+    told = live(app, make, nothing, nothing)
+    assert [len(one.answer["notes"]) for one in states(told)] == [1, 2]
+    assert broken(told) == set()
+
+
+def test_where_a_login_began_elsewhere_its_page_is_still_known(app: App) -> None:
+    """Or said by the journey, where it is home or another one."""
+    assert broken(live(app, ThroughHome, nothing, app.sessions.clear)) == {LOGGED_IN}
+    assert broken(live(app, FromHome, nothing, app.sessions.clear)) == {STATE_KEPT}
+    told = live(app, type("Knowing", (FromHome,), {"login_page": "/login"}), nothing, app.sessions.clear)
+    assert broken(told) == {LOGGED_IN}
+    knowing = told_steps("login_page: /login" + STEPS)
+    assert steps(knowing)("u-1", 1, "pw", random.Random(1)).login_page == "/login"
+
+
+def test_what_was_accepted_before_an_action_ended_early_is_no_loss_and_no_wonder(app: App) -> None:
+    """The note was kept, and the page after it is missing: what the state is then, only the next read says."""
+    app.answers_a_note = (303, "/nowhere")
+    told = live(app, Writer, nothing, lambda: setattr(app, "answers_a_note", (303, "/notes")))
+    assert [one.allowed for one in states(told)] == [None, ({"notes": ["user-001.1", "user-001.2"]},)]
+    assert broken(told) == set()
+
+
+@pytest.mark.parametrize(
+    ("status", "where", "got"),
+    [
+        (303, "/notes?q=a b", "/notes?q=a%20b"),
+        (303, "/notes?q=caf\u00e9", "/notes?q=caf%E9"),
+        (303, "/notes?q=%20", "/notes?q=%20"),
+        (302, "/notes?q=1", "/notes?q=1"),
+        (301, "/notes?q=1", "/notes?q=1"),
+    ],
+)
+def test_a_redirect_is_followed_as_browsers_do(app: App, status: int, where: str, got: str) -> None:
+    """What can't stand in an address is quoted, and what was posted is not posted again."""
+    app.answers_a_note = (status, where)
+    told = live(app, Writer, nothing)
+    assert got in app.gets
+    assert len(app.notes) == app.posts == 1
+    assert broken(told) == set()
+
+
+def test_a_redirect_to_no_address_ends_the_action_alone(app: App) -> None:
+    """As any answer that can't be followed."""
+    app.answers_a_note = (303, "http://[oops/notes")
+    assert broken(live(app, Writer, nothing, nothing)) == set()
+
+
 class Tangled(Writer):
     """Writes into its model only after a second request."""
 
@@ -349,6 +420,7 @@ def test_a_journey_of_steps_keeps_and_adds(app: App) -> None:
         (("{field: token}", "{}"), r"log_in\[0\]\.keep\.token"),
         (("{post: /add, ", "{"), r"act\[0\]"),
         ((', adds: "{new} {any: tea|cup}"', ""), "act"),
+        (("act:", "login_page: login\nact:"), "login_page"),
     ],
 )
 def test_steps_that_mean_nothing_are_refused(change: tuple[str, str], at: str) -> None:
