@@ -16,9 +16,12 @@ import msgspec
 
 from lab.errors import UsageError
 from lab.users.request import FORM, JSON, Content
+from lab.users.tries import TRIED_AGAIN
 
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_NO_BODY = frozenset({"HEAD", "CONNECT"})
 
 Expect = int | Collection[int] | None
 
@@ -142,8 +145,13 @@ class Http:
         once: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> Page:
-        """Any method."""
-        expected = None if expect is None else frozenset({expect} if isinstance(expect, int) else expect)
+        """Any method but HEAD and CONNECT, after whose answers there is no body to wait for.
+
+        Raises UsageError for those, and where `expect` holds a status after which users try again.
+        """
+        if method in _NO_BODY:
+            raise UsageError("can't be asked", at=f"{method} {path}", way_out=f"http.get({path!r})")
+        expected = statuses(expect, at=f"{method} {path}")
         body, kind = b"", ""
         if form is not None:
             body, kind = urlencode(form).encode(), FORM
@@ -229,6 +237,15 @@ class UserJourney(ABC):
         """
         sent_to = _path_of(page.header("location")) if page.status in REDIRECTS else ""
         return page.status == 401 or bool(login_path and sent_to == login_path)
+
+
+def statuses(expect: Expect, *, at: str) -> frozenset[int] | None:
+    """Those that count as success. Raises UsageError for one after which users try again: it is never the last word."""
+    expected = None if expect is None else frozenset({expect} if isinstance(expect, int) else expect)
+    for one in sorted(expected or ()):
+        if str(one) in TRIED_AGAIN:
+            raise UsageError(f"{one} is no success: users try again after it", at=at, way_out="expect 4xx or less")
+    return expected
 
 
 def _path_of(address: str) -> str:

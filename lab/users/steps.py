@@ -12,7 +12,7 @@ import msgspec
 
 from lab.errors import UsageError
 from lab.model import Value
-from lab.users.own import Http, Page, Unexpected, UserJourney
+from lab.users.own import Http, Page, Unexpected, UserJourney, statuses
 
 _HOLE = re.compile(r"\{(?:any:\s*(?P<any>[^{}]+)|(?P<name>\w+))\}")
 _KNOWN = frozenset({"n", "name", "password", "new"})
@@ -44,7 +44,8 @@ class HttpStep(Value):
     headers: dict[str, str] | None = None
     """Further headers."""
     expect: int | tuple[int, ...] | None = None
-    """The status, or statuses, that count as success; any 2xx and redirects if not given."""
+    """The status, or statuses, that count as success; any 2xx and redirects if not given. None after which users try
+    again: 500, 502, 503, 504."""
     once: bool = False
     """Whether the app applies an Idempotency-Key once; what is not is never sent twice."""
     keep: dict[str, str | Pick] = msgspec.field(default_factory=dict)
@@ -90,6 +91,7 @@ def check_journey(journey: HttpJourney) -> None:
             at = f"{part}[{number}]"
             if (step.get is None) == (step.post is None):
                 raise UsageError("a step is either a get or a post", at=at, way_out="- get: /")
+            statuses(step.expect, at=f"{at}.expect")
             for name in _holes((step.get, step.post, step.form, step.json, step.headers, step.adds)):
                 if name not in kept:
                     known = ", ".join(sorted(kept))

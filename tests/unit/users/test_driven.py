@@ -420,6 +420,7 @@ def test_a_journey_of_steps_keeps_and_adds(app: App) -> None:
         (("{field: token}", "{}"), r"log_in\[0\]\.keep\.token"),
         (("{post: /add, ", "{"), r"act\[0\]"),
         ((', adds: "{new} {any: tea|cup}"', ""), "act"),
+        (("expect: 303", "expect: 503"), r"log_in\[1\]\.expect"),
         (("act:", "login_page: login\nact:"), "login_page"),
     ],
 )
@@ -455,6 +456,19 @@ def test_only_an_answer_says_that_a_state_is_gone(app: App) -> None:
 
     assert len(states(live(app, Writer, nothing, show(503), show(429)))) == 1
     assert states(live(app, Lost, show(404))) == []
+
+
+@pytest.mark.parametrize(("method", "expect"), [("HEAD", None), ("CONNECT", None), ("GET", 503), ("POST", (200, 502))])
+def test_what_could_never_succeed_is_refused(app: App, method: str, expect: Any) -> None:
+    """Before anything is sent, with the request's path and a way out."""
+
+    class Asking(Writer):
+        def act(self, http: Http) -> None:
+            http.ask(method, "/notes", expect=expect)
+
+    with pytest.raises(UsageError, match=f"^{method} /notes: ") as raised:
+        live(app, Asking, nothing)
+    assert raised.value.way_out
 
 
 def test_a_page_without_the_field_is_unexpected(app: App) -> None:
