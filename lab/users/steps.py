@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -61,8 +61,6 @@ class HttpState(Value):
     """The path to read."""
     path: str = ""
     """Where the list stands in the JSON; "items.*.sku" picks one key of each member."""
-    must_equal: Literal["acknowledged"] = "acknowledged"
-    """What it is compared with: what the acknowledged steps added."""
     in_order: bool = False
     """Whether the order counts."""
 
