@@ -8,6 +8,7 @@ import random
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ LOOK = 0.5
 """Every so many seconds a user who waits for an answer looks whether the crowd is still there."""
 NO_ANSWER_YET = frozenset({"408", "425", "429"})
 """Statuses that ask to come again later, and so say nothing of a state."""
+LONG = 256
+"""Bytes of a state from which on the record holds only its digest, where it is as it must be."""
 
 T = TypeVar("T")
 MakeUser = Callable[[str, int, str, random.Random], UserJourney]
@@ -113,7 +116,8 @@ class Driven(Journey):
                 self.device.conclude(Kind.STATE, answer=str(exc), allowed=self._allowed)
                 self._allowed = None  # until a read says how life goes on
             return
-        self.device.conclude(Kind.STATE, answer=seen, allowed=self._allowed)
+        answer, allowed = _recorded(seen, self._allowed)
+        self.device.conclude(Kind.STATE, answer=answer, allowed=allowed)
         self._allowed, self._has_read = (seen,), True
         self._mine.model = _plain(seen)
 
@@ -221,6 +225,24 @@ class Driven(Journey):
 def _plain(state: Any) -> Any:
     """The state as it stands in the record. Raises UsageError for what is no plain data."""
     return msgspec.json.decode(_encoded(state))
+
+
+def _recorded(seen: Any, allowed: tuple[Any, ...] | None) -> tuple[Any, tuple[Any, ...] | None]:
+    """A state that was read and those that were allowed, as the record holds them: whole where they differ.
+
+    Where they don't, nobody wants to read them, and lists that only grow would fill the disk with the square of the
+    actions.
+    """
+    if allowed is None:
+        return seen, None
+    digest, digests = _digest(seen), tuple(_digest(one) for one in allowed)
+    return (digest, digests) if digest in digests else (seen, allowed)
+
+
+def _digest(state: Any) -> Any:
+    """The state itself where it is short."""
+    text = msgspec.json.encode(state, order="sorted")
+    return f"{len(text)} bytes, sha256 {sha256(text).hexdigest()}" if len(text) > LONG else state
 
 
 def _encoded(state: Any) -> bytes:

@@ -220,6 +220,26 @@ def test_a_lost_write_is_told_once(app: App) -> None:
     assert states(told)[-1].allowed == (states(told)[-1].answer,)
 
 
+def test_a_long_state_that_is_as_it_must_be_is_told_by_its_digest(app: App) -> None:
+    """The record does not grow with the square of the actions; what is lost is told in full, also from the record."""
+
+    def doubt() -> None:
+        app.next = "keep silent"
+
+    told = live(app, Writer, *(40 * [nothing]), doubt, lambda: setattr(app, "next", "lose"))
+    assert states(told)[5].answer["notes"]
+    assert all(len(msgspec.json.encode(one)) < 1000 for one in states(told)[:40])
+    in_doubt = states(told)[40]
+    assert in_doubt.allowed is not None
+    assert in_doubt.answer == in_doubt.allowed[1] != in_doubt.allowed[0]
+    assert len(states(told)[41].answer["notes"]) == 41
+    again = msgspec.json.decode(msgspec.json.encode(told), type=list[Operation])
+    found = check(again).findings
+    assert [(one.promise, one.anomaly) for one in found] == [(STATE_KEPT, "lost write")]
+    assert "user-001.42" in found[0].why
+    assert check(again).counts[STATE_KEPT] == 42
+
+
 @pytest.mark.parametrize("happened", ["keep silent", "ignore"])
 def test_in_doubt_both_outcomes_are_allowed(app: App, happened: str) -> None:
     """A request that got no answer may have taken effect or not; it is not sent again, and both are well."""
