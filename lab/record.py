@@ -232,6 +232,7 @@ class RunRecord:
         self._lock = threading.Lock()
         self._waiting: list[Operation] = []
         self._written = 0
+        self._torn = set[IO[bytes]]()
         try:
             folder.mkdir(parents=True, exist_ok=False)
             self._events = (folder / "events.jsonl").open("wb", buffering=0)
@@ -249,7 +250,8 @@ class RunRecord:
         return self._clock.now()
 
     def event(self, event: AnyEvent) -> None:
-        """Append an event. May be called from any thread; it is on disk when this returns, as is all before it."""
+        """Append an event. May be called from any thread; when this returns it is with the system, as is all
+        before it: it outlasts the lab, though not a machine that loses its power."""
         line = _encoder.encode(event) + b"\n"
         with self._lock:
             self._flush()
@@ -257,7 +259,7 @@ class RunRecord:
             self._heard(line)
 
     def operation(self, operation: Operation) -> None:
-        """Append an operation; it is on disk at the next batch or at `close`."""
+        """Append an operation; it is in the file at the next batch or at `close`."""
         with self._lock:
             self._waiting.append(operation)
             is_due = self._clock.now() - self._written >= self.WRITTEN_WITHIN
@@ -301,13 +303,18 @@ class RunRecord:
             self._write(self._history, lines)
 
     def _write(self, file: IO[bytes], data: bytes) -> None:
+        if file in self._torn:
+            raise _unwritable(self.folder, "its last line was taken in part")
         try:
-            file.write(data)
+            taken = file.write(data)
         except (OSError, ValueError) as exc:
             raise _unwritable(self.folder, exc) from exc
+        if taken != len(data):  # a raw write raises nothing then; what came after would make a line of both
+            self._torn.add(file)
+            raise _unwritable(self.folder, f"only {taken} of {len(data)} bytes were taken")
 
 
-def _unwritable(path: Path, exc: Exception) -> RecordError:
+def _unwritable(path: Path, exc: Exception | str) -> RecordError:
     return RecordError(f"the run's record can't be written: {exc}", at=str(path), way_out="df -h .   # then run again")
 
 
@@ -325,7 +332,12 @@ class ReadRecord:
         if not folder.is_dir():
             raise RecordError("there is no such run", at=str(folder), way_out="ls runs")
         self.folder = folder
-        self.torn = 0
+        self._torn: set[str] = set()
+
+    @property
+    def torn(self) -> int:
+        """How many files ended within a line, of those that were read until now."""
+        return len(self._torn)
 
     def events(self) -> Iterator[AnyEvent]:
         return self._lines("events.jsonl", msgspec.json.Decoder(AnyEvent))
@@ -371,7 +383,7 @@ class ReadRecord:
             except msgspec.DecodeError as exc:
                 if not is_last or number < len(lines):
                     raise RecordError(f"line {read + number}: {exc}", at=str(path)) from exc
-                self.torn += 1
+                self._torn.add(path.name)
         return decoded
 
 

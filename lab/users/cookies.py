@@ -36,7 +36,8 @@ class Jar:
     """The cookies that one host gave to one device.
 
     `Secure`, `__Secure-` and `__Host-` cookies are kept and sent over plain http if `host` is loopback, refused if
-    not. A line that a browser would refuse is refused silently; no line raises.
+    not. A line that a browser would refuse for its prefix, domain, size, `Secure` or `SameSite` is refused
+    silently; none raises.
     """
 
     __slots__ = ("_clock", "_cookies", "_everywhere", "_host", "_secure")
@@ -45,7 +46,7 @@ class Jar:
         self._host, self._clock = host, clock
         self._secure = is_trustworthy(host)
         self._cookies: tuple[Cookie, ...] = ()
-        """In the order in which they were set."""
+        """In the order in which they were first set; a new value keeps its place, and of too many the oldest go."""
         self._everywhere: str | None = ""
         """The line for every path for ever, if all cookies are for that; None otherwise."""
 
@@ -63,12 +64,15 @@ class Jar:
         if not where.startswith("/"):
             where = path.partition("?")[0].rpartition("/")[0] or "/"
         expires = self._expiry(attributes)
-        kept = tuple(one for one in self._cookies if (one.name, one.path) != (name, where))
-        if (expires is None or expires > self._clock.now()) and len(kept) < MOST_COOKIES:
+        kept = list(self._cookies)
+        place = next((n for n, one in enumerate(kept) if (one.name, one.path) == (name, where)), len(kept))
+        kept[place : place + 1] = []
+        if expires is None or expires > self._clock.now():
             # Ten thousand jars with the same few names in them keep each of these once.
             new = Cookie(name=sys.intern(name), value=value, path=sys.intern(where), expires=expires)
-            kept = (*kept, new)
-        self._cookies = kept
+            kept.insert(place, new)
+        kept = kept[-MOST_COOKIES:]
+        self._cookies = tuple(kept)
         simple = all(cookie.path == "/" and cookie.expires is None for cookie in kept)
         self._everywhere = _line(kept) if simple else None
 
@@ -90,6 +94,8 @@ class Jar:
         secure = "secure" in attributes
         if secure and not self._secure:
             return False
+        if attributes.get("samesite", "").lower() == "none" and not secure:
+            return False
         if name.startswith("__Secure-") and not secure:
             return False
         if name.startswith("__Host-") and not (secure and attributes.get("path") == "/" and "domain" not in attributes):
@@ -107,7 +113,7 @@ class Jar:
         if "expires" in attributes:
             try:
                 date = parsedate_to_datetime(attributes["expires"])
-            except ValueError:
+            except (ValueError, OverflowError):
                 return None
             date = date if date.tzinfo else date.replace(tzinfo=UTC)
             return now + int((date - self._clock.wall()).total_seconds() * NS)

@@ -147,8 +147,8 @@ class Device:
 
         `body` is sent as JSON, unless it is Content. A 2xx answer that is not JSON, or that `normalise` rejects, ends
         the operation as GARBLED: unknown, with no answer. After a 401 on a logged-in device the operation is told
-        first, then the device logs in again. Never raises for what network or server do; if it is cancelled, what
-        was under way is told as cut.
+        first, then the device logs in again. Never raises for what network or server do; if it is cancelled, or
+        `look` raises, what was under way is told as cut.
         """
         if self._is_busy:
             raise RuntimeError(f"{self.name} is told to do two things at once")
@@ -168,10 +168,10 @@ class Device:
                     cookies = self._jar.line(path) if ticket is None else ticket.cookies
                     wire = request.to(self._connection.target, cookies=cookies)
                     done = await self._connection.exchange(wire, timeout=self._policy.timeout)
-                except BaseException:  # cancelled: the request may be on its way, and the record must say so
+                    self._take(done, story, path, normalise, look)
+                except BaseException:  # cancelled, or `look` broke: it may have taken effect; the record must say so
                     story.add(Try(begin, self._clock.now(), TryResult.CUT), harmless=False)
                     raise
-                self._take(done, story, path, normalise, look)
                 if story.tries[-1].result not in TRIED_AGAIN or not self._may_try_again(story):
                     break
                 await asyncio.sleep(self._pause_before(len(story.tries) + 1))

@@ -8,6 +8,7 @@ import random
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,11 +19,15 @@ from lab.errors import LabError, UsageError
 from lab.model import Kind, Outcome
 from lab.users.device import Device, Look
 from lab.users.journey import Journey
-from lab.users.own import REDIRECTS, Ask, Http, Page, Told, Unexpected, UserJourney
+from lab.users.own import REDIRECTS, Ask, Http, LoggedOut, Page, Told, Unexpected, UserJourney
 from lab.users.wire import Answer
 
 LOOK = 0.5
 """Every so many seconds a user who waits for an answer looks whether the crowd is still there."""
+NO_ANSWER_YET = frozenset({"408", "425", "429"})
+"""Statuses that ask to come again later, and so say nothing of a state."""
+LONG = 256
+"""Bytes of a state from which on the record holds only its digest, where it is as it must be."""
 
 T = TypeVar("T")
 MakeUser = Callable[[str, int, str, random.Random], UserJourney]
@@ -34,12 +39,37 @@ class _InDoubt(Exception):
     """What follows an action of unknown outcome can't be done: it is only imagined."""
 
 
+class _LoginPage:
+    """Where whoever must log in is sent, as far as a login shows it."""
+
+    def __init__(self) -> None:
+        self._first = self._got = self._posted_from = ""
+
+    def asked(self, path: str, *, posts: bool) -> None:
+        """A login asked for this, in its turn."""
+        self._first = self._first or path
+        if posts:
+            self._posted_from = self._posted_from or self._got or path
+        else:
+            self._got = path
+
+    @property
+    def path(self) -> str:
+        """The page that was got before the first post, else where it began; empty for "/", which may be home too."""
+        path = self._posted_from or self._first
+        return "" if path == "/" else path
+
+
 class Driven(Journey):
     """One user's journey on one device, and what its model allows the app to show.
 
     After every action the state is read and compared. While an action's outcome is unknown nothing else is done but
     to read, until a read says which it was; a read that fits neither is a finding of the oracle's, and what was
     read is the model from then on, so that one loss is told once.
+
+    An app that answers with something that is no state (a 404, another shape) shows none of what it had: the record
+    then holds what was unexpected as the state that was read. Only an account that has nothing yet may have nothing
+    to show.
     """
 
     def __init__(self, device: Device, make: MakeJourney, threads: ThreadPoolExecutor, origin: str) -> None:
@@ -49,16 +79,20 @@ class Driven(Journey):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._http = Http(self._ask, origin)
         self._kind = Kind.BROWSE
-        self._login_path = ""
+        self._login_page = _LoginPage()
         self._is_imagined = False
+        self._at_write = b""
+        """The model when the app last accepted a write of this action, as JSON; empty for none."""
         self._without: Any = None
         """The model without the action that is in doubt."""
         self._mine = make(device)
-        self._allowed: tuple[Any, ...] | None = (_plain(self._mine.model),)
+        self._begun = _plain(self._mine.model)
+        self._has_read = False
+        self._allowed: tuple[Any, ...] | None = (self._begun,)
 
     async def log_in(self) -> None:
         self.device.forget_session()
-        self._login_path = ""
+        self._login_page = _LoginPage()
         try:
             await self._run(Kind.BROWSE, self._mine.log_in)
         except Unexpected as exc:
@@ -75,24 +109,39 @@ class Driven(Journey):
     async def read_back(self) -> None:
         try:
             seen = _plain(await self._run(Kind.READ, self._mine.state))
-        except Unexpected:
+        except LoggedOut:
             return
-        self.device.conclude(Kind.STATE, answer=seen, allowed=self._allowed)
-        self._allowed = (seen,)
+        except Unexpected as exc:
+            if self._shows_loss():
+                self.device.conclude(Kind.STATE, answer=str(exc), allowed=self._allowed)
+                self._allowed = None  # until a read says how life goes on
+            return
+        answer, allowed = _recorded(seen, self._allowed)
+        self.device.conclude(Kind.STATE, answer=answer, allowed=allowed)
+        self._allowed, self._has_read = (seen,), True
         self._mine.model = _plain(seen)
+
+    def _shows_loss(self) -> bool:
+        """Whether the app answered the read just before although there was something to show."""
+        last = self.device.last
+        if not last.startswith(("2", "3", "4")) or last in NO_ANSWER_YET or self._allowed is None:
+            return False
+        return self._has_read or self._begun not in self._allowed
 
     async def _act(self) -> None:
         """Let the user act; both outcomes are allowed where one of them is unknown, any if the other isn't known."""
-        self._is_imagined, is_whole = False, True
+        self._is_imagined, self._at_write, is_whole = False, b"", True
         try:
             await self._run(Kind.ACT, self._mine.act)
         except (Unexpected, _InDoubt):
             is_whole = False  # what was written into the model until then was acknowledged
-        if not self._is_imagined:
-            self._allowed = (_plain(self._mine.model),)
-        else:
+        if self._is_imagined:
             self._allowed = (self._without, _plain(self._mine.model)) if is_whole else None
-            self._is_imagined = False
+        elif not is_whole and self._at_write == _encoded(self._mine.model):
+            self._allowed = None  # the app accepted more than the journey came to write into its model
+        else:
+            self._allowed = (_plain(self._mine.model),)
+        self._is_imagined = False
 
     # in the user's thread
 
@@ -117,19 +166,20 @@ class Driven(Journey):
 
     async def _do(self, asked: Ask) -> Told:
         device, kind = self.device, self._kind
-        if kind is Kind.BROWSE and not self._login_path:
-            self._login_path = urlsplit(asked.path).path
-        reads = asked.method in {"GET", "HEAD"}
+        reads = asked.method == "GET"
+        if kind is Kind.BROWSE:
+            self._login_page.asked(urlsplit(asked.path).path, posts=not reads)
         if kind is Kind.ACT and reads:
             kind = Kind.READ
         if kind is Kind.READ and not reads:
             raise UsageError("state() may only read", at=f"{asked.method} {asked.path}", way_out="do it in act()")
         page: Page | None = None
+        login_page = self._mine.login_page or self._login_page.path
 
         def look(came: Answer) -> Look:
             nonlocal page
             page = Page(came.status, came.headers, came.body, asked.path)
-            away = kind is not Kind.BROWSE and self._mine.is_logged_out(page, self._login_path)
+            away = kind is not Kind.BROWSE and self._mine.is_logged_out(page, login_page)
             good = 200 <= came.status < 300 or came.status in REDIRECTS
             good = good if asked.expected is None else came.status in asked.expected
             return Look(is_accepted=good and not away, turned_away=away)
@@ -149,6 +199,8 @@ class Driven(Journey):
             # From here on the journey imagines that it worked; without an answer to go on with, it is a good one.
             self._is_imagined, self._without = True, _plain(self._mine.model)
             return Told(Page(200, {}, b"", asked.path), is_accepted=True, is_logged_out=False)
+        if done.outcome is Outcome.OK and kind is Kind.ACT:
+            self._at_write = _encoded(self._mine.model)
         answered = page if done.final.answered else None
         return Told(answered, is_accepted=done.outcome is Outcome.OK, is_logged_out=False)
 
@@ -172,8 +224,30 @@ class Driven(Journey):
 
 def _plain(state: Any) -> Any:
     """The state as it stands in the record. Raises UsageError for what is no plain data."""
+    return msgspec.json.decode(_encoded(state))
+
+
+def _recorded(seen: Any, allowed: tuple[Any, ...] | None) -> tuple[Any, tuple[Any, ...] | None]:
+    """A state that was read and those that were allowed, as the record holds them: whole where they differ.
+
+    Where they don't, nobody wants to read them, and lists that only grow would fill the disk with the square of the
+    actions.
+    """
+    if allowed is None:
+        return seen, None
+    digest, digests = _digest(seen), tuple(_digest(one) for one in allowed)
+    return (digest, digests) if digest in digests else (seen, allowed)
+
+
+def _digest(state: Any) -> Any:
+    """The state itself where it is short."""
+    text = msgspec.json.encode(state, order="sorted")
+    return f"{len(text)} bytes, sha256 {sha256(text).hexdigest()}" if len(text) > LONG else state
+
+
+def _encoded(state: Any) -> bytes:
     try:
-        return msgspec.json.decode(msgspec.json.encode(state))
+        return msgspec.json.encode(state)
     except (TypeError, msgspec.MsgspecError) as exc:
         raise UsageError(
             f"a state must be plain data: {exc}", at="journey", way_out="lists, dicts, texts, numbers"

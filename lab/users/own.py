@@ -8,16 +8,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from html import unescape
 from html.parser import HTMLParser
+from string import punctuation
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import msgspec
 
 from lab.errors import UsageError
 from lab.users.request import FORM, JSON, Content
+from lab.users.tries import TRIED_AGAIN
 
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_NO_BODY = frozenset({"HEAD", "CONNECT"})
 
 Expect = int | Collection[int] | None
 
@@ -141,8 +145,13 @@ class Http:
         once: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> Page:
-        """Any method."""
-        expected = None if expect is None else frozenset({expect} if isinstance(expect, int) else expect)
+        """Any method but HEAD and CONNECT, after whose answers there is no body to wait for.
+
+        Raises UsageError for those, and where `expect` holds a status after which users try again.
+        """
+        if method in _NO_BODY:
+            raise UsageError("can't be asked", at=f"{method} {path}", way_out=f"http.get({path!r})")
+        expected = statuses(expect, at=f"{method} {path}")
         body, kind = b"", ""
         if form is not None:
             body, kind = urlencode(form).encode(), FORM
@@ -155,7 +164,8 @@ class Http:
             where = page.header("location")
             if asked.expected is not None or page.status not in REDIRECTS or not where:
                 return page
-            follow = "GET" if page.status in {302, 303} else asked.method
+            is_got = page.status == 303 or (page.status in {301, 302} and asked.method == "POST")  # as browsers do
+            follow = "GET" if is_got else asked.method
             again = Content(headers=content.headers) if follow == "GET" else content
             asked = Ask(follow, self._inside(asked.path, where), again, follow == "GET" or once, expected)
         raise Unexpected(f"{path} redirects more than {MOST_REDIRECTS} times")
@@ -172,10 +182,13 @@ class Http:
 
     def _inside(self, path: str, where: str) -> str:
         """The path that a redirect leads to, within the app."""
-        target = urlsplit(urljoin(self._origin + path, where))
+        try:
+            target = urlsplit(urljoin(self._origin + path, quote(where.encode("latin-1"), safe=punctuation)))
+        except ValueError as exc:
+            raise Unexpected(f"{path} redirects to no address: {where!r}") from exc
         if target.netloc != urlsplit(self._origin).netloc:
             raise Unexpected(f"{path} redirects to another host: {target.netloc}")
-        return target.path + (f"?{target.query}" if target.query else "")
+        return (target.path or "/") + (f"?{target.query}" if target.query else "")
 
 
 class UserJourney(ABC):
@@ -186,6 +199,10 @@ class UserJourney(ABC):
     answered. Where nobody knows whether a request took effect, `act` goes on as if it had, on a copy, and the
     next `state` may show either.
     """
+
+    login_page = ""
+    """The path that the app redirects to whoever must log in. If empty, the one that `log_in` got before it first
+    posted (or where it began), unless that is "/": apps redirect home after an action, too."""
 
     def __init__(self, name: str, number: int, password: str, chance: random.Random) -> None:
         self.name, self.number, self.password, self.random = name, number, password, chance
@@ -214,9 +231,29 @@ class UserJourney(ABC):
         """Read what must survive, by GETs alone; it is compared with `self.model`."""
 
     def is_logged_out(self, page: Page, login_path: str) -> bool:
-        """Whether this answer means that the session is gone: 401, or a redirect to where `log_in` began."""
-        sent_to = urlsplit(page.header("location")).path if page.status in REDIRECTS else ""
+        """Whether this answer means that the session is gone: 401, or a redirect to the login page.
+
+        `login_path` is that page, empty where it isn't known; see `login_page`.
+        """
+        sent_to = _path_of(page.header("location")) if page.status in REDIRECTS else ""
         return page.status == 401 or bool(login_path and sent_to == login_path)
+
+
+def statuses(expect: Expect, *, at: str) -> frozenset[int] | None:
+    """Those that count as success. Raises UsageError for one after which users try again: it is never the last word."""
+    expected = None if expect is None else frozenset({expect} if isinstance(expect, int) else expect)
+    for one in sorted(expected or ()):
+        if str(one) in TRIED_AGAIN:
+            raise UsageError(f"{one} is no success: users try again after it", at=at, way_out="expect 4xx or less")
+    return expected
+
+
+def _path_of(address: str) -> str:
+    """Empty for what is no address."""
+    try:
+        return urlsplit(address).path
+    except ValueError:
+        return ""
 
 
 def _checked(headers: Mapping[str, str]) -> Mapping[str, str]:

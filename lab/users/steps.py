@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from lab.errors import UsageError
 from lab.model import Value
-from lab.users.own import Http, Page, Unexpected, UserJourney
+from lab.users.own import Http, Page, Unexpected, UserJourney, statuses
 
 _HOLE = re.compile(r"\{(?:any:\s*(?P<any>[^{}]+)|(?P<name>\w+))\}")
 _KNOWN = frozenset({"n", "name", "password", "new"})
@@ -44,7 +44,8 @@ class HttpStep(Value):
     headers: dict[str, str] | None = None
     """Further headers."""
     expect: int | tuple[int, ...] | None = None
-    """The status, or statuses, that count as success; any 2xx and redirects if not given."""
+    """The status, or statuses, that count as success; any 2xx and redirects if not given. None after which users try
+    again: 500, 502, 503, 504."""
     once: bool = False
     """Whether the app applies an Idempotency-Key once; what is not is never sent twice."""
     keep: dict[str, str | Pick] = msgspec.field(default_factory=dict)
@@ -60,8 +61,6 @@ class HttpState(Value):
     """The path to read."""
     path: str = ""
     """Where the list stands in the JSON; "items.*.sku" picks one key of each member."""
-    must_equal: Literal["acknowledged"] = "acknowledged"
-    """What it is compared with: what the acknowledged steps added."""
     in_order: bool = False
     """Whether the order counts."""
 
@@ -75,6 +74,9 @@ class HttpJourney(Value):
     """Requests that one action is made of."""
     state: HttpState
     """What must survive."""
+    login_page: str = ""
+    """The path that the app redirects to whoever must log in; if not given, the one that `log_in` got before it first
+    posted (or where it began), unless that is "/"."""
 
 
 def check_journey(journey: HttpJourney) -> None:
@@ -87,6 +89,7 @@ def check_journey(journey: HttpJourney) -> None:
             at = f"{part}[{number}]"
             if (step.get is None) == (step.post is None):
                 raise UsageError("a step is either a get or a post", at=at, way_out="- get: /")
+            statuses(step.expect, at=f"{at}.expect")
             for name in _holes((step.get, step.post, step.form, step.json, step.headers, step.adds)):
                 if name not in kept:
                     known = ", ".join(sorted(kept))
@@ -94,6 +97,8 @@ def check_journey(journey: HttpJourney) -> None:
             for name, pick in step.keep.items():
                 _check_pick(f"{at}.keep.{name}", pick)
             kept |= step.keep.keys()
+    if journey.login_page and not journey.login_page.startswith("/"):
+        raise UsageError("is no path", at="login_page", way_out="login_page: /login")
     if not any(step.adds for step in journey.act):
         raise UsageError("no step adds anything, so nothing could be lost", at="act", way_out='adds: "{new}"')
 
@@ -115,6 +120,7 @@ class StepsJourney(UserJourney):
     def __init__(self, told: HttpJourney, name: str, number: int, password: str, chance: random.Random) -> None:
         super().__init__(name, number, password, chance)
         self._told = told
+        self.login_page = told.login_page
         self._kept: dict[str, str] = {}
         self._drawn: dict[str, str] = {}
 

@@ -117,11 +117,6 @@ class Connection:
         """The one that the last request went to."""
         self._stream: _Stream | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the next request would go over the connection that the last one used."""
-        return self._stream is not None and not self._stream.ended
-
     async def exchange(self, request: bytes, *, timeout: float) -> Exchange:
         """Send `request` once and wait for its answer, at most `timeout` seconds, connecting included.
 

@@ -10,7 +10,7 @@ from lab.model import Finding, Kind, PromiseResult, Verdict
 from lab.oracle import Enough, Evidence, Judgement, Oracle, RunFacts, Service, closing_lines, gather, judge
 from lab.oracle.promises import CLEAN_STOPS, PROMISES, ROLLOUTS_END, SERVING_FLOOR, STATE_KEPT, TRIES
 from lab.oracle.service import FirstTries
-from lab.oracle.verdict import ALWAYS_ASKED, LONGEST_OPERATION
+from lab.oracle.verdict import ALWAYS_ASKED, LONGEST_OPERATION, OWN_APP_ASKED
 from tests.unit.oracle.making import op
 from tests.unit.oracle.reference import Weather, simulate
 
@@ -74,6 +74,14 @@ def test_a_vacuous_or_unwell_run_is_never_held(changed: dict[str, object], exit_
     assert broken.exit_code is ExitCode.BROKEN, "a certain violation wins over whatever is missing"
 
 
+def test_thousands_of_sessions_are_no_comparison_of_state() -> None:
+    """One state compared is one, however many requests were logged in and answered to their owner."""
+    evidence = replace(GOOD, checks={"state_kept": 1, "logged_in": 4999, "own_data": 4999, "tries": 5000})
+    judgement = judge(evidence, Enough(), OWN_APP_ASKED)
+    assert judgement.exit_code is ExitCode.TOO_LITTLE_CHECKED
+    assert judgement.reasons == ("1 comparisons of state, at least 1000 are needed",)
+
+
 def test_nothing_at_all_is_not_held() -> None:
     """An oracle and a service that saw nothing can't tell."""
     oracle = Oracle()
@@ -125,7 +133,7 @@ def test_a_real_history_gives_real_counts() -> None:
         service.feed(one)
     oracle.finish()
     judgement = judge(
-        gather(oracle, service.report(), new_release="v1"), Enough(operations=900, users_served_by_new=12)
+        gather(oracle, service.report(), new_release="v1"), Enough(operations=900, checks=900, users_served_by_new=12)
     )
     assert judgement.exit_code is ExitCode.HELD, judgement.reasons
     assert all(one.count for one in judgement.promises)

@@ -45,6 +45,7 @@ def test_loopback_is_a_secure_context(host: str, trusted: bool) -> None:
         b"__Host-sid=x; Secure; Path=/; Domain=127.0.0.1",
         b"__Secure-sid=x; Path=/",
         b"sid=x; Domain=example.org",
+        b"sid=x; Path=/; SameSite=None",
         b"no pair",
         b"=nameless",
         b"",
@@ -81,7 +82,7 @@ def test_a_cookie_lives_as_long_as_it_says() -> None:
     cookies = Jar("127.0.0.1", clock=clock)
     cookies.absorb(b"short=1; Path=/; Max-Age=10")
     cookies.absorb(b"dated=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:20 GMT")
-    cookies.absorb(b"long=1; Path=/; Max-Age=soon; Expires=then")
+    cookies.absorb(b"long=1; Path=/; Max-Age=soon; Expires=Thu, 01 Jan 99999999999 00:00:00 GMT")
     clock.sleep(9)
     assert cookies.line("/") == "short=1; dated=1; long=1"
     clock.sleep(2)
@@ -91,12 +92,15 @@ def test_a_cookie_lives_as_long_as_it_says() -> None:
 
 
 def test_several_cookies_and_a_new_value() -> None:
-    """The balancer's cookie stands beside the app's, and a new value replaces the old one."""
+    """The balancer's cookie stands beside the app's, and a new value takes the place of the old one."""
     cookies = jar()
     cookies.absorb(SID)
     cookies.absorb(b"route=r1")
     cookies.absorb(b"__Host-sid=new; Secure; Path=/")
-    assert cookies.line("/orders") == "route=r1; __Host-sid=new"
+    assert cookies.line("/orders") == "__Host-sid=new; route=r1"
+    cookies.absorb(b"__Host-sid=; Secure; Path=/; Max-Age=0")
+    cookies.absorb(SID)
+    assert cookies.line("/orders") == "route=r1; __Host-sid=abc="
 
 
 def test_paths() -> None:
@@ -111,8 +115,11 @@ def test_paths() -> None:
 
 
 def test_a_jar_is_bounded() -> None:
-    """An app can't fill the crowd's memory with cookies."""
+    """An app can't fill the crowd's memory with cookies; the oldest go first."""
     cookies = jar()
     for number in range(500):
         cookies.absorb(b"c%d=1; Path=/" % number)
+    assert cookies.line("/").split("; ") == [f"c{number}=1" for number in range(450, 500)]
+    cookies.absorb(b"c460=2; Path=/")
     assert cookies.line("/").count(";") == 49
+    assert "c450=1; " in cookies.line("/")

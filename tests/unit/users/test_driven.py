@@ -23,7 +23,7 @@ from lab.oracle.promises import LOGGED_IN, STATE_KEPT
 from lab.users import Target, Tries
 from lab.users.device import Device, User
 from lab.users.driven import Driven, MakeUser, load_journey
-from lab.users.own import Http, Unexpected, UserJourney
+from lab.users.own import Http, Page, Unexpected, UserJourney
 from lab.users.steps import HttpJourney, StepsJourney, check_journey
 
 
@@ -38,8 +38,13 @@ class App(ThreadingHTTPServer):
         self.sessions: set[str] = set()
         self.next = ""
         """What to do with the next note: "lose", "keep silent" (applied, not answered), "ignore" (neither)."""
+        self.shows: tuple[int, bytes] | None = None
+        """What it answers instead of the notes."""
+        self.answers_a_note = (303, "/notes")
+        """With which status and Location."""
         self.posts = 0
         self.keys: list[str | None] = []
+        self.gets: list[str] = []
 
     @property
     def target(self) -> Target:
@@ -55,10 +60,15 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
-        if path == "/login":
+        self.server.gets.append(self.path)
+        if path == "/":
+            self._say(200, b"")
+        elif path == "/login":
             self._say(200, b'<input type="hidden" name="token" value="t&amp;1">')
         elif not self._is_in():
             self._say(302, b"", Location=f"/login?next={path}")
+        elif path == "/notes" and self.server.shows is not None:
+            self._say(*self.server.shows)
         elif path == "/notes":
             self._say(200, msgspec.json.encode({"items": [{"note": note} for note in self.server.notes]}))
         else:
@@ -84,7 +94,8 @@ class Answers(BaseHTTPRequestHandler):
         if do in {"keep silent", "ignore"}:
             self.close_connection = True
             return
-        self._say(303, b"", Location="/notes")
+        status, where = self.server.answers_a_note
+        self._say(status, b"", Location=where)
 
     def _is_in(self) -> bool:
         return "sid=s1" in (self.headers["Cookie"] or "") and "s1" in self.server.sessions
@@ -132,8 +143,8 @@ class Repeating(Writer):
 
 
 class Witness:
-    def __init__(self) -> None:
-        self.told: list[Operation] = []
+    def __init__(self, told: list[Operation]) -> None:
+        self.told = told
 
     def began(self, _: User) -> None:
         """Nothing to note."""
@@ -145,8 +156,8 @@ class Witness:
 Play = Callable[[Driven], Any]
 
 
-def live(app: App, make: MakeUser, *turns: Callable[[], None]) -> list[Operation]:
-    """Log in, then one action after each turn's preparation; all that was told of it."""
+def live(app: App, make: MakeUser, *turns: Callable[[], None], told: list[Operation] | None = None) -> list[Operation]:
+    """Log in, then one action after each turn's preparation; all that was told of it, in `told` too."""
 
     async def play(threads: ThreadPoolExecutor) -> None:
         device = Device(
@@ -171,7 +182,7 @@ def live(app: App, make: MakeUser, *turns: Callable[[], None]) -> list[Operation
         finally:
             await device.close()
 
-    witness = Witness()
+    witness = Witness([] if told is None else told)
     with ThreadPoolExecutor(1) as threads:
         asyncio.run(play(threads))
     return witness.told
@@ -207,6 +218,26 @@ def test_a_lost_write_is_told_once(app: App) -> None:
     assert [(one.promise, one.anomaly) for one in found] == [(STATE_KEPT, "lost write")]
     assert [one.kind for one in found[0].witness] == [Kind.ACT, Kind.ACT, Kind.STATE]
     assert states(told)[-1].allowed == (states(told)[-1].answer,)
+
+
+def test_a_long_state_that_is_as_it_must_be_is_told_by_its_digest(app: App) -> None:
+    """The record does not grow with the square of the actions; what is lost is told in full, also from the record."""
+
+    def doubt() -> None:
+        app.next = "keep silent"
+
+    told = live(app, Writer, *(40 * [nothing]), doubt, lambda: setattr(app, "next", "lose"))
+    assert states(told)[5].answer["notes"]
+    assert all(len(msgspec.json.encode(one)) < 1000 for one in states(told)[:40])
+    in_doubt = states(told)[40]
+    assert in_doubt.allowed is not None
+    assert in_doubt.answer == in_doubt.allowed[1] != in_doubt.allowed[0]
+    assert len(states(told)[41].answer["notes"]) == 41
+    again = msgspec.json.decode(msgspec.json.encode(told), type=list[Operation])
+    found = check(again).findings
+    assert [(one.promise, one.anomaly) for one in found] == [(STATE_KEPT, "lost write")]
+    assert "user-001.42" in found[0].why
+    assert check(again).counts[STATE_KEPT] == 42
 
 
 @pytest.mark.parametrize("happened", ["keep silent", "ignore"])
@@ -250,6 +281,72 @@ def test_a_redirect_to_the_login_page_is_a_lost_session(app: App) -> None:
     assert len(states(told)[-1].answer["notes"]) == 2
 
 
+class FromHome(Writer):
+    """Its login begins at home, where the app also leads whoever has written a note."""
+
+    def log_in(self, http: Http) -> None:
+        http.get("/")
+        http.post("/login", form={"user": f"u{self.number}", "token": "t&1"})
+
+
+class ThroughHome(Writer):
+    def log_in(self, http: Http) -> None:
+        http.get("/")
+        super().log_in(http)
+
+
+@pytest.mark.parametrize("make", [FromHome, ThroughHome])
+def test_a_redirect_home_is_no_lost_session(app: App, make: MakeUser) -> None:
+    """The login page is the one that the form was sent from; home may be where every action ends."""
+    app.answers_a_note = (303, "/")
+    told = live(app, make, nothing, nothing)
+    assert [len(one.answer["notes"]) for one in states(told)] == [1, 2]
+    assert broken(told) == set()
+
+
+def test_where_a_login_began_elsewhere_its_page_is_still_known(app: App) -> None:
+    """Or said by the journey, where it is home or another one."""
+    assert broken(live(app, ThroughHome, nothing, app.sessions.clear)) == {LOGGED_IN}
+    assert broken(live(app, FromHome, nothing, app.sessions.clear)) == {STATE_KEPT}
+    told = live(app, type("Knowing", (FromHome,), {"login_page": "/login"}), nothing, app.sessions.clear)
+    assert broken(told) == {LOGGED_IN}
+    knowing = told_steps("login_page: /login" + STEPS)
+    assert steps(knowing)("u-1", 1, "pw", random.Random(1)).login_page == "/login"
+
+
+def test_what_was_accepted_before_an_action_ended_early_is_no_loss_and_no_wonder(app: App) -> None:
+    """The note was kept, and the page after it is missing: what the state is then, only the next read says."""
+    app.answers_a_note = (303, "/nowhere")
+    told = live(app, Writer, nothing, lambda: setattr(app, "answers_a_note", (303, "/notes")))
+    assert [one.allowed for one in states(told)] == [None, ({"notes": ["user-001.1", "user-001.2"]},)]
+    assert broken(told) == set()
+
+
+@pytest.mark.parametrize(
+    ("status", "where", "got"),
+    [
+        (303, "/notes?q=a b", "/notes?q=a%20b"),
+        (303, "/notes?q=caf\u00e9", "/notes?q=caf%E9"),
+        (303, "/notes?q=%20", "/notes?q=%20"),
+        (302, "/notes?q=1", "/notes?q=1"),
+        (301, "/notes?q=1", "/notes?q=1"),
+    ],
+)
+def test_a_redirect_is_followed_as_browsers_do(app: App, status: int, where: str, got: str) -> None:
+    """What can't stand in an address is quoted, and what was posted is not posted again."""
+    app.answers_a_note = (status, where)
+    told = live(app, Writer, nothing)
+    assert got in app.gets
+    assert len(app.notes) == app.posts == 1
+    assert broken(told) == set()
+
+
+def test_a_redirect_to_no_address_ends_the_action_alone(app: App) -> None:
+    """As any answer that can't be followed."""
+    app.answers_a_note = (303, "http://[oops/notes")
+    assert broken(live(app, Writer, nothing, nothing)) == set()
+
+
 class Tangled(Writer):
     """Writes into its model only after a second request."""
 
@@ -277,6 +374,21 @@ def test_a_journey_that_breaks_says_where(app: App) -> None:
     with pytest.raises(UsageError, match=r"Broken broke: KeyError.*") as raised:
         live(app, Broken, nothing)
     assert "test_driven.py:" in raised.value.at
+
+
+class Misreading(Broken):
+    def is_logged_out(self, page: Page, login_path: str) -> bool:  # noqa: ARG002 -- as the journey has it
+        return bool(page.json()["logged_out"])
+
+
+def test_a_mistake_in_reading_an_answer_says_where_and_is_told(app: App) -> None:
+    """The request was sent, so the record has it as one whose effect nobody knows."""
+    app.shows = (200, b"{}")
+    told: list[Operation] = []
+    with pytest.raises(UsageError, match=r"Misreading broke: KeyError.*") as raised:
+        live(app, Misreading, nothing, told=told)
+    assert "test_driven.py:" in raised.value.at
+    assert (told[-1].outcome, told[-1].final.result) == (Outcome.UNKNOWN, TryResult.CUT)
 
 
 class Lost(Writer):
@@ -328,12 +440,55 @@ def test_a_journey_of_steps_keeps_and_adds(app: App) -> None:
         (("{field: token}", "{}"), r"log_in\[0\]\.keep\.token"),
         (("{post: /add, ", "{"), r"act\[0\]"),
         ((', adds: "{new} {any: tea|cup}"', ""), "act"),
+        (("expect: 303", "expect: 503"), r"log_in\[1\]\.expect"),
+        (("act:", "login_page: login\nact:"), "login_page"),
     ],
 )
 def test_steps_that_mean_nothing_are_refused(change: tuple[str, str], at: str) -> None:
     """With the key path, before anything is started."""
     with pytest.raises(UsageError, match=rf"^{at}: "):
         check_journey(told_steps(STEPS.replace(*change)))
+
+
+@pytest.mark.parametrize("shows", [(404, b"gone"), (200, b"{}"), (200, b'{"items": null}'), (200, b"<html>")])
+def test_an_app_that_has_no_state_to_show_has_lost_it(app: App, shows: tuple[int, bytes]) -> None:
+    """The finding says what came instead; it is told once, and what is read later is the state from then on."""
+
+    def lose() -> None:
+        app.shows = shows
+
+    def show_again() -> None:
+        app.shows = None
+
+    told = live(app, steps(told_steps()), nothing, lose, nothing, show_again, nothing)
+    found = check(told).findings
+    assert [one.promise for one in found] == [STATE_KEPT]
+    assert f"{states(told)[1].answer}"[:40] in found[0].why
+    assert len(states(told)) == 4
+    assert app.posts == 3
+
+
+def test_only_an_answer_says_that_a_state_is_gone(app: App) -> None:
+    """An app that can't tell just now breaks another promise than this; and whoever has nothing may be unknown."""
+
+    def show(status: int) -> Callable[[], None]:
+        return lambda: setattr(app, "shows", (status, b""))
+
+    assert len(states(live(app, Writer, nothing, show(503), show(429)))) == 1
+    assert states(live(app, Lost, show(404))) == []
+
+
+@pytest.mark.parametrize(("method", "expect"), [("HEAD", None), ("CONNECT", None), ("GET", 503), ("POST", (200, 502))])
+def test_what_could_never_succeed_is_refused(app: App, method: str, expect: Any) -> None:
+    """Before anything is sent, with the request's path and a way out."""
+
+    class Asking(Writer):
+        def act(self, http: Http) -> None:
+            http.ask(method, "/notes", expect=expect)
+
+    with pytest.raises(UsageError, match=f"^{method} /notes: ") as raised:
+        live(app, Asking, nothing)
+    assert raised.value.way_out
 
 
 def test_a_page_without_the_field_is_unexpected(app: App) -> None:
