@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lab.model import Finding, Operation, Outcome, Try, TryResult, Value
+from lab.model import Finding, Kind, Operation, Outcome, Try, TryResult, Value
 from lab.oracle.latency import Latencies, Latency
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
@@ -24,6 +24,10 @@ from lab.record import AnyEvent, Strike, StrikeProved, Trouble
 
 FINDINGS_SHOWN = 20
 """Findings kept of one promise of the service; all are counted."""
+
+_RIGHTLY_REFUSED = frozenset({(Kind.ADD, "409")})
+"""What the shop may answer to a user who does nothing wrong: the cart is full."""
+_OWN_KINDS = frozenset({Kind.ACT, Kind.READ})
 
 
 class ServiceRules(Value):
@@ -87,6 +91,7 @@ class Service:
         self._actions = self._clean = self._saved = self._lost = self._repeated = self._most = self._dropped = 0
         self._unanswered: list[Finding] = []
         self._broken_tries = 0
+        self._known: set[str] = set()
         self._failed: list[tuple[Operation, Try]] = []
         self._improper: list[tuple[int, int]] = []
         self._first_tries_failed = self._unknown = 0
@@ -107,6 +112,8 @@ class Service:
                 self._requests[one.release] = self._requests.get(one.release, 0) + 1
                 self._users.setdefault(one.release, set()).add(operation.user)
         self._unknown += operation.outcome is Outcome.UNKNOWN
+        if operation.kind is Kind.LOGIN and operation.outcome is Outcome.OK:
+            self._known.add(operation.user)
         if self._was_dropped(operation):
             self._dropped += 1
             return
@@ -127,8 +134,29 @@ class Service:
             self._broken_tries += 1
             if len(self._unanswered) < FINDINGS_SHOWN:
                 self._unanswered.append(_not_answered(operation, self._rules.tries))
+        elif operation.outcome is not Outcome.OK and self._is_refused(operation):
+            self._broken_tries += 1
+            if len(self._unanswered) < FINDINGS_SHOWN:
+                self._unanswered.append(_refused(operation))
         self._repeated += any(len(one.edge) > 1 for one in tries)
         self._failed += [(operation, one) for one in tries if is_cut(one)]
+
+    def _is_refused(self, operation: Operation) -> bool:
+        """Did the app refuse by a 4xx what this user may do? Told of operations that were answered and are not ok.
+
+        A session that is refused with 401 is for `logged_in` to judge, and without one it is the right answer. A login
+        is held against the app only once it has let the user in: before, the account may be somebody else's. Of
+        somebody's own app what its journey expects is ok, what makes up its login is for the journey alone, and after
+        a try that nobody knows the effect of the app may rightly say that it has been done.
+        """
+        kind, result = operation.kind, operation.final.result
+        if not result.startswith("4") or (kind, result) in _RIGHTLY_REFUSED:
+            return False
+        if kind is Kind.LOGIN:
+            return operation.user in self._known
+        if kind is Kind.BROWSE:
+            return operation.session is not None
+        return not operation.session_rejected and (kind not in _OWN_KINDS or operation.outcome is Outcome.REFUSED)
 
     def _was_dropped(self, operation: Operation) -> bool:
         """Did the user stop trying though another try was due? Only the lab's own end does that."""
@@ -235,6 +263,17 @@ class Service:
 def is_proper(one: Try) -> bool:
     """Is this an answer that a user can go on with? Not: no answer, a garbled one, or a 5xx."""
     return one.answered and int(one.result) < 500
+
+
+def _refused(operation: Operation) -> Finding:
+    return Finding(
+        promise=TRIES,
+        anomaly=str(Anomaly.REFUSED),
+        user=operation.user,
+        at=operation.end,
+        why=f"{operation.kind} was refused with {operation.final.result}, though the user may do it",
+        witness=(operation,),
+    )
 
 
 def is_tried_again(one: Try) -> bool:

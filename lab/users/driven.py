@@ -72,14 +72,15 @@ class Driven(Journey):
         if self.device.is_logged_in:
             await self.read_back()
 
-    async def read_back(self) -> None:
+    async def read_back(self) -> bool:
         try:
             seen = _plain(await self._run(Kind.READ, self._mine.state))
         except Unexpected:
-            return
+            return False
         self.device.conclude(Kind.STATE, answer=seen, allowed=self._allowed)
         self._allowed = (seen,)
         self._mine.model = _plain(seen)
+        return True
 
     async def _act(self) -> None:
         """Let the user act; both outcomes are allowed where one of them is unknown, any if the other isn't known."""

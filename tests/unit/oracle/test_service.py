@@ -106,11 +106,61 @@ def test_what_the_lab_broke_off_is_nobodys_fault() -> None:
     assert not seen.broken[CLEAN_STOPS]
 
 
-def test_a_clear_refusal_is_an_answer() -> None:
-    """A 4xx is an answer within the tries; whether it was right is for other promises."""
-    assert not report(acted(1, "404")).broken[TRIES]
+def refused(kind: Kind, result: str, *, session: str | None = "s", outcome: Outcome = Outcome.REFUSED) -> Operation:
+    return op(kind, 10, 11, outcome=outcome, result=result, session=session)
+
+
+def test_too_many_tries_are_told_whatever_came_of_them() -> None:
+    """Three without a proper answer, or a fourth that got one."""
     assert report(acted(1, "503", "503", "503")).broken[TRIES] == 1
     assert report(acted(1, "503", "503", "503", "200")).broken[TRIES] == 1
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        refused(Kind.ADD, "403"),
+        refused(Kind.CART, "404"),
+        refused(Kind.CART, "404", session=None),
+        refused(Kind.VIEW, "409"),
+        refused(Kind.RENAME, "422", outcome=Outcome.UNKNOWN),
+        refused(Kind.BROWSE, "401"),
+        refused(Kind.ACT, "403"),
+        refused(Kind.READ, "404"),
+    ],
+)
+def test_who_may_do_it_is_not_refused(one: Operation) -> None:
+    """A 4xx is an answer, and the user still could not do it: that is told, and no first try failed."""
+    seen = report(one)
+    [finding] = seen.findings
+    assert (finding.promise, finding.anomaly, seen.broken[TRIES]) == (TRIES, "refused", 1)
+    assert f"{one.kind} was refused with {one.final.result}" in finding.why
+    assert (seen.first_tries.lost, seen.available) == (0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        refused(Kind.CART, "401"),  # `logged_in` judges it
+        refused(Kind.CART, "401", session=None),
+        refused(Kind.ADD, "409"),  # the cart is full
+        refused(Kind.BROWSE, "409", session=None),  # a step of somebody's own login
+        refused(Kind.ACT, "409", outcome=Outcome.UNKNOWN),  # an earlier try did it
+        refused(Kind.ACT, "401"),
+        replace(refused(Kind.READ, "403"), turned_away=True),
+        refused(Kind.ACT, "409", outcome=Outcome.OK),  # the journey expects it
+    ],
+)
+def test_what_is_refused_rightly_is_well(one: Operation) -> None:
+    """Others judge it, or a healthy app says so to a user who does nothing wrong."""
+    assert report(one).findings == ()
+
+
+def test_who_was_let_in_once_is_let_in_again() -> None:
+    """A login that is refused from the beginning may be that of an account which somebody else has made."""
+    again = op(Kind.LOGIN, 20, 21, outcome=Outcome.REFUSED, result="401")
+    assert not report(again).broken[TRIES]
+    assert report(op(Kind.LOGIN, 1, 2, session="s"), again).broken[TRIES] == 1
 
 
 def test_a_request_cut_by_a_planned_stop_is_found() -> None:
