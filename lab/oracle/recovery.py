@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.clock import NS
-from lab.model import Finding, Value
+from lab.model import Finding, Role, Value
 from lab.oracle.breach import seconds
 from lab.oracle.promises import RECOVERS, Anomaly
 from lab.oracle.serving import HEALED_AFTER, STORE_ROLES
@@ -34,8 +34,9 @@ def find_recoveries(events: Sequence[AnyEvent], failed: Sequence[tuple[int, int]
     """One for each strike that hit, in order. `failed` holds begin and end of every try without a proper answer.
 
     A failed try is counted for the last strike before its end, if it began before capacity was back. A strike at
-    something that is no replica takes no capacity away by itself: there the users' failures alone are told. Without a
-    store nobody serves: there it is capacity until all do again.
+    something that is no replica takes no capacity away by itself: there users have recovered once no try that fails
+    has begun for HEALED_AFTER. None fails because of a deployer: of that one only what was under way is counted.
+    Without a store nobody serves: there it is capacity until all do again.
     """
     hits = {event.strike for event in events if isinstance(event, StrikeProved) and event.hit}
     strikes = [event for event in events if isinstance(event, Strike) and event.strike in hits]
@@ -43,11 +44,11 @@ def find_recoveries(events: Sequence[AnyEvent], failed: Sequence[tuple[int, int]
     for number, strike in enumerate(strikes):
         until = strikes[number + 1].at if number + 1 < len(strikes) else None
         back = _capacity_back(strike, events)
-        ends = [
-            end
-            for begin, end in failed
-            if end >= strike.at and (until is None or end < until) and (back is None or begin <= back)
-        ]
+        since = [one for one in failed if one[1] >= strike.at and (until is None or one[1] < until)]
+        if strike.slot or strike.role in {*STORE_ROLES, Role.DEPLOYER}:
+            last = max((end for begin, end in since if back is None or begin <= back), default=strike.at)
+        else:
+            last = _end_of_failures(strike.at, since)
         found.append(
             Recovery(
                 strike=strike.strike,
@@ -55,7 +56,7 @@ def find_recoveries(events: Sequence[AnyEvent], failed: Sequence[tuple[int, int]
                 victim=strike.victim,
                 at=strike.at,
                 capacity=None if back is None else (back - strike.at) / NS,
-                users=(max(ends) - strike.at) / NS if ends else 0.0,
+                users=(last - strike.at) / NS,
             )
         )
     return found
@@ -85,6 +86,15 @@ def judge_recoveries(recoveries: Sequence[Recovery], within: float, until: int) 
                 )
             )
     return checks, found
+
+
+def _end_of_failures(at: int, failed: Sequence[tuple[int, int]]) -> int:
+    """When the failures were over that go on from `at`, each begun at most HEALED_AFTER after another one's end."""
+    for begin, end in sorted(failed):
+        if begin > at + HEALED_AFTER * NS:
+            break
+        at = max(at, end)
+    return at
 
 
 def _capacity_back(strike: Strike, events: Sequence[AnyEvent]) -> int | None:

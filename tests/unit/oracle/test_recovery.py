@@ -92,6 +92,22 @@ def test_a_strike_that_hit_nothing_or_no_replica() -> None:
     assert only(*strike(10, slot=""), failed=((9.9, 10.2),)).capacity == 0.0
 
 
+def test_who_is_answered_by_nobody_has_not_recovered() -> None:
+    """Without the balancer no replica is missing, and users fail for as long as it takes; later failures are others'."""
+    failed = tuple((10.5 + second, 11 + second) for second in range(30))
+    events = strike(10, slot="")
+    assert only(*events, failed=(*failed, (60, 61))).whole == pytest.approx(31 - 1)
+    checks, [finding] = judge_recoveries([only(*events, failed=failed)], 5, at(100))
+    assert (checks, finding.promise) == (1, RECOVERS)
+    assert only(*events, failed=((60, 61),)).whole == 0.0
+
+
+def test_a_strike_on_a_deployer_fails_nobody() -> None:
+    """What fails after it has another cause."""
+    [struck, proved] = strike(10, slot="")
+    assert only(replace(struck, role="deployer"), proved, failed=((10.5, 11), (11, 12))).users == 0.0
+
+
 def test_recovery_is_judged_against_what_is_allowed() -> None:
     """In time, late, never, and too near the end to say."""
     quick = only(*strike(10), entered(12))
