@@ -93,7 +93,7 @@ def test_a_strike_that_hit_nothing_or_no_replica() -> None:
 
 
 def test_who_is_answered_by_nobody_has_not_recovered() -> None:
-    """Without the balancer no replica is missing, and users fail for as long as it takes; later failures are others'."""
+    """Without a balancer no replica is missing, and users fail while that lasts; later failures are others'."""
     failed = tuple((10.5 + second, 11 + second) for second in range(30))
     events = strike(10, slot="")
     assert only(*events, failed=(*failed, (60, 61))).whole == pytest.approx(31 - 1)

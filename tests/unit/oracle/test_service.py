@@ -217,6 +217,14 @@ def test_the_floor_excuses_what_was_struck_and_not_replaced() -> None:
     assert report(*begin, after, floor=6).checks[SERVING_FLOOR] == 1
 
 
+@pytest.mark.parametrize("role", ["deployer", "balancer", "front", ""])
+def test_a_strike_at_what_is_no_replica_excuses_none(role: str) -> None:
+    """All replicas are there yet: where one does not serve, nobody struck it."""
+    struck = replace(strike(10, "somebody"), role=role, slot="")
+    events = (acted(0, "200"), serving(1, 6), struck, serving(11, 5), acted(60, "200"))
+    assert report(*events, floor=6).broken[SERVING_FLOOR] == 1
+
+
 def test_while_a_store_is_struck_the_floor_is_not_judged() -> None:
     """Nobody can serve then; from when all serve again, or long after it was undone, it is judged as ever."""
     begin, after = (acted(0, "200"), serving(1, 6)), acted(60, "200")
