@@ -189,6 +189,8 @@ class Operation(Value, gc=False, kw_only=False):
     """The app sent the user to its login page."""
     is_repeatable: bool = True
     """Whether a user may repeat it though nobody knows what the last try did."""
+    is_broken_off: bool = False
+    """The lab itself ended it, as when it is interrupted: it says nothing of the app that no answer came."""
 
     @property
     def final(self) -> Try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lab.model import Finding, Kind, Operation, Outcome, Try, TryResult, Value
+from lab.model import Finding, Kind, Operation, Outcome, Try, Value
 from lab.oracle.latency import Latencies, Latency
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
@@ -56,7 +56,7 @@ class FirstTries(Value):
     """Actions of which the balancer repeated a request at another slot."""
     most_tries: int = 0
     dropped: int = 0
-    """Actions that the lab broke off before their tries were used up, as when it is interrupted: nobody's fault."""
+    """Actions that the lab broke off, as when it is interrupted: nobody's fault."""
 
 
 class ServiceReport(Value):
@@ -114,7 +114,7 @@ class Service:
         self._unknown += operation.outcome is Outcome.UNKNOWN
         if operation.kind is Kind.LOGIN and operation.outcome is Outcome.OK:
             self._known.add(operation.user)
-        if self._was_dropped(operation):
+        if operation.is_broken_off:
             self._dropped += 1
             return
         self._actions += 1
@@ -157,13 +157,6 @@ class Service:
         if kind is Kind.BROWSE:
             return operation.session is not None
         return not operation.session_rejected and (kind not in _OWN_KINDS or operation.outcome is Outcome.REFUSED)
-
-    def _was_dropped(self, operation: Operation) -> bool:
-        """Did the user stop trying though another try was due? Only the lab's own end does that."""
-        tries = operation.tries
-        if tries and not operation.is_repeatable:
-            return False
-        return len(tries) < self._rules.tries and (not tries or is_tried_again(tries[-1]))
 
     def event(self, event: AnyEvent) -> None:
         """Take in an event, in any order."""
@@ -274,11 +267,6 @@ def _refused(operation: Operation) -> Finding:
         why=f"{operation.kind} was refused with {operation.final.result}, though the user may do it",
         witness=(operation,),
     )
-
-
-def is_tried_again(one: Try) -> bool:
-    """Does a user try again after this?"""
-    return not is_proper(one) and one.result != TryResult.GARBLED
 
 
 def _not_answered(operation: Operation, most: int) -> Finding:

@@ -99,11 +99,19 @@ def test_a_stall_counts_from_when_users_meant_to_begin() -> None:
 
 
 def test_what_the_lab_broke_off_is_nobodys_fault() -> None:
-    """An action that ends unanswered with tries left was dropped by the lab, and is not held against the service."""
-    seen = report(*STOP, acted(11, "cut"), acted(11, "502", "timeout"), acted(1, "200"))
-    assert (seen.first_tries.dropped, seen.first_tries.actions, seen.first_tries.lost) == (2, 1, 0)
+    """The user says that it was ended from outside, and it is not held against the service, repeatable or not."""
+    cut = [replace(acted(11, *results), is_broken_off=True) for results in (("cut",), ("502", "timeout"))]
+    once = replace(cut[0], kind=Kind.ACT, is_repeatable=False)
+    seen = report(*STOP, *cut, once, acted(1, "200"))
+    assert (seen.first_tries.dropped, seen.first_tries.actions, seen.first_tries.lost) == (3, 1, 0)
     assert not seen.broken[TRIES]
     assert not seen.broken[CLEAN_STOPS]
+
+
+@pytest.mark.parametrize("result", ["500", "501", "505", "507", "520"])
+def test_an_error_that_nobody_tries_again_is_no_answer(result: str) -> None:
+    """However many tries were left."""
+    assert report(acted(1, result)).broken[TRIES] == 1
 
 
 def refused(kind: Kind, result: str, *, session: str | None = "s", outcome: Outcome = Outcome.REFUSED) -> Operation:
