@@ -9,12 +9,12 @@ from lab.clock import NS
 from lab.model import Finding, Operation, Try, TryResult
 from lab.oracle.breach import seconds
 from lab.oracle.promises import CLEAN_STOPS, Anomaly
-from lab.record import AnyEvent, Step, Strike
+from lab.record import AnyEvent, Step, Strike, StrikeUndone
 
 STOP_LINGERS = 0.5
 """Seconds after a replica is removed in which a failed try may still be due to its stop."""
 STRIKE_EXPLAINS = 2.0
-"""Seconds after a strike in which it explains a failed try that names no slot."""
+"""Seconds after a strike in which it explains a failed try that names no slot, and longer where it lasts longer."""
 REPLACED_WITHIN = 30.0
 """Seconds after a strike in which it explains a failed try at its victim's slot, unless a replica is ready before."""
 STOPPED_WITHIN = 15.0
@@ -61,8 +61,8 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
 
     A failed try is laid at a planned stop if they overlap (STOP_LINGERS longer), and the try was answered by the
     stopping replica, or by none and went to its slot, or names no slot either. A strike explains it if the try
-    names no slot and was under way until STRIKE_EXPLAINS after it, or if it went to the victim's slot before that
-    one had a new replica.
+    names no slot, or the strike none, and it began until STRIKE_EXPLAINS after the strike or while that lasted; or if
+    it went to the victim's slot while it lasted or before that one had a new replica.
     """
     stops = planned_stops(events)
     strikes = _strikes(events)
@@ -73,7 +73,7 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
         stop = next(
             (stop for stop in stops if one.replica in {stop.replica, None} and _overlaps(one, stop, places)), None
         )
-        if stop is None or any(_explains(strike, until, one, places) for strike, until in strikes):
+        if stop is None or any(_explains(struck, one, places) for struck in strikes):
             continue
         how = f"answered with {one.result}" if one.answered else f"ended as {one.result}"
         why = (
@@ -98,9 +98,17 @@ def _overlaps(one: Try, stop: PlannedStop, places: set[str]) -> bool:
     return in_time and (not places or stop.slot in places)
 
 
-def _strikes(events: Sequence[AnyEvent]) -> list[tuple[Strike, int]]:
-    """Every strike, and until when it explains what happens at its victim's slot."""
-    found: list[tuple[Strike, int]] = []
+class _Struck(NamedTuple):
+    """A strike, and until when it explains what fails at its victim's slot, and what fails anywhere."""
+
+    strike: Strike
+    here_until: int
+    anywhere_until: int
+
+
+def _strikes(events: Sequence[AnyEvent]) -> list[_Struck]:
+    undone = {event.strike: event.at for event in events if isinstance(event, StrikeUndone)}
+    found: list[_Struck] = []
     for strike in events:
         if isinstance(strike, Strike):
             ready = [
@@ -112,14 +120,15 @@ def _strikes(events: Sequence[AnyEvent]) -> list[tuple[Strike, int]]:
                 and event.replica != strike.victim
                 and event.at > strike.at
             ]
-            found.append((strike, min(ready, default=strike.at + int(REPLACED_WITHIN * NS))))
+            anywhere = max(strike.at + int(STRIKE_EXPLAINS * NS), undone.get(strike.strike, 0))
+            here = max(min(ready, default=strike.at + int(REPLACED_WITHIN * NS)), anywhere)
+            found.append(_Struck(strike, here, anywhere))
     return found
 
 
-def _explains(strike: Strike, until: int, one: Try, places: set[str]) -> bool:
-    if one.end < strike.at:
+def _explains(struck: _Struck, one: Try, places: set[str]) -> bool:
+    if one.end < struck.strike.at:
         return False
-    just_before = one.begin <= strike.at + int(STRIKE_EXPLAINS * NS)
-    if not places or not strike.slot:
-        return just_before
-    return strike.slot in places and (just_before or one.begin <= until)
+    if not places or not struck.strike.slot:
+        return one.begin <= struck.anywhere_until
+    return struck.strike.slot in places and one.begin <= struck.here_until

@@ -207,6 +207,24 @@ def test_a_strike_explains_only_what_it_can() -> None:
     assert report(*STOP, strike(7, "a1-2"), step("enter", 8, "a1-3"), here).broken[CLEAN_STOPS] == 1
 
 
+@pytest.mark.parametrize(
+    ("slot", "failed"),
+    [
+        ("", acted(15, "timeout", "200")),
+        ("", acted(15, "503", "200", edge=("a1",), replica="a1-1")),
+        ("b1", acted(15, "timeout", "200")),
+    ],
+)
+def test_a_strike_explains_as_long_as_it_lasts(slot: str, failed: Operation) -> None:
+    """Who asks while a store, a balancer or another replica is frozen waits in vain, though no stop cuts them off."""
+    frozen = replace(strike(10, "victim"), fault="freeze", slot=slot)
+    stop = (step("drain", 12), step("remove", 18))
+    undone = StrikeUndone(at=20 * NS, strike=frozen.strike, fault="freeze", victim="victim")
+    assert not report(frozen, *stop, undone, failed).broken[CLEAN_STOPS]
+    assert report(frozen, *stop, failed).broken[CLEAN_STOPS] == 1
+    assert report(frozen, *stop, replace(undone, at=14 * NS), failed).broken[CLEAN_STOPS] == 1
+
+
 def test_a_struck_replica_is_no_planned_stop() -> None:
     """Tidying up what a strike left is not counted as a stop that went well."""
     assert report(strike(9), *STOP).checks[CLEAN_STOPS] == 0
