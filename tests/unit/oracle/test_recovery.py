@@ -154,6 +154,16 @@ def test_latency_is_judged_by_its_99th_percentile() -> None:
         assert said.broken.get(ANSWERS_IN_TIME, 0) == broken
 
 
+def test_latency_is_judged_to_the_nanosecond() -> None:
+    """What just came in time did, and 1 % may not."""
+    within = ServiceRules(tries=1, p99_within=1.0)
+    for slow, just, broken in ((5, 1.0, 0), (10, 1.0, 0), (11, 1.0, 1), (0, 1.000000001, 1)):
+        seen = [acted(number, took=1.2 if number < slow else just) for number in range(1000)]
+        said = report(within, *seen)
+        assert said.broken.get(ANSWERS_IN_TIME, 0) == broken
+    assert "1000 of 1000 operations took more than 1 s" in said.findings[0].why
+
+
 def test_unknown_outcomes_are_counted() -> None:
     """They are told among what was not checked."""
     assert report(ServiceRules(), acted(0), acted(1, "cut")).unknown == 1
