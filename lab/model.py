@@ -116,6 +116,10 @@ class TryResult(StrEnum):
     GARBLED = "garbled"  # answered in full with 2xx, but not in the shape that the operation's kind promises
 
 
+TRIED_AGAIN = frozenset({TryResult.UNSENT, TryResult.CUT, TryResult.TIMEOUT, "500", "502", "503", "504"})
+"""The results of a try after which a user tries again, if there are tries left and it may be repeated."""
+
+
 class Try(Value, gc=False, kw_only=False):
     """One request of an operation. `result` is an HTTP status ("200") or a TryResult."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lab.clock import NS
-from lab.model import Finding, Kind, Operation, Outcome, Try, Value
+from lab.model import TRIED_AGAIN, Finding, Kind, Operation, Outcome, Try, Value
 from lab.oracle.latency import Latencies, Latency
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
@@ -117,7 +117,7 @@ class Service:
         self._unknown += operation.outcome is Outcome.UNKNOWN
         if operation.kind is Kind.LOGIN and operation.outcome is Outcome.OK:
             self._known.add(operation.user)
-        if operation.is_broken_off:
+        if operation.is_broken_off or self._must_have_been(operation):
             self._dropped += 1
             return
         self._actions += 1
@@ -162,6 +162,11 @@ class Service:
         if kind is Kind.BROWSE:
             return operation.session is not None
         return not operation.session_rejected and (kind not in _OWN_KINDS or operation.outcome is Outcome.REFUSED)
+
+    def _must_have_been(self, operation: Operation) -> bool:
+        """Was it broken off, as in a record that is older than this word? No user stops there while tries are left."""
+        tries = operation.tries
+        return tries[-1].result in TRIED_AGAIN and operation.is_repeatable and len(tries) < self._rules.tries
 
     def event(self, event: AnyEvent) -> None:
         """Take in an event, in any order."""

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lab.clock import Clock
-from lab.model import Kind, Operation, Outcome, Try, TryResult
+from lab.model import TRIED_AGAIN, Kind, Operation, Outcome, Try, TryResult
 from lab.users.chance import Chance
 from lab.users.cookies import Jar
 from lab.users.request import Request
 from lab.users.story import Normalise, Story, nothing
-from lab.users.tries import TRIED_AGAIN, Tries, is_harmless, outcome_of
+from lab.users.tries import Tries, is_harmless, outcome_of
 from lab.users.wire import Alarms, Answer, Connection, Exchange, Target
 
 _LOGIN, _LOGOUT, _OK = Kind.LOGIN, Kind.LOGOUT, Outcome.OK

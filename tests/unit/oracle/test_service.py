@@ -108,7 +108,15 @@ def test_what_the_lab_broke_off_is_nobodys_fault() -> None:
     assert not seen.broken[CLEAN_STOPS]
 
 
-@pytest.mark.parametrize("result", ["500", "501", "505", "507", "520"])
+def test_what_was_broken_off_in_an_old_record_is_nobodys_fault_either() -> None:
+    """It does not say so, but a user would have tried again."""
+    seen = report(*STOP, acted(11, "cut"), acted(11, "502", "timeout"), acted(1, "200"))
+    assert (seen.first_tries.dropped, seen.first_tries.actions, seen.first_tries.lost) == (2, 1, 0)
+    assert not seen.broken[TRIES]
+    assert not seen.broken[CLEAN_STOPS]
+
+
+@pytest.mark.parametrize("result", ["501", "505", "507", "520"])
 def test_an_error_that_nobody_tries_again_is_no_answer(result: str) -> None:
     """However many tries were left."""
     assert report(acted(1, result)).broken[TRIES] == 1
