@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from lab.clock import NS
 from lab.model import Finding, Operation, Try, TryResult
@@ -62,18 +63,17 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
     A failed try is laid at a planned stop if they overlap (STOP_LINGERS longer), and the try was answered by the
     stopping replica, or by none and went to its slot, or names no slot either. A strike explains it if the try
     names no slot, or the strike none, and it began until STRIKE_EXPLAINS after the strike or while that lasted; or if
-    it went to the victim's slot while it lasted or before that one had a new replica.
+    it went to the victim's slot while it lasted or before that one had a new replica. `events` are in time order.
     """
-    stops = planned_stops(events)
-    strikes = _strikes(events)
+    stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
+    strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
     slots = {event.replica: event.slot for event in events if isinstance(event, Step)}
     found: list[Finding] = []
     for operation, one in failed:
         places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
-        stop = next(
-            (stop for stop in stops if one.replica in {stop.replica, None} and _overlaps(one, stop, places)), None
-        )
-        if stop is None or any(_explains(struck, one, places) for struck in strikes):
+        under_way = (stop for stop in stops.during(one) if not places or stop.slot in places)
+        stop = next((stop for stop in under_way if one.replica in {stop.replica, None}), None)
+        if stop is None or any(_explains(struck, one, places) for struck in strikes.during(one)):
             continue
         how = f"answered with {one.result}" if one.answered else f"ended as {one.result}"
         why = (
@@ -93,13 +93,27 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
     return found
 
 
-def _overlaps(one: Try, stop: PlannedStop, places: set[str]) -> bool:
-    in_time = one.end >= stop.begin and one.begin <= stop.end + int(STOP_LINGERS * NS)
-    return in_time and (not places or stop.slot in places)
+T = TypeVar("T")
+
+
+class _InTime(Generic[T]):
+    """Things that last, found by when a try was under way without a look at all of them."""
+
+    def __init__(self, those: Iterable[T], span: Callable[[T], tuple[int, int]]) -> None:
+        self._those = sorted(((*span(one), one) for one in those), key=lambda one: one[0])
+        self._begins = [begin for begin, _, _ in self._those]
+        self._longest = max((end - begin for begin, end, _ in self._those), default=0)
+
+    def during(self, one: Try) -> Iterator[T]:
+        """Those that last at any time from the try's begin to its end, in the order of their begins."""
+        first = bisect_left(self._begins, one.begin - self._longest)
+        for _, end, this in self._those[first : bisect_right(self._begins, one.end)]:
+            if one.begin <= end:
+                yield this
 
 
 class _Struck(NamedTuple):
-    """A strike, and until when it explains what fails at its victim's slot, and what fails anywhere."""
+    """A strike, and until when it explains what fails at its victim's slot, and what fails anywhere (not longer)."""
 
     strike: Strike
     here_until: int
@@ -107,28 +121,24 @@ class _Struck(NamedTuple):
 
 
 def _strikes(events: Sequence[AnyEvent]) -> list[_Struck]:
-    undone = {event.strike: event.at for event in events if isinstance(event, StrikeUndone)}
     found: list[_Struck] = []
-    for strike in events:
-        if isinstance(strike, Strike):
-            ready = [
-                event.at
-                for event in events
-                if isinstance(event, Step)
-                and event.action == "enter"
-                and event.slot == strike.slot
-                and event.replica != strike.victim
-                and event.at > strike.at
-            ]
-            anywhere = max(strike.at + int(STRIKE_EXPLAINS * NS), undone.get(strike.strike, 0))
-            here = max(min(ready, default=strike.at + int(REPLACED_WITHIN * NS)), anywhere)
-            found.append(_Struck(strike, here, anywhere))
+    undone: dict[int, int] = {}
+    entered: dict[str, list[Step]] = {}  # by slot, those after the event, the next one last
+    for event in reversed(events):
+        if isinstance(event, StrikeUndone):
+            undone[event.strike] = event.at
+        elif isinstance(event, Step) and event.action == "enter":
+            entered.setdefault(event.slot, []).append(event)
+        elif isinstance(event, Strike):
+            anywhere = max(event.at + int(STRIKE_EXPLAINS * NS), undone.get(event.strike, 0))
+            later = (one for one in reversed(entered.get(event.slot, ())) if one.at > event.at)
+            ready = next((one.at for one in later if one.replica != event.victim), None)
+            here = event.at + int(REPLACED_WITHIN * NS) if ready is None else ready
+            found.append(_Struck(event, max(here, anywhere), anywhere))
     return found
 
 
 def _explains(struck: _Struck, one: Try, places: set[str]) -> bool:
-    if one.end < struck.strike.at:
-        return False
     if not places or not struck.strike.slot:
         return one.begin <= struck.anywhere_until
     return struck.strike.slot in places and one.begin <= struck.here_until

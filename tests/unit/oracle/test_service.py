@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 from msgspec.structs import replace
 
@@ -272,6 +274,24 @@ def test_while_a_store_is_struck_the_floor_is_not_judged() -> None:
 def test_counts_after_the_last_operation_are_not_judged() -> None:
     """When the cluster is taken down at the end nothing is asked of it any more."""
     assert not report(serving(1, 6), acted(5, "200"), serving(9, 0), floor=6).broken[SERVING_FLOOR]
+
+
+def test_a_long_run_is_judged_in_no_time() -> None:
+    """Hours of strikes, steps and failed tries: the work grows with what happened, not with its square."""
+    service = Service(ServiceRules(tries=3))
+    for number in range(1500):
+        at, slot = 6 * number, "abc"[number % 3] + "1"
+        struck = replace(strike(at, f"{slot}-{number}"), strike=number)
+        entered = step("enter", at + 2, f"{slot}-{number}x")
+        steps = (step(action, at + 3, f"{slot}-{number}y") for action in ("drain", "stop", "stopped", "remove"))
+        events: list[AnyEvent] = [struck, StrikeProved(at=at * NS + 1, strike=number, hit=True), entered, *steps]
+        for event in events:
+            service.event(event)
+        for failed in range(10):
+            service.feed(acted(at + failed / 2, "cut", "200", edge=(slot,)))
+    began = process_time()
+    assert service.report().broken[CLEAN_STOPS] > 0
+    assert process_time() - began < 5
 
 
 def test_strikes_and_troubles_are_passed_on() -> None:
