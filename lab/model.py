@@ -116,6 +116,10 @@ class TryResult(StrEnum):
     GARBLED = "garbled"  # answered in full with 2xx, but not in the shape that the operation's kind promises
 
 
+TRIED_AGAIN = frozenset({TryResult.UNSENT, TryResult.CUT, TryResult.TIMEOUT, "500", "502", "503", "504"})
+"""The results of a try after which a user tries again, if there are tries left and it may be repeated."""
+
+
 class Try(Value, gc=False, kw_only=False):
     """One request of an operation. `result` is an HTTP status ("200") or a TryResult."""
 
@@ -189,6 +193,8 @@ class Operation(Value, gc=False, kw_only=False):
     """The app sent the user to its login page."""
     is_repeatable: bool = True
     """Whether a user may repeat it though nobody knows what the last try did."""
+    is_broken_off: bool = False
+    """The lab itself ended it, as when it is interrupted: it says nothing of the app that no answer came."""
 
     @property
     def final(self) -> Try:

@@ -12,7 +12,7 @@ from lab.model import Finding, Kind, Operation
 from lab.oracle.between import MISSING, Between
 from lab.oracle.breach import seconds
 from lab.oracle.loss import LOSING, STORE, StoreStrike, store_strikes
-from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, ROLLOUTS_END, TRIES, Anomaly
+from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, ROLLOUTS_END, Anomaly
 from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 
 JUST_BEFORE = 5.0
@@ -140,7 +140,7 @@ def _likely(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
         return _likely_place(sessions, "sessions live", events) or _likely_place(missing, "state lives", events)
     if doubled and _share(doubled, _was_repeated) >= PATTERN_SHARE:
         return "a repeated request is applied again: writes have no idempotency key, or it is ignored"
-    unanswered = _likely_unanswered([one for one in hurt if one.promise == TRIES], events)
+    unanswered = _likely_unanswered([one for one in hurt if one.anomaly == Anomaly.NOT_ANSWERED], events)
     if unanswered:
         return unanswered
     if any(one.promise == CLEAN_STOPS for one in findings):

@@ -1,4 +1,4 @@
-"""How long answers took, in bounded memory; it informs and never judges."""
+"""How long answers took, to within 5 % and in bounded memory: to inform by, and too coarse to judge by."""
 
 from __future__ import annotations
 

@@ -47,6 +47,7 @@ class Anomaly(StrEnum):
     SWAP = "swap"
     DEVICES_DIFFER = "devices differ"
     NOT_ANSWERED = "not answered"
+    REFUSED = "refused"
     CUT_BY_STOP = "cut by a planned stop"
     BELOW_FLOOR = "too few serving"
     SLOW_RECOVERY = "slow recovery"

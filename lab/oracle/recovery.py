@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 
 from lab.clock import NS
-from lab.model import Finding, Value
+from lab.model import Finding, Role, Value
 from lab.oracle.breach import seconds
 from lab.oracle.promises import RECOVERS, Anomaly
 from lab.oracle.serving import HEALED_AFTER, STORE_ROLES
@@ -34,20 +35,27 @@ def find_recoveries(events: Sequence[AnyEvent], failed: Sequence[tuple[int, int]
     """One for each strike that hit, in order. `failed` holds begin and end of every try without a proper answer.
 
     A failed try is counted for the last strike before its end, if it began before capacity was back. A strike at
-    something that is no replica takes no capacity away by itself: there the users' failures alone are told. Without a
-    store nobody serves: there it is capacity until all do again.
+    something that is no replica takes no capacity away by itself: there users have recovered once no try that fails
+    has begun for HEALED_AFTER. None fails because of a deployer: of that one only what was under way is counted.
+    Without a store nobody serves: there it is capacity until all do again.
     """
+    events = sorted(events, key=lambda event: event.at)
     hits = {event.strike for event in events if isinstance(event, StrikeProved) and event.hit}
     strikes = [event for event in events if isinstance(event, Strike) and event.strike in hits]
+    times = [event.at for event in events]
+    paused = {one.container: one.at for one in events if isinstance(one, ContainerEvent) and one.action == "pause"}
+    failed = sorted(failed, key=lambda one: one[1])
+    ends = [end for _, end in failed]
     found = []
     for number, strike in enumerate(strikes):
-        until = strikes[number + 1].at if number + 1 < len(strikes) else None
-        back = _capacity_back(strike, events)
-        ends = [
-            end
-            for begin, end in failed
-            if end >= strike.at and (until is None or end < until) and (back is None or begin <= back)
-        ]
+        until = bisect_left(ends, strikes[number + 1].at) if number + 1 < len(strikes) else None
+        since = failed[bisect_left(ends, strike.at) : until]
+        is_paused = paused.get(strike.container, -1) >= strike.at
+        back = _capacity_back(strike, _from(bisect_left(times, strike.at), events), is_paused=is_paused)
+        if strike.slot or strike.role in {*STORE_ROLES, Role.DEPLOYER}:
+            last = max((end for begin, end in since if back is None or begin <= back), default=strike.at)
+        else:
+            last = _end_of_failures(strike.at, since)
         found.append(
             Recovery(
                 strike=strike.strike,
@@ -55,7 +63,7 @@ def find_recoveries(events: Sequence[AnyEvent], failed: Sequence[tuple[int, int]
                 victim=strike.victim,
                 at=strike.at,
                 capacity=None if back is None else (back - strike.at) / NS,
-                users=(max(ends) - strike.at) / NS if ends else 0.0,
+                users=(last - strike.at) / NS,
             )
         )
     return found
@@ -87,13 +95,26 @@ def judge_recoveries(recoveries: Sequence[Recovery], within: float, until: int) 
     return checks, found
 
 
-def _capacity_back(strike: Strike, events: Sequence[AnyEvent]) -> int | None:
+def _end_of_failures(at: int, failed: Sequence[tuple[int, int]]) -> int:
+    """When the failures were over that go on from `at`, each begun at most HEALED_AFTER after another one's end."""
+    for begin, end in sorted(failed):
+        if begin > at + HEALED_AFTER * NS:
+            break
+        at = max(at, end)
+    return at
+
+
+def _from(first: int, events: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
+    """Without a copy, since mostly only the next few are looked at."""
+    return (events[number] for number in range(first, len(events)))
+
+
+def _capacity_back(strike: Strike, since: Iterable[AnyEvent], *, is_paused: bool) -> int | None:
     if strike.role in STORE_ROLES:
-        return _stores_back(strike, events)
+        return _stores_back(strike, since)
     if not strike.slot:
         return strike.at
-    since = [event for event in events if event.at >= strike.at]
-    if any(_is_about(strike, event, "pause") for event in since):
+    if is_paused:
         return _thawed_or_replaced(strike, since)
     has_dipped = False
     for event in since:
@@ -107,9 +128,9 @@ def _capacity_back(strike: Strike, events: Sequence[AnyEvent]) -> int | None:
     return None
 
 
-def _thawed_or_replaced(strike: Strike, since: Sequence[AnyEvent]) -> int | None:
+def _thawed_or_replaced(strike: Strike, since: Iterable[AnyEvent]) -> int | None:
     """A frozen replica is counted as serving until somebody notices, so that counts say nothing of it."""
-    back = (event.at for event in since if _is_replaced(strike, event) or _is_about(strike, event, "unpause"))
+    back = (event.at for event in since if _is_replaced(strike, event) or _is_thawed(strike, event))
     return next(back, None)
 
 
@@ -119,16 +140,14 @@ def _is_replaced(strike: Strike, event: AnyEvent) -> bool:
     return (event.action, event.slot) == ("enter", strike.slot) and event.replica != strike.victim
 
 
-def _is_about(strike: Strike, event: AnyEvent, action: str) -> bool:
-    return isinstance(event, ContainerEvent) and (event.container, event.action) == (strike.container, action)
+def _is_thawed(strike: Strike, event: AnyEvent) -> bool:
+    return isinstance(event, ContainerEvent) and (event.container, event.action) == (strike.container, "unpause")
 
 
-def _stores_back(strike: Strike, events: Sequence[AnyEvent]) -> int | None:
+def _stores_back(strike: Strike, since: Iterable[AnyEvent]) -> int | None:
     """When as many served as before, if they did not all the while; None if that was not within the run."""
     fewer_since: int | None = None
-    for event in events:
-        if event.at < strike.at:
-            continue
+    for event in since:
         if isinstance(event, Strike) and event.strike != strike.strike and fewer_since is None:
             break
         if isinstance(event, Serving):

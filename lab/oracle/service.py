@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lab.model import Finding, Operation, Outcome, Try, TryResult, Value
+from lab.clock import NS
+from lab.model import TRIED_AGAIN, Finding, Kind, Operation, Outcome, Try, Value
 from lab.oracle.latency import Latencies, Latency
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
@@ -24,6 +25,10 @@ from lab.record import AnyEvent, Strike, StrikeProved, Trouble
 
 FINDINGS_SHOWN = 20
 """Findings kept of one promise of the service; all are counted."""
+
+_RIGHTLY_REFUSED = frozenset({(Kind.ADD, "409")})
+"""What the shop may answer to a user who does nothing wrong: the cart is full."""
+_OWN_KINDS = frozenset({Kind.ACT, Kind.READ})
 
 
 class ServiceRules(Value):
@@ -52,7 +57,7 @@ class FirstTries(Value):
     """Actions of which the balancer repeated a request at another slot."""
     most_tries: int = 0
     dropped: int = 0
-    """Actions that the lab broke off before their tries were used up, as when it is interrupted: nobody's fault."""
+    """Actions that the lab broke off, as when it is interrupted: nobody's fault."""
 
 
 class ServiceReport(Value):
@@ -87,12 +92,15 @@ class Service:
         self._actions = self._clean = self._saved = self._lost = self._repeated = self._most = self._dropped = 0
         self._unanswered: list[Finding] = []
         self._broken_tries = 0
+        self._known: set[str] = set()
         self._failed: list[tuple[Operation, Try]] = []
         self._improper: list[tuple[int, int]] = []
         self._first_tries_failed = self._unknown = 0
         self._requests: dict[str, int] = {}
         self._users: dict[str, set[str]] = {}
         self._latencies = Latencies()
+        self._allowed = round(self._rules.p99_within * NS)
+        self._slow = 0
         self._events: list[AnyEvent] = []
         self._until = 0
 
@@ -107,7 +115,9 @@ class Service:
                 self._requests[one.release] = self._requests.get(one.release, 0) + 1
                 self._users.setdefault(one.release, set()).add(operation.user)
         self._unknown += operation.outcome is Outcome.UNKNOWN
-        if self._was_dropped(operation):
+        if operation.kind is Kind.LOGIN and operation.outcome is Outcome.OK:
+            self._known.add(operation.user)
+        if operation.is_broken_off or self._must_have_been(operation):
             self._dropped += 1
             return
         self._actions += 1
@@ -115,7 +125,9 @@ class Service:
         self._improper += [(one.begin, one.end) for one in tries if not is_proper(one)]
         self._most = max(self._most, len(tries))
         meant = operation.begin if operation.due is None else min(operation.due, operation.begin)
-        self._latencies.add(operation.end - meant)  # a stall is not hidden by those who waited to begin
+        took = operation.end - meant  # a stall is not hidden by those who waited to begin
+        self._latencies.add(took)
+        self._slow += took > self._allowed
         answered = bool(tries) and is_proper(tries[-1])
         if not answered:
             self._lost += 1
@@ -127,15 +139,34 @@ class Service:
             self._broken_tries += 1
             if len(self._unanswered) < FINDINGS_SHOWN:
                 self._unanswered.append(_not_answered(operation, self._rules.tries))
+        elif operation.outcome is not Outcome.OK and self._is_refused(operation):
+            self._broken_tries += 1
+            if len(self._unanswered) < FINDINGS_SHOWN:
+                self._unanswered.append(_refused(operation))
         self._repeated += any(len(one.edge) > 1 for one in tries)
         self._failed += [(operation, one) for one in tries if is_cut(one)]
 
-    def _was_dropped(self, operation: Operation) -> bool:
-        """Did the user stop trying though another try was due? Only the lab's own end does that."""
-        tries = operation.tries
-        if tries and not operation.is_repeatable:
+    def _is_refused(self, operation: Operation) -> bool:
+        """Did the app refuse by a 4xx what this user may do? Told of operations that were answered and are not ok.
+
+        A session that is refused with 401 is for `logged_in` to judge, and without one it is the right answer. A login
+        is held against the app only once it has let the user in: before, the account may be somebody else's. Of
+        somebody's own app what its journey expects is ok, what makes up its login is for the journey alone, and after
+        a try that nobody knows the effect of the app may rightly say that it has been done.
+        """
+        kind, result = operation.kind, operation.final.result
+        if not result.startswith("4") or (kind, result) in _RIGHTLY_REFUSED:
             return False
-        return len(tries) < self._rules.tries and (not tries or is_tried_again(tries[-1]))
+        if kind is Kind.LOGIN:
+            return operation.user in self._known
+        if kind is Kind.BROWSE:
+            return operation.session is not None
+        return not operation.session_rejected and (kind not in _OWN_KINDS or operation.outcome is Outcome.REFUSED)
+
+    def _must_have_been(self, operation: Operation) -> bool:
+        """Was it broken off, as in a record that is older than this word? No user stops there while tries are left."""
+        tries = operation.tries
+        return tries[-1].result in TRIED_AGAIN and operation.is_repeatable and len(tries) < self._rules.tries
 
     def event(self, event: AnyEvent) -> None:
         """Take in an event, in any order."""
@@ -223,9 +254,9 @@ class Service:
             yield self._of_the_whole_run(AVAILABLE, Anomaly.UNAVAILABLE, why)
 
     def _judge_latency(self) -> Iterator[Finding]:
-        latency, most = self._latencies.summary(), self._rules.p99_within
-        if most and latency.p99 > most:
-            why = f"one of a hundred operations took more than {latency.p99:.3f} s, {most:g} s are allowed"
+        most = self._rules.p99_within
+        if most and self._slow * 100 > self._actions:
+            why = f"{self._slow} of {self._actions} operations took more than {most:g} s: one of a hundred may"
             yield self._of_the_whole_run(ANSWERS_IN_TIME, Anomaly.SLOW_ANSWERS, why)
 
     def _of_the_whole_run(self, promise: str, anomaly: Anomaly, why: str) -> Finding:
@@ -237,9 +268,15 @@ def is_proper(one: Try) -> bool:
     return one.answered and int(one.result) < 500
 
 
-def is_tried_again(one: Try) -> bool:
-    """Does a user try again after this?"""
-    return not is_proper(one) and one.result != TryResult.GARBLED
+def _refused(operation: Operation) -> Finding:
+    return Finding(
+        promise=TRIES,
+        anomaly=str(Anomaly.REFUSED),
+        user=operation.user,
+        at=operation.end,
+        why=f"{operation.kind} was refused with {operation.final.result}, though the user may do it",
+        witness=(operation,),
+    )
 
 
 def _not_answered(operation: Operation, most: int) -> Finding:

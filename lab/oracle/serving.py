@@ -20,8 +20,9 @@ def judge_floor(events: Iterable[AnyEvent], floor: int, *, until: int | None = N
     """How many counts of the serving were compared, and those that were too low.
 
     Counts are judged from the first that reaches the floor on, up to `until`. A struck slot is excused until
-    another replica gets ready in it, or until as many serve as before the strike, HEALED_AFTER or more after it. While
-    a store is struck nobody can serve, which says nothing about replicas: those counts are not compared.
+    another replica gets ready in it, or until as many serve as before the strike, HEALED_AFTER or more after it. A
+    strike at a balancer, a front or a deployer takes no replica away, so it excuses none. While a store is struck
+    nobody can serve, which says nothing about replicas: those counts are not compared.
     """
     struck: dict[str, Strike] = {}
     stores = _Stores()
@@ -30,8 +31,8 @@ def judge_floor(events: Iterable[AnyEvent], floor: int, *, until: int | None = N
         if until is not None and event.at > until:
             break
         stores.take(event)
-        if isinstance(event, Strike) and event.role not in STORE_ROLES:
-            struck[event.slot or event.victim] = event
+        if isinstance(event, Strike) and event.slot:
+            struck[event.slot] = event
         elif isinstance(event, Step) and event.action == "enter":
             if event.slot in struck and struck[event.slot].victim != event.replica:
                 del struck[event.slot]

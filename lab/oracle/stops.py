@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from lab.clock import NS
 from lab.model import Finding, Operation, Try, TryResult
 from lab.oracle.breach import seconds
 from lab.oracle.promises import CLEAN_STOPS, Anomaly
-from lab.record import AnyEvent, Step, Strike
+from lab.record import AnyEvent, Step, Strike, StrikeUndone
 
 STOP_LINGERS = 0.5
 """Seconds after a replica is removed in which a failed try may still be due to its stop."""
 STRIKE_EXPLAINS = 2.0
-"""Seconds after a strike in which it explains a failed try that names no slot."""
+"""Seconds after a strike in which it explains a failed try that names no slot, and longer where it lasts longer."""
 REPLACED_WITHIN = 30.0
 """Seconds after a strike in which it explains a failed try at its victim's slot, unless a replica is ready before."""
 STOPPED_WITHIN = 15.0
@@ -61,19 +62,18 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
 
     A failed try is laid at a planned stop if they overlap (STOP_LINGERS longer), and the try was answered by the
     stopping replica, or by none and went to its slot, or names no slot either. A strike explains it if the try
-    names no slot and was under way until STRIKE_EXPLAINS after it, or if it went to the victim's slot before that
-    one had a new replica.
+    names no slot, or the strike none, and it began until STRIKE_EXPLAINS after the strike or while that lasted; or if
+    it went to the victim's slot while it lasted or before that one had a new replica. `events` are in time order.
     """
-    stops = planned_stops(events)
-    strikes = _strikes(events)
+    stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
+    strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
     slots = {event.replica: event.slot for event in events if isinstance(event, Step)}
     found: list[Finding] = []
     for operation, one in failed:
         places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
-        stop = next(
-            (stop for stop in stops if one.replica in {stop.replica, None} and _overlaps(one, stop, places)), None
-        )
-        if stop is None or any(_explains(strike, until, one, places) for strike, until in strikes):
+        under_way = (stop for stop in stops.during(one) if not places or stop.slot in places)
+        stop = next((stop for stop in under_way if one.replica in {stop.replica, None}), None)
+        if stop is None or any(_explains(struck, one, places) for struck in strikes.during(one)):
             continue
         how = f"answered with {one.result}" if one.answered else f"ended as {one.result}"
         why = (
@@ -93,33 +93,52 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
     return found
 
 
-def _overlaps(one: Try, stop: PlannedStop, places: set[str]) -> bool:
-    in_time = one.end >= stop.begin and one.begin <= stop.end + int(STOP_LINGERS * NS)
-    return in_time and (not places or stop.slot in places)
+T = TypeVar("T")
 
 
-def _strikes(events: Sequence[AnyEvent]) -> list[tuple[Strike, int]]:
-    """Every strike, and until when it explains what happens at its victim's slot."""
-    found: list[tuple[Strike, int]] = []
-    for strike in events:
-        if isinstance(strike, Strike):
-            ready = [
-                event.at
-                for event in events
-                if isinstance(event, Step)
-                and event.action == "enter"
-                and event.slot == strike.slot
-                and event.replica != strike.victim
-                and event.at > strike.at
-            ]
-            found.append((strike, min(ready, default=strike.at + int(REPLACED_WITHIN * NS))))
+class _InTime(Generic[T]):
+    """Things that last, found by when a try was under way without a look at all of them."""
+
+    def __init__(self, those: Iterable[T], span: Callable[[T], tuple[int, int]]) -> None:
+        self._those = sorted(((*span(one), one) for one in those), key=lambda one: one[0])
+        self._begins = [begin for begin, _, _ in self._those]
+        self._longest = max((end - begin for begin, end, _ in self._those), default=0)
+
+    def during(self, one: Try) -> Iterator[T]:
+        """Those that last at any time from the try's begin to its end, in the order of their begins."""
+        first = bisect_left(self._begins, one.begin - self._longest)
+        for _, end, this in self._those[first : bisect_right(self._begins, one.end)]:
+            if one.begin <= end:
+                yield this
+
+
+class _Struck(NamedTuple):
+    """A strike, and until when it explains what fails at its victim's slot, and what fails anywhere (not longer)."""
+
+    strike: Strike
+    here_until: int
+    anywhere_until: int
+
+
+def _strikes(events: Sequence[AnyEvent]) -> list[_Struck]:
+    found: list[_Struck] = []
+    undone: dict[int, int] = {}
+    entered: dict[str, list[Step]] = {}  # by slot, those after the event, the next one last
+    for event in reversed(events):
+        if isinstance(event, StrikeUndone):
+            undone[event.strike] = event.at
+        elif isinstance(event, Step) and event.action == "enter":
+            entered.setdefault(event.slot, []).append(event)
+        elif isinstance(event, Strike):
+            anywhere = max(event.at + int(STRIKE_EXPLAINS * NS), undone.get(event.strike, 0))
+            later = (one for one in reversed(entered.get(event.slot, ())) if one.at > event.at)
+            ready = next((one.at for one in later if one.replica != event.victim), None)
+            here = event.at + int(REPLACED_WITHIN * NS) if ready is None else ready
+            found.append(_Struck(event, max(here, anywhere), anywhere))
     return found
 
 
-def _explains(strike: Strike, until: int, one: Try, places: set[str]) -> bool:
-    if one.end < strike.at:
-        return False
-    just_before = one.begin <= strike.at + int(STRIKE_EXPLAINS * NS)
-    if not places or not strike.slot:
-        return just_before
-    return strike.slot in places and (just_before or one.begin <= until)
+def _explains(struck: _Struck, one: Try, places: set[str]) -> bool:
+    if not places or not struck.strike.slot:
+        return one.begin <= struck.anywhere_until
+    return struck.strike.slot in places and one.begin <= struck.here_until

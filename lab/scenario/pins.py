@@ -124,16 +124,17 @@ class Pinned:
             case Fault.FREEZE_NEW | Fault.FREEZE_OLD:
                 return self._on_victim(slot, lambda victim: self._harm("freeze", victim.container, self._seconds))
             case Fault.KILL_BALANCER:
-                return act("balancer", lambda: self._harm("kill", self._find(Role.BALANCER), 0.0))
+                return act(Role.BALANCER, "balancer", lambda: self._harm("kill", self._find(Role.BALANCER), 0.0))
             case Fault.FREEZE_STORE:
-                return act("store", lambda: self._harm("freeze", self._find(Role.STORE), self._seconds))
+                return act(Role.STORE, "store", lambda: self._harm("freeze", self._find(Role.STORE), self._seconds))
             case _:
                 if deployer is None or self._ground.crew is None:
                     return False
                 kill = self._fault is Fault.KILL_DEPLOYER
-                return act(f"deployer {deployer.pid}", lambda: self._kill(deployer) if kill else self._stop(deployer))
+                name = f"deployer {deployer.pid}"
+                return act(Role.DEPLOYER, name, lambda: self._kill(deployer) if kill else self._stop(deployer))
 
-    def _strike(self, victim: Replica | str, act: Callable[[], bool]) -> bool:
+    def _strike(self, role: Role, victim: Replica | str, act: Callable[[], bool]) -> bool:
         """In the record before it is done, and proved by the engine's answer afterwards."""
         status = self._ground.desk.status()
         replica = victim if isinstance(victim, Replica) else None
@@ -148,6 +149,7 @@ class Pinned:
                 zone=replica.zone if replica is not None else "",
                 release=replica.release if replica is not None else "",
                 serving=len(status.serving) if status is not None else 0,
+                role=role,
             )
         )
         hit = act()
@@ -157,7 +159,7 @@ class Pinned:
 
     def _on_victim(self, slot: str | None, act: Callable[[Replica], bool]) -> bool:
         victim = self._victim(slot)
-        return victim is not None and self._strike(victim, lambda: act(victim))
+        return victim is not None and self._strike(Role.APP, victim, lambda: act(victim))
 
     def _victim(self, slot: str | None) -> Replica | None:
         rollout = self._ground.desk.read().desired.rollout

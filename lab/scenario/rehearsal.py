@@ -215,4 +215,6 @@ def rehearsal(toolbox: Toolbox, name: str, seed: int) -> Iterator[Rehearsal]:
         yield stage
         crowd.check()
         crowd.settle(30.0)
-        crowd.read_back(60.0)
+        unread = crowd.read_back(60.0)
+        if unread:
+            stage.troubles.append(unread)

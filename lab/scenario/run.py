@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from random import Random
+from typing import TypeVar
 
 from lab import record
 from lab.chaos.marksman import Aim, Marksman
@@ -77,6 +78,8 @@ from lab.state.protocol import State
 from lab.users import Counts, Crowd, CrowdSize, Device, Journey, Shopper, Target, Tries
 from lab.users.driven import Driven, MakeUser, load_journey, maker_of
 from lab.users.steps import StepsJourney
+
+T = TypeVar("T")
 
 LOOK_EVERY = 0.1
 LEAST_FREE_MB = 200
@@ -251,10 +254,9 @@ class Conductor:
             self._begin_phase("settle", "no new actions; what is in flight ends")
             self._in_background("everybody settles", lambda: crowd.settle(SETTLE_WITHIN))
             self._begin_phase("read back", "every device reads back all that is its user's")
-            self._in_background("everybody reads back", lambda: crowd.read_back(READ_BACK_WITHIN))
-            late = crowd.counts().late
-            if late:
-                self._report(record.Trouble(at=self._clock.now(), what=late))
+            unread = self._in_background("everybody reads back", lambda: crowd.read_back(READ_BACK_WITHIN))
+            for what in filter(None, (unread, crowd.counts().late)):
+                self._report(record.Trouble(at=self._clock.now(), what=what))
 
     @contextmanager
     def _in_hand(self, stage: Stage) -> Iterator[Stage]:
@@ -391,13 +393,14 @@ class Conductor:
             halted=self._halted,
         )
 
-    def _in_background(self, what: str, act: Callable[[], None]) -> None:
-        """Do something that blocks while the view goes on; raises what it raised."""
+    def _in_background(self, what: str, act: Callable[[], T]) -> T:
+        """Do something that blocks while the view goes on; gives what it gave, or raises what it raised."""
+        given: list[T] = []
         raised: list[BaseException] = []
 
         def do() -> None:
             try:
-                act()
+                given.append(act())
             except BaseException as exc:  # noqa: BLE001 -- raised again below, in the thread that waits
                 raised.append(exc)
 
@@ -406,6 +409,7 @@ class Conductor:
         self._watch_until(what, lambda: not thread.is_alive(), within=LOG_IN_WITHIN + READ_BACK_WITHIN)
         if raised:
             raise raised[0]
+        return given[0]
 
     def _check_self(self) -> None:
         """Raise where the lab itself is unwell: then nothing that was seen means anything."""

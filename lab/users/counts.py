@@ -6,8 +6,7 @@ import threading
 from collections import Counter, deque
 
 from lab.clock import NS, Clock
-from lab.model import Operation, Outcome, Value
-from lab.users.tries import TRIED_AGAIN
+from lab.model import TRIED_AGAIN, Operation, Outcome, Value
 
 MAY_LAG = 1.0
 """Seconds by which the driver may be late; a driver that is later measures itself."""

@@ -123,12 +123,13 @@ class Crowd:
         """
         self._thread.command(self._end_walks(within))
 
-    def read_back(self, within: float) -> None:
+    def read_back(self, within: float) -> str:
         """Let every device, one after another of each user, read the whole state; settles first if need be.
 
-        Raises WaitTimeout after `within` seconds.
+        Says who was not shown all of it, for a person; empty where everybody was. Raises WaitTimeout after `within`
+        seconds.
         """
-        self._thread.command(self._read_back_all(within))
+        return self._thread.command(self._read_back_all(within))
 
     def counts(self) -> Counts:
         """The counts of this moment; never waits for the crowd and never raises."""
@@ -235,22 +236,37 @@ class Crowd:
                 raise WaitTimeout(f"{len(busy)} devices were not settled after {within:g} s", at="users")
         self._walks.clear()
 
-    async def _read_back_all(self, within: float) -> None:
+    async def _read_back_all(self, within: float) -> str:
         until = self._clock.now() + int(within * NS)
         await self._end_walks(within)
-        read = 0
+        read, missing = 0, list[Device]()
 
         async def read_back(home: tuple[Journey, ...]) -> None:
             nonlocal read
-            for journey in home:
-                if not journey.device.is_logged_in:
-                    await journey.log_in()
-                await journey.read_back()
+            missing.extend([journey.device for journey in home if not await _has_read_back(journey)])
             read += 1
 
         left = (until - self._clock.now()) / NS
         if not await each(self._homes, read_back, at_once=self._size.readers_at_once, within=left):
             raise WaitTimeout(f"only {read} of {len(self._homes)} users had read back after {within:g} s", at="users")
+        if not missing:
+            return ""
+        many, first = f"{len(missing)} of {len(self.devices)} devices", missing[0]
+        how = "was not shown all of it" if first.is_logged_in else f"was not logged in, last got {first.last}"
+        return f"{many} could not read back what is their user's: {first.name} {how}"
+
+
+async def _has_read_back(journey: Journey) -> bool:
+    """Whether a device was shown the whole state; tried again, logged in anew, where its session ended meanwhile."""
+    device = journey.device
+    for _ in range(2):
+        if not device.is_logged_in:
+            await journey.log_in()
+        if device.is_logged_in and await journey.read_back():
+            return True
+        if device.is_logged_in:
+            break
+    return False
 
 
 def _from(targets: Sequence[Target], turn: int) -> Sequence[Target]:

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lab.clock import Clock
-from lab.model import Kind, Operation, Outcome, Try, TryResult
+from lab.model import TRIED_AGAIN, Kind, Operation, Outcome, Try, TryResult
 from lab.users.chance import Chance
 from lab.users.cookies import Jar
 from lab.users.request import Request
 from lab.users.story import Normalise, Story, nothing
-from lab.users.tries import TRIED_AGAIN, Tries, is_harmless, outcome_of
+from lab.users.tries import Tries, is_harmless, outcome_of
 from lab.users.wire import Alarms, Answer, Connection, Exchange, Target
 
 _LOGIN, _LOGOUT, _OK = Kind.LOGIN, Kind.LOGOUT, Outcome.OK
@@ -148,7 +148,7 @@ class Device:
         `body` is sent as JSON, unless it is Content. A 2xx answer that is not JSON, or that `normalise` rejects, ends
         the operation as GARBLED: unknown, with no answer. After a 401 on a logged-in device the operation is told
         first, then the device logs in again. Never raises for what network or server do; if it is cancelled, or
-        `look` raises, what was under way is told as cut.
+        `look` raises, what was under way is told as cut, and the operation as broken off.
         """
         if self._is_busy:
             raise RuntimeError(f"{self.name} is told to do two things at once")
@@ -175,6 +175,9 @@ class Device:
                 if story.tries[-1].result not in TRIED_AGAIN or not self._may_try_again(story):
                     break
                 await asyncio.sleep(self._pause_before(len(story.tries) + 1))
+        except BaseException:  # cancelled: a user would have waited, or tried again
+            story.is_broken_off = True
+            raise
         finally:
             self._is_busy = False
             operation = self._told(story)
@@ -297,4 +300,5 @@ class Device:
             self.user.in_flight == 1,
             turned_away=story.turned_away,
             is_repeatable=story.is_repeatable,
+            is_broken_off=story.is_broken_off,
         )

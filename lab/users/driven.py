@@ -106,27 +106,34 @@ class Driven(Journey):
         if self.device.is_logged_in:
             await self.read_back()
 
-    async def read_back(self) -> None:
+    async def read_back(self) -> bool:
         try:
             seen = _plain(await self._run(Kind.READ, self._mine.state))
         except LoggedOut:
-            return
+            return False
         except Unexpected as exc:
-            if self._shows_loss():
+            if not self._was_answered():
+                return False
+            if self._may_have_nothing():
+                return True
+            if self._allowed is not None:
                 self.device.conclude(Kind.STATE, answer=str(exc), allowed=self._allowed)
                 self._allowed = None  # until a read says how life goes on
-            return
+            return False
         answer, allowed = _recorded(seen, self._allowed)
         self.device.conclude(Kind.STATE, answer=answer, allowed=allowed)
         self._allowed, self._has_read = (seen,), True
         self._mine.model = _plain(seen)
+        return True
 
-    def _shows_loss(self) -> bool:
-        """Whether the app answered the read just before although there was something to show."""
+    def _was_answered(self) -> bool:
+        """Whether the app answered the read just before, and did not ask to come again later."""
         last = self.device.last
-        if not last.startswith(("2", "3", "4")) or last in NO_ANSWER_YET or self._allowed is None:
-            return False
-        return self._has_read or self._begun not in self._allowed
+        return last.startswith(("2", "3", "4")) and last not in NO_ANSWER_YET
+
+    def _may_have_nothing(self) -> bool:
+        """Whether there may be nothing to show yet: no state was ever read, and none need have been written."""
+        return not self._has_read and self._allowed is not None and self._begun in self._allowed
 
     async def _act(self) -> None:
         """Let the user act; both outcomes are allowed where one of them is unknown, any if the other isn't known."""

@@ -30,5 +30,8 @@ class Journey(ABC):
         """Do the next thing; the device was logged in just before."""
 
     @abstractmethod
-    async def read_back(self) -> None:
-        """Read all that the app keeps for this account; nothing else is under way on the account."""
+    async def read_back(self) -> bool:
+        """Read all that the app keeps for this account, and say whether all of it was shown.
+
+        Nothing else is under way on the account.
+        """

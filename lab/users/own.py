@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import msgspec
 
 from lab.errors import UsageError
+from lab.model import TRIED_AGAIN
 from lab.users.request import FORM, JSON, Content
-from lab.users.tries import TRIED_AGAIN
 
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -108,7 +108,8 @@ class Http:
 
     `expect` names the statuses that count as success; then nothing is followed. Without it any 2xx does, and
     redirects within the app are followed. Anything else raises Unexpected, which a journey may leave alone: what it
-    was doing is then over, and its model unchanged.
+    was doing is then over, and its model unchanged. A 4xx that is not expected of what a logged-in user does breaks
+    the promise `tries`, so name in `expect` what the app may well answer, as 409 where somebody else was quicker.
 
     `once=True` says that the app applies requests with the same Idempotency-Key header once, or that doing it
     twice changes nothing: only then is a request that may have taken effect sent again.

@@ -74,11 +74,14 @@ class Shopper(Journey):
         intent = _PLAN[int(draw() * len(_PLAN))]
         return _DOES[self._due_instead_of(intent)](self, draw())
 
-    async def read_back(self) -> None:
+    async def read_back(self) -> bool:
+        is_whole = True
         for read in (self._read_history, self._read_cart, self._read_orders, self._read_account):
             operation = await read()
             if operation.session_rejected:  # the device is in a new session now: the state must still be there
-                await read()
+                operation = await read()
+            is_whole &= operation.outcome is _OK
+        return is_whole
 
     def _due_instead_of(self, intent: Kind) -> Kind:
         """What comes before the intent: knowing what is sold, then reading what was written a few times."""

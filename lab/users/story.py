@@ -63,6 +63,7 @@ class Story(msgspec.Struct, gc=False):
     is_accepted: bool | None = None
     """Whether somebody's own app said what was expected; None: the status tells."""
     turned_away: bool = False
+    is_broken_off: bool = False
 
     def add(self, done: Try, *, harmless: bool) -> None:
         self.tries += (done,)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from lab.model import Outcome, TryResult, Value
 from lab.users.wire import Answer
 
-TRIED_AGAIN = frozenset({TryResult.UNSENT, TryResult.CUT, TryResult.TIMEOUT, "500", "502", "503", "504"})
-"""The results of a try after which a user tries again."""
-
 
 class Tries(Value):
     """How patient a user is: at most `most` tries of `timeout` seconds each.

@@ -92,6 +92,22 @@ def test_a_strike_that_hit_nothing_or_no_replica() -> None:
     assert only(*strike(10, slot=""), failed=((9.9, 10.2),)).capacity == 0.0
 
 
+def test_who_is_answered_by_nobody_has_not_recovered() -> None:
+    """Without a balancer no replica is missing, and users fail while that lasts; later failures are others'."""
+    failed = tuple((10.5 + second, 11 + second) for second in range(30))
+    events = strike(10, slot="")
+    assert only(*events, failed=(*failed, (60, 61))).whole == pytest.approx(31 - 1)
+    checks, [finding] = judge_recoveries([only(*events, failed=failed)], 5, at(100))
+    assert (checks, finding.promise) == (1, RECOVERS)
+    assert only(*events, failed=((60, 61),)).whole == 0.0
+
+
+def test_a_strike_on_a_deployer_fails_nobody() -> None:
+    """What fails after it has another cause."""
+    [struck, proved] = strike(10, slot="")
+    assert only(replace(struck, role="deployer"), proved, failed=((10.5, 11), (11, 12))).users == 0.0
+
+
 def test_recovery_is_judged_against_what_is_allowed() -> None:
     """In time, late, never, and too near the end to say."""
     quick = only(*strike(10), entered(12))
@@ -136,6 +152,16 @@ def test_latency_is_judged_by_its_99th_percentile() -> None:
         seen = [acted(number, took=2.0 if number < slow else 0.05) for number in range(of)]
         said = report(ServiceRules(tries=1, p99_within=0.5), *seen)
         assert said.broken.get(ANSWERS_IN_TIME, 0) == broken
+
+
+def test_latency_is_judged_to_the_nanosecond() -> None:
+    """What just came in time did, and 1 % may not."""
+    within = ServiceRules(tries=1, p99_within=1.0)
+    for slow, just, broken in ((5, 1.0, 0), (10, 1.0, 0), (11, 1.0, 1), (0, 1.000000001, 1)):
+        seen = [acted(number, took=1.2 if number < slow else just) for number in range(1000)]
+        said = report(within, *seen)
+        assert said.broken.get(ANSWERS_IN_TIME, 0) == broken
+    assert "1000 of 1000 operations took more than 1 s" in said.findings[0].why
 
 
 def test_unknown_outcomes_are_counted() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 from msgspec.structs import replace
 
@@ -99,18 +101,84 @@ def test_a_stall_counts_from_when_users_meant_to_begin() -> None:
 
 
 def test_what_the_lab_broke_off_is_nobodys_fault() -> None:
-    """An action that ends unanswered with tries left was dropped by the lab, and is not held against the service."""
+    """The user says that it was ended from outside, and it is not held against the service, repeatable or not."""
+    cut = [replace(acted(11, *results), is_broken_off=True) for results in (("cut",), ("502", "timeout"))]
+    once = replace(cut[0], kind=Kind.ACT, is_repeatable=False)
+    seen = report(*STOP, *cut, once, acted(1, "200"))
+    assert (seen.first_tries.dropped, seen.first_tries.actions, seen.first_tries.lost) == (3, 1, 0)
+    assert not seen.broken[TRIES]
+    assert not seen.broken[CLEAN_STOPS]
+
+
+def test_what_was_broken_off_in_an_old_record_is_nobodys_fault_either() -> None:
+    """It does not say so, but a user would have tried again."""
     seen = report(*STOP, acted(11, "cut"), acted(11, "502", "timeout"), acted(1, "200"))
     assert (seen.first_tries.dropped, seen.first_tries.actions, seen.first_tries.lost) == (2, 1, 0)
     assert not seen.broken[TRIES]
     assert not seen.broken[CLEAN_STOPS]
 
 
-def test_a_clear_refusal_is_an_answer() -> None:
-    """A 4xx is an answer within the tries; whether it was right is for other promises."""
-    assert not report(acted(1, "404")).broken[TRIES]
+@pytest.mark.parametrize("result", ["501", "505", "507", "520"])
+def test_an_error_that_nobody_tries_again_is_no_answer(result: str) -> None:
+    """However many tries were left."""
+    assert report(acted(1, result)).broken[TRIES] == 1
+
+
+def refused(kind: Kind, result: str, *, session: str | None = "s", outcome: Outcome = Outcome.REFUSED) -> Operation:
+    return op(kind, 10, 11, outcome=outcome, result=result, session=session)
+
+
+def test_too_many_tries_are_told_whatever_came_of_them() -> None:
+    """Three without a proper answer, or a fourth that got one."""
     assert report(acted(1, "503", "503", "503")).broken[TRIES] == 1
     assert report(acted(1, "503", "503", "503", "200")).broken[TRIES] == 1
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        refused(Kind.ADD, "403"),
+        refused(Kind.CART, "404"),
+        refused(Kind.CART, "404", session=None),
+        refused(Kind.VIEW, "409"),
+        refused(Kind.RENAME, "422", outcome=Outcome.UNKNOWN),
+        refused(Kind.BROWSE, "401"),
+        refused(Kind.ACT, "403"),
+        refused(Kind.READ, "404"),
+    ],
+)
+def test_who_may_do_it_is_not_refused(one: Operation) -> None:
+    """A 4xx is an answer, and the user still could not do it: that is told, and no first try failed."""
+    seen = report(one)
+    [finding] = seen.findings
+    assert (finding.promise, finding.anomaly, seen.broken[TRIES]) == (TRIES, "refused", 1)
+    assert f"{one.kind} was refused with {one.final.result}" in finding.why
+    assert (seen.first_tries.lost, seen.available) == (0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        refused(Kind.CART, "401"),  # `logged_in` judges it
+        refused(Kind.CART, "401", session=None),
+        refused(Kind.ADD, "409"),  # the cart is full
+        refused(Kind.BROWSE, "409", session=None),  # a step of somebody's own login
+        refused(Kind.ACT, "409", outcome=Outcome.UNKNOWN),  # an earlier try did it
+        refused(Kind.ACT, "401"),
+        replace(refused(Kind.READ, "403"), turned_away=True),
+        refused(Kind.ACT, "409", outcome=Outcome.OK),  # the journey expects it
+    ],
+)
+def test_what_is_refused_rightly_is_well(one: Operation) -> None:
+    """Others judge it, or a healthy app says so to a user who does nothing wrong."""
+    assert report(one).findings == ()
+
+
+def test_who_was_let_in_once_is_let_in_again() -> None:
+    """A login that is refused from the beginning may be that of an account which somebody else has made."""
+    again = op(Kind.LOGIN, 20, 21, outcome=Outcome.REFUSED, result="401")
+    assert not report(again).broken[TRIES]
+    assert report(op(Kind.LOGIN, 1, 2, session="s"), again).broken[TRIES] == 1
 
 
 def test_a_request_cut_by_a_planned_stop_is_found() -> None:
@@ -149,6 +217,24 @@ def test_a_strike_explains_only_what_it_can() -> None:
     assert report(*STOP, strike(7, "a1-2"), step("enter", 8, "a1-3"), here).broken[CLEAN_STOPS] == 1
 
 
+@pytest.mark.parametrize(
+    ("slot", "failed"),
+    [
+        ("", acted(15, "timeout", "200")),
+        ("", acted(15, "503", "200", edge=("a1",), replica="a1-1")),
+        ("b1", acted(15, "timeout", "200")),
+    ],
+)
+def test_a_strike_explains_as_long_as_it_lasts(slot: str, failed: Operation) -> None:
+    """Who asks while a store, a balancer or another replica is frozen waits in vain, though no stop cuts them off."""
+    frozen = replace(strike(10, "victim"), fault="freeze", slot=slot)
+    stop = (step("drain", 12), step("remove", 18))
+    undone = StrikeUndone(at=20 * NS, strike=frozen.strike, fault="freeze", victim="victim")
+    assert not report(frozen, *stop, undone, failed).broken[CLEAN_STOPS]
+    assert report(frozen, *stop, failed).broken[CLEAN_STOPS] == 1
+    assert report(frozen, *stop, replace(undone, at=14 * NS), failed).broken[CLEAN_STOPS] == 1
+
+
 def test_a_struck_replica_is_no_planned_stop() -> None:
     """Tidying up what a strike left is not counted as a stop that went well."""
     assert report(strike(9), *STOP).checks[CLEAN_STOPS] == 0
@@ -167,6 +253,14 @@ def test_the_floor_excuses_what_was_struck_and_not_replaced() -> None:
     assert report(*begin, after, floor=6).checks[SERVING_FLOOR] == 1
 
 
+@pytest.mark.parametrize("role", ["deployer", "balancer", "front", ""])
+def test_a_strike_at_what_is_no_replica_excuses_none(role: str) -> None:
+    """All replicas are there yet: where one does not serve, nobody struck it."""
+    struck = replace(strike(10, "somebody"), role=role, slot="")
+    events = (acted(0, "200"), serving(1, 6), struck, serving(11, 5), acted(60, "200"))
+    assert report(*events, floor=6).broken[SERVING_FLOOR] == 1
+
+
 def test_while_a_store_is_struck_the_floor_is_not_judged() -> None:
     """Nobody can serve then; from when all serve again, or long after it was undone, it is judged as ever."""
     begin, after = (acted(0, "200"), serving(1, 6)), acted(60, "200")
@@ -180,6 +274,24 @@ def test_while_a_store_is_struck_the_floor_is_not_judged() -> None:
 def test_counts_after_the_last_operation_are_not_judged() -> None:
     """When the cluster is taken down at the end nothing is asked of it any more."""
     assert not report(serving(1, 6), acted(5, "200"), serving(9, 0), floor=6).broken[SERVING_FLOOR]
+
+
+def test_a_long_run_is_judged_in_no_time() -> None:
+    """Hours of strikes, steps and failed tries: the work grows with what happened, not with its square."""
+    service = Service(ServiceRules(tries=3))
+    for number in range(1500):
+        at, slot = 6 * number, "abc"[number % 3] + "1"
+        struck = replace(strike(at, f"{slot}-{number}"), strike=number)
+        entered = step("enter", at + 2, f"{slot}-{number}x")
+        steps = (step(action, at + 3, f"{slot}-{number}y") for action in ("drain", "stop", "stopped", "remove"))
+        events: list[AnyEvent] = [struck, StrikeProved(at=at * NS + 1, strike=number, hit=True), entered, *steps]
+        for event in events:
+            service.event(event)
+        for failed in range(10):
+            service.feed(acted(at + failed / 2, "cut", "200", edge=(slot,)))
+    began = process_time()
+    assert service.report().broken[CLEAN_STOPS] > 0
+    assert process_time() - began < 5
 
 
 def test_strikes_and_troubles_are_passed_on() -> None:

@@ -283,6 +283,32 @@ def test_reading_back_gives_up_in_time(shop: FakeShop, book: Book) -> None:
     assert [one.final.result for one in book.operations] == ["200", "cut"]
 
 
+def test_reading_back_says_who_could_not(shop: FakeShop, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that is not let in again reads nothing, and neither that nor a read without an answer passes for one."""
+    with crowd_of(3, shop.target, book, two_devices=0) as crowd:
+        crowd.log_in(within=10)
+        assert crowd.read_back(within=10) == ""
+        first, second, _ = crowd.devices
+        monkeypatch.setattr(first.user, "password", "forgotten")
+        first.session = None
+        shop.misbehave("garbage", to="GET /orders")
+        begun = len(book.operations)
+        said = crowd.read_back(within=10)
+    assert said.startswith("2 of 3 devices could not read back what is their user's: ")
+    assert said.endswith(("was not logged in, last got 401", "was not shown all of it"))
+    refused = book.of(first.name)[-2:]
+    assert [one.kind for one in refused] == [Kind.LOGIN, Kind.LOGIN]
+    assert len([one for one in book.operations[begun:] if one.device == second.name]) == 4
+
+
+def test_a_session_that_ends_while_reading_back_hides_nothing(shop: FakeShop, book: Book) -> None:
+    """Whoever is thrown out then logs in again and is shown everything."""
+    with crowd_of(3, shop.target, book) as crowd:
+        crowd.log_in(within=10)
+        shop.expire_sessions()
+        assert crowd.read_back(within=10) == ""
+
+
 def test_stopping_in_the_middle(shop: FakeShop, book: Book) -> None:
     """stop ends the thread, closes every socket, and records what was under way as cut."""
     crowd = crowd_of(6, shop.target, book, policy=Tries(timeout=10))
@@ -347,7 +373,8 @@ class Broken(Journey):
 
     async def act(self) -> None: ...
 
-    async def read_back(self) -> None: ...
+    async def read_back(self) -> bool:
+        return True
 
 
 def test_a_mistake_in_a_journey_reaches_the_conductor(shop: FakeShop, book: Book) -> None:
@@ -398,8 +425,9 @@ def test_the_drivers_own_lag_is_seen(shop: FakeShop, book: Book) -> None:
 
         async def act(self) -> None: ...
 
-        async def read_back(self) -> None:
+        async def read_back(self) -> bool:
             await asyncio.sleep(0.1)
+            return True
 
     crowd = Crowd(
         [shop.target],

@@ -263,6 +263,21 @@ def test_a_cancelled_operation_is_told_as_cut(shop: FakeShop) -> None:
     operation = use(shop.target, work, policy=Tries()).operations[-1]
     assert (operation.kind, operation.outcome) == (Kind.ADD, Outcome.UNKNOWN)
     assert [one.result for one in operation.tries] == [TryResult.CUT]
+    assert operation.is_broken_off
+
+
+def test_who_is_stopped_before_the_next_try_says_so(shop: FakeShop) -> None:
+    """The user would have tried again; what the app did with the first try is not all that it could have done."""
+    shop.misbehave("unavailable", to="/cart")
+
+    async def work(device: Device) -> None:
+        await log_in(device)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(add(device), timeout=0.3)
+
+    logged_in, operation = use(shop.target, work, policy=Tries(first=10**6)).operations
+    assert [one.result for one in operation.tries] == ["503"]
+    assert (logged_in.is_broken_off, operation.is_broken_off) == (False, True)
 
 
 def test_one_thing_at_a_time(shop: FakeShop) -> None:

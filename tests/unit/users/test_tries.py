@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lab.model import Outcome, TryResult
+from lab.model import TRIED_AGAIN, Outcome, TryResult
 from lab.users.head import read_head
-from lab.users.tries import TRIED_AGAIN, Tries, is_harmless, outcome_of
+from lab.users.tries import Tries, is_harmless, outcome_of
 from lab.users.wire import Answer
 
 

@@ -1,0 +1,72 @@
+"""A fault that is pinned to a moment of a rollout says in the record what it hits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from lab import record
+from lab.clock import NS, FakeClock
+from lab.cluster.harm import Victim
+from lab.model import Replica, ReplicaState, Role
+from lab.scenario import pins
+from lab.scenario.pins import Fault, Ground, Pin, Pinned
+
+REPLICA = Replica(
+    container="app-id", name="a1-1", slot="a1", zone="a", release="v1", state=ReplicaState.RUNNING, generation=1
+)
+
+
+class Target:
+    """Everything runs, and whatever is done to it works."""
+
+    def victims(self) -> Sequence[Victim]:
+        return [Victim(container=f"{role}-id", name=role, role=role) for role in (Role.BALANCER, Role.STORE)]
+
+    def read(self, container: str) -> Victim:
+        return Victim(container=container, name=container, role=Role.APP)
+
+    def do(self, *_: object) -> bool:
+        return True
+
+
+class Crew:
+    def kill(self, _: object) -> None: ...
+
+
+class Desk:
+    def read(self) -> Any:
+        releases = {"to": SimpleNamespace(name="v2"), "before": SimpleNamespace(name="v1")}
+        return SimpleNamespace(desired=SimpleNamespace(rollout=SimpleNamespace(**releases)))
+
+    def status(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("fault", "role", "slot"),
+    [
+        (Fault.KILL_OLD, "app", "a1"),
+        (Fault.KILL_BALANCER, "balancer", ""),
+        (Fault.FREEZE_STORE, "store", ""),
+        (Fault.KILL_DEPLOYER, "deployer", ""),
+    ],
+)
+def test_a_pinned_strike_says_what_it_hits(fault: Fault, role: str, slot: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its role, as any other strike does, so that a store's excuses what a store's may."""
+    monkeypatch.setattr(pins, "halted_by", lambda _: None)
+    told: list[record.AnyEvent] = []
+    cluster = SimpleNamespace(replicas=lambda: [REPLICA])
+    live = SimpleNamespace(engine=None, project="p", cluster=cluster)
+    ground = Ground(live=cast(Any, live), target=cast(Any, Target()), desk=cast(Any, Desk()), crew=cast(Any, Crew()))
+    pinned = Pinned(ground, Pin(action="enter"), fault, seconds=0.0, report=told.append, clock=FakeClock(NS))
+    step = record.Step(at=NS, action="enter", slot="a1", replica="a1-2", release="v2", why="upgrade")
+    pinned(cast(Any, SimpleNamespace(pid=7)), "after", step)
+    pinned.end()
+    struck, proved = told
+    assert isinstance(struck, record.Strike)
+    assert (struck.fault, struck.role, struck.slot) == (fault, role, slot)
+    assert isinstance(proved, record.StrikeProved)
+    assert proved.hit
