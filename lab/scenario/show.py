@@ -117,7 +117,7 @@ class LiveView:
         self._live.__exit__(None, None, None)
 
     def say(self, line: str) -> None:
-        self._live.console.print(line, markup=False, highlight=False)
+        self._live.console.print(line, markup=False, emoji=False, highlight=False)
 
     def show(self, moment: Moment) -> None:
         self._live.update(self._draw(moment), refresh=True)

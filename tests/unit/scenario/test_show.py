@@ -29,8 +29,8 @@ def test_every_slot_is_drawn_where_zones_are_uneven() -> None:
     assert [slot.name for slot in slots if f"{slot.name} ·" not in text] == []
 
 
-@pytest.mark.parametrize("words", ["Orders [v2] survive", "Roll to [/v2]"])
-def test_brackets_are_nothing_but_brackets(words: str) -> None:
-    """Of a scenario's title and of what is said, neither of which is markup."""
+@pytest.mark.parametrize("words", ["Orders [v2] survive", "Roll to [/v2]", "Users at :warning: levels"])
+def test_words_are_nothing_but_words(words: str) -> None:
+    """A scenario's title, and what is said: neither is markup."""
     assert words in drawn(words)
     assert words in drawn("t", say=words)
