@@ -178,7 +178,10 @@ def test_who_was_let_in_once_is_let_in_again() -> None:
     """A login that is refused from the beginning may be that of an account which somebody else has made."""
     again = op(Kind.LOGIN, 20, 21, outcome=Outcome.REFUSED, result="401")
     assert not report(again).broken[TRIES]
-    assert report(op(Kind.LOGIN, 1, 2, session="s"), again).broken[TRIES] == 1
+    first = op(Kind.LOGIN, 1, 2, session="s")
+    assert report(first, again).broken[TRIES] == 1
+    too_often = op(Kind.LOGIN, 20, 21, outcome=Outcome.REFUSED, result="429")
+    assert not report(first, too_often).broken[TRIES]
 
 
 def test_a_request_cut_by_a_planned_stop_is_found() -> None:
