@@ -15,13 +15,12 @@ from functools import partial
 import msgspec
 
 from lab.clock import NS
-from lab.model import Finding, Kind, Operation, Outcome, Value
+from lab.model import Finding, Kind, Operation, Outcome, Role, Value
 from lab.oracle.interval import READS
 from lab.oracle.oracle import Oracle, check
 from lab.oracle.promises import LOSS_BOUND, Anomaly
 from lab.record import AnyEvent, Strike, StrikeProved, StrikeUndone
 
-STORE = "store"
 LOOKS_AT_MOST = 100
 """How many instants are looked at one by one."""
 NOTED_LATE = 1.0
@@ -105,7 +104,7 @@ def store_strikes(events: Sequence[AnyEvent]) -> tuple[StoreStrike, ...]:
     last = max((event.at for event in events), default=0)
     found = []
     for event in events:
-        if isinstance(event, Strike) and event.role == STORE and event.strike in proved:
+        if isinstance(event, Strike) and event.role == Role.STORE and event.strike in proved:
             lives_on = event.fault in {"freeze", "slow", "cut"}
             end = undone.get(event.strike, last) if lives_on else proved[event.strike]
             found.append(
