@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from lab.clock import NS
-from lab.model import Finding, Kind, Operation
+from lab.model import Finding, Kind, Operation, Role
 from lab.oracle.between import MISSING, Between
 from lab.oracle.breach import seconds
-from lab.oracle.loss import LOSING, STORE, StoreStrike, store_strikes
+from lab.oracle.loss import LOSING, StoreStrike, store_strikes
 from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, ROLLOUTS_END, Anomaly
 from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 
@@ -107,14 +107,14 @@ def _fate(replica: str | None, at: int, events: Sequence[AnyEvent]) -> str:
             line = f"{event.victim} was struck ({event.fault}) {seconds(ago)} before"
             own = line if event.victim == replica else own
             other = line if just_before else other
-            if event.role == "store" and ago <= STORE_BEFORE * NS:
+            if event.role == Role.STORE and ago <= STORE_BEFORE * NS:
                 store = line
         elif isinstance(event, Step) and event.action in _GOING:
             if event.replica == replica and not own:
                 own = f"{event.replica} {_GOING[event.action]} ({event.why or 'planned'}) {seconds(ago)} before"
             elif just_before and event.replica != replica:
                 other = f"{event.replica} {_GOING[event.action]} {seconds(ago)} before"
-        elif isinstance(event, ContainerEvent) and event.role == "store" and _is_loss(event) and just_before:
+        elif isinstance(event, ContainerEvent) and event.role == Role.STORE and _is_loss(event) and just_before:
             other = f"the store's container: {event.action} {seconds(ago)} before"
     return own or store or other
 
@@ -167,7 +167,7 @@ def _likely_store(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> st
         return ""
     first = min(losing, key=lambda one: one.at)
     struck = _follows(first, strikes) or strikes[0]
-    if struck.victim != STORE:
+    if struck.victim != Role.STORE:  # one that is alone is called by its role
         return f"acknowledged writes were lost by failover: {struck.victim} was struck ({struck.fault})"
     return f"the store came back without what it had acknowledged: it was struck ({struck.fault})"
 
@@ -234,7 +234,7 @@ def _maker_is_gone(finding: Finding, events: Sequence[AnyEvent]) -> bool:
 def _store_was_lost(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> bool:
     first = min(finding.at for finding in findings)
     return any(
-        isinstance(event, ContainerEvent) and event.role == "store" and _is_loss(event) and event.at <= first
+        isinstance(event, ContainerEvent) and event.role == Role.STORE and _is_loss(event) and event.at <= first
         for event in events
     )
 

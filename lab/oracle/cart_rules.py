@@ -15,16 +15,11 @@ from lab.oracle.promises import APPLIED_ONCE, ORDERS_ONCE, STATE_KEPT, Anomaly
 After = Callable[[State, Operation, int], Iterable[State]]
 
 
-class Known(Protocol):
+class Known(order_rules.Known, Protocol):
     """What the cart remembers of its past."""
 
     pending: Pending
-    adds: dict[str, Operation]
-    gone: dict[str, tuple[Operation | None, Operation | None]]
-    refused: dict[str, Operation]
-    checkouts: dict[str, Operation]
     last_read: Operation | None
-    last_orders: Operation | None
 
 
 def name(known: Known, part: Sequence[Operation], before: Iterable[State], after: After) -> Breach:
@@ -69,7 +64,7 @@ def _name_shown(known: Known, shown_by: Operation, part: Sequence[Operation]) ->
         if refused is not None:
             why = f"adding {line} was refused, which means that it had no effect, yet it is shown"
             return breach(STATE_KEPT, Anomaly.REFUSED_APPLIED, why, refused, shown_by)
-        add = _add_of(known, line)
+        add = order_rules.add_of(known, line)
         if add is None and line not in known.gone:
             why = f"the cart shows {line}, though nothing that adds it had begun"
             return breach(STATE_KEPT, Anomaly.PHANTOM, why, shown_by)
@@ -132,7 +127,7 @@ def _name_taken(known: Known, removal: Operation, part: Sequence[Operation]) -> 
     if line in known.refused:
         why = f"adding {line} was refused, which means that it had no effect, yet it could be removed"
         return breach(STATE_KEPT, Anomaly.REFUSED_APPLIED, why, known.refused[line], removal)
-    add = _add_of(known, line)
+    add = order_rules.add_of(known, line)
     if add is None and line not in known.gone:
         why = f"{line} could be removed, though nothing that adds it had begun"
         return breach(STATE_KEPT, Anomaly.PHANTOM, why, removal)
@@ -153,11 +148,6 @@ def _name_not_there(known: Known, removal: Operation, part: Sequence[Operation])
         return None
     seen = known.last_read if known.last_read and line in known.last_read.answer else None
     return _lost(line, add, seen, removal)
-
-
-def _add_of(known: Known, line: str) -> Operation | None:
-    add = known.adds.get(line)
-    return add if add is not None else known.gone.get(line, (None, None))[0]
 
 
 def _was_there(add: Operation, line: str, known: Known, read: Operation) -> bool:

@@ -15,13 +15,12 @@ from functools import partial
 import msgspec
 
 from lab.clock import NS
-from lab.model import Finding, Kind, Operation, Outcome, Value
+from lab.model import Finding, Kind, Operation, Outcome, Role, Value
 from lab.oracle.interval import READS
 from lab.oracle.oracle import Oracle, check
 from lab.oracle.promises import LOSS_BOUND, Anomaly
 from lab.record import AnyEvent, Strike, StrikeProved, StrikeUndone
 
-STORE = "store"
 LOOKS_AT_MOST = 100
 """How many instants are looked at one by one."""
 NOTED_LATE = 1.0
@@ -105,7 +104,7 @@ def store_strikes(events: Sequence[AnyEvent]) -> tuple[StoreStrike, ...]:
     last = max((event.at for event in events), default=0)
     found = []
     for event in events:
-        if isinstance(event, Strike) and event.role == STORE and event.strike in proved:
+        if isinstance(event, Strike) and event.role == Role.STORE and event.strike in proved:
             lives_on = event.fault in {"freeze", "slow", "cut"}
             end = undone.get(event.strike, last) if lives_on else proved[event.strike]
             found.append(
@@ -185,62 +184,73 @@ def _is_loss(finding: Finding, strikes: Sequence[StoreStrike]) -> bool:
 
 
 def _measure(strict: Oracle, history: History, strikes: Sequence[StoreStrike]) -> tuple[list[int], Oracle, bool]:
-    """To which instant each strike took the store back, what is found then, and whether that explains all losses."""
-    back, judged = [one.at for one in strikes], strict
+    """To which instant each strike took the store back, what is found then, and whether that explains all losses.
+
+    What a strike cost may show only after the next one. So each is first given the earliest instant that nothing seen
+    speaks against, and then, from the last one on, the latest that leaves no more losses: so all that was lost is laid
+    at the first strike after it was acknowledged that explains it.
+    """
     ends = sorted(one.end for one in history() if _is_write(one))
+    back, judged = [one.at for one in strikes], strict
+
+    def judge(place: int, instant: int) -> Oracle:
+        return _gone_back(history, strikes, [*back[:place], instant, *back[place + 1 :]])
+
     for place, strike in enumerate(strikes):
-        after = strikes[place + 1].at if place + 1 < len(strikes) else None
-        if any(strike.at <= one.at and (after is None or one.at < after) for one in _losses(judged, strikes)):
-            found = _search(place, ends, back, partial(_gone_back, history, strikes), strict, strikes)
+        if any(strike.at <= one.at for one in _losses(judged, strikes)):
+            found = _earliest(ends, place, partial(judge, place), strict, strikes)
             if found is not None:
                 back[place], judged = found
+    for place in reversed(range(len(strikes))):
+        since, at = back[place], strikes[place].at
+        if since < at:
+            instants = [since, *(end - 1 for end in ends if since < end - 1 < at), at]
+            back[place], judged = _latest(instants, partial(judge, place), judged, strikes)
     return back, judged, not _losses(judged, strikes)
 
 
-def _search(
-    place: int,
-    ends: Sequence[int],
-    back: Sequence[int],
-    judge: Callable[[Sequence[int]], Oracle],
-    strict: Oracle,
-    strikes: Sequence[StoreStrike],
+def _earliest(
+    ends: Sequence[int], place: int, judge: Callable[[int], Oracle], strict: Oracle, strikes: Sequence[StoreStrike]
 ) -> tuple[int, Oracle] | None:
-    """The latest instant just before an acknowledgement that explains what was seen after this strike.
+    """The earliest instant just before an acknowledgement that explains what was seen until the next strike.
 
-    Too early a one takes back what was still seen, so that something shows that never was: where that ends is found by
-    halving. From there on the first that explains it is looked for one by one, and by halving again the last, before
-    which losses are left. None where none explains it.
+    Too early a one takes back what was still seen, so that something shows that never was, or a user is hurt who was
+    not: where that ends is found by halving. From there on the first that explains it is looked for one by one. None
+    where none does.
     """
     until = strikes[place + 1].at if place + 1 < len(strikes) else None
-
-    def gone_back_to(number: int) -> Oracle:
-        return judge([*back[:place], ends[number] - 1, *back[place + 1 :]])
-
-    known = _shown_though_gone(strict)
+    shown, hurt = _shown_though_gone(strict), strict.users_hurt
     low, struck = 0, bisect_left(ends, strikes[place].at)
     high = struck
     while low < high:
         middle = (low + high) // 2
-        if _shown_though_gone(gone_back_to(middle)) > known:
+        judged = judge(ends[middle] - 1)
+        if _shown_though_gone(judged) > shown or not judged.users_hurt <= hurt:
             low = middle + 1
         else:
             high = middle
-    best: tuple[int, Oracle] | None = None
+    for number in range(low, min(struck, low + LOOKS_AT_MOST)):
+        judged = judge(ends[number] - 1)
+        if all(until is not None and until <= one.at for one in _losses(judged, strikes)):
+            return ends[number] - 1, judged
+    return None
 
-    def explains(number: int) -> bool:
-        nonlocal best
-        judged = gone_back_to(number)
-        if any(until is None or one.at < until for one in _losses(judged, strikes)):
-            return False
-        best = ends[number] - 1, judged
-        return True
 
-    low = next((one for one in range(low, min(struck, low + LOOKS_AT_MOST)) if explains(one)), struck)
-    high = struck
-    while low + 1 < high:
+def _latest(
+    instants: Sequence[int], judge: Callable[[int], Oracle], first: Oracle, strikes: Sequence[StoreStrike]
+) -> tuple[int, Oracle]:
+    """The latest of the instants that leaves no more losses than the first one does; the last, if it can be."""
+    left = len(_losses(first, strikes))
+    best, low, high = first, 0, len(instants)
+    middle = high - 1
+    while low < middle:
+        judged = judge(instants[middle])
+        if len(_losses(judged, strikes)) <= left:
+            low, best = middle, judged
+        else:
+            high = middle
         middle = (low + high) // 2
-        low, high = (middle, high) if explains(middle) else (low, middle)
-    return best
+    return instants[low], best
 
 
 def _losses(judged: Oracle, strikes: Sequence[StoreStrike]) -> list[Finding]:

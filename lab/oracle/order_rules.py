@@ -14,13 +14,19 @@ from lab.oracle.promises import APPLIED_ONCE, ORDERS_ONCE, STATE_KEPT, Anomaly
 
 
 class Known(Protocol):
-    """What the cart remembers of its past."""
+    """What the cart remembers of its past, as far as orders need it."""
 
     adds: dict[str, Operation]
     gone: dict[str, tuple[Operation | None, Operation | None]]
     refused: dict[str, Operation]
     checkouts: dict[str, Operation]
     last_orders: Operation | None
+
+
+def add_of(known: Known, line: str) -> Operation | None:
+    """What added the line, whether it is still in the cart or has left it."""
+    add = known.adds.get(line)
+    return add if add is not None else known.gone.get(line, (None, None))[0]
 
 
 def name(known: Known, read: Operation, part: Sequence[Operation], states: Sequence[State]) -> Breach | None:
@@ -47,7 +53,7 @@ def _name_repeated(known: Known, read: Operation) -> Breach | None:
             if line in sold:
                 why = f"{line} was added once and sold twice, by the orders {sold[line]} and {key}"
                 first, second = known.checkouts.get(sold[line]), known.checkouts.get(key)
-                return breach(ORDERS_ONCE, Anomaly.SOLD_TWICE, why, _add_of(known, line), first, second, read)
+                return breach(ORDERS_ONCE, Anomaly.SOLD_TWICE, why, add_of(known, line), first, second, read)
             sold[line] = key
     return None
 
@@ -118,8 +124,3 @@ def _name_order(known: Known, read: Operation, states: Sequence[State]) -> Breac
         why = "two reads show the same orders in a different order"
         return breach(STATE_KEPT, Anomaly.ORDER_CHANGED, why, known.last_orders, read)
     return None
-
-
-def _add_of(known: Known, line: str) -> Operation | None:
-    add = known.adds.get(line)
-    return add if add is not None else known.gone.get(line, (None, None))[0]

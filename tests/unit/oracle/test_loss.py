@@ -22,12 +22,20 @@ MS = 1_000_000
 STRUCK_AT = 20 * S
 
 
-def strike_of(role: str = "store", *, hit: bool = True, fault: str = "SIGKILL", undone: int = 23 * S) -> list[AnyEvent]:
+def strike_of(
+    role: str = "store",
+    *,
+    hit: bool = True,
+    fault: str = "SIGKILL",
+    undone: int = 23 * S,
+    number: int = 1,
+    at: int = STRUCK_AT,
+) -> list[AnyEvent]:
     """A strike as the record has it."""
     return [
         Strike(
-            at=STRUCK_AT,
-            strike=1,
+            at=at,
+            strike=number,
             fault=fault,
             victim="store-a",
             container="c",
@@ -37,8 +45,8 @@ def strike_of(role: str = "store", *, hit: bool = True, fault: str = "SIGKILL", 
             serving=6,
             role=role,
         ),
-        StrikeProved(at=STRUCK_AT + 200 * MS, strike=1, hit=hit),
-        StrikeUndone(at=undone, strike=1, fault=fault, victim="store-a"),
+        StrikeProved(at=at + 200 * MS, strike=number, hit=hit),
+        StrikeUndone(at=undone, strike=number, fault=fault, victim="store-a"),
     ]
 
 
@@ -258,6 +266,62 @@ def test_a_contradiction_is_held_against_what_its_proof_leaves_out() -> None:
     assert (told.loss.losses, told.loss.beyond) == (1, 0)
     assert told.loss.oldest == pytest.approx(0.3)
     assert {one.promise for one in judged(operations, 0.1).findings} == {STATE_KEPT, LOSS_BOUND}
+
+
+AGAIN_AT = 30 * S
+TWICE = [*strike_of(), *strike_of(number=2, at=AGAIN_AT, undone=33 * S)]
+
+
+def missed(user: str, *, written: int, looked: int) -> list[Operation]:
+    """A user whose second view is not there when they look."""
+    first, second = f"{user}.1.1", f"{user}.1.2"
+    return [
+        op(Kind.VIEW, S, S + MS, first, user=user),
+        op(Kind.VIEW, written, written + MS, second, user=user),
+        op(Kind.HISTORY, looked, looked + MS, answer=[1, [first]], user=user),
+    ]
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["what came in between was seen", "nothing was seen of it"])
+def test_what_the_first_strike_cost_is_laid_at_it_though_it_shows_after_the_second(is_kept: bool) -> None:
+    """Half a second at the first explains it all; the second cost nothing."""
+    operations = [
+        *missed("u-1", written=STRUCK_AT - 300 * MS, looked=22 * S),
+        *missed("u-2", written=STRUCK_AT - 500 * MS, looked=34 * S),
+    ]
+    if is_kept:
+        operations += [
+            op(Kind.VIEW, 26 * S, 26 * S + MS, "u-3.1.1", user="u-3"),
+            op(Kind.HISTORY, 34 * S, 34 * S + MS, answer=[1, ["u-3.1.1"]], user="u-3"),
+        ]
+    told = judged(operations, 1.3, TWICE)
+    assert told.findings == ()
+    assert (told.loss.losses, told.loss.beyond) == (2, 0)
+    assert told.loss.oldest == pytest.approx(0.5, abs=0.01)
+
+
+def test_each_of_two_strikes_is_held_against_the_bound() -> None:
+    """What had been acknowledged longer before its own strike is lost beyond it, whichever of the two it was."""
+    for written in (STRUCK_AT - 2 * S, AGAIN_AT - 2 * S):
+        near = missed("u-1", written=AGAIN_AT - S, looked=34 * S)
+        operations = [*near, *missed("u-2", written=written, looked=34 * S)]
+        told = judged(operations, 1.3, TWICE)
+        assert {one.promise for one in told.findings} == {STATE_KEPT, LOSS_BOUND}
+        assert told.loss.oldest == pytest.approx(2, abs=0.01)
+        assert judged(operations, 2.3, TWICE).findings == ()
+
+
+def test_a_strike_that_cost_nothing_is_given_nothing() -> None:
+    """Even where nobody looked between the two, and somebody undid something before the first."""
+    operations = [
+        op(Kind.ADD, S, S + MS, "u-2.1.1", argument=1, user="u-2"),
+        op(Kind.REMOVE, 10 * S, 10 * S + MS, "u-2.1.2", argument="u-2.1.1", answer=True, user="u-2"),
+        op(Kind.CART, 34 * S, 34 * S + MS, answer={}, user="u-2"),
+        *missed("u-1", written=AGAIN_AT - S, looked=34 * S),
+    ]
+    told = judged(operations, 1.3, TWICE)
+    assert told.findings == ()
+    assert told.loss.oldest == pytest.approx(1, abs=0.01)
 
 
 def test_the_blame_names_the_stores_strike() -> None:
