@@ -16,7 +16,7 @@ import msgspec
 
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Role, Value
-from lab.oracle.interval import READS
+from lab.oracle.interval import NEVER, READS
 from lab.oracle.oracle import Oracle, check
 from lab.oracle.promises import LOSS_BOUND, Anomaly
 from lab.record import AnyEvent, Strike, StrikeProved, StrikeUndone
@@ -188,7 +188,8 @@ def _measure(strict: Oracle, history: History, strikes: Sequence[StoreStrike]) -
 
     What a strike cost may show only after the next one. So each is first given the earliest instant that nothing seen
     speaks against, and then, from the last one on, the latest that leaves no more losses: so all that was lost is laid
-    at the first strike after it was acknowledged that explains it.
+    at the first strike after it was acknowledged that explains it. One that is not over when the next begins gets only
+    what shows before: all that is acknowledged while it lasts may be gone, which would hide what the next one cost.
     """
     ends = sorted(one.end for one in history() if _is_write(one))
     back, judged = [one.at for one in strikes], strict
@@ -197,7 +198,9 @@ def _measure(strict: Oracle, history: History, strikes: Sequence[StoreStrike]) -
         return _gone_back(history, strikes, [*back[:place], instant, *back[place + 1 :]])
 
     for place, strike in enumerate(strikes):
-        if any(strike.at <= one.at for one in _losses(judged, strikes)):
+        after = strikes[place + 1].at if place + 1 < len(strikes) else None
+        until = NEVER if after is None or strike.until <= after else after
+        if any(strike.at <= one.at < until for one in _losses(judged, strikes)):
             found = _earliest(ends, place, partial(judge, place), strict, strikes)
             if found is not None:
                 back[place], judged = found

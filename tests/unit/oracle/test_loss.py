@@ -311,6 +311,18 @@ def test_each_of_two_strikes_is_held_against_the_bound() -> None:
         assert judged(operations, 2.3, TWICE).findings == ()
 
 
+def test_a_strike_that_lasts_does_not_hide_what_the_next_one_cost() -> None:
+    """A replica is cut off, and meanwhile the primary is killed: what it cost is not laid at the cut."""
+    events = [*strike_of(fault="cut", undone=24 * S), *strike_of(number=2, at=23 * S, undone=33 * S)]
+    operations = [
+        *missed("u-1", written=STRUCK_AT - 10 * MS, looked=34 * S),
+        *missed("u-2", written=21 * S, looked=34 * S),
+    ]
+    told = judged(operations, 1.0, events)
+    assert {one.promise for one in told.findings} == {STATE_KEPT, LOSS_BOUND}
+    assert told.loss.oldest == pytest.approx(3, abs=0.02)
+
+
 def test_a_strike_that_cost_nothing_is_given_nothing() -> None:
     """Even where nobody looked between the two, and somebody undid something before the first."""
     operations = [
