@@ -41,6 +41,11 @@ class Role(StrEnum):
     PATTERN = "pattern"  # never started: what compose made of the app's service, which replicas are cloned from
 
 
+STORE_ROLES = frozenset({Role.STORE, Role.SENTINEL, Role.ORDERS})
+"""What keeps the state: while one of them is struck no replica may be able to serve. One is struck only while all are
+whole, so that never two are away at once."""
+
+
 class Release(Value):
     """An image of the app together with its version."""
 

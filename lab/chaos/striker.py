@@ -16,7 +16,7 @@ from lab.chaos.opened import LostZone, OpenFault, OpenFaults
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.harm import Start, Strikable, Unpause, Victim
 from lab.errors import UsageError, WaitTimeout
-from lab.model import Role, Value
+from lab.model import STORE_ROLES, Role, Value
 from lab.retry import wait_until
 
 PROVED_WITHIN = 5.0
@@ -25,10 +25,6 @@ SURVIVED_AFTER = 3.0
 """Seconds after a strike from which the word that its victim serves is surely a newer one than the strike."""
 AT_ONCE = 8
 """Containers of a zone that are struck in the same moment."""
-
-
-STORE_ROLES = frozenset({Role.STORE, Role.SENTINEL, Role.ORDERS})
-"""Those of whom one is struck only while all are whole, so that never two are away at once."""
 
 
 class Struck(Value):

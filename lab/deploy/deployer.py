@@ -244,7 +244,7 @@ class Deployer:
         return replica.name in self._why
 
     def _replicas(self) -> list[Replica]:
-        """What exists."""
+        """What exists; what the engine could not start counts as dead, though it says "created" of it."""
         return [
             msgspec.structs.replace(one, state=ReplicaState.DEAD)
             if one.container in self._never_started and one.state is ReplicaState.CREATED

@@ -151,7 +151,6 @@ class Desk:
         return rollout
 
     def _change(self, change: Callable[[Desired], Desired]) -> Desired:
-
         def once() -> Desired:
             kept = self.read()
             desired = change(kept.desired)

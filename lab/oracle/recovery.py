@@ -6,10 +6,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from lab.clock import NS
-from lab.model import Finding, Role, Value
+from lab.model import STORE_ROLES, Finding, Role, Value
 from lab.oracle.breach import seconds
 from lab.oracle.promises import RECOVERS, Anomaly
-from lab.oracle.serving import HEALED_AFTER, STORE_ROLES
+from lab.oracle.serving import HEALED_AFTER
 from lab.record import AnyEvent, ContainerEvent, Serving, Step, Strike, StrikeProved
 
 

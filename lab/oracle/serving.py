@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lab.clock import NS
-from lab.model import Finding, Role
+from lab.model import STORE_ROLES, Finding
 from lab.oracle.promises import SERVING_FLOOR, Anomaly
 from lab.record import AnyEvent, Serving, Step, Strike, StrikeUndone
 
-STORE_ROLES = frozenset({Role.STORE, Role.SENTINEL, Role.ORDERS})
 STORE_BACK_WITHIN = 10.0
 """Seconds after a strike on a store was undone in which replicas may still be without it."""
 HEALED_AFTER = 2.0

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from lab.chaos.faults import Fault, cut_from, find_fault
-from lab.chaos.striker import STORE_ROLES, Striker
+from lab.chaos.striker import Striker
 from lab.clock import NS, Clock
 from lab.cluster.harm import Victim
 from lab.errors import LabFault, UsageError
-from lab.model import Role
+from lab.model import STORE_ROLES, Role
 from lab.scenario.strike_wishes import ANY, PRIMARY, REPLICA, STORE, LoseZone, StrikeWish, role_of, zone_of
 
 ALLOWED_WITHIN = 30.0
