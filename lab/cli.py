@@ -451,8 +451,8 @@ def _add_project(verb: argparse.ArgumentParser) -> None:
 
 
 def _setup(_: argparse.Namespace) -> int:
-    from lab.cluster.places import find_places
-    from lab.cluster.setup import make_ready
+    from lab.machine.places import find_places
+    from lab.machine.setup import make_ready
 
     if os.environ.get("LAB_PACK"):
         from pathlib import Path
@@ -466,8 +466,8 @@ def _setup(_: argparse.Namespace) -> int:
 
 def _doctor(_: argparse.Namespace) -> int:
     from lab.clock import SYSTEM_CLOCK
-    from lab.cluster.doctor import examine
-    from lab.cluster.places import find_places
+    from lab.machine.doctor import examine
+    from lab.machine.places import find_places
 
     ill = 0
     for checkup in examine(find_places(), now=SYSTEM_CLOCK.wall()):
@@ -487,9 +487,9 @@ def _init(asked: argparse.Namespace) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    from lab.scenario.command import RunWish, run_scenarios
-    from lab.scenario.override import Overrides, parse_change
-    from lab.scenario.watched import PageWish
+    from lab.console.page import PageWish
+    from lab.operate.runs import RunWish, run_scenarios
+    from lab.scenario.overrides import Overrides, parse_change
 
     overrides = Overrides(
         changes=tuple(parse_change(text) for text in asked.set),
@@ -511,13 +511,13 @@ def _run(asked: argparse.Namespace) -> int:
 
 
 def _ui(asked: argparse.Namespace) -> int:
-    from lab.scenario.watched import show_run
+    from lab.console.page import show_run
 
     return show_run(asked.run, port=asked.port, say=_say)
 
 
 def _check(asked: argparse.Namespace) -> int:
-    from lab.scenario.command import check_run
+    from lab.operate.runs import check_run
 
     return check_run(asked.run, as_json=asked.json, say=_say)
 
@@ -525,34 +525,34 @@ def _check(asked: argparse.Namespace) -> int:
 def _report(asked: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from lab.console.reports import report_run
     from lab.report.write import Format
-    from lab.scenario.told import report_run
 
     wanted = [Format(name) for name in asked.formats or ()]
     return report_run(asked.run, wanted, Path(asked.out) if asked.out else None, say=_say)
 
 
 def _runs(_: argparse.Namespace) -> int:
-    from lab.scenario.command import list_runs
+    from lab.operate.runs import list_runs
 
     return list_runs(say=_say)
 
 
 def _repeat(asked: argparse.Namespace) -> int:
-    from lab.scenario.repeat import repeat_run
+    from lab.experiments.repeat import repeat_run
 
     return repeat_run(asked.run, port=asked.port, say=_say)
 
 
 def _shrink(asked: argparse.Namespace) -> int:
-    from lab.scenario.repeat import shrink_run
+    from lab.experiments.repeat import shrink_run
 
     return shrink_run(asked.run, most_runs=asked.most_runs, say=_say)
 
 
 def _duel(asked: argparse.Namespace) -> int:
-    from lab.scenario.duel import run_duel
-    from lab.scenario.ways import Load
+    from lab.experiments.duel import run_duel
+    from lab.experiments.upgrades import Load
 
     load = Load(users=asked.users, think=asked.think, tries=asked.tries, seed=asked.seed)
     return run_duel(asked.way, load, before=asked.before, to=asked.to, picture=asked.output, say=_say)
@@ -573,26 +573,26 @@ def _reference(_: argparse.Namespace) -> int:
 
 
 def _up(asked: argparse.Namespace) -> int:
-    from lab.scenario.keep import KeptStores, bring_up_and_keep
+    from lab.operate.cluster import KeptStores, bring_up_and_keep
 
     keeps = KeptStores(store=asked.store, orders=asked.orders)
     return bring_up_and_keep(asked.release, keeps, project=asked.project, port=asked.port, say=_say)
 
 
 def _down(asked: argparse.Namespace) -> int:
-    from lab.scenario.keep import bring_down
+    from lab.operate.cluster import bring_down
 
     return bring_down(asked.project, say=_say)
 
 
 def _status(asked: argparse.Namespace) -> int:
-    from lab.scenario.keep import show_status
+    from lab.operate.cluster import show_status
 
     return show_status(asked.project, say=_say)
 
 
 def _roll(asked: argparse.Namespace) -> int:
-    from lab.scenario.hand import roll
+    from lab.operate.rollouts import roll
 
     names = ("surge", "pause", "order", "hold", "keep", "ready_within", "grace")
     given: dict[str, object] = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
@@ -607,7 +607,7 @@ def _roll(asked: argparse.Namespace) -> int:
 
 def _by_hand(asked: argparse.Namespace) -> int:
     from lab.deploy.rollout import Ask
-    from lab.scenario import hand
+    from lab.operate import rollouts as hand
 
     if asked.what in {"reverse", "abort"}:
         return hand.ask(Ask(asked.what), project=asked.project, say=_say)
@@ -616,7 +616,7 @@ def _by_hand(asked: argparse.Namespace) -> int:
 
 
 def _scale(asked: argparse.Namespace) -> int:
-    from lab.scenario.hand import scale
+    from lab.operate.rollouts import scale
 
     counts = {}
     for wish in asked.zone:
@@ -628,10 +628,10 @@ def _scale(asked: argparse.Namespace) -> int:
 
 
 def _sweep(asked: argparse.Namespace) -> int:
-    from lab.cluster.places import find_places
-    from lab.cluster.setup import make_ready
-    from lab.scenario.fault_sweep import choose, run_fault_sweep
-    from lab.scenario.kill_sweep import SweepWish, run_kill_sweep
+    from lab.experiments.deployer_kills import SweepWish, run_kill_sweep
+    from lab.experiments.fault_matrix import choose, run_fault_sweep
+    from lab.machine.places import find_places
+    from lab.machine.setup import make_ready
 
     choose(asked.strategy, asked.fault, asked.at)
     if asked.deployer_kills is not None and (asked.deployer_kills < 0 or asked.strategy or asked.fault or asked.at):
@@ -646,7 +646,7 @@ def _sweep(asked: argparse.Namespace) -> int:
 
 
 def _deployer(asked: argparse.Namespace) -> int:
-    from lab.scenario.hand import lead
+    from lab.operate.rollouts import lead
 
     return lead(project=asked.project, events=asked.events, rehearse=asked.rehearse, script=asked.script, say=_say)
 
@@ -654,8 +654,8 @@ def _deployer(asked: argparse.Namespace) -> int:
 def _lesson(asked: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from lab.console.page import PageWish
     from lab.lessons.command import Workshop
-    from lab.scenario.watched import PageWish
 
     workshop = Workshop(Path(asked.folder), _say)
     if asked.what == "check":
@@ -671,8 +671,8 @@ def _lesson(asked: argparse.Namespace) -> int:
 def _lesson_wheel(asked: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from lab.console.page import PageWish
     from lab.lessons.wheel import Wheel
-    from lab.scenario.watched import PageWish
 
     wheel = Wheel(Path(asked.folder), _say)
     if asked.sheet:
@@ -702,7 +702,7 @@ def _lesson_dev_check(asked: argparse.Namespace) -> int:
 
 def _strike(asked: argparse.Namespace) -> int:
     from lab.chaos.guard import BlastRadius
-    from lab.scenario.strike_by_hand import HandStrike, strike
+    from lab.operate.faults import HandStrike, strike
 
     wish = HandStrike(
         do=asked.how,
@@ -719,7 +719,7 @@ def _strike(asked: argparse.Namespace) -> int:
 
 def _lose_zone(asked: argparse.Namespace) -> int:
     from lab.chaos.guard import BlastRadius
-    from lab.scenario.strike_by_hand import lose_zone
+    from lab.operate.faults import lose_zone
 
     return lose_zone(
         asked.zone,
@@ -733,13 +733,13 @@ def _lose_zone(asked: argparse.Namespace) -> int:
 
 
 def _halt(asked: argparse.Namespace) -> int:
-    from lab.scenario.strike_by_hand import halt_strikes
+    from lab.operate.faults import halt_strikes
 
     return halt_strikes(over=asked.over, say=_say)
 
 
 def _heal(asked: argparse.Namespace) -> int:
-    from lab.scenario.strike_by_hand import heal
+    from lab.operate.faults import heal
 
     return heal(project=asked.project, say=_say)
 
@@ -752,11 +752,11 @@ def _numbers(text: str) -> list[float]:
 
 
 def _clean(asked: argparse.Namespace) -> int:
+    from lab.backends.docker import take_down
     from lab.clock import SYSTEM_CLOCK
-    from lab.cluster.engine import connect
-    from lab.cluster.places import find_places
-    from lab.cluster.sweep import find_clusters, remove_images, sweep, sweep_files
-    from lab.scenario.wiring import take_down
+    from lab.machine.engine import connect
+    from lab.machine.places import find_places
+    from lab.machine.sweep import find_clusters, remove_images, sweep, sweep_files
 
     engine, places, now = connect(), find_places(), SYSTEM_CLOCK.wall()
     found = [one for one in find_clusters(engine, now=now) if one.is_abandoned or asked.all]

@@ -21,7 +21,7 @@ import pytest
 from lab.errors import LabError, NothingTold, StateLost, UsageError
 
 if TYPE_CHECKING:
-    from lab.scenario.standing import RollResult, RunResult, Standing, Traffic
+    from lab.session import RollResult, RunResult, Standing, Traffic
     from lab.users.own import UserJourney
 
 MARKER = (
@@ -255,7 +255,7 @@ class Lab:
         `journey` is a subclass of `lab.Journey`; without one they are the shop's own. `promises` and `enough` are as
         in a scenario file (`lab reference`).
         """
-        from lab.scenario.standing import traffic_of
+        from lab.session import traffic_of
 
         wish = {"count": users, "think": think, "tries": tries, "on_two_devices": on_two_devices}
         repeat = f"pytest {self._test} --lab-seed {self.seed}"
@@ -268,7 +268,7 @@ class Lab:
 
     def monkey(self, *, every: float | str = 3.0, at_most: int = 4, **settings: Any) -> AbstractContextManager[None]:
         """Kill replicas that serve while the block runs, with the keys of the step `monkey` beside these two."""
-        from lab.scenario.standing import seconds
+        from lab.session import seconds
 
         mean = seconds(every)
         least = len(self._standing.wish.slots) - 1
@@ -324,9 +324,9 @@ class _Factory:
         return self._standing
 
     def _begin(self, asked: dict[str, Any]) -> Standing:
-        from lab.cluster.engine import try_connect
-        from lab.cluster.install import cluster_lock
-        from lab.scenario.standing import stand
+        from lab.machine.engine import try_connect
+        from lab.machine.install import cluster_lock
+        from lab.session import stand
 
         engine = try_connect()
         if engine is None:

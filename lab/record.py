@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
@@ -117,11 +118,27 @@ class Office(Event):
     """Whether nobody led before."""
 
 
+class StrikeSource(StrEnum):
+    """From whom a strike comes."""
+
+    STEP = "step"  # a `strike` or `lose_zone` of the scenario
+    SCHEDULE = "schedule"  # one of those that a scenario tells one by one
+    MONKEY = "monkey"  # drawn
+    PIN = "pin"  # pinned to a moment of a rollout: its victim need not have served
+    PAGE = "page"  # somebody at the run's page
+    HAND = "hand"  # somebody at the command line
+
+
 class Strike(Event):
-    """A fault is about to be done; written before it is."""
+    """A fault is about to be done; written before it is.
+
+    What it is stands in values: `fault` is for people alone. A record from before there were these values (2026-12)
+    says it by that text, which is read here and nowhere else.
+    """
 
     strike: int
     fault: str
+    """What is done, as a person reads it."""
     victim: str
     container: str
     slot: str
@@ -134,7 +151,49 @@ class Strike(Event):
     role: str = ""
     """What kind of thing the victim is."""
     is_told: bool = False
-    """A step tells it by itself, and makes it again where the run is repeated."""
+    """Only in records from before there was a `source`: it came from a step or a schedule."""
+    fault_kind: str = ""
+    """The fault's name in the table of faults."""
+    lasts: bool = False
+    """Whether its victim lives on, hurt, until it is undone."""
+    signal: str = ""
+    """What a kill sends."""
+    off: str = ""
+    """Whom a cut is from; "" for everybody."""
+    source: StrikeSource | None = None
+    """From whom it comes."""
+
+    def __post_init__(self) -> None:
+        """Fill in what an old record says by its text."""
+        if not self.fault_kind:
+            for name, value in _kind_of_text(self.fault).items():
+                msgspec.structs.force_setattr(self, name, value)
+        if self.source is None:
+            source = StrikeSource.STEP if self.is_told else StrikeSource.MONKEY
+            msgspec.structs.force_setattr(self, "source", source)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether nobody but chance or a person asked for it: no step makes it again where the run is repeated."""
+        return self.source in {StrikeSource.MONKEY, StrikeSource.PAGE, StrikeSource.HAND}
+
+    @property
+    def cuts_off(self) -> bool:
+        """Whether nobody reaches its victim any more, though it lives."""
+        return self.fault_kind == "cut" and not self.off
+
+
+def _kind_of_text(fault: str) -> dict[str, object]:
+    """What a strike was, by the only thing that an old record says of it."""
+    if fault.startswith("SIG"):
+        return {"fault_kind": "kill", "signal": fault}
+    verb, _, rest = fault.partition(" ")
+    if verb == "cut" and rest.startswith("from "):
+        return {"fault_kind": "cut", "lasts": True, "off": rest.removeprefix("from ")}
+    kind = "freeze" if verb == "stop" and rest else verb  # "stop the deployer"
+    signal = {"signal": "SIGKILL"} if kind == "kill" else {}
+    source = {"source": StrikeSource.PIN} if rest.startswith("the ") else {}
+    return {"fault_kind": kind, "lasts": kind in {"freeze", "slow", "cut"}, **signal, **source}
 
 
 class StrikeProved(Event):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.cluster.places import Places, find_places
-from lab.cluster.ports import free_port
-from lab.cluster.setup import Toolbox, make_ready
 from lab.errors import StateError
+from lab.machine.places import Places, find_places
+from lab.machine.ports import free_port
+from lab.machine.setup import Toolbox, make_ready
 from lab.retry import wait_until
 from lab.state.redis import RedisState
 from tests.browsing import find_browser, go_without

@@ -14,7 +14,7 @@ from lab.cli import EXIT_CODES, SCENARIOS, build_parser
 from lab.cluster.stores import TIERS, Tier
 from lab.errors import ExitCode
 from lab.oracle.promises import PROMISES
-from lab.scenario.file import LIBRARY, Scenario, StepWish
+from lab.scenario.spec import LIBRARY, Scenario, StepWish
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

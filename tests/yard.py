@@ -6,12 +6,12 @@ import secrets
 from typing import Any
 
 from lab.clock import SYSTEM_CLOCK
-from lab.cluster import labels
 from lab.cluster.compose import tear_down
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Victim
-from lab.cluster.labels import Identity, this_process
-from lab.cluster.setup import Toolbox
+from lab.machine import labels
+from lab.machine.labels import Identity, this_process
+from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 
 ANSWER = ("redis-server", "--save", "", "--protected-mode", "no", "--port", "6379")

@@ -118,7 +118,9 @@ class Marksman(Monkey):
         """Why it could not be done, or ""."""
         fault = FAULTS[aim.do]
         try:
-            [struck] = self._striker.strike(fault, [victim], signal=self._settings.signal, is_told=True)
+            [struck] = self._striker.strike(
+                fault, [victim], signal=self._settings.signal, source=record.StrikeSource.SCHEDULE
+            )
         except UsageError as exc:
             return exc.what
         if struck.hit and (fault.lasts or victim.role is not Role.APP):

@@ -141,7 +141,7 @@ class Monkey:
             self._report(record.WouldStrike(at=self._clock.now(), fault=what, victim=victim.name, when=due.when))
             return True
         try:
-            [struck] = self._striker.strike(fault, [victim], signal=signal)
+            [struck] = self._striker.strike(fault, [victim], signal=signal, source=record.StrikeSource.MONKEY)
         except UsageError:
             return False  # somebody else struck in between
         if struck.hit and (fault.lasts or victim.role is not Role.APP):

@@ -17,6 +17,7 @@ from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.harm import Start, Strikable, Unpause, Victim
 from lab.errors import UsageError, WaitTimeout
 from lab.model import STORE_ROLES, Role, Value
+from lab.record import StrikeSource
 from lab.retry import wait_until
 
 PROVED_WITHIN = 5.0
@@ -119,15 +120,15 @@ class Striker:
         self._is_frozen = True
 
     def strike(
-        self, fault: Fault, victims: Sequence[Victim], *, signal: Signal = "SIGKILL", is_told: bool = False
+        self, fault: Fault, victims: Sequence[Victim], *, source: StrikeSource, signal: Signal = "SIGKILL"
     ) -> list[Struck]:
         """Do it to all of them at once. Raises UsageError, and does nothing, beyond the blast radius.
 
-        `is_told` by a step of the scenario, not drawn: the record says so to whoever repeats the run.
+        `source`: from whom it comes, as the record says to whoever repeats the run.
         """
         with self._lock:
             self._refuse(self.refusal(victims))
-            return self._strike_all(fault, victims, signal=signal, is_told=is_told)
+            return self._strike_all(fault, victims, signal=signal, source=source)
 
     def undo(self, strikes: Sequence[int]) -> None:
         """Take back what is still open of these."""
@@ -146,7 +147,7 @@ class Striker:
             raise UsageError("there is no such zone", at=zone, way_out=f"one of: {', '.join(known)}")
         return [one for one in found if one.is_running]
 
-    def lose_zone(self, zone: str, *, cut_off: bool) -> list[Struck]:
+    def lose_zone(self, zone: str, *, cut_off: bool, source: StrikeSource) -> list[Struck]:
         """Every container of a zone at once, and none is made there until it is back."""
         with self._lock:
             victims = self.in_zone(zone)
@@ -154,14 +155,14 @@ class Striker:
             at = int(self._clock.wall().timestamp() * NS)
             self._ground.opened.lose(LostZone(zone=zone, cut_off=cut_off, since=at))
             self._ground.report(record.ZoneLost(at=self._clock.now(), zone=zone, cut_off=cut_off))
-            return self._strike_all(_of_zone(cut_off=cut_off), victims, zone=zone, is_told=True)
+            return self._strike_all(_of_zone(cut_off=cut_off), victims, zone=zone, source=source)
 
-    def hold_zone(self, zone: str, *, cut_off: bool) -> list[Struck]:
+    def hold_zone(self, zone: str, *, cut_off: bool, source: StrikeSource) -> list[Struck]:
         """Strike what came up in a lost zone all the same: it had been made when the zone was lost."""
         with self._lock:
             there = [one for one in self.victims() if one.zone == zone and one.is_running]  # nobody may be left by now
             late = [one for one in there if one.networks or not cut_off]
-            return self._strike_all(_of_zone(cut_off=cut_off), late, zone=zone, is_told=True) if late else []
+            return self._strike_all(_of_zone(cut_off=cut_off), late, zone=zone, source=source) if late else []
 
     def regain_zone(self, zone: str) -> None:
         """The zone is there again: what is not multiplied is started or joined, and deployers may make replicas."""
@@ -207,11 +208,11 @@ class Striker:
         *,
         signal: Signal = "SIGKILL",
         zone: str = "",
-        is_told: bool,
+        source: StrikeSource,
     ) -> list[Struck]:
         """Everything is written down before anything is done."""
         self._steady_first = False
-        noted = [self._note(fault, one, signal, zone, is_told=is_told) for one in victims]
+        noted = [self._note(fault, one, signal, zone, source) for one in victims]
         since = self._ground.target.mark()
         act = partial(self._act, fault, signal, since)
         if len(noted) == 1:
@@ -220,7 +221,7 @@ class Striker:
             return list(pool.map(act, noted))
 
     def _note(
-        self, fault: Fault, victim: Victim, signal: Signal, zone: str, *, is_told: bool
+        self, fault: Fault, victim: Victim, signal: Signal, zone: str, source: StrikeSource
     ) -> tuple[int, Victim, str]:
         """Into the record and, with how to undo it, into the state."""
         ground, number = self._ground, next(self._ground.numbers)
@@ -240,7 +241,11 @@ class Striker:
                 serving=serving,
                 whole_zone=bool(zone),
                 role=fresh.role,
-                is_told=is_told,
+                fault_kind=fault.name,
+                lasts=fault.lasts,
+                signal=signal if fault.name == "kill" else "",
+                off=fault.off,
+                source=source,
             )
         )
         undo = fault.undo(fresh)

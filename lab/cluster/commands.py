@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.cluster.edges import BALANCER_SERVICE, Edge, service_of
-from lab.cluster.labels import Identity
 from lab.cluster.members import addresses
 from lab.cluster.stores import ONE_STORE, ORDERS_SERVICE, SENTINEL_PORT, SENTINEL_SERVICE, Stores
+from lab.machine.labels import Identity
 from lab.model import Value
 
 

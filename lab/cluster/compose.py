@@ -16,13 +16,14 @@ from typing import Any, Self
 from docker import APIClient
 
 from lab.clock import SYSTEM_CLOCK, Clock
-from lab.cluster import commands, labels
+from lab.cluster import commands
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.edges import edges_file
-from lab.cluster.engine import APIError, NotFound, engine_errors
 from lab.cluster.members import StoreKeys, addresses, members_file, sentinel_acl, sentinel_conf, store_acl, store_conf
 from lab.cluster.stores import STORE_SERVICE
 from lab.errors import ClusterError, EngineError, Fenced, WaitTimeout
+from lab.machine import labels
+from lab.machine.engine import APIError, NotFound, engine_errors
 from lab.model import Release, Replica, ReplicaState, Role, Slot, Value
 from lab.retry import wait_until
 

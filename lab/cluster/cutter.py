@@ -8,11 +8,11 @@ from typing import Any
 
 from docker import APIClient
 
-from lab.cluster import labels
 from lab.cluster.compose import remove_container
-from lab.cluster.engine import APIError, NotFound, engine_errors
-from lab.cluster.labels import Identity
 from lab.errors import EngineError
+from lab.machine import labels
+from lab.machine.engine import APIError, NotFound, engine_errors
+from lab.machine.labels import Identity
 
 SEVER, MEND = "sever", "mend"
 DONE, NOT_IN_USE, SO_ALREADY = 0, 3, 4

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lab.cluster import labels
+from lab.machine import labels
 from lab.model import Value
 
 BALANCER_SERVICE = "balancer"

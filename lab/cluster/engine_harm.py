@@ -8,9 +8,7 @@ from typing import Any
 
 from docker import APIClient
 
-from lab.cluster import labels
 from lab.cluster.cutter import MEND, SEVER, run_cutter, word_of
-from lab.cluster.engine import GONE_OR_SO, SO_ALREADY, APIError, NotFound, engine_errors, set_nano_cpus
 from lab.cluster.harm import (
     AnyHarm,
     Crash,
@@ -28,6 +26,8 @@ from lab.cluster.harm import (
     Unpause,
     Victim,
 )
+from lab.machine import labels
+from lab.machine.engine import GONE_OR_SO, SO_ALREADY, APIError, NotFound, engine_errors, set_nano_cpus
 from lab.model import Role
 
 CPU_PERIOD = 100_000

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from lab import record
 from lab.clock import NS, SYSTEM_CLOCK, Clock
-from lab.cluster import labels
-from lab.cluster.engine import engine_errors, try_connect
 from lab.errors import LabError
+from lab.machine import labels
+from lab.machine.engine import engine_errors, try_connect
 
 # The health checks' own comings and goings would drown the rest.
 _NOISE = ("exec_", "health_status", "attach", "top", "resize")

@@ -15,10 +15,10 @@ from typing import Any
 from docker import APIClient
 from msgspec.structs import replace
 
-from lab.cluster import labels
 from lab.cluster.compose import CONFLICT, GONE_MEANWHILE, USERS_PORT, ComposeCluster, remove_container
-from lab.cluster.engine import APIError, NotFound, engine_errors
 from lab.errors import EngineError
+from lab.machine import labels
+from lab.machine.engine import APIError, NotFound, engine_errors
 from lab.model import Release, Replica, ReplicaState, Role, Slot
 
 SLOTS_VOLUME = "lab-slots"

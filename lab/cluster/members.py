@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from lab.cluster import labels
 from lab.cluster.stores import GROUP, SENTINEL_PORT, SENTINEL_SERVICE, STORE_PORT, STORE_SERVICE, Stores
+from lab.machine import labels
 from lab.model import Role, Value
 
 INSIDE = "inside"

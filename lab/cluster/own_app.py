@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.cluster import labels
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.gated import SLOTS_VOLUME
 from lab.errors import ClusterError, UsageError
+from lab.machine import labels
 from lab.model import Front, Role, Value
 
 BALANCER = "lab-balancer"

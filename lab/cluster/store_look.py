@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from docker import APIClient
 
-from lab.cluster import labels
-from lab.cluster.engine import GONE_OR_SO, APIError, NotFound, engine_errors
 from lab.cluster.engine_harm import victim_of
 from lab.cluster.harm import Victim
 from lab.cluster.stores import GROUP, SENTINEL_PORT
+from lab.machine import labels
+from lab.machine.engine import GONE_OR_SO, APIError, NotFound, engine_errors
 from lab.model import Role
 
 _HEALTH = ("--user", "health", "--pass", "health", "--no-auth-warning")

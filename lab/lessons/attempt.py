@@ -10,18 +10,18 @@ from pathlib import Path
 import msgspec
 
 from lab.clock import NS, SYSTEM_CLOCK
-from lab.cluster.layers import Layer, build_layer, drop_layers
-from lab.cluster.setup import Toolbox
+from lab.console.page import PageWish
 from lab.deploy.script import load_script
 from lab.lessons.grade import Grade, fewest_slots, grade
 from lab.lessons.lesson import OWN, Lesson
 from lab.lessons.workplace import layer_files, own_releases, read_wish
+from lab.machine.layers import Layer, build_layer, drop_layers
+from lab.machine.setup import Toolbox
 from lab.model import Value
+from lab.operate.runs import Chosen, run_one
 from lab.record import ReadRecord
-from lab.scenario.command import Chosen, run_one
-from lab.scenario.file import Scenario, StepWish, images_of
-from lab.scenario.judge import Judged
-from lab.scenario.watched import PageWish
+from lab.run.judge import Judged
+from lab.scenario.spec import Scenario, StepWish, images_of
 
 Say = Callable[[str], None]
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.clock import SYSTEM_CLOCK
-from lab.cluster.places import find_places
-from lab.cluster.setup import make_ready
+from lab.console.page import PageWish
+from lab.console.reports import short
 from lab.errors import ExitCode, UsageError
 from lab.lessons.attempt import Attempt, Say, attempt, needs_of, prepare
 from lab.lessons.lesson import Lesson, files_of, find_lesson, read_lessons
 from lab.lessons.progress import Progress, read_progress, write_progress
 from lab.lessons.workplace import lay_out, put_aside, read_wish
+from lab.machine.places import find_places
+from lab.machine.setup import make_ready
 from lab.oracle.telling import story
-from lab.scenario.told import short
-from lab.scenario.watched import PageWish
 
 
 class Workshop:

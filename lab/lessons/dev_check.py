@@ -10,14 +10,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lab.cluster.layers import drop_layers
-from lab.cluster.places import find_places
-from lab.cluster.setup import Toolbox, make_ready
 from lab.errors import ExitCode, LabError
 from lab.lessons.attempt import Attempt, attempt, needs_of, owner_of, prepare
 from lab.lessons.grade import broken_promises
 from lab.lessons.lesson import Lesson, Told, find_lesson, read_lessons
 from lab.lessons.workplace import complete, read_wish
+from lab.machine.layers import drop_layers
+from lab.machine.places import find_places
+from lab.machine.setup import Toolbox, make_ready
 from lab.model import Value
 
 Say = Callable[[str], None]

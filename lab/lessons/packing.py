@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.cluster.engine import connect
-from lab.cluster.images import ImageShelf
-from lab.cluster.install import provide_engine
-from lab.cluster.pack import SOURCES, pack, unpack
-from lab.cluster.places import find_places
-from lab.cluster.setup import make_ready
 from lab.errors import ExitCode
 from lab.lessons.attempt import needs_of
 from lab.lessons.lesson import read_lessons
 from lab.lessons.workplace import read_wish
+from lab.machine.engine import connect
+from lab.machine.images import ImageShelf
+from lab.machine.install import provide_engine
+from lab.machine.pack import SOURCES, pack, unpack
+from lab.machine.places import find_places
+from lab.machine.setup import make_ready
 
 Say = Callable[[str], None]
 

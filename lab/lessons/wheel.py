@@ -11,19 +11,19 @@ from random import Random
 import msgspec
 
 from lab.clock import SYSTEM_CLOCK
-from lab.cluster.layers import drop_layers
-from lab.cluster.places import find_places
-from lab.cluster.setup import make_ready
+from lab.console.page import PageWish
+from lab.console.reports import short
 from lab.errors import ExitCode, UsageError
 from lab.lessons.attempt import Attempt, Prepared, Say, attempt, needs_of, owner_of, prepare
 from lab.lessons.command import difference, to_edit
 from lab.lessons.grade import broken_promises
 from lab.lessons.lesson import Lesson, find_lesson, read_lessons
 from lab.lessons.workplace import lay_out, put_aside, read_wish
+from lab.machine.layers import drop_layers
+from lab.machine.places import find_places
+from lab.machine.setup import make_ready
 from lab.model import Value
 from lab.oracle.promises import PROMISES
-from lab.scenario.told import short
-from lab.scenario.watched import PageWish
 
 FILE, SHEET = ".lab-wheel", ".lab-wheel-game-master.md"
 MENDED = "wheel"

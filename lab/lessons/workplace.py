@@ -14,7 +14,7 @@ import msgspec
 from lab.errors import UsageError
 from lab.lessons.lesson import OWN, Lesson, files_of
 from lab.model import release_name
-from lab.scenario.file import Scenario, images_of, read_scenario
+from lab.scenario.spec import Scenario, images_of, read_scenario
 
 SCENARIO = "scenario.yaml"
 LARGEST_FILE = 1 << 20

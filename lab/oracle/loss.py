@@ -105,8 +105,7 @@ def store_strikes(events: Sequence[AnyEvent]) -> tuple[StoreStrike, ...]:
     found = []
     for event in events:
         if isinstance(event, Strike) and event.role == Role.STORE and event.strike in proved:
-            lives_on = event.fault in {"freeze", "slow", "cut"}
-            end = undone.get(event.strike, last) if lives_on else proved[event.strike]
+            end = undone.get(event.strike, last) if event.lasts else proved[event.strike]
             found.append(
                 StoreStrike(victim=event.victim, fault=event.fault, at=event.at, until=end + int(NOTED_LATE * NS))
             )

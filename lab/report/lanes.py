@@ -12,8 +12,6 @@ from lab.record import AnyEvent, ContainerEvent, Step, Strike, StrikeUndone
 STARTING, SERVING, STANDING_BY, DRAINING = "starting", "serving", "standing by", "draining"
 FROZEN, CUT_OFF, KILLED, GONE = "frozen", "cut off", "killed", "gone"
 UP, DOWN = "up", "down"
-CUT = "cut"
-"""The fault after which a container lives and nobody reaches it: the engine says nothing of it that tells it apart."""
 
 _BY_STEP = {
     "create": STARTING,
@@ -41,6 +39,8 @@ class Lanes:
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
         self._before: dict[str, str] = {}
+        self._cuts: set[int] = set()
+        """Strikes after which a container lives and nobody reaches it: the engine says nothing that tells it apart."""
 
     def take(self, event: AnyEvent) -> Iterator[Seen]:
         """The replicas that are in another state after this event."""
@@ -53,13 +53,14 @@ class Lanes:
             case ContainerEvent() if event.role == Role.APP:
                 state = self._by_engine(event)
                 yield from self._become(event.name, event.slot, event.release, state) if state else ()
-            case Strike() if event.victim in self._seen and event.fault.startswith("SIGKILL"):
+            case Strike() if event.victim in self._seen and (event.fault_kind, event.signal) == ("kill", "SIGKILL"):
                 # The engine tells it some hundredths of a second later; until then nobody should call it serving.
                 yield from self._become(event.victim, event.slot, event.release, KILLED)
-            case Strike() if event.victim in self._seen and event.fault == CUT:
+            case Strike() if event.victim in self._seen and event.cuts_off:
+                self._cuts.add(event.strike)
                 self._before[event.victim] = self._seen[event.victim].state
                 yield from self._become(event.victim, event.slot, event.release, CUT_OFF)
-            case StrikeUndone() if event.fault == CUT and self._is(event.victim, CUT_OFF):
+            case StrikeUndone() if event.strike in self._cuts and self._is(event.victim, CUT_OFF):
                 seen = self._seen[event.victim]
                 yield from self._become(event.victim, seen.slot, seen.release, self._before[event.victim])
             case _:
@@ -121,8 +122,8 @@ class Tiers:
     def __init__(self) -> None:
         self._seen: dict[str, SeenTier] = {}
         """By container."""
-        self._cut: dict[str, str] = {}
-        """Containers that are cut off, by the name that strikes give them."""
+        self._cut: dict[int, str] = {}
+        """Containers that are cut off, by the strikes that did it."""
 
     def take(self, event: AnyEvent) -> Iterator[SeenTier]:
         """Those that are in another state after this event."""
@@ -131,11 +132,11 @@ class Tiers:
                 label = f"{event.release or event.role} {event.zone}".rstrip()
                 seen = SeenTier(name=event.name, role=event.role, label=label, state=_BY_ENGINE[event.action])
                 yield from self._become(event.container, seen)
-            case Strike() if event.container in self._seen and event.fault == CUT:
-                self._cut[event.victim] = event.container
+            case Strike() if event.container in self._seen and event.cuts_off:
+                self._cut[event.strike] = event.container
                 yield from self._turn(event.container, CUT_OFF)
-            case StrikeUndone() if event.victim in self._cut and event.fault == CUT:
-                yield from self._turn(self._cut.pop(event.victim), UP)
+            case StrikeUndone() if event.strike in self._cut:
+                yield from self._turn(self._cut.pop(event.strike), UP)
             case _:
                 return
 

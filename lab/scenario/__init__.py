@@ -1,1 +1,1 @@
-"""The conductor: a scenario file becomes values, the values a run, the run a verdict."""
+"""The scenario file: read, checked, changed by the command line, described and begun anew; nothing here runs one."""

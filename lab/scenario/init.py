@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.cluster.install import provide_compose
 from lab.cluster.own_app import read_compose
 from lab.errors import ExitCode, UsageError
+from lab.machine.install import provide_compose
 from lab.model import release_name
 from lab.scenario.schema import schema_text
 

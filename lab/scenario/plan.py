@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import yaml
 
-from lab.cluster.images import is_own_image
 from lab.cluster.stores import Stores
 from lab.deploy.rollout import RedBlack
 from lab.errors import UsageError
+from lab.machine.images import is_own_image
 from lab.model import Value
-from lab.scenario.file import Edges, Scenario, StepWish, all_images_of, inner_steps, may_be_empty, name_of, walk_steps
-from lab.scenario.where import keys_under
+from lab.scenario.spec import Edges, Scenario, StepWish, all_images_of, inner_steps, may_be_empty, name_of, walk_steps
+from lab.scenario.yaml_paths import keys_under
 
 
 class BlastRadius(Value):

@@ -14,10 +14,10 @@ import msgspec
 from lab.cluster.stores import TIERS
 from lab.deploy.rollout import Strategy
 from lab.oracle.promises import PROMISES
-from lab.scenario.file import Scenario, StepWish
 from lab.scenario.keys import Key, docs_of, said_of, structs_in
-from lab.scenario.pins import Fault
+from lab.scenario.pin_spec import PinnedFault
 from lab.scenario.schema import shapes_of
+from lab.scenario.spec import Scenario, StepWish
 
 SHIPPED = Path(__file__).resolve().parents[1] / "REFERENCE.md"
 """Comes with the package: `lab reference >lab/REFERENCE.md` makes it anew."""
@@ -77,7 +77,7 @@ def _table_of_strategies() -> str:
 
 
 def _table_of_faults() -> str:
-    rows = [f"| `{fault.value}` |" for fault in Fault]
+    rows = [f"| `{fault.value}` |" for fault in PinnedFault]
     return "## Faults\n\nWhat `fault.do` may name.\n\n| fault |\n|---|\n" + "\n".join(rows) + "\n"
 
 

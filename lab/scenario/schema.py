@@ -9,8 +9,8 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from lab.scenario.file import Scenario, StepWish
 from lab.scenario.keys import docs_of, structs_in
+from lab.scenario.spec import Scenario, StepWish
 
 SHIPPED = Path(__file__).resolve().parents[1] / "scenario.schema.json"
 """Comes with the package: `lab schema >lab/scenario.schema.json` makes it anew."""

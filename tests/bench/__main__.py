@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.clock import NS, SYSTEM_CLOCK
-from lab.cluster.places import find_places
-from lab.cluster.setup import Toolbox, make_ready
+from lab.machine.places import find_places
+from lab.machine.setup import Toolbox, make_ready
 from tests.bench.crowd import bench_crowd
 from tests.bench.oracle import bench_oracle
 from tests.bench.rollouts import bench_rollouts

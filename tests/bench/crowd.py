@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from lab.cluster.setup import Toolbox
+from lab.machine.setup import Toolbox
 
 LOCUST = "locust==2.47.0"
 HERE = Path(__file__).parent

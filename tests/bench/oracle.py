@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from lab.cluster.setup import Toolbox
+from lab.machine.setup import Toolbox
 from lab.model import Operation
 from lab.oracle import Oracle
 from lab.record import ReadRecord, RunRecord

@@ -1,18 +1,18 @@
-"""Swarm upgrades the same app under the same load; the other peers are in lab/cluster/peer.py."""
+"""Swarm upgrades the same app under the same load; the other peers are in lab/backends/peer.py."""
 
 from __future__ import annotations
 
 import secrets
 import subprocess
 
-from lab.cluster.engine import engine_errors
-from lab.cluster.peer import Peer, peer
-from lab.cluster.ports import free_port
-from lab.cluster.setup import Toolbox
+from lab.backends.docker import run_identity
+from lab.backends.peer import Peer, peer
 from lab.errors import ClusterError
+from lab.experiments.upgrades import Load, Upgrade, measured
+from lab.machine.engine import engine_errors
+from lab.machine.ports import free_port
+from lab.machine.setup import Toolbox
 from lab.retry import wait_until
-from lab.scenario.ways import Load, Upgrade, measured
-from lab.scenario.wiring import run_identity
 
 
 def why_not_swarm(toolbox: Toolbox, *, asked: bool) -> str:

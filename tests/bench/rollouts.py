@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from lab.cluster.setup import Toolbox
 from lab.deploy.rollout import Canary, DrainThenMove, RedBlack, Rolling, Strategy
-from lab.scenario.ways import Load, Upgrade, upgrade_here, upgrade_peer
+from lab.experiments.upgrades import Load, Upgrade, upgrade_here, upgrade_peer
+from lab.machine.setup import Toolbox
 from tests.bench.peers import swarm, why_not_swarm
 
 OURS: tuple[tuple[str, Strategy, int], ...] = (

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.cluster.fake import FakeCluster
+from lab.backends.docker import release_of, run_identity, temporary_cluster
 from lab.cluster.protocol import Cluster
 from lab.errors import EngineError, Fenced
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
-from lab.scenario.wiring import release_of, run_identity, temporary_cluster
+from lab.testing.fake_cluster import FakeCluster
 
 SLOTS = (Slot(name="a1", zone="a"), Slot(name="b1", zone="b"))
 V1 = Release(name="v1", image="unused by the fake")

@@ -10,10 +10,10 @@ import pytest
 
 from lab.chaos.faults import FAULTS, Fault, cut_from
 from lab.cluster.compose import remove_container
-from lab.cluster.fake import FakeHarm
 from lab.cluster.harm import Sever, Start, Strikable, Victim
 from lab.model import Role
 from lab.retry import wait_until
+from lab.testing.fake_cluster import FakeHarm
 from tests.yard import Yard
 
 

@@ -10,14 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from lab.cluster.compose import LAB_PASSWORD, LAB_PORT
-from lab.cluster.setup import Toolbox
-from lab.deploy.deployer import ENTER_SIGNAL
-from lab.deploy.rollout import first_desired
-from lab.model import Release, ReplicaState, Slot
-from lab.retry import wait_until
-from lab.scenario.file import ClusterWish
-from lab.scenario.wiring import (
+from lab.backends.docker import (
     LiveCluster,
     deployed,
     open_state,
@@ -26,6 +19,13 @@ from lab.scenario.wiring import (
     temporary_cluster,
     wait_settled,
 )
+from lab.cluster.compose import LAB_PASSWORD, LAB_PORT
+from lab.deploy.deployer import ENTER_SIGNAL
+from lab.deploy.rollout import first_desired
+from lab.machine.setup import Toolbox
+from lab.model import Release, ReplicaState, Slot
+from lab.retry import wait_until
+from lab.scenario.spec import ClusterWish
 
 IMAGES = ("shop:v1", "shop:v2", "shop:v2-never-ready")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from lab.model import Operation
 from lab.record import AnyEvent, ReadRecord
-from lab.scenario.file import Scenario
+from lab.scenario.spec import Scenario
 
 LAB = [sys.executable, "-m", "lab"]
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import record
-from lab.cluster.setup import Toolbox
+from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 from tests.e2e.conftest import ShopCluster
 from tests.e2e.runs import Ended, lab, scenario

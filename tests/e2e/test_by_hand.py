@@ -11,10 +11,10 @@ from subprocess import Popen
 import pytest
 
 from lab.clock import SYSTEM_CLOCK
-from lab.cluster.places import Places
-from lab.cluster.setup import Toolbox
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ending, Phase, Rollout
+from lab.machine.places import Places
+from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 from lab.state.file import FileState
 from lab.state.redis import RedisState

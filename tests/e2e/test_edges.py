@@ -12,16 +12,7 @@ import pytest
 import requests
 
 from lab import record
-from lab.cluster.engine_harm import EngineHarm
-from lab.cluster.harm import Send, Start
-from lab.cluster.setup import Toolbox
-from lab.deploy.rollout import Rolling, first_desired
-from lab.model import Operation, Role
-from lab.oracle import check
-from lab.oracle.service import is_proper
-from lab.retry import wait_until
-from lab.scenario.file import ClusterWish
-from lab.scenario.wiring import (
+from lab.backends.docker import (
     LiveCluster,
     deployed,
     open_state,
@@ -30,6 +21,15 @@ from lab.scenario.wiring import (
     temporary_cluster,
     wait_settled,
 )
+from lab.cluster.engine_harm import EngineHarm
+from lab.cluster.harm import Send, Start
+from lab.deploy.rollout import Rolling, first_desired
+from lab.machine.setup import Toolbox
+from lab.model import Operation, Role
+from lab.oracle import check
+from lab.oracle.service import is_proper
+from lab.retry import wait_until
+from lab.scenario.spec import ClusterWish
 from lab.users import Crowd, CrowdSize, Target, Tries
 
 pytestmark = pytest.mark.e2e

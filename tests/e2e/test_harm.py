@@ -13,15 +13,15 @@ import pytest
 from lab.chaos.faults import FAULTS, cut_from
 from lab.chaos.monkey import choose_victim, is_opted_in
 from lab.chaos.schedule import MonkeySettings
-from lab.cluster import labels
 from lab.cluster.compose import remove_container
 from lab.cluster.cutter import remove_cutters, run_cutter
-from lab.cluster.engine import try_connect
 from lab.cluster.harm import Send, Victim
-from lab.cluster.labels import IDENTIFYING
+from lab.machine import labels
+from lab.machine.engine import try_connect
+from lab.machine.labels import IDENTIFYING
 from lab.model import Replica, ReplicaState
 from lab.retry import wait_until
-from lab.scenario.strikes import pick_fault
+from lab.run.strike_steps import pick_fault
 from tests.yard import Yard
 
 pytestmark = pytest.mark.e2e

@@ -14,7 +14,7 @@ import requests
 
 from lab.balancer.config import BalancerSettings, render
 from lab.cluster.compose import LAB_PORT
-from lab.cluster.engine import APIError
+from lab.machine.engine import APIError
 from lab.model import Replica
 from lab.retry import wait_until
 from tests.e2e.conftest import ShopCluster

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.cluster.setup import Toolbox
+from lab.experiments.replay import strikes_in
+from lab.machine.setup import Toolbox
 from lab.record import AnyEvent, ReadRecord, RunBegan, RunEnded, Strike, StrikeProved
-from lab.scenario.again import strikes_in
-from lab.scenario.file import read_scenario
+from lab.scenario.spec import read_scenario
 from tests.e2e.runs import ROOT, lab, scenario
 
 pytestmark = pytest.mark.e2e

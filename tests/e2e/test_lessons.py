@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from lab.cluster.layers import OWNER
-from lab.cluster.setup import Toolbox
 from lab.errors import ExitCode
 from lab.lessons.attempt import owner_of
 from lab.lessons.lesson import Lesson, find_lesson, read_lessons
 from lab.lessons.progress import read_progress
 from lab.lessons.wheel import SHEET, draw
 from lab.lessons.workplace import complete
+from lab.machine.layers import OWNER
+from lab.machine.setup import Toolbox
 from lab.record import Office, Strike
 from tests.e2e.runs import Ended, lab, start, wait
 

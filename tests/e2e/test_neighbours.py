@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.backends import docker as wiring
 from lab.cluster.compose import LAB_PORT
-from lab.cluster.ports import free_port, free_ports
-from lab.cluster.setup import Toolbox
+from lab.machine.ports import free_port, free_ports
+from lab.machine.setup import Toolbox
 from lab.retry import wait_until
-from lab.scenario import wiring
-from lab.scenario.file import ClusterWish
+from lab.scenario.spec import ClusterWish
 from tests.e2e.conftest import ShopCluster
 from tests.e2e.runs import lab, scenario, start, wait
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.cluster.setup import Toolbox
+from lab.machine.setup import Toolbox
 from lab.model import Kind
 from tests.e2e.runs import Ended, lab
 from tests.e2e.test_run import first_tries_failed, nothing_is_left
@@ -122,8 +122,8 @@ def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, readme_files: Path
         return subprocess.run(argv, cwd=readme_files, env=env, check=False, capture_output=True, text=True, timeout=200)
 
     tags = (
-        "from lab.cluster.engine import connect; from lab.cluster.places import find_places;"
-        " from lab.cluster.images import ImageShelf; import lab;"
+        "from lab.machine.engine import connect; from lab.machine.places import find_places;"
+        " from lab.machine.images import ImageShelf; import lab;"
         " print(lab.__file__, *ImageShelf(connect(), find_places().images).ids(), sep='\\n')"
     )
     where, *its = say("-c", tags).stdout.split()

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.cluster.engine import NotFound
-from lab.cluster.images import REPOSITORY
-from lab.cluster.pack import FORMAT, IMAGES, MANIFEST, Manifest, load_images, save_images, sha256_of
-from lab.cluster.setup import Toolbox
+from lab.machine.engine import NotFound
+from lab.machine.images import REPOSITORY
+from lab.machine.pack import FORMAT, IMAGES, MANIFEST, Manifest, load_images, save_images, sha256_of
+from lab.machine.setup import Toolbox
 
 pytestmark = pytest.mark.e2e
 

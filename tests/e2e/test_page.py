@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.cluster.setup import Toolbox
+from lab.machine.setup import Toolbox
 from lab.record import ContainerEvent, RolloutMoved, Strike, StrikeProved, ZoneLost
 from lab.report.write import FILES, Format
 from tests.browsing import visit

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lab.cluster.setup import Toolbox
+from lab.machine.setup import Toolbox
 from lab.record import ReadRecord
-from lab.scenario.judge import judge_run
+from lab.run.judge import judge_run
 from tests.e2e.test_own_app import DJANGO, ROOT, django_images, readme_files
 
 pytestmark = pytest.mark.e2e
@@ -66,7 +66,7 @@ def test_what_the_readme_shows_holds_and_sessions_in_memory_do_not(toolbox: Tool
     assert "BROKEN logged_in" in said
     assert len(set(re.findall(r"lab:   page (http://127\.0\.0\.1:\d+)", said))) == 3  # one for each run
     assert "forced logout" in said
-    assert "lab/scenario/standing.py" not in said  # no traceback of the lab's
+    assert "lab/session.py" not in said  # no traceback of the lab's
     strikes = [judge_run(ReadRecord(Path(folder))).judgement.evidence.strikes_that_hit for folder in told["lab.record"]]
     assert strikes == [0, 1, 0]
     for project in set(told["lab.project"]):

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from lab.clock import NS
-from lab.cluster.setup import Toolbox
 from lab.deploy.look import FROZEN_AFTER
 from lab.deploy.rollout import Ask, Rolling, Strategy, strategy_from
+from lab.experiments.deployer_kills import SweepWish, sweep_kills
+from lab.experiments.fault_matrix import choose, sweep_faults
+from lab.experiments.rehearsal import SLOTS, Rehearsal, rehearsal
+from lab.machine.setup import Toolbox
 from lab.model import Kind
 from lab.oracle.recovery import find_recoveries
 from lab.record import ContainerEvent, Office, RolloutMoved, Scaled, Serving, Step
 from lab.retry import wait_until
-from lab.scenario.crew import DeployerProcess
-from lab.scenario.fault_sweep import choose, sweep_faults
-from lab.scenario.kill_sweep import SweepWish, sweep_kills
-from lab.scenario.pins import Fault
-from lab.scenario.rehearsal import SLOTS, Rehearsal, rehearsal
+from lab.run.deployer_processes import DeployerProcess
+from lab.scenario.pin_spec import PinnedFault
 from tests.e2e.runs import Ended, lab, scenario
 
 pytestmark = pytest.mark.e2e
@@ -132,14 +132,14 @@ def test_a_deployer_that_slept_through_its_lease_is_refused_by_the_engine(stage:
 def test_a_fault_at_a_phase_is_done_there_and_healed(toolbox: Toolbox) -> None:
     """The new replica dies between ready and in rotation, the balancer while slots change hands, a deployer sleeps
     through its lease: nobody loses anything; where there is nobody to hurt, that is said."""
-    wanted = (Fault.KILL_NEW, Fault.KILL_BALANCER, Fault.STOP_DEPLOYER)
+    wanted = (PinnedFault.KILL_NEW, PinnedFault.KILL_BALANCER, PinnedFault.STOP_DEPLOYER)
     chosen, faults = choose(["rolling"], wanted, ["before", "ready"])
     matrix = sweep_faults(toolbox, "rolling", chosen["rolling"], 7, quiet, faults=faults)
     text = {(cell.fault, cell.point): cell.text for cell in matrix.cells}
-    assert text[Fault.KILL_NEW, "before"] == "-"
-    assert text[Fault.KILL_NEW, "ready"] == "held"
-    assert text[Fault.STOP_DEPLOYER, "ready"] == "held"
-    assert text[Fault.KILL_BALANCER, "ready"].startswith("saved"), matrix.line
+    assert text[PinnedFault.KILL_NEW, "before"] == "-"
+    assert text[PinnedFault.KILL_NEW, "ready"] == "held"
+    assert text[PinnedFault.STOP_DEPLOYER, "ready"] == "held"
+    assert text[PinnedFault.KILL_BALANCER, "ready"].startswith("saved"), matrix.line
     assert "BROKEN" not in text.values(), matrix.line
     assert matrix.exit_code == 0
 
@@ -326,8 +326,8 @@ def test_scaling_a_rollout_and_replacement_at_once_settle(tmp_path: Path) -> Non
     assert after
     assert not [result for result in after if not result.isdigit() or result >= "500"], "who goes must drain"
     back = {one.fault: one.capacity for one in find_recoveries(events, [])}
-    assert FROZEN_AFTER <= (back[Fault.FREEZE_NEW] or 0) < 30
-    assert 0 < (back[Fault.KILL_NEW] or 0) < 20
+    assert FROZEN_AFTER <= (back[PinnedFault.FREEZE_NEW] or 0) < 30
+    assert 0 < (back[PinnedFault.KILL_NEW] or 0) < 20
     store = [event.action for event in events if isinstance(event, ContainerEvent) and event.role == "store"]
     assert store.count("start") <= 1, "the store is nobody's to scale"
 

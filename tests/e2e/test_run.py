@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.cluster.setup import Toolbox
+from lab.machine.setup import Toolbox
 from lab.record import ContainerEvent, RolloutMoved, Serving, Strike, StrikeProved
 from tests.e2e.runs import Ended, lab, scenario
 

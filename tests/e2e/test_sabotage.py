@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.cluster.images import SPOILT
+from lab.machine.images import SPOILT
 from tests.sabotage.builds import BUILDS, HEALTHY, SEEDS_OF_HEALTHY, Build, try_build
 
 SHORT = ("lost-update", "doubled", "no-drain")

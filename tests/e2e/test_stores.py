@@ -11,19 +11,19 @@ import pytest
 import requests
 import yaml
 
+from lab.backends.docker import deployed, open_state, release_of, run_identity, temporary_cluster, wait_settled
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Send, Start
-from lab.cluster.images import POSTGRES
-from lab.cluster.setup import Toolbox
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import OrdersPlace, StoreName
 from lab.deploy.rollout import first_desired
 from lab.errors import ExitCode
+from lab.machine.images import POSTGRES
+from lab.machine.setup import Toolbox
 from lab.model import Role
 from lab.oracle.promises import LOGGED_IN, LOSS_BOUND, STATE_KEPT
 from lab.retry import wait_until
-from lab.scenario.file import LIBRARY, ClusterWish
-from lab.scenario.wiring import deployed, open_state, release_of, run_identity, temporary_cluster, wait_settled
+from lab.scenario.spec import LIBRARY, ClusterWish
 from tests.e2e.conftest import ShopCluster
 from tests.e2e.runs import lab, scenario
 from tests.e2e.test_hardening import breaches

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lab.record import ReadRecord
-from lab.scenario.judge import judge_run
+from lab.run.judge import judge_run
 from tests.golden import pack, told
 
 if __name__ == "__main__":

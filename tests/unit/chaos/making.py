@@ -12,10 +12,10 @@ from lab.chaos.guard import BlastRadius, Standing
 from lab.chaos.opened import OpenFaults
 from lab.chaos.striker import Ground, Striker
 from lab.clock import Clock, FakeClock
-from lab.cluster.fake import FakeHarm
 from lab.cluster.harm import Victim
 from lab.model import Role
 from lab.state.file import FileState
+from lab.testing.fake_cluster import FakeHarm
 
 ZONES = ("a", "b", "c")
 

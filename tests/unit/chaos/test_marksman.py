@@ -43,8 +43,8 @@ def test_a_store_and_a_sentinel_are_found_by_their_zones(tmp_path: Path) -> None
     for one in (store("a"), store("b"), store("a", Role.SENTINEL)):
         field.target.there[one.container] = one
     assert shoot(field, tmp_path, [Aim("store/b", 0.0), Aim("sentinel/a", 0.0)]).strikes == 2
-    told = [(event.victim, event.is_told) for event in field.events if isinstance(event, record.Strike)]
-    assert told == [("store-b", True), ("sentinel-a", True)]
+    told = [(event.victim, event.source) for event in field.events if isinstance(event, record.Strike)]
+    assert told == [("store-b", record.StrikeSource.SCHEDULE), ("sentinel-a", record.StrikeSource.SCHEDULE)]
 
 
 def test_whoever_serves_nobody_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:

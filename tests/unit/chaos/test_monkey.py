@@ -15,11 +15,11 @@ from lab.chaos.faults import FAULTS
 from lab.chaos.guard import BlastRadius
 from lab.chaos.monkey import Monkey
 from lab.chaos.schedule import Calendar, MonkeySettings
-from lab.cluster.fake import FakeHarm
 from lab.cluster.harm import Pause, Send, Unpause, Victim
 from lab.errors import LabFault
 from lab.model import Replica, ReplicaState, Role
 from lab.retry import wait_until
+from lab.testing.fake_cluster import FakeHarm
 from tests.unit.chaos.making import replica, six_and_three, striking
 
 QUICK = MonkeySettings(at_least=6, at_most=6, mean_gap=0.002, least_gap=0.001, seconds=0.01, least_serving=5)

@@ -15,7 +15,7 @@ from lab.chaos.monkey import choose_victim, is_opted_in
 from lab.chaos.schedule import MonkeySettings
 from lab.cluster import engine_harm
 from lab.cluster.engine_harm import EngineHarm
-from lab.cluster.labels import IDENTIFYING, Identity
+from lab.machine.labels import IDENTIFYING, Identity
 from lab.model import Replica, ReplicaState
 
 PROJECT = "lab-mine"
@@ -121,7 +121,7 @@ def test_a_thousand_picks_touch_only_what_has_opted_in() -> None:
 
 def test_without_the_look_at_labels_strangers_are_hit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: it is the look at every label that keeps them safe."""
-    monkeypatch.setattr("lab.cluster.labels.identity_of", lambda _: MINE)
+    monkeypatch.setattr("lab.machine.labels.identity_of", lambda _: MINE)
     assert struck_by_many_picks() & neighbours().keys()
 
 

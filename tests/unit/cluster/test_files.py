@@ -10,7 +10,7 @@ import pytest
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.compose import LAB_PASSWORD, write_files
 from lab.cluster.edges import Edge
-from lab.cluster.labels import Identity
+from lab.machine.labels import Identity
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.cluster import install
-from lab.cluster.install import Machine, plan_engine, provide_base_tools
 from lab.errors import ExitCode, SetupError
+from lab.machine import install
+from lab.machine.install import Machine, plan_engine, provide_base_tools
 
 FRESH_DEBIAN = Machine(
     system="Linux",
@@ -82,7 +82,7 @@ def test_the_base_images_tools_are_installed_under_the_callers_lock(
 def test_a_user_without_a_name_has_a_lab_too() -> None:
     """A container's `--user 12345` has no entry among the users, and often no $USER."""
     program = (
-        "import os, pwd\ndef getpwuid(uid): raise KeyError(uid)\npwd.getpwuid = getpwuid\nimport lab.cluster.install"
+        "import os, pwd\ndef getpwuid(uid): raise KeyError(uid)\npwd.getpwuid = getpwuid\nimport lab.machine.install"
     )
     done = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import psutil
 import pytest
 
-from lab.cluster import labels
-from lab.cluster.labels import Identity, identity_of, is_owner_gone, may_be_missed, replica_of, this_process
+from lab.machine import labels
+from lab.machine.labels import Identity, identity_of, is_owner_gone, may_be_missed, replica_of, this_process
 from lab.model import ReplicaState
 
 MINE = Identity(project="lab-x", run="r1", owner="host:1:2.00", expires=4102444800)
@@ -63,7 +63,7 @@ def test_an_owner_outlives_a_clock_that_is_set(step: float, monkeypatch: pytest.
 def test_a_process_that_ended_is_gone() -> None:
     """The owner of a killed lab is recognised."""
     child = subprocess.run(
-        [sys.executable, "-c", "from lab.cluster.labels import this_process as t; print(t())"],
+        [sys.executable, "-c", "from lab.machine.labels import this_process as t; print(t())"],
         capture_output=True,
         text=True,
         check=True,

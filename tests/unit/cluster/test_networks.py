@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 from docker import APIClient
 
-from lab.cluster import labels
 from lab.cluster.compose import SERVICE, ComposeCluster
+from lab.machine import labels
 from lab.model import Release, Replica, ReplicaState, Slot
 
 A1 = Slot(name="a1", zone="a")

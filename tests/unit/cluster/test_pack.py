@@ -11,10 +11,10 @@ import msgspec
 import pytest
 from docker import APIClient
 
-from lab.cluster.images import ImageShelf
-from lab.cluster.pack import FORMAT, IMAGES, MANIFEST, Manifest, pack, read_manifest, sources, unpack
-from lab.cluster.places import Places, find_places
 from lab.errors import SetupError, UsageError
+from lab.machine.images import ImageShelf
+from lab.machine.pack import FORMAT, IMAGES, MANIFEST, Manifest, pack, read_manifest, sources, unpack
+from lab.machine.places import Places, find_places
 
 TAG, BASE = "cluster-lab/nginx:1", "cluster-lab/base:1"
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from lab.cluster import install
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.compose import bring_up
 from lab.cluster.edges import Edge
-from lab.cluster.labels import Identity
 from lab.cluster.own_app import read_compose
 from lab.errors import ClusterError, SetupError
+from lab.machine import install
+from lab.machine.labels import Identity
 
 COMPOSE = ("docker", "compose")
 PLAN = ClusterPlan(

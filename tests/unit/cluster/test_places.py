@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.cluster.labels import Identity, identity_of
-from lab.cluster.places import Places, is_project
 from lab.errors import UsageError
+from lab.machine.labels import Identity, identity_of
+from lab.machine.places import Places, is_project
 
 PLACES = Places(root=Path("/checkout"), sources=Path("/checkout"))
 NO_NAMES = ("", ".", "..", "../..", "/somewhere", "a/b", "lab-*", "?ab-x", "Lab", "-lab", "é²", "lab\n")

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from lab.cluster.members import StoreKeys, addresses, members_file, sentinel_acl, sentinel_conf, store_acl, store_conf
-from lab.cluster.places import find_places
 from lab.cluster.stores import TIERS, OrdersPlace, StoreName, Stores, stores_of
-from lab.cluster.subnets import pick_subnet
+from lab.machine.places import find_places
+from lab.machine.subnets import pick_subnet
 
 ZONES = ("a", "b", "c", "d")
 KEYS = StoreKeys(shop="shop-secret", lab="lab-secret", member="member-secret")

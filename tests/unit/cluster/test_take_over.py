@@ -8,11 +8,11 @@ import pytest
 from docker import APIClient
 from requests import Response
 
-from lab.cluster import labels
 from lab.cluster.compose import CONFLICT, ComposeCluster
-from lab.cluster.engine import APIError
-from lab.cluster.labels import Identity
 from lab.errors import Fenced
+from lab.machine import labels
+from lab.machine.engine import APIError
+from lab.machine.labels import Identity
 from lab.model import Slot
 
 

@@ -11,10 +11,10 @@ import requests
 
 from lab.clock import FakeClock
 from lab.cluster.compose import tear_down
-from lab.cluster.engine import APIError, NotFound
-from lab.cluster.labels import Identity
-from lab.cluster.sweep import Leftover, remove_images, sweep
 from lab.errors import EngineError
+from lab.machine.engine import APIError, NotFound
+from lab.machine.labels import Identity
+from lab.machine.sweep import Leftover, remove_images, sweep
 
 MINE = Identity(project="lab-x", run="r1", owner="elsewhere:1:2.00", expires=4102444800)
 NETWORK, VOLUME = "lab-x_inside", "lab-x_data"

@@ -16,7 +16,6 @@ from lab import record
 from lab.balancer.nginx import ANSWER_WITHIN, NginxBalancer
 from lab.balancer.protocol import Answer
 from lab.clock import NS, SYSTEM_CLOCK, Clock, FakeClock
-from lab.cluster.fake import FakeCluster
 from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
@@ -28,6 +27,7 @@ from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.state.file import FileState
 from lab.state.protocol import Document, Lease
+from lab.testing.fake_cluster import FakeCluster
 
 SLOTS = tuple(Slot(name=f"{zone}1", zone=zone) for zone in "abc")
 V1, V2 = Release(name="v1", image="shop:1"), Release(name="v2", image="shop:2")

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from lab.cluster.setup import Toolbox
-from lab.scenario.ways import Upgrade
+from lab.experiments.upgrades import Upgrade
+from lab.machine.setup import Toolbox
 from tests.bench.peers import why_not_swarm
 from tests.bench.rollouts import compare
 

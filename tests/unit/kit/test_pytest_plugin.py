@@ -16,11 +16,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lab.cluster import engine, install
+from lab import session as standing
 from lab.errors import UsageError
+from lab.machine import engine, install
 from lab.retry import wait_until
-from lab.scenario import standing
-from lab.scenario.standing import cluster_of, seconds
+from lab.session import cluster_of, seconds
 
 pytest_plugins = ("pytester",)
 
@@ -185,7 +185,7 @@ RUN_OF_A_TEST = """
 import pytest
 from lab.model import Verdict
 from lab.pytest_plugin import _properties
-from lab.scenario.standing import RunResult
+from lab.session import RunResult
 
 @pytest.mark.parametrize("verdict", [Verdict.HELD, Verdict.BROKEN], ids=str)
 def test_it(request, verdict):

@@ -11,7 +11,7 @@ from lab.errors import UsageError
 from lab.lessons.attempt import needs_of, with_images
 from lab.lessons.lesson import Lesson, find_lesson, read_lessons
 from lab.lessons.workplace import lay_out, layer_files, put_aside, read_wish
-from lab.scenario.file import images_of
+from lab.scenario.spec import images_of
 
 LESSONS = read_lessons()
 STATE, STICKY, VERSIONS, PET, DEPLOYER = (find_lesson(LESSONS, number) for number in ("1", "2", "8", "12", "13"))

@@ -11,7 +11,7 @@ import pytest
 from lab.model import Operation, Verdict
 from lab.oracle.verdict import STATE_PROMISES
 from lab.record import ReadRecord
-from lab.scenario.judge import Judged, judge_run
+from lab.run.judge import Judged, judge_run
 from tests.golden import deserved, names, told, unpack
 from tests.unit.oracle.mutations import PLANTED, plant
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from lab.model import Kind, Operation, Outcome
@@ -14,7 +15,7 @@ from lab.oracle import check
 from lab.oracle.blame import blame
 from lab.oracle.loss import LossJudgement, StoreStrike, judge_loss, store_strikes
 from lab.oracle.promises import APPLIED_ONCE, LOGGED_IN, LOSS_BOUND, STATE_KEPT, Anomaly
-from lab.record import AnyEvent, Strike, StrikeProved, StrikeUndone
+from lab.record import AnyEvent, Strike, StrikeProved, StrikeSource, StrikeUndone
 from tests.unit.oracle.making import op, with_quiet_points
 
 S = 1_000_000_000
@@ -218,6 +219,32 @@ def test_a_strike_that_lasts_excuses_until_it_is_undone() -> None:
     [lasting] = store_strikes(strike_of(fault="freeze"))
     [dead] = store_strikes(strike_of())
     assert lasting.until - dead.until == 23 * S - (STRUCK_AT + 200 * MS)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"fault": "cut from zone/a", "fault_kind": "cut", "lasts": True, "off": "zone/a", "source": StrikeSource.STEP},
+        {"fault": "freeze the store", "fault_kind": "freeze", "lasts": True, "source": StrikeSource.PIN},
+        {"fault": "a pause by hand", "fault_kind": "freeze", "lasts": True, "source": StrikeSource.HAND},
+        {"fault": "cut from zone/a"},
+        {"fault": "freeze the store"},
+        {"fault": "slow"},
+    ],
+    ids=["directed cut", "pinned freeze", "by hand", "old directed cut", "old pinned freeze", "old slow"],
+)
+def test_what_lasts_explains_until_it_is_undone_whatever_it_is_called(values: dict[str, Any]) -> None:
+    """A strike at 10 s that was undone at 18 s may have cost what was acknowledged until 19 s."""
+    struck, proved, undone = strike_of(at=10 * S, undone=18 * S)
+    replaced = {"fault_kind": "", "lasts": False, "signal": "", "source": None, **values}
+    [window] = store_strikes([msgspec.structs.replace(struck, **replaced), proved, undone])
+    assert (window.at, window.until) == (10 * S, 19 * S)
+
+
+def test_what_ends_its_victim_explains_until_it_is_proved() -> None:
+    """It is over at once, however late the store is started again."""
+    [window] = store_strikes(strike_of(at=10 * S, undone=18 * S, fault="kill the store"))
+    assert window.until == 10 * S + 200 * MS + S
 
 
 def test_what_no_loss_looks_like_is_never_forgiven() -> None:

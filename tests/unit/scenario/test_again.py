@@ -10,15 +10,15 @@ import pytest
 
 from lab.chaos.schedule import MonkeySettings
 from lab.clock import NS
-from lab.cluster.images import ImageShelf
 from lab.cluster.stores import OrdersPlace, StoreName
 from lab.errors import ExitCode, RecordError, UsageError
-from lab.record import AnyEvent, PhaseBegan, RunRecord, Step, Strike
-from lab.scenario.again import Recorded, check_same, read_recorded, strikes_in, told_one_by_one, with_strikes
-from lab.scenario.file import LIBRARY, ClusterWish, Roll, Scenario, ScheduledStrike, Settle, StepWish, read_scenario
-from lab.scenario.own import digest_of
-from lab.scenario.repeat import scenario_text
-from lab.scenario.strike_wishes import StrikeWish
+from lab.experiments.repeat import scenario_text
+from lab.experiments.replay import Recorded, check_same, read_recorded, strikes_in, told_one_by_one, with_strikes
+from lab.machine.images import ImageShelf
+from lab.record import AnyEvent, PhaseBegan, RunRecord, Step, Strike, StrikeSource
+from lab.run.own_app import digest_of
+from lab.scenario.spec import LIBRARY, ClusterWish, Roll, Scenario, ScheduledStrike, Settle, StepWish, read_scenario
+from lab.scenario.strike_spec import StrikeWish
 
 DEMO = read_scenario(LIBRARY / "demo.yaml")
 
@@ -116,7 +116,7 @@ def test_what_a_step_beside_the_monkey_tells_is_not_struck_twice() -> None:
     """It makes its strike again by itself."""
     inside = (StepWish(monkey=MonkeySettings()), StepWish(strike=StrikeWish(do="kill", to="a1")))
     scenario = Scenario(lab=1, name="x", title="x", cluster=DEMO.cluster, steps=(StepWish(together=inside),))
-    told = msgspec.structs.replace(strike(3, "a1"), is_told=True)
+    told = msgspec.structs.replace(strike(3, "a1"), source=StrikeSource.STEP)
     events = [phase(0, "log in"), phase(1, "together"), told, strike(4, "b1", 2), phase(9, "settle")]
     again = told_one_by_one(scenario, events)
     assert strikes_in(again) == [ScheduledStrike(slot="b1", at=3.0)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.clock import NS
 from lab.record import AnyEvent, Step, Strike
-from lab.scenario.board import Board, SlotView, fold
+from lab.report.board import Board, SlotView, fold
 
 
 def step(action: str, replica: str, release: str = "v1") -> Step:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lab.cluster.places import Places
 from lab.errors import ExitCode, LabFault, RecordError
+from lab.experiments.replay import read_recorded
+from lab.machine.places import Places
+from lab.operate import runs as command
 from lab.record import ReadRecord
-from lab.scenario import command
-from lab.scenario.again import read_recorded
-from lab.scenario.judge import judge_run, plan_of
+from lab.run.judge import judge_run, plan_of
 
 
 def test_runs_are_listed_beside_whatever_else_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

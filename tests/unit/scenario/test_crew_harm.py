@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 
 from lab.chaos.faults import FAULTS
-from lab.cluster.fake import FakeHarm
 from lab.cluster.harm import Crash, Pause, Send, Unpause
 from lab.model import Role
-from lab.scenario.crew_harm import CrewHarm, Either
+from lab.run.strikable_deployers import CrewHarm, Either
+from lab.testing.fake_cluster import FakeHarm
 from tests.unit.chaos.making import replica
 
 

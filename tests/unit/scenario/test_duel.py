@@ -6,12 +6,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lab.backends import peer
 from lab.clock import NS
-from lab.cluster import peer
 from lab.errors import UsageError
+from lab.experiments.duel import AMBER, RED, run_duel, svg, table
+from lab.experiments.upgrades import BIN, WAYS, Bin, Load, Upgrade, bins_of, measure
 from lab.model import Kind, Operation, Outcome, Try
-from lab.scenario.duel import AMBER, RED, run_duel, svg, table
-from lab.scenario.ways import BIN, WAYS, Bin, Load, Upgrade, bins_of, measure
 
 
 def operation(begin: float, *results: str) -> Operation:

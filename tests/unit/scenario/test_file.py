@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ExitCode, ScenarioError
-from lab.scenario.file import LIBRARY, find_scenario, read_scenario, rolled_to
+from lab.scenario.spec import LIBRARY, find_scenario, read_scenario, rolled_to
 
 DEMO = (LIBRARY / "demo.yaml").read_text()
 

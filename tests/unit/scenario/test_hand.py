@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from lab.operate import rollouts as hand
 from lab.retry import wait_until
-from lab.scenario import hand
-from lab.scenario.crew import GO
+from lab.run.deployer_processes import GO
 from lab.state.file import FileState
 from tests.unit.deploy.test_deployer import Ground
 

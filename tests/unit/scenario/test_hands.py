@@ -11,13 +11,14 @@ import pytest
 from lab import record
 from lab.chaos.striker import Striker
 from lab.clock import FakeClock
-from lab.cluster.fake import FakeHarm
+from lab.console.page_acts import ACTS, Hands
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ask, first_desired
 from lab.errors import EngineError, UsageError
 from lab.model import Release, Replica, ReplicaState, Slot
-from lab.scenario.hands import ACTS, Hands, Reach
+from lab.run.controls import Reach
 from lab.state.file import FileState
+from lab.testing.fake_cluster import FakeHarm
 from tests.unit.chaos.making import six_and_three, standing_of, striking
 
 SLOTS = tuple(Slot(name=f"{zone}{number}", zone=zone) for zone in "abc" for number in (1, 2))

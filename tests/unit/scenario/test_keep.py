@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 
+from lab.backends import docker as wiring
+from lab.backends.docker import kept_identity, lost_zones_of, open_state, take_down
 from lab.balancer.protocol import Answer
 from lab.chaos.opened import LostZone, OpenFaults
 from lab.clock import SYSTEM_CLOCK
-from lab.cluster.places import Places
-from lab.cluster.sweep import COMPOSE_PROJECT, FILES_LIVE, Leftover, sweep, sweep_files
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import first_desired
 from lab.errors import StateError, UsageError
+from lab.machine.places import Places
+from lab.machine.sweep import COMPOSE_PROJECT, FILES_LIVE, Leftover, sweep, sweep_files
 from lab.model import Release, Replica, ReplicaState, Slot
-from lab.scenario import hand, keep, strike_by_hand, wiring
-from lab.scenario.wiring import kept_identity, lost_zones_of, open_state, take_down
+from lab.operate import cluster as keep
+from lab.operate import faults as strike_by_hand
+from lab.operate import rollouts as hand
 
 
 class NoEngine:

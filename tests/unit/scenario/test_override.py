@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ExitCode, UsageError
-from lab.scenario.command import BADNESS, worst_of
-from lab.scenario.file import LIBRARY, Scenario, read_scenario
-from lab.scenario.override import Overrides, parse_change, read_changed
+from lab.operate.runs import BADNESS, worst_of
+from lab.scenario.overrides import Overrides, parse_change, read_changed
 from lab.scenario.plan import blast_radius, plan_lines
+from lab.scenario.spec import LIBRARY, Scenario, read_scenario
 
 DEMO = LIBRARY / "demo.yaml"
 NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}

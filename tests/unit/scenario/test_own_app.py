@@ -13,14 +13,14 @@ import yaml
 from lab.balancer.config import BalancerSettings, render
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.edges import Edge
-from lab.cluster.labels import FRONT, PORT, ROLE, Identity, identity_of
 from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, others_of
 from lab.errors import ScenarioError, UsageError
+from lab.machine.labels import FRONT, PORT, ROLE, Identity, identity_of
 from lab.model import Front, release_name
 from lab.scenario import init
-from lab.scenario.file import read_scenario
 from lab.scenario.init import choose_service, scenario_text, write_scenario
 from lab.scenario.plan import plan_lines
+from lab.scenario.spec import read_scenario
 
 APP = OwnApp(compose=Path("compose.yaml"), service="web", port=8000, ready="/healthz")
 FRONTED = msgspec.structs.replace(APP, front=Front(service="front", port=80))

@@ -12,8 +12,9 @@ from lab import record
 from lab.clock import NS, FakeClock
 from lab.cluster.harm import Victim
 from lab.model import Replica, ReplicaState, Role
-from lab.scenario import pins
-from lab.scenario.pins import Fault, Ground, Pin, Pinned
+from lab.run import pinned_faults as pins
+from lab.run.pinned_faults import Ground, Pinned
+from lab.scenario.pin_spec import Pin, PinnedFault
 
 REPLICA = Replica(
     container="app-id", name="a1-1", slot="a1", zone="a", release="v1", state=ReplicaState.RUNNING, generation=1
@@ -48,25 +49,32 @@ class Desk:
 @pytest.mark.parametrize(
     ("fault", "role", "slot"),
     [
-        (Fault.KILL_OLD, "app", "a1"),
-        (Fault.KILL_BALANCER, "balancer", ""),
-        (Fault.FREEZE_STORE, "store", ""),
-        (Fault.KILL_DEPLOYER, "deployer", ""),
+        (PinnedFault.KILL_OLD, "app", "a1"),
+        (PinnedFault.KILL_BALANCER, "balancer", ""),
+        (PinnedFault.FREEZE_STORE, "store", ""),
+        (PinnedFault.KILL_DEPLOYER, "deployer", ""),
     ],
 )
-def test_a_pinned_strike_says_what_it_hits(fault: Fault, role: str, slot: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pinned_strike_says_what_it_hits(
+    fault: PinnedFault, role: str, slot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By its role, as any other strike does, so that a store's excuses what a store's may."""
     monkeypatch.setattr(pins, "halted_by", lambda _: None)
     told: list[record.AnyEvent] = []
     cluster = SimpleNamespace(replicas=lambda: [REPLICA])
     live = SimpleNamespace(engine=None, project="p", cluster=cluster)
     ground = Ground(live=cast(Any, live), target=cast(Any, Target()), desk=cast(Any, Desk()), crew=cast(Any, Crew()))
-    pinned = Pinned(ground, Pin(action="enter"), fault, seconds=0.0, report=told.append, clock=FakeClock(NS))
+    pinned = Pinned(ground, Pin(action="enter"), fault, seconds=60.0, report=told.append, clock=FakeClock(NS))
     step = record.Step(at=NS, action="enter", slot="a1", replica="a1-2", release="v2", why="upgrade")
     pinned(cast(Any, SimpleNamespace(pid=7)), "after", step)
     pinned.end()
-    struck, proved = told
+    struck, proved, *undone = told
     assert isinstance(struck, record.Strike)
     assert (struck.fault, struck.role, struck.slot) == (fault, role, slot)
     assert isinstance(proved, record.StrikeProved)
     assert proved.hit
+    assert (struck.fault_kind, struck.lasts) == (fault.does, fault.does == "freeze")
+    assert struck.source is record.StrikeSource.PIN
+    assert [(type(one), one.strike) for one in undone if isinstance(one, record.StrikeUndone)] == (
+        [(record.StrikeUndone, struck.strike)] if struck.lasts else []
+    )

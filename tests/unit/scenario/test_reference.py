@@ -16,11 +16,11 @@ import yaml
 from lab.cli import EXIT_CODES, abouts_of, build_parser
 from lab.oracle.promises import PROMISES
 from lab.scenario import reference, schema
-from lab.scenario.file import LIBRARY, Scenario, StepWish
 from lab.scenario.init import SCHEMA, scenario_text
-from lab.scenario.pins import Fault
+from lab.scenario.pin_spec import PinnedFault
 from lab.scenario.reference import keys_of_shape, reference_text
 from lab.scenario.schema import schema_text, shapes_of
+from lab.scenario.spec import LIBRARY, Scenario, StepWish
 
 REFERENCE = reference_text(abouts_of(build_parser()), EXIT_CODES)
 
@@ -104,7 +104,7 @@ def test_a_key_that_holds_more_is_told_as_what_leads_to_what() -> None:
 
 def test_everything_that_can_be_named_is_in_the_reference() -> None:
     """Steps, promises, faults, verbs and every option with its variable."""
-    for name in (*StepWish.__struct_fields__, *PROMISES, *(fault.value for fault in Fault)):
+    for name in (*StepWish.__struct_fields__, *PROMISES, *(fault.value for fault in PinnedFault)):
         assert f"| `{name}` |" in REFERENCE, name
     for name, (about, parser) in abouts_of(build_parser()).items():
         assert f"### `lab {name}`" in REFERENCE

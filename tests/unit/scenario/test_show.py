@@ -7,9 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
+from lab.console.terminal import LiveView
 from lab.model import Slot
-from lab.scenario.board import Board, SlotView
-from lab.scenario.show import LiveView, Moment
+from lab.report.board import Board, SlotView
+from lab.run.view import Moment
 
 
 def drawn(title: str, slots: tuple[Slot, ...] = (), *, say: str = "") -> str:

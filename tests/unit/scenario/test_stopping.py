@@ -15,15 +15,16 @@ import pytest
 
 from lab import record
 from lab.clock import NS, FakeClock
-from lab.cluster.halt import halt, halted_by, lift
-from lab.cluster.setup import Toolbox
+from lab.console.terminal import PlainView
 from lab.deploy.rollout import Ask
 from lab.errors import LabFault, WaitTimeout
+from lab.machine.halt import halt, halted_by, lift
+from lab.machine.setup import Toolbox
 from lab.retry import wait_until
-from lab.scenario.file import LIBRARY, OnStop, Settle, StepWish, read_scenario
-from lab.scenario.run import Conductor
-from lab.scenario.show import PlainView, QuietView
-from lab.scenario.watchman import Stopped
+from lab.run.conductor import Conductor
+from lab.run.stop_monitor import Stopped
+from lab.run.view import QuietView
+from lab.scenario.spec import LIBRARY, OnStop, Settle, StepWish, read_scenario
 
 
 @dataclass

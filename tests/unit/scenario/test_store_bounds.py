@@ -12,9 +12,9 @@ from lab.model import PromiseResult, Verdict
 from lab.oracle.promises import LOSS_BOUND
 from lab.oracle.verdict import Enough
 from lab.record import ReadRecord, RunRecord, Serving
-from lab.scenario.file import ClusterWish, Promises, Scenario, Settle, StepWish
-from lab.scenario.judge import Judged, judge_run
-from lab.scenario.strike_wishes import LoseZone, StrikeWish
+from lab.run.judge import Judged, judge_run
+from lab.scenario.spec import ClusterWish, Promises, Scenario, Settle, StepWish
+from lab.scenario.strike_spec import LoseZone, StrikeWish
 from tests.unit.oracle.test_loss import history, strike_of
 
 KILL = StepWish(strike=StrikeWish(do="kill", to="store"))

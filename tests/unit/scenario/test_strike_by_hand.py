@@ -8,7 +8,7 @@ import pytest
 
 from lab.chaos.guard import BlastRadius
 from lab.errors import UsageError
-from lab.scenario.strike_by_hand import HandStrike, lose_zone, strike
+from lab.operate.faults import HandStrike, lose_zone, strike
 
 
 @pytest.mark.parametrize("seconds", [-1.0, math.inf, math.nan])

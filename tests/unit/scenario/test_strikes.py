@@ -17,13 +17,14 @@ from lab.chaos.faults import FAULTS, FaultName
 from lab.chaos.guard import BlastRadius, StopWhen
 from lab.chaos.striker import Striker
 from lab.clock import NS, FakeClock
-from lab.cluster.fake import FakeHarm
 from lab.cluster.harm import Pause, Sever, Victim
 from lab.errors import LabFault, UsageError
 from lab.model import Kind, Operation, Outcome, Role, Try
-from lab.scenario.strike_wishes import LoseZone, StrikeWish, check_cut
-from lab.scenario.strikes import LosingZone, StrikingOnce, pick_fault, pick_victims
-from lab.scenario.watchman import Stopped, Watchman
+from lab.record import StrikeSource
+from lab.run.stop_monitor import Stopped, Watchman
+from lab.run.strike_steps import LosingZone, StrikingOnce, pick_fault, pick_victims
+from lab.scenario.strike_spec import LoseZone, StrikeWish, check_cut
+from lab.testing.fake_cluster import FakeHarm
 from tests.unit.chaos.making import replica, six_and_three, standing_of, store, striking
 
 
@@ -251,7 +252,7 @@ def test_a_cut_is_between_its_victim_and_whom_it_names(tmp_path: Path) -> None:
             assert target.severed == {(replica("a1").container, addresses)}
             assert striker.standing().missing == {"a1"}
             with pytest.raises(UsageError, match="2 replicas would be away"):
-                striker.strike(FAULTS["kill"], [replica("b1")])
+                striker.strike(FAULTS["kill"], [replica("b1")], source=StrikeSource.STEP)
             through(step, clock)
             assert target.severed == set()
 

@@ -10,11 +10,11 @@ import pytest
 from lab import record
 from lab.deploy.rollout import Phase, check_strategy
 from lab.errors import ExitCode, UsageError
+from lab.experiments.deployer_kills import Swept
+from lab.experiments.fault_matrix import COURSES, Cell, Matrix, choose, write_report
+from lab.experiments.rehearsal import SLOTS, Rolled
 from lab.model import Finding
-from lab.scenario.fault_sweep import COURSES, Cell, Matrix, choose, write_report
-from lab.scenario.kill_sweep import Swept
-from lab.scenario.pins import Fault, Pin
-from lab.scenario.rehearsal import SLOTS, Rolled
+from lab.scenario.pin_spec import Pin, PinnedFault
 
 HELD = Rolled(
     release="v2",
@@ -72,13 +72,13 @@ def test_every_strategy_is_swept_at_moments_of_its_own() -> None:
 def test_part_of_a_sweep_may_be_chosen_by_name() -> None:
     """All of it if nothing is named; a moment that a strategy has not is left out there."""
     everything, faults = choose([], [], [])
-    assert (list(everything), faults) == (list(COURSES), list(Fault))
+    assert (list(everything), faults) == (list(COURSES), list(PinnedFault))
     some, faults = choose(["rolling", "reverse"], ["freeze the store"], ["old ready", "ready"])
     assert {name: list(course.points) for name, course in some.items()} == {
         "rolling": ["ready"],
         "reverse": ["old ready"],
     }
-    assert faults == [Fault.FREEZE_STORE]
+    assert faults == [PinnedFault.FREEZE_STORE]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_can_not_be_swept_is_refused(names: list[str], faults: list[str], p
 
 
 def matrix(*rolled: Rolled, hit: bool = True) -> Matrix:
-    cells = tuple(Cell(point=f"p{n}", fault=Fault.KILL_NEW, hit=hit, rolled=one) for n, one in enumerate(rolled))
+    cells = tuple(Cell(point=f"p{n}", fault=PinnedFault.KILL_NEW, hit=hit, rolled=one) for n, one in enumerate(rolled))
     return Matrix(strategy="rolling", seed=1, cells=cells)
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.cluster.places import Places
+from lab.console import page as watched
 from lab.errors import RecordError
+from lab.machine.places import Places
 from lab.record import PhaseBegan, RunRecord
 from lab.report.events import AnyPageEvent, Ended, Planned, Said
-from lab.scenario import watched
-from lab.scenario.file import LIBRARY, read_scenario
+from lab.scenario.spec import LIBRARY, read_scenario
 from lab.web import Feed, Follower
 
 DECODER: msgspec.json.Decoder[AnyPageEvent] = msgspec.json.Decoder(AnyPageEvent)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from lab.clock import FakeClock
-from lab.cluster.labels import is_owner_gone
 from lab.errors import Fenced, StateError
+from lab.machine.labels import is_owner_gone
 from lab.retry import wait_until
 from lab.state.file import FileState
 
@@ -33,7 +33,7 @@ for name in range(40):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from lab.cluster.labels import this_process
+from lab.machine.labels import this_process
 from lab.state.file import FileState
 state = FileState(Path(sys.argv[1]))
 print(state.acquire("c", this_process(), 3600.0).holder, flush=True)

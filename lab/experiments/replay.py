@@ -1,0 +1,166 @@
+"""A recorded run once more: its strikes told one by one, by slot and moment, and its images checked to be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.clock import NS
+from lab.errors import RecordError, UsageError
+from lab.machine.images import GATE, ImageShelf
+from lab.model import Value
+from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike
+from lab.run.judge import scenario_of
+from lab.run.own_app import digest_of, own_files
+from lab.scenario.spec import Scenario, Schedule, ScheduledStrike, Settle, StepWish, all_images_of
+
+
+class Recorded(Value):
+    """What a run's record says of how it can be done again."""
+
+    folder: Path
+    scenario: Scenario
+    seed: int
+    images: dict[str, str]
+    """The engine's content ids by full tags."""
+    files: dict[str, str]
+    """Digests by paths."""
+    events: tuple[Any, ...]
+
+    @property
+    def slots_struck(self) -> list[str]:
+        """In the order of the strikes."""
+        return [_place_of(event) for event in self.events if isinstance(event, Strike)]
+
+
+def read_recorded(folder: Path) -> Recorded:
+    """Raises RecordError where the record does not say enough."""
+    seen = ReadRecord(folder)
+    environment = seen.document("environment.json")
+    if environment is None or seen.document("scenario.json") is None:
+        raise RecordError("the record does not say what was run", at=str(folder), way_out="lab runs")
+    return Recorded(
+        folder=folder,
+        scenario=scenario_of(seen),
+        seed=environment["seed"],
+        images=environment["images"],
+        files=environment.get("files", {}),
+        events=tuple(seen.events()),
+    )
+
+
+def check_same(recorded: Recorded, shelf: ImageShelf) -> None:
+    """Raise UsageError where an image or a file is gone or no longer the same: it would be another experiment."""
+    scenario = recorded.scenario
+    way_out = f"lab run {scenario.name} --seed {recorded.seed}   # with what is there now"
+    needed = [*all_images_of(scenario), "nginx", GATE if scenario.cluster.compose else "redis"]
+    for name in needed:
+        tag = shelf.tag(name)
+        if tag not in recorded.images:
+            raise UsageError("is made from other sources now", at=f"image {name}", way_out=way_out)
+        there = shelf.id_of(tag)
+        if there != recorded.images[tag]:
+            what = "is gone from the engine" if there is None else "is not what it was: it has been built anew"
+            raise UsageError(what, at=f"image {tag}", way_out=way_out)
+    for path in own_files(scenario):
+        if digest_of(path) != recorded.files.get(path, ""):
+            raise UsageError("is gone or has changed since", at=path, way_out=f"git log {path}")
+
+
+def told_one_by_one(scenario: Scenario, events: Iterable[AnyEvent]) -> Scenario:
+    """The scenario with a schedule of the recorded strikes in the place of each monkey, lasting as long as then.
+
+    A strike counts from the upgrade of a slot that came last before it in its step, if one did: so it falls at the
+    same place of the rollout, also where that is quicker or slower now. What steps beside the monkey told they make
+    again. Monkeys within `repeat` stay as they are.
+    """
+    spans = _spans(scenario, events)
+    steps = [
+        _without_monkey(step, *span) if span is not None else step
+        for step, span in zip(scenario.steps, spans, strict=True)
+    ]
+    return msgspec.structs.replace(scenario, steps=tuple(steps))
+
+
+def strikes_in(scenario: Scenario) -> list[ScheduledStrike]:
+    """All strikes that are told one by one at the top or in a `together`, in order."""
+    found: list[ScheduledStrike] = []
+    for step in scenario.steps:
+        for one in (step, *(step.together or ())):
+            found += one.schedule.strikes if one.schedule is not None else ()
+    return found
+
+
+def with_strikes(scenario: Scenario, kept: Collection[int]) -> Scenario:
+    """The scenario with these strikes alone, by their places in `strikes_in`."""
+    places = iter(range(len(strikes_in(scenario))))
+
+    def thinned(step: StepWish) -> StepWish:
+        if step.schedule is not None:
+            left = tuple(strike for strike in step.schedule.strikes if next(places) in kept)
+            return msgspec.structs.replace(step, schedule=msgspec.structs.replace(step.schedule, strikes=left))
+        if step.together is not None:
+            return msgspec.structs.replace(step, together=tuple(thinned(one) for one in step.together))
+        return step
+
+    steps = tuple(thinned(step) for step in scenario.steps)
+    enough = msgspec.structs.replace(scenario.enough, strikes_that_hit=min(scenario.enough.strikes_that_hit, len(kept)))
+    return msgspec.structs.replace(scenario, steps=steps, enough=enough)
+
+
+Span = tuple[int, int, tuple[AnyEvent, ...]]
+"""When a step began and ended, and what happened meanwhile."""
+
+
+def _spans(scenario: Scenario, events: Iterable[AnyEvent]) -> list[Span | None]:
+    """Each step's, None for one that was not reached."""
+    ordered = sorted(events, key=lambda event: event.at)
+    phases = [event for event in ordered if isinstance(event, PhaseBegan) and event.name != "round"]
+    logged_in = next((place for place, phase in enumerate(phases) if phase.name == "log in"), len(phases))
+    begun = [phase.at for phase in phases[logged_in + 1 :]]
+    spans: list[Span | None] = []
+    for number in range(len(scenario.steps)):
+        if number + 1 >= len(begun):
+            spans.append(None)
+            continue
+        begin, end = begun[number], begun[number + 1]
+        spans.append((begin, end, tuple(event for event in ordered if begin <= event.at < end)))
+    return spans
+
+
+def _without_monkey(step: StepWish, begin: int, end: int, events: Sequence[AnyEvent]) -> StepWish:
+    inside = step.together if step.together is not None else (step,)
+    monkeys = [one.monkey for one in inside if one.monkey is not None]
+    if not monkeys:
+        return step
+    signal, seconds = monkeys[0].signal, monkeys[0].seconds
+    does = {name for one in monkeys for name in one.do}
+    strikes = [
+        msgspec.structs.replace(_scheduled(event, begin, events), do=event.fault_kind, seconds=seconds)
+        for event in events
+        if isinstance(event, Strike) and event.is_drawn and event.fault_kind in does and not event.off
+    ]
+    schedule = StepWish(schedule=Schedule(strikes=tuple(strikes), signal=signal))
+    lasting = StepWish(settle=Settle(seconds=round((end - begin) / NS, 1)))
+    others = [one for one in inside if one.monkey is None]
+    return StepWish(together=(*others, schedule, lasting))
+
+
+def _scheduled(strike: Strike, begin: int, events: Sequence[AnyEvent]) -> ScheduledStrike:
+    """Counted from the upgrade just before it, else from the step's beginning."""
+    upgrades = [
+        event
+        for event in events
+        if isinstance(event, Step) and (event.action, event.why) == ("enter", "upgrade") and event.at <= strike.at
+    ]
+    since, after = (upgrades[-1].at, upgrades[-1].slot) if upgrades else (begin, None)
+    return ScheduledStrike(slot=_place_of(strike), at=round((strike.at - since) / NS, 2), after=after)
+
+
+def _place_of(strike: Strike) -> str:
+    """A replica's slot; whatever has none, such as a balancer or a store, by its tier and its zone."""
+    tier = strike.role or strike.victim.partition("-")[0]
+    return strike.slot or (f"{tier}/{strike.zone}" if strike.zone else tier)

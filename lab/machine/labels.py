@@ -1,0 +1,133 @@
+"""The labels by which the lab knows its own: whatever it stops, kills or removes is chosen by them alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from datetime import datetime
+
+import psutil
+
+from lab.machine.places import is_project
+from lab.model import Replica, ReplicaState, Role, Value
+
+PROJECT, RUN, ROLE, OWNER, EXPIRES = "lab.project", "lab.run", "lab.role", "lab.owner", "lab.expires"
+RELEASE, ZONE, SLOT, REPLICA, GENERATION = (
+    "lab.release",
+    "lab.zone",
+    "lab.slot",
+    "lab.replica",
+    "lab.generation",
+)
+PORT, GATE, FRONT = "lab.port", "lab.gate", "lab.front"
+"""On the pattern of somebody's own app: where it listens, the image of its replicas' gates, and the port of their own
+balancer where users come through that."""
+CUTTER, CUT, CUT_OFF = "cutter", "lab.cut", "lab.cut_off"
+"""The role of what cuts a container off from others, what it does, and to which container."""
+CUTTER_IMAGE = "lab.cutter"
+"""On a pattern: the image of its cluster's cutters."""
+ADDRESS = "lab.address"
+"""On what must always have the same address in the cluster's inner network."""
+IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
+"""All of these must be there before the lab calls something its own; half of them is a stranger's."""
+
+KEPT = "kept"
+"""The owner of a cluster that outlives the command that made it (`lab up`)."""
+
+
+class Identity(Value):
+    """Whose a cluster is: put on everything that is made for it."""
+
+    project: str
+    run: str
+    owner: str
+    expires: int
+    """Seconds since the epoch; from then on `lab clean` may remove it, unless its owner surely runs."""
+
+    def labels(self, role: str) -> dict[str, str]:
+        return {
+            PROJECT: self.project,
+            RUN: self.run,
+            ROLE: role,
+            OWNER: self.owner,
+            EXPIRES: str(self.expires),
+        }
+
+
+def identity_of(labels: Mapping[str, str] | None) -> Identity | None:
+    """The identity that labels carry, or None for anything that is not wholly the lab's."""
+    if not labels or any(not labels.get(name) for name in IDENTIFYING):
+        return None
+    if not labels[EXPIRES].isdigit() or not is_project(labels[PROJECT]):
+        return None
+    return Identity(project=labels[PROJECT], run=labels[RUN], owner=labels[OWNER], expires=int(labels[EXPIRES]))
+
+
+def this_process() -> str:
+    """An owner: this process on this machine, told apart from a later one with the same number."""
+    pid = os.getpid()
+    return f"{socket.gethostname()}:{pid}:{_started(pid):.2f}"
+
+
+def is_owner_gone(owner: str) -> bool:
+    """Whether the process behind an owner surely no longer runs. Another machine's owner is never surely gone."""
+    return _runs(owner) is False
+
+
+def may_be_missed(identity: Identity, now: datetime) -> bool:
+    """Whether somebody may still want a cluster.
+
+    As long as its owner surely runs, however long that takes; its time only counts where nothing is known of them.
+    """
+    runs = _runs(identity.owner)
+    return identity.expires >= now.timestamp() if runs is None else runs
+
+
+def _runs(owner: str) -> bool | None:
+    """Whether an owner's process runs; None where that can't be known from here."""
+    if owner == KEPT:
+        return None
+    host, _, rest = owner.partition(":")
+    pid, _, started = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return None
+    try:
+        return f"{_started(int(pid)):.2f}" == started and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return None
+
+
+def _started(pid: int) -> float:
+    """When a process began, in seconds, the same however often it is asked.
+
+    Linux counts from boot, to which psutil adds the time of day at boot: that moves whenever a clock is set, and
+    would turn every process into another. Elsewhere the time of day is kept as it was.
+    """
+    booted = psutil.boot_time() if psutil.LINUX else 0.0  # asked first: a psutil may keep what it found last
+    return psutil.Process(pid).create_time() - booted
+
+
+_STATES = {
+    "created": ReplicaState.CREATED,
+    "running": ReplicaState.RUNNING,
+    "restarting": ReplicaState.RUNNING,
+    "paused": ReplicaState.PAUSED,
+}
+
+
+def replica_of(container: str, labels: Mapping[str, str], state: str) -> Replica | None:
+    """The replica that a container's labels describe, or None if it is not an app replica of the lab."""
+    if identity_of(labels) is None or labels[ROLE] != Role.APP:
+        return None
+    return Replica(
+        container=container,
+        name=labels.get(REPLICA, ""),
+        slot=labels.get(SLOT, ""),
+        zone=labels.get(ZONE, ""),
+        release=labels.get(RELEASE, ""),
+        generation=int(labels.get(GENERATION, "0")),
+        state=_STATES.get(state, ReplicaState.DEAD),
+    )

@@ -1,0 +1,48 @@
+"""Finds a piece of address space for a network whose members must keep their addresses."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+from docker import APIClient
+
+from lab.errors import ClusterError
+from lab.machine.engine import engine_errors
+
+SPACE = ipaddress.ip_network("10.213.0.0/16")
+"""Private, and away from what engines and homes usually take."""
+ROUTES = Path("/proc/net/route")
+
+
+def free_subnet(engine: APIClient) -> str:
+    """A /24 that no network of the engine and no route of this machine overlaps. Raises ClusterError."""
+    with engine_errors("read the engine's networks"):
+        networks = engine.networks()
+    taken = [one["Subnet"] for net in networks for one in (net["IPAM"].get("Config") or ()) if one.get("Subnet")]
+    taken += _routes(ROUTES.read_text() if ROUTES.exists() else "")
+    found = pick_subnet(taken, random.Random())
+    if found is None:
+        raise ClusterError("there is no free address space", at=str(SPACE), way_out="docker network prune")
+    return found
+
+
+def pick_subnet(taken: Iterable[str], luck: random.Random) -> str | None:
+    """One that overlaps none of these, drawn so that two labs that look at the same moment seldom want the same."""
+    parsed = [ipaddress.ip_network(one, strict=False) for one in taken]
+    others = [one for one in parsed if isinstance(one, ipaddress.IPv4Network)]
+    free = [one for one in SPACE.subnets(new_prefix=24) if not any(one.overlaps(other) for other in others)]
+    return str(luck.choice(free)) if free else None
+
+
+def _routes(table: str) -> list[str]:
+    """The destinations of a Linux routing table but the default: addresses and masks stand there backwards, as hex."""
+    found = []
+    for line in table.splitlines()[1:]:
+        destination, mask = line.split()[1], line.split()[7]
+        if int(mask, 16):
+            parts = [ipaddress.IPv4Address(bytes.fromhex(one)[::-1]) for one in (destination, mask)]
+            found.append(f"{parts[0]}/{parts[1]}")
+    return found

@@ -1,0 +1,1 @@
+"""What the verbs of the command line do: runs, and rollouts, faults and clusters by hand."""

@@ -1,0 +1,134 @@
+"""A cluster by itself: bring it up and leave it, look at it, take it down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lab import record
+from lab.backends.docker import (
+    deployed,
+    kept_identity,
+    open_cluster,
+    open_state,
+    project_of,
+    release_of,
+    start_cluster,
+    take_down,
+    wait_settled,
+)
+from lab.balancer.config import BalancerSettings
+from lab.balancer.nginx import NginxBalancer
+from lab.clock import SYSTEM_CLOCK
+from lab.cluster.compose import LAB_PORT
+from lab.cluster.stores import OrdersPlace, StoreName
+from lab.deploy.desk import Desk
+from lab.deploy.rollout import first_desired
+from lab.errors import ExitCode, LabError, UsageError
+from lab.machine.engine import connect
+from lab.machine.images import POSTGRES
+from lab.machine.places import find_places
+from lab.machine.setup import make_ready
+from lab.machine.sweep import find_clusters
+from lab.model import Replica, Value
+from lab.operate.rollouts import describe_lead
+from lab.scenario.spec import ClusterWish
+
+Say = Callable[[str], None]
+
+
+class KeptStores(Value):
+    """What is to keep the state, in a scenario's words."""
+
+    store: str = StoreName.REDIS
+    orders: str = OrdersPlace.REDIS
+
+    def wish(self, image: str) -> ClusterWish:
+        """The whole cluster, with that. Raises UsageError for a store that there is none of."""
+        if self.store not in set(StoreName):
+            raise UsageError("there is no such store", at=f"--store {self.store}", way_out=" | ".join(StoreName))
+        return ClusterWish(release=image, store=StoreName(self.store), orders=OrdersPlace(self.orders))
+
+
+def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, port: int | None, say: Say) -> int:
+    """Bring a cluster up, wait until every slot serves, and leave it running. Doing it again changes nothing.
+
+    What fails on the way is taken down again, unless the cluster was there before.
+    """
+    places, wish = find_places(), keeps.wish(image)
+    project = project_of(places, project)
+    toolbox = make_ready(places, say, [image, *((POSTGRES,) if wish.stores.has_orders else ())])
+    was_there = any(one.identity.project == project for one in find_clusters(toolbox.engine, now=SYSTEM_CLOCK.wall()))
+    if was_there:
+        raise UsageError(
+            "a cluster of this name is up", at=project, way_out=f"lab status -p {project}, or lab down -p {project}"
+        )
+    slots, release = wish.slots, release_of(toolbox, image)
+    try:
+        settings = BalancerSettings(may_be_empty=len(slots) - 1)  # `lab scale` may leave one
+        live = start_cluster(
+            toolbox, kept_identity(project), slots, release.image, settings, port=port, stores=wish.stores
+        )
+
+        def tell(event: record.AnyEvent) -> None:
+            if isinstance(event, record.Step) and event.action == "ready":
+                say(f"{event.slot}: {event.replica} ({event.release}) is ready")
+
+        with (
+            live.balancer,
+            open_state(places) as state,
+            deployed(live, state, tell, first=first_desired(release, slots)) as (desk, deployer),
+        ):
+            wait_settled(desk, deployer, within=90)
+    except BaseException:
+        take_down(toolbox.engine, places, project)
+        raise
+    say(f"{project} is up: {live.url}")
+    say("  look: lab status    take down: lab down")
+    return ExitCode.HELD
+
+
+def bring_down(project: str | None, *, say: Say) -> int:
+    """Remove a cluster with its volumes, by labels. A cluster that is not there is no error."""
+    places = find_places()
+    project = project_of(places, project)
+    removed = take_down(connect(), places, project)
+    say("\n".join(f"removed {what}" for what in removed) or f"{project}: nothing to remove")
+    return ExitCode.HELD
+
+
+def show_status(project: str | None, *, say: Say) -> int:
+    """Print zones, slots and who answers there; exit 0 only if every slot that is to have a replica serves."""
+    places, engine = find_places(), connect()
+    project = project_of(places, project)
+    cluster = open_cluster(engine, project, ())
+    replicas = sorted(cluster.replicas(), key=lambda one: (one.slot, one.generation))
+    if not replicas:
+        say(f"{project}: not up\n  try: lab up")
+        return ExitCode.COULD_NOT_TELL
+    answering: dict[str, str] = {}
+    try:
+        doors = cluster.addresses()
+        with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
+            found = balancer.holders({one.slot for one in replicas})
+            answering = {slot: answer.replica for slot, answer in found.items() if answer.is_ready}
+        say(f"{project}: {'  '.join(f'http://{host}:{port}' for host, port in doors)}")
+    except LabError as exc:
+        say(f"{project}: {exc.what}")
+    say(f"{'zone':<6}{'slot':<6}{'replica':<10}{'release':<16}{'state':<10}answers")
+    for one in replicas:
+        say(f"{one.zone:<6}{one.slot:<6}{one.name:<10}{one.release:<16}{one.state:<10}{_answers(one, answering)}")
+    with open_state(places) as state:
+        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+        desired = desk.read().desired
+        filled = {one.slot for one in replicas}
+        for slot in desired.slots:
+            if slot.name in desired.active and slot.name not in filled:
+                say(f"{slot.zone:<6}{slot.name:<6}{'nobody':<10}{'':<16}{'':<10}no")
+        for line in describe_lead(desk):
+            say(line)
+    served = all(answering.get(slot) for slot in desired.active)
+    return ExitCode.HELD if served else ExitCode.COULD_NOT_TELL
+
+
+def _answers(replica: Replica, answering: dict[str, str]) -> str:
+    return "yes" if answering.get(replica.slot) == replica.name else "no"

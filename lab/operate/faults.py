@@ -1,0 +1,214 @@
+"""Breaking the cluster of `lab up` by hand, one fault or a whole zone: told first, bounded, and healed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from random import SystemRandom
+
+import msgspec
+
+from lab import record
+from lab.backends.docker import open_cluster, open_state, project_of
+from lab.balancer.nginx import NginxBalancer
+from lab.chaos.faults import Signal, find_fault
+from lab.chaos.guard import BlastRadius, Standing
+from lab.chaos.opened import OpenFaults
+from lab.chaos.striker import Ground, Striker, Struck
+from lab.clock import SYSTEM_CLOCK
+from lab.cluster.compose import LAB_PORT
+from lab.cluster.cutter import remove_cutters
+from lab.cluster.engine_harm import EngineHarm
+from lab.cluster.harm import Victim
+from lab.cluster.store_look import StoreLook
+from lab.deploy.desk import Desk
+from lab.errors import ExitCode, UsageError
+from lab.machine.engine import connect
+from lab.machine.halt import halt, halted_by, lift
+from lab.machine.labels import this_process
+from lab.machine.places import find_places
+from lab.model import ReplicaState, Role, Value
+from lab.operate.rollouts import resume
+from lab.record import StrikeSource
+from lab.report.sentences import tell_event
+from lab.run.strike_steps import pick_fault, pick_victims
+from lab.scenario.spec import LARGEST
+from lab.scenario.strike_spec import ANY, check_cut, role_of, zone_of
+
+Say = Callable[[str], None]
+JOURNAL = "strikes.jsonl"
+"""In the cluster's folder: every strike by hand, written before it is done."""
+
+
+class HandStrike(Value):
+    """What somebody asks for on the command line."""
+
+    do: str
+    to: str = ANY
+    """As in a scenario's `strike`; or, with `in_zone`, anybody there."""
+    off: str = ""
+    """Whom a cut is from, as in a scenario; everybody if not given."""
+    in_zone: str = ""
+    signal: Signal = "SIGKILL"
+    seconds: float | None = None
+    """How long it lasts; None: until `lab heal`."""
+    dry_run: bool = False
+
+
+@contextmanager
+def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Iterator[Striker]:
+    """Whoever strikes a running cluster by hand. What is open is found in the state, whichever process left it."""
+    places, engine = find_places(), connect()
+    project = project_of(places, project)
+    with open_state(places) as state:
+        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+        slots = desk.read().desired.slots
+        cluster = open_cluster(engine, project, slots)
+        opened = OpenFaults(state, project)
+        last = max((one.strike for one in opened.read().faults), default=0)
+        with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
+
+            def standing() -> Standing:
+                active = set(desk.read().desired.active)
+                there = {one.name: one.container for one in cluster.replicas() if one.state is ReplicaState.RUNNING}
+                ready = {slot: said.replica for slot, said in balancer.holders(active).items() if said.is_ready}
+                return Standing(
+                    zone_of={slot.name: slot.zone for slot in slots if slot.name in active},
+                    serving={slot: there[name] for slot, name in ready.items() if name in there},
+                )
+
+            def evidence(victim: Victim) -> str:
+                if victim.role is not Role.APP:
+                    return "it ran" if victim.is_running else ""
+                answer = balancer.holders([victim.slot]).get(victim.slot)
+                serves = answer is not None and answer.is_ready and answer.replica == victim.name
+                return "it was ready and had its slot" if serves else ""
+
+            look = StoreLook(engine, project=project)
+            ground = Ground(
+                target=EngineHarm(engine, project=project),
+                opened=opened,
+                standing=standing,
+                evidence=evidence,
+                report=_journal(places.cluster(project) / JOURNAL, say),
+                numbers=itertools.count(last + 1),
+                by=this_process(),
+                halted=partial(halted_by, engine),
+                primary=look.primary,
+                unwell=look.trouble,
+            )
+            yield Striker(ground, radius, steady_first=False)
+
+
+def strike(wish: HandStrike, radius: BlastRadius, *, project: str | None, say: Say) -> int:
+    """One fault, now. Exit 0 if it hit what served, 2 if the blast radius refuses it, 4 if it hit nothing."""
+    find_fault(wish.do, role_of(wish.to))
+    check_cut(wish.do, wish.to, wish.off)
+    _check_lasting(wish.seconds)
+    with striker_at_hand(project, radius, say) as striker:
+        there = striker.victims()
+        in_zone = [one for one in there if wish.in_zone in {"", one.zone}]
+        victims = pick_victims(in_zone, wish.to, SystemRandom(), striker.primary)
+        fault = pick_fault(wish.do, wish.to, wish.off, there, victims, striker.primary)
+        if _is_only_told(striker, wish, victims, fault.text(wish.signal), say):
+            return ExitCode.HELD
+        struck = striker.strike(fault, victims, signal=wish.signal, source=StrikeSource.HAND)
+        if fault.lasts or any(one.role is not Role.APP for one in victims):
+            _last(wish.seconds, lambda: striker.undo([one.strike for one in struck]), say)
+    return _told(struck, say, enough=any if zone_of(wish.to) else all)
+
+
+def lose_zone(
+    zone: str,
+    radius: BlastRadius,
+    *,
+    cut_off: bool,
+    seconds: float | None,
+    dry_run: bool,
+    project: str | None,
+    say: Say,
+) -> int:
+    """A whole zone, now; nothing is made there until it is back."""
+    _check_lasting(seconds)
+    with striker_at_hand(project, radius, say) as striker:
+        victims = striker.in_zone(zone)
+        wish = HandStrike(do="cut" if cut_off else "kill", dry_run=dry_run)
+        if _is_only_told(striker, wish, victims, "cut" if cut_off else "SIGKILL", say, zone=zone):
+            return ExitCode.HELD
+        struck = striker.lose_zone(zone, cut_off=cut_off, source=StrikeSource.HAND)
+        _last(seconds, lambda: striker.regain_zone(zone), say)
+    return _told(struck, say)
+
+
+def heal(*, project: str | None, say: Say) -> int:
+    """Undo everything that is open, whoever left it, then see to it that every slot serves."""
+    remove_cutters(connect(), project_of(find_places(), project))
+    with striker_at_hand(project, BlastRadius(), lambda _: None) as striker:
+        for line in striker.heal() or ["nothing was open"]:
+            say(line)
+    return resume(project=project, say=say)
+
+
+def halt_strikes(*, over: bool, say: Say) -> int:
+    """Let no lab on this engine strike any more, runs that go on included; or let them again."""
+    engine = connect()
+    if over:
+        say("labs on this engine may strike again" if lift(engine) else "nobody had halted them")
+        return ExitCode.HELD
+    who = f"{this_process()}, {SYSTEM_CLOCK.wall():%Y-%m-%d %H:%M:%S}"
+    say(f"no lab on this engine strikes any more (halted by {halt(engine, who)}); until: lab halt --over")
+    return ExitCode.HELD
+
+
+def _is_only_told(
+    striker: Striker, wish: HandStrike, victims: Sequence[Victim], what: str, say: Say, *, zone: str = ""
+) -> bool:
+    """Say who is struck and within which bounds. Whether that was all that is wanted; a refusal raises."""
+    say(f"{what} to {', '.join(one.name for one in victims)}")
+    say(f"  blast radius: {striker.radius.text}")
+    refused = striker.refusal(victims, zone=zone)
+    if wish.dry_run and refused:
+        raise UsageError(f"would be refused: {refused}", at="blast radius", way_out="lab heal, or a larger radius")
+    if wish.dry_run:
+        say("  nothing was done: that was a dry run")
+    return wish.dry_run
+
+
+def _check_lasting(seconds: float | None) -> None:
+    """Before anything is struck that nobody would undo."""
+    if seconds is not None and not 0 <= seconds <= LARGEST:
+        raise UsageError(f"must be from 0 to {LARGEST:g}", at=f"--for {seconds:g}", way_out="--for 10")
+
+
+def _last(seconds: float | None, undo: Callable[[], None], say: Say) -> None:
+    """Let it last; it is undone at the end and on Ctrl-C, or left to `lab heal` where no time was told."""
+    if seconds is None:
+        say("  it lasts until: lab heal")
+        return
+    try:
+        SYSTEM_CLOCK.sleep(seconds)
+    finally:
+        undo()
+
+
+def _told(struck: Sequence[Struck], say: Say, *, enough: Callable[[Iterable[bool]], bool] = all) -> int:
+    """Say who was hit. Of two zones that are cut apart some talked to each other, and need not all have."""
+    for one in struck:
+        say(f"{'hit' if one.hit else 'missed'} {one.victim.name}: {one.why}")
+    return ExitCode.HELD if struck and enough(one.hit for one in struck) else ExitCode.COULD_NOT_TELL
+
+
+def _journal(path: Path, say: Say) -> Callable[[record.AnyEvent], None]:
+    encoder = msgspec.json.Encoder()
+
+    def report(event: record.AnyEvent) -> None:
+        with path.open("ab") as journal:
+            journal.write(encoder.encode(event) + b"\n")
+        said = tell_event(event)
+        if said:
+            say(f"  {said}")
+
+    return report

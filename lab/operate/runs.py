@@ -1,0 +1,275 @@
+"""`lab run`: read the scenario, make the machine ready, conduct, judge, and say how it ended."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+import msgspec
+
+from lab.backends.docker import take_down
+from lab.clock import NS, SYSTEM_CLOCK
+from lab.collection import rare_collection
+from lab.console.page import PageWish, watched
+from lab.console.reports import folder_of, leave_report, report_path, short
+from lab.console.terminal import choose_view
+from lab.errors import ExitCode, LabError, LabFault, RecordError
+from lab.machine.places import find_places
+from lab.machine.setup import Toolbox, make_ready
+from lab.machine.sweep import find_clusters, sweep
+from lab.model import Value, Verdict
+from lab.oracle.service import ServiceReport
+from lab.oracle.telling import story
+from lab.record import ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
+from lab.run.conductor import Conductor
+from lab.run.judge import Judged, judge_run, run_seconds
+from lab.run.own_app import check_own_app
+from lab.run.view import QuietView
+from lab.scenario.overrides import Overrides, read_changed
+from lab.scenario.plan import plan_lines
+from lab.scenario.spec import Scenario, all_images_of, find_scenario, images_of
+
+STORIES = 5
+Say = Callable[[str], None]
+
+
+class RunWish(Value):
+    """What `lab run` was asked for."""
+
+    scenarios: tuple[str, ...]
+    seed: int | None = None
+    port: int | None = None
+    overrides: Overrides = Overrides()
+    is_dry: bool = False
+    as_json: bool = False
+    """Events as JSON Lines on standard output, and nothing else there."""
+    page: PageWish | None = None
+    """A live page beside the run."""
+
+
+class Chosen(Value):
+    """A scenario that is about to run, and how a person would ask for it again."""
+
+    scenario: Scenario
+    seed: int
+    repeat: str = ""
+    """`lab repeat` with the run's own name if not given."""
+
+
+BADNESS = (
+    ExitCode.HELD,
+    ExitCode.ROLLED_BACK,
+    ExitCode.TOO_LITTLE_CHECKED,
+    ExitCode.COULD_NOT_TELL,
+    ExitCode.USAGE,
+    ExitCode.BROKEN,
+)
+"""Exit codes from best to worst: that of several runs is the worst of theirs."""
+
+
+def worst_of(codes: Iterable[int]) -> ExitCode:
+    """The exit code of several runs."""
+    return max((ExitCode(code) for code in codes), key=BADNESS.index, default=ExitCode.HELD)
+
+
+def run_scenarios(wish: RunWish, say: Say) -> int:
+    """Run scenarios one after another; the worst exit code. Nothing is started before all have been read whole."""
+    read = [(named, read_changed(find_scenario(named), wish.overrides)) for named in wish.scenarios]
+    if wish.is_dry:
+        for _, scenario in read:
+            for line in plan_lines(scenario, seed=wish.seed if wish.seed is not None else scenario.seed):
+                say(line)
+        return ExitCode.HELD
+    out = sys.stderr if wish.as_json else sys.stdout
+    say = _say_on(out) if wish.as_json else say
+    toolbox = make_ready(find_places(), say, [image for _, scenario in read for image in all_images_of(scenario)])
+    for _, scenario in read:
+        check_own_app(toolbox, scenario.cluster)
+    sweep_abandoned(toolbox, say)
+    codes = []
+    for _, scenario in read:
+        seed = next(one for one in (wish.seed, scenario.seed, secrets.randbelow(10**6)) if one is not None)
+        chosen = Chosen(scenario=scenario, seed=seed)
+        heard = _heard_on(sys.stdout.buffer) if wish.as_json else _unheard
+        judged, _ = run_one(chosen, toolbox, say=say, port=wish.port, out=out, heard=heard, page=wish.page)
+        codes.append(judged.judgement.exit_code)
+    return worst_of(codes)
+
+
+def sweep_abandoned(toolbox: Toolbox, say: Say) -> None:
+    """Remove what killed labs left."""
+    found = find_clusters(toolbox.engine, now=SYSTEM_CLOCK.wall())
+    abandoned = [one for one in found if one.is_abandoned]
+    swept = sweep(abandoned, partial(take_down, toolbox.engine, toolbox.places))
+    for what in swept.removed:
+        say(f"removed {what}, which a killed lab had left")
+    for why in swept.stuck:
+        say(f"what a killed lab had left stays: {why}")
+
+
+def run_one(
+    chosen: Chosen,
+    toolbox: Toolbox,
+    *,
+    say: Say,
+    port: int | None = None,
+    out: TextIO = sys.stdout,
+    heard: Callable[[bytes], None] = lambda _: None,
+    page: PageWish | None = None,
+    is_shown: bool = True,
+) -> tuple[Judged, Path]:
+    """Run one scenario, judge it from its record, tell how it ended; the record's folder beside the verdict."""
+    scenario, seed = chosen.scenario, chosen.seed
+    folder = new_run(toolbox)
+    repeat = chosen.repeat or f"lab repeat {folder.name}"
+    began = SYSTEM_CLOCK.now()
+    view = choose_view(scenario.title, out) if is_shown else QuietView()
+    say(f"{scenario.title}\n  run {folder.name}, seed {seed}")
+    shown_on = watched(folder, scenario.title, images_of(scenario), page, say)
+    with shown_on as shown, RunRecord(folder, heard=heard) as run_record:
+        run_record.event(RunBegan(at=began, run=folder.name, scenario=scenario.name, title=scenario.title, seed=seed))
+        conductor = Conductor(scenario, seed, toolbox, run_record, view, port=port, repeat=repeat, hands=shown.hands)
+        with troubles_recorded(run_record), view, rare_collection():
+            conductor.run()
+        judged = judge_and_write(run_record)
+        seconds = (SYSTEM_CLOCK.now() - began) / NS
+        closing = judged.closing(seconds=seconds, report=report_path(folder), repeat=repeat)
+        if is_shown:
+            leave_report(folder, judged, closing, say=say)
+        shown.tell(judged, closing)
+    for line in closing:
+        say(line)
+    return judged, folder
+
+
+def new_run(toolbox: Toolbox) -> Path:
+    """The folder of a new run, which is not there yet."""
+    return toolbox.places.runs / f"{SYSTEM_CLOCK.wall():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+@contextmanager
+def troubles_recorded(run_record: RunRecord) -> Iterator[None]:
+    """Whatever ends a run early goes into its record; what was seen until then is judged all the same."""
+    try:
+        yield
+    except LabError as exc:
+        run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=str(exc)))
+    except Exception as exc:  # noqa: BLE001 -- the lab's own fault
+        what = f"a fault of the lab itself: {type(exc).__name__}: {exc}"
+        (run_record.folder / "fault.txt").write_text(traceback.format_exc())
+        run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=what))
+
+
+def judge_and_write(run_record: RunRecord) -> Judged:
+    """Judge a run that is over by its record, and make the verdict part of it."""
+    ended = SYSTEM_CLOCK.now()
+    run_record.flush()
+    judged = judge_run(ReadRecord(run_record.folder))
+    judgement = judged.judgement
+    run_record.write("verdict.json", judgement)
+    run_record.event(
+        RunEnded(at=ended, verdict=judgement.verdict, exit_code=int(judgement.exit_code), reasons=judgement.reasons)
+    )
+    return judged
+
+
+def _heard_on(out: BinaryIO) -> Callable[[bytes], None]:
+    """Tells `out` each line. Raises LabFault where nobody listens any more, once, so that the run ends in order."""
+
+    def heard(line: bytes) -> None:
+        try:
+            out.write(line)
+            out.flush()
+        except OSError as exc:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+            raise LabFault(f"nobody listens any more: {exc.strerror}", way_out="lab run --json ... >FILE") from exc
+
+    return heard
+
+
+def _unheard(_: bytes) -> None:
+    pass
+
+
+def unsaid(_: str) -> None:
+    """For whoever is told nothing."""
+
+
+def _say_on(out: TextIO) -> Say:
+    def say(line: str) -> None:
+        out.write(f"{line}\n")
+        out.flush()
+
+    return say
+
+
+def check_run(named: str, *, as_json: bool, say: Say) -> int:
+    """Judge a recorded run again, without any engine; print promises, counts and the first stories."""
+    folder = folder_of(named)
+    seen = ReadRecord(folder)
+    judged = judge_run(seen)
+    if as_json:
+        say(msgspec.json.encode(judged.judgement).decode())
+        return judged.judgement.exit_code
+    for one in judged.judgement.promises:
+        mark = {Verdict.HELD: "✓", Verdict.BROKEN: "✕", Verdict.COULD_NOT_TELL: "?"}[one.verdict]
+        broken = f", broken {one.broken} times" if one.broken else ""
+        note = f" ({one.note})" if one.note else ""
+        say(f"{mark} {one.promise:<14} {one.title:<44} {one.count:>7} {one.checks}{broken}{note}")
+    for line in _informing(judged.service):
+        say(f"  {line}")
+    for finding in judged.judgement.findings[:STORIES]:
+        for line in story(finding, began=judged.began):
+            say(f"  {line}")
+    more = len(judged.judgement.findings) - STORIES
+    if more > 0:
+        say(f"  and {more} more in {short(folder)}/verdict.json")
+    say("not checked:")
+    for line in judged.judgement.not_checked:
+        say(f"  {line}")
+    for line in judged.closing(seconds=run_seconds(seen), report=short(folder), repeat=""):
+        say(line)
+    return judged.judgement.exit_code
+
+
+def list_runs(*, say: Say) -> int:
+    """One line for each recorded run: its name, how it ended, its scenario."""
+    runs = find_places().runs
+    folders = sorted(one for one in runs.iterdir() if one.is_dir()) if runs.is_dir() else []  # pictures lie there too
+    for folder in folders:
+        ended, title = _said_in(folder, "verdict.json", "verdict"), _said_in(folder, "scenario.json", "title")
+        say(f"{folder.name}  {'not judged' if ended is None else ended:<16} {title or ''}")
+    if not folders:
+        say("no runs yet\n  try: lab run demo")
+    return ExitCode.HELD
+
+
+def _said_in(folder: Path, name: str, key: str) -> str | None:
+    """What a document of a record says; None where there is no such document, "unreadable" where it says nothing."""
+    try:
+        document = ReadRecord(folder).document(name)
+        return None if document is None else msgspec.convert(msgspec.convert(document, dict[str, Any])[key], str)
+    except (OSError, RecordError, msgspec.ValidationError, KeyError):  # one of them must not hide the others
+        return "unreadable"
+
+
+def _informing(service: ServiceReport) -> Iterator[str]:
+    """What is told and, unless the scenario asks for it, not judged."""
+    latency, tries = service.latency, service.first_tries
+    share = 100 * service.available
+    yield f"first tries answered: {share:.3f} % of {tries.actions}"
+    yield (
+        f"seconds until answered, from when it was due: half {latency.half:.3f}, 95 % {latency.p95:.3f},"
+        f" 99 % {latency.p99:.3f}, slowest {latency.slowest:.3f}"
+    )
+    for one in service.recoveries:
+        back = "capacity not back by the end" if one.capacity is None else f"capacity back in {one.capacity:.1f} s"
+        users = f"users' tries failed for {one.users:.1f} s" if one.users else "no user's try failed"
+        yield f"strike {one.strike} on {one.victim} ({one.fault}): {back}, {users}"

@@ -1,0 +1,51 @@
+"""Events of a record as sentences, in the words that the terminal, the page and the reports share."""
+
+from __future__ import annotations
+
+from lab import record
+
+
+def tell_event(event: record.AnyEvent) -> str:
+    """An event as a sentence; nothing for what a person need not know."""
+    said = ""
+    match event:
+        case record.PhaseBegan():
+            said = event.text
+        case record.Strike():
+            release = f" ({event.release})" if event.release else ""
+            what = f"{event.fault} to {event.victim}{release} while it served"
+            if event.source is record.StrikeSource.PIN:  # its victim need not have served
+                what = f"{event.fault}: {event.victim}{release}"
+            said = f"{what}; {event.serving} were serving"
+        case record.ZoneLost():
+            said = f"zone {event.zone} is {'cut off' if event.cut_off else 'lost'}"
+        case record.ZoneBack():
+            said = f"zone {event.zone} is back"
+        case record.StrikeUndone():
+            said = f"{event.fault} of {event.victim} is over"
+        case record.WouldStrike():
+            said = f"leashed: {event.fault} to {event.victim}" + (f", {event.when}" if event.when else "")
+        case record.Trouble():
+            said = f"trouble: {event.what}"
+        case record.RolloutMoved():
+            said = f"rollout to {event.to}: {event.ending or event.phase}" + (f" ({event.why})" if event.why else "")
+        case record.Scaled():
+            said = f"{event.to} replicas are wanted instead of {event.before}: {event.why}"
+        case record.Office() if event.action == "fenced" or not event.is_first:
+            said = event.text
+        case record.Step():
+            said = _tell_step(event)
+    return said
+
+
+def _tell_step(step: record.Step) -> str:
+    who = f"{step.slot}: {step.replica} ({step.release})"
+    took = "" if step.seconds is None else f" after {step.seconds:.1f} s"
+    said = {
+        "start": f"{who} starts: {step.why}",
+        "ready": f"{who} is ready{took}",
+        "drain": f"{who} drains",
+        "remove": f"{who} left{took}" if step.seconds is not None else "",
+        "stop": f"{who} is stopped: {step.why}",
+    }
+    return said.get(step.action, "")

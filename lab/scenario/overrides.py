@@ -1,0 +1,94 @@
+"""What a command line changes of a scenario: keys by their paths, and how many users, how busy, for how long."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.errors import UsageError
+from lab.model import Value
+from lab.scenario.spec import LARGEST, Scenario, read_scenario, walk_steps
+
+_KEY = re.compile(r"\w[\w-]*(?:\[\d+\])*(?:\.\w[\w-]*(?:\[\d+\])*)*")
+
+
+class Overrides(Value):
+    """What is asked for beside the file. Times in seconds."""
+
+    changes: tuple[tuple[str, Any], ...] = ()
+    """Key paths ("steps[1].roll.batch") and what is to stand there, in order."""
+    users: int | None = None
+    think: float | None = None
+    duration: float | None = None
+    """How long each `repeat` goes on."""
+
+
+def parse_change(text: str) -> tuple[str, Any]:
+    """A key path and a value from "users.count=20"; the value is read as YAML. Raises UsageError."""
+    key, equals, value = text.partition("=")
+    if not equals or not _KEY.fullmatch(key.strip()):
+        raise UsageError("is not KEY.PATH=VALUE", at=f"--set {text}", way_out="--set users.count=20")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as exc:
+        raise UsageError("its value is not YAML", at=f"--set {text}", way_out='--set title="a text"') from exc
+    except ValueError as exc:
+        raise UsageError(f"its value is none: {exc}", at=f"--set {text}", way_out="put it in quotes") from exc
+    except RecursionError as exc:
+        raise UsageError("its value goes too deep", at=f"--set {text}", way_out="write it into the file") from exc
+
+
+def read_changed(path: Path, overrides: Overrides) -> Scenario:
+    """Read a scenario as the command line wants it. Raises ScenarioError or UsageError; nothing is ever guessed."""
+    base = read_scenario(path, overrides.changes)
+    more = (*_changes_of_users(base, overrides), *_changes_of_duration(base, overrides))
+    return read_scenario(path, (*overrides.changes, *more)) if more else base
+
+
+def _changes_of_users(base: Scenario, overrides: Overrides) -> list[tuple[str, Any]]:
+    """Other users; what is asked of the run to mean something follows in proportion."""
+    users, enough = base.users, base.enough
+    count = users.count if overrides.users is None else overrides.users
+    think = users.think if overrides.think is None else overrides.think
+    if count < 1:
+        raise UsageError("must be at least 1", at=f"--users {count}", way_out="--users 20")
+    if not 0 < think <= LARGEST:
+        raise UsageError(f"must be over 0, at most {LARGEST:g}", at=f"--think {think:g}", way_out="--think 0.4")
+    if (count, think) == (users.count, users.think):
+        return []
+    more = count / users.count
+    acts = more * users.think / think
+    changes: list[tuple[str, Any]] = [
+        ("users.count", count),
+        ("users.think", think),
+        ("enough.operations", max(1, int(enough.operations * acts))),
+        ("enough.checks", max(1, int(enough.checks * acts))),
+        ("enough.users_served_by_new", min(count, round(enough.users_served_by_new * more))),
+    ]
+    if users.doubled:
+        changes.append(("users.on_two_devices", round(users.doubled * more)))
+    return changes
+
+
+def _changes_of_duration(base: Scenario, overrides: Overrides) -> list[tuple[str, Any]]:
+    if overrides.duration is None:
+        return []
+    if not 0 < overrides.duration <= LARGEST:
+        raise UsageError(
+            f"must be over 0, at most {LARGEST:g}", at=f"--duration {overrides.duration:g}", way_out="--duration 3600"
+        )
+    repeats = [(key, step.repeat) for key, step in walk_steps(base.steps) if step.repeat is not None]
+    if not repeats:
+        raise UsageError(
+            f"{base.name} has no `repeat` step to go on for longer or shorter",
+            at=f"--duration {overrides.duration:g}",
+            way_out="lab run soak --duration 3600",
+        )
+    longer = sum(overrides.duration - repeat.seconds for _, repeat in repeats)
+    return [
+        *((f"{key}.repeat.for", overrides.duration) for key, _ in repeats),
+        ("longer_than", max(base.longer_than + longer, overrides.duration)),
+    ]
