@@ -487,8 +487,8 @@ def _init(asked: argparse.Namespace) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    from lab.console.page import PageWish
-    from lab.operate.runs import RunWish, run_scenarios
+    from lab.console.page import PageSpec
+    from lab.operate.runs import RunRequest, run_scenarios
     from lab.scenario.overrides import Overrides, parse_change
 
     overrides = Overrides(
@@ -498,16 +498,16 @@ def _run(asked: argparse.Namespace) -> int:
         duration=asked.duration,
     )
     is_shown = asked.ui or asked.control or asked.ui_port is not None
-    wish = RunWish(
+    spec = RunRequest(
         scenarios=tuple(asked.scenario),
         seed=asked.seed,
         port=asked.port,
         overrides=overrides,
         is_dry=asked.dry_run,
         as_json=asked.json,
-        page=PageWish(port=asked.ui_port, control=asked.control) if is_shown else None,
+        page=PageSpec(port=asked.ui_port, control=asked.control) if is_shown else None,
     )
-    return run_scenarios(wish, _say)
+    return run_scenarios(spec, _say)
 
 
 def _ui(asked: argparse.Namespace) -> int:
@@ -552,9 +552,9 @@ def _shrink(asked: argparse.Namespace) -> int:
 
 def _duel(asked: argparse.Namespace) -> int:
     from lab.experiments.duel import run_duel
-    from lab.experiments.upgrades import Load
+    from lab.experiments.upgrades import UserLoad
 
-    load = Load(users=asked.users, think=asked.think, tries=asked.tries, seed=asked.seed)
+    load = UserLoad(users=asked.users, think=asked.think, tries=asked.tries, seed=asked.seed)
     return run_duel(asked.way, load, before=asked.before, to=asked.to, picture=asked.output, say=_say)
 
 
@@ -606,11 +606,11 @@ def _roll(asked: argparse.Namespace) -> int:
 
 
 def _by_hand(asked: argparse.Namespace) -> int:
-    from lab.deploy.rollout import Ask
+    from lab.deploy.rollout import RolloutRequest
     from lab.operate import rollouts as hand
 
     if asked.what in {"reverse", "abort"}:
-        return hand.ask(Ask(asked.what), project=asked.project, say=_say)
+        return hand.ask(RolloutRequest(asked.what), project=asked.project, say=_say)
     verbs = {"resume": hand.resume, "approve": hand.approve, "lock": hand.show_lock}
     return verbs[asked.what](project=asked.project, say=_say)
 
@@ -619,16 +619,16 @@ def _scale(asked: argparse.Namespace) -> int:
     from lab.operate.rollouts import scale
 
     counts = {}
-    for wish in asked.zone:
-        zone, _, count = wish.partition("=")
+    for spec in asked.zone:
+        zone, _, count = spec.partition("=")
         if not count.isdecimal():
-            raise UsageError("is not ZONE=COUNT", at=wish, way_out="lab scale a=1 b=2")
+            raise UsageError("is not ZONE=COUNT", at=spec, hint="lab scale a=1 b=2")
         counts[zone] = int(count)
     return scale(counts, project=asked.project, say=_say)
 
 
 def _sweep(asked: argparse.Namespace) -> int:
-    from lab.experiments.deployer_kills import SweepWish, run_kill_sweep
+    from lab.experiments.deployer_kills import KillSweepSpec, run_kill_sweep
     from lab.experiments.fault_matrix import choose, run_fault_sweep
     from lab.machine.places import find_places
     from lab.machine.setup import make_ready
@@ -636,11 +636,11 @@ def _sweep(asked: argparse.Namespace) -> int:
     choose(asked.strategy, asked.fault, asked.at)
     if asked.deployer_kills is not None and (asked.deployer_kills < 0 or asked.strategy or asked.fault or asked.at):
         what = "kills go over every strategy, at every boundary, and so many at random"
-        raise UsageError(what, at="--deployer-kills", way_out="lab sweep --deployer-kills 100")
+        raise UsageError(what, at="--deployer-kills", hint="lab sweep --deployer-kills 100")
     toolbox = make_ready(find_places(), _say)
     if asked.deployer_kills is not None:
-        wish = SweepWish(each_boundary=True, random_kills=asked.deployer_kills, seed=asked.seed)
-        return run_kill_sweep(toolbox, wish, _say)
+        spec = KillSweepSpec(each_boundary=True, random_kills=asked.deployer_kills, seed=asked.seed)
+        return run_kill_sweep(toolbox, spec, _say)
     named = {"names": asked.strategy, "faults": asked.fault, "points": asked.at}
     return run_fault_sweep(toolbox, asked.seed, _say, **named)
 
@@ -654,12 +654,12 @@ def _deployer(asked: argparse.Namespace) -> int:
 def _lesson(asked: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from lab.console.page import PageWish
+    from lab.console.page import PageSpec
     from lab.lessons.command import Workshop
 
     workshop = Workshop(Path(asked.folder), _say)
     if asked.what == "check":
-        page = PageWish(port=asked.ui_port) if asked.ui or asked.ui_port is not None else None
+        page = PageSpec(port=asked.ui_port) if asked.ui or asked.ui_port is not None else None
         return workshop.check(asked.lesson, seed=asked.seed, port=asked.port, page=page)
     if asked.what == "solution":
         return workshop.solution(asked.lesson, peek=asked.peek)
@@ -671,7 +671,7 @@ def _lesson(asked: argparse.Namespace) -> int:
 def _lesson_wheel(asked: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from lab.console.page import PageWish
+    from lab.console.page import PageSpec
     from lab.lessons.wheel import Wheel
 
     wheel = Wheel(Path(asked.folder), _say)
@@ -679,7 +679,7 @@ def _lesson_wheel(asked: argparse.Namespace) -> int:
         return wheel.show_sheet()
     if asked.guess is not None:
         return wheel.guess(asked.guess)
-    page = PageWish(port=asked.ui_port) if asked.ui or asked.ui_port is not None else None
+    page = PageSpec(port=asked.ui_port) if asked.ui or asked.ui_port is not None else None
     if asked.check:
         return wheel.check(port=asked.port, page=page)
     return wheel.spin(seed=asked.seed, port=asked.port, page=page)
@@ -702,9 +702,9 @@ def _lesson_dev_check(asked: argparse.Namespace) -> int:
 
 def _strike(asked: argparse.Namespace) -> int:
     from lab.chaos.guard import BlastRadius
-    from lab.operate.faults import HandStrike, strike
+    from lab.operate.faults import StrikeRequest, strike
 
-    wish = HandStrike(
+    spec = StrikeRequest(
         do=asked.how,
         to=asked.who,
         off=getattr(asked, "off", ""),
@@ -714,7 +714,7 @@ def _strike(asked: argparse.Namespace) -> int:
         dry_run=asked.dry_run,
     )
     radius = BlastRadius(replicas=asked.at_once, least_serving=asked.least_serving)
-    return strike(wish, radius, project=asked.project, say=_say)
+    return strike(spec, radius, project=asked.project, say=_say)
 
 
 def _lose_zone(asked: argparse.Namespace) -> int:
@@ -748,7 +748,7 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(one) for one in text.split(",")]
     except ValueError:
-        raise UsageError("is not a list of numbers", at=f"--shares {text}", way_out="--shares 0.1,0.5,1") from None
+        raise UsageError("is not a list of numbers", at=f"--shares {text}", hint="--shares 0.1,0.5,1") from None
 
 
 def _clean(asked: argparse.Namespace) -> int:

@@ -38,17 +38,17 @@ class ExitCode(IntEnum):
 
 
 class LabError(Exception):
-    """An error with a way out: what was wrong, where it was (`at`), and what to do next (`way_out`)."""
+    """An error with a way out: what was wrong, where it was (`at`), and what to do next (`hint`)."""
 
     exit_code: ExitCode = ExitCode.COULD_NOT_TELL
 
-    def __init__(self, what: str, *, at: str = "", way_out: str = "") -> None:
-        self.what, self.at, self.way_out = what, at, way_out
+    def __init__(self, what: str, *, at: str = "", hint: str = "") -> None:
+        self.what, self.at, self.hint = what, at, hint
         super().__init__(str(self))
 
     def __str__(self) -> str:
         where = f"{self.at}: " if self.at else ""
-        todo = f"\n  try: {self.way_out}" if self.way_out else ""
+        todo = f"\n  try: {self.hint}" if self.hint else ""
         return f"{where}{self.what}{todo}"
 
 
@@ -63,7 +63,7 @@ class ScenarioError(UsageError):
 
 
 class SetupError(LabError):
-    """This machine lacks something that the lab won't or can't install; `way_out` is the commands to run."""
+    """This machine lacks something that the lab won't or can't install; `hint` is the commands to run."""
 
     exit_code = ExitCode.USAGE
 

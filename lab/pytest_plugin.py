@@ -21,7 +21,7 @@ import pytest
 from lab.errors import LabError, NothingTold, StateLost, UsageError
 
 if TYPE_CHECKING:
-    from lab.session import RollResult, RunResult, Standing, Traffic
+    from lab.session import ClusterSession, RollResult, RunResult, Traffic
     from lab.users.own import UserJourney
 
 MARKER = (
@@ -151,7 +151,7 @@ def lab_compose_file(request: pytest.FixtureRequest) -> str | None:
         raise UsageError(
             f"there are {len(files)} files, and the lab takes one",
             at="docker_compose_file",
-            way_out="docker compose config >one.yaml; --lab-compose one.yaml",
+            hint="docker compose config >one.yaml; --lab-compose one.yaml",
         )
     # pytest-docker names a file of its own if nobody overrides the fixture; that it exists says that it is meant.
     return next((str(file) for file in files if Path(file).is_file()), None)
@@ -172,7 +172,7 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:  # noqa: ARG001 -- 
 @pytest.fixture(scope=_scope)
 def lab_factory(
     request: pytest.FixtureRequest, lab_project: str, lab_compose_file: str | None
-) -> Iterator[Callable[..., Standing]]:
+) -> Iterator[Callable[..., ClusterSession]]:
     """Makes clusters by what the marker may say; one at a time: another one takes the place of the first."""
     _unwind_at_sigterm()
     with _Factory(request.config, lab_project, lab_compose_file) as factory:
@@ -180,13 +180,13 @@ def lab_factory(
 
 
 @pytest.fixture(scope=_scope)
-def lab_cluster(request: pytest.FixtureRequest, lab_factory: Callable[..., Standing]) -> Standing:
+def lab_cluster(request: pytest.FixtureRequest, lab_factory: Callable[..., ClusterSession]) -> ClusterSession:
     """The cluster that the marker asks for, up for as long as `--lab-scope` says."""
     return lab_factory(**_marked(request))
 
 
 @pytest.fixture
-def lab(request: pytest.FixtureRequest, lab_factory: Callable[..., Standing]) -> Iterator[Lab]:
+def lab(request: pytest.FixtureRequest, lab_factory: Callable[..., ClusterSession]) -> Iterator[Lab]:
     """The cluster in the hands of one test, serving the release that the marker names, with users of its own."""
     standing = lab_factory(**_marked(request))
     standing.freshen()
@@ -203,9 +203,7 @@ def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("lab"))):
         if mark.args:
-            raise UsageError(
-                "takes keywords alone", at="marker lab", way_out='lab(compose="compose.yaml", service="web")'
-            )
+            raise UsageError("takes keywords alone", at="marker lab", hint='lab(compose="compose.yaml", service="web")')
         said |= mark.kwargs
     if said.get("compose") is not None:
         said["compose"] = str(Path(request.path).parent / said["compose"])
@@ -215,7 +213,7 @@ def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
 class Lab:
     """What one test may do."""
 
-    def __init__(self, standing: Standing, test: str) -> None:
+    def __init__(self, standing: ClusterSession, test: str) -> None:
         self._standing, self._test = standing, test
         self._now: Traffic | None = None
 
@@ -257,9 +255,9 @@ class Lab:
         """
         from lab.session import traffic_of
 
-        wish = {"count": users, "think": think, "tries": tries, "on_two_devices": on_two_devices}
+        spec = {"count": users, "think": think, "tries": tries, "on_two_devices": on_two_devices}
         repeat = f"pytest {self._test} --lab-seed {self.seed}"
-        made = traffic_of(self._standing, journey, self._test, wish, promises, enough, repeat)
+        made = traffic_of(self._standing, journey, self._test, spec, promises, enough, repeat)
         return self._kept_in_mind(made)
 
     def roll(self, image: str, **settings: Any) -> RollResult:
@@ -271,7 +269,7 @@ class Lab:
         from lab.session import seconds
 
         mean = seconds(every)
-        least = len(self._standing.wish.slots) - 1
+        least = len(self._standing.spec.slots) - 1
         usual = {"at_least": 1, "least_gap": mean / 2, "least_serving": least}
         return self._traffic().monkey(**{**usual, **settings, "mean_gap": mean, "at_most": at_most})
 
@@ -298,7 +296,7 @@ class Lab:
 
     def _traffic(self) -> Traffic:
         if self._now is None:
-            raise UsageError("nobody is there who could lose anything", at="lab", way_out="with lab.traffic(...): ...")
+            raise UsageError("nobody is there who could lose anything", at="lab", hint="with lab.traffic(...): ...")
         return self._now
 
 
@@ -309,7 +307,7 @@ class _Factory:
         self._config, self._project, self._compose = config, project, compose
         self._stack = ExitStack()
         self._asked: dict[str, Any] | None = None
-        self._standing: Standing | None = None
+        self._standing: ClusterSession | None = None
 
     def __enter__(self) -> _Factory:
         return self
@@ -317,13 +315,13 @@ class _Factory:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def __call__(self, **asked: Any) -> Standing:
+    def __call__(self, **asked: Any) -> ClusterSession:
         if self._standing is None or asked != self._asked:
             self._end()
             self._standing, self._asked = self._begin(asked), asked
         return self._standing
 
-    def _begin(self, asked: dict[str, Any]) -> Standing:
+    def _begin(self, asked: dict[str, Any]) -> ClusterSession:
         from lab.machine.engine import try_connect
         from lab.machine.install import cluster_lock
         from lab.session import stand

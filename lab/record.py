@@ -374,7 +374,7 @@ class RunRecord:
 
 
 def _unwritable(path: Path, exc: Exception | str) -> RecordError:
-    return RecordError(f"the run's record can't be written: {exc}", at=str(path), way_out="df -h .   # then run again")
+    return RecordError(f"the run's record can't be written: {exc}", at=str(path), hint="df -h .   # then run again")
 
 
 # ---------------------------------------------------------------- reading
@@ -389,7 +389,7 @@ class ReadRecord:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise RecordError("there is no such run", at=str(folder), way_out="ls runs")
+            raise RecordError("there is no such run", at=str(folder), hint="ls runs")
         self.folder = folder
         self._torn: set[str] = set()
 

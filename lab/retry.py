@@ -57,6 +57,6 @@ def wait_until(
         found = waiting(probed)
     except tenacity.RetryError as exc:
         seconds = (clock.now() - began) / NS
-        raise WaitTimeout(f"{what}: not so after {seconds:.1f} s; last seen: {last!r}", way_out=next_step) from exc
+        raise WaitTimeout(f"{what}: not so after {seconds:.1f} s; last seen: {last!r}", hint=next_step) from exc
     assert found is not None  # noqa: S101 -- retry_if_result lets nothing false through
     return found

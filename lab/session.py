@@ -15,7 +15,7 @@ import msgspec
 from lab.backends.docker import LiveCluster, kept_identity, release_of, run_identity
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.cluster.own_app import read_compose
-from lab.console.page import PageWish, watched
+from lab.console.page import PageSpec, watched
 from lab.console.reports import short
 from lab.deploy.rollout import Ending, Rolling
 from lab.errors import LabFault, NothingTold, ScenarioError, StateLost, UsageError
@@ -28,11 +28,12 @@ from lab.oracle.verdict import Enough, Evidence
 from lab.record import RunRecord, Trouble
 from lab.retry import wait_until
 from lab.run.conductor import Conductor
-from lab.run.judge import Judged
+from lab.run.judge import JudgedRun
 from lab.run.own_app import check_own_app
 from lab.run.steps import Stage
 from lab.run.view import QuietView
-from lab.scenario.spec import ClusterWish, Promises, Scenario, StepWish, UsersWish, check_scenario
+from lab.scenario.check import check_scenario
+from lab.scenario.spec import ClusterSpec, Promises, Scenario, StepSpec, UsersSpec
 from lab.users.own import UserJourney
 
 FRESH_WITHIN = 120.0
@@ -51,7 +52,7 @@ def seconds(text: float | str) -> float:
         return float(text)
     found = _SECONDS.fullmatch(text.strip())
     if found is None:
-        raise UsageError("is no length of time", at=repr(text), way_out='"15s", "500ms", "2m", or a number of seconds')
+        raise UsageError("is no length of time", at=repr(text), hint='"15s", "500ms", "2m", or a number of seconds')
     return float(found["number"]) * _UNITS[found["unit"]]
 
 
@@ -79,7 +80,7 @@ class RunResult(Value):
     """The three closing lines."""
 
 
-class Standing:
+class ClusterSession:
     """A cluster of which every slot serves, from `with` to its end.
 
     Runs on it come one after another. Its own record holds what happens before, between and after them.
@@ -87,7 +88,7 @@ class Standing:
 
     def __init__(
         self,
-        cluster: ClusterWish,
+        cluster: ClusterSpec,
         toolbox: Toolbox,
         *,
         project: str,
@@ -100,7 +101,7 @@ class Standing:
 
         With `say` each run has a live page, of which it tells the address.
         """
-        self.wish, self.toolbox, self.project, self.seed = cluster, toolbox, project, seed
+        self.spec, self.toolbox, self.project, self.seed = cluster, toolbox, project, seed
         self._runs, self._keeps, self._say = runs, keeps, say
         self.is_kept = False
         """Set before the end: leave it."""
@@ -112,7 +113,7 @@ class Standing:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._record = stack.enter_context(RunRecord(self._runs / self._stem))
-            self._empty = self.scenario("standing", "a cluster for tests", UsersWish())
+            self._empty = self.scenario("standing", "a cluster for tests", UsersSpec())
             self._conductor = Conductor(self._empty, self.seed, self.toolbox, self._record, QuietView())
             identity = kept_identity(self.project) if self._keeps else run_identity(self._stem)
             up = self._conductor.cluster(identity, is_kept=lambda: self._keeps and self.is_kept)
@@ -136,13 +137,13 @@ class Standing:
             raise LabFault("the cluster is not up")
         return self._live
 
-    def scenario(self, name: str, title: str, users: UsersWish, steps: tuple[StepWish, ...] = ()) -> Scenario:
+    def scenario(self, name: str, title: str, users: UsersSpec, steps: tuple[StepSpec, ...] = ()) -> Scenario:
         """A scenario on this cluster with these steps."""
         return Scenario(
             lab=1,
             name=name,
             title=title,
-            cluster=self.wish,
+            cluster=self.spec,
             users=users,
             steps=steps,
             seed=self.seed,
@@ -152,10 +153,10 @@ class Standing:
     def freshen(self) -> None:
         """Go back to the release that the cluster began with, where an earlier run left another one."""
         desk = self._conductor.desk
-        first = release_of(self.toolbox, self.wish.release)
+        first = release_of(self.toolbox, self.spec.release)
         wait_until("the cluster is as wanted", desk.is_settled, within=FRESH_WITHIN, next_step="lab status")
         if desk.read().desired.release != first:
-            desk.roll(first, Rolling(batch=len(self.wish.slots)), id=f"back-{len(self.results)}", by="the next test")
+            desk.roll(first, Rolling(batch=len(self.spec.slots)), id=f"back-{len(self.results)}", by="the next test")
             wait_until("the first release serves", desk.is_settled, within=FRESH_WITHIN, next_step="lab status")
 
     @contextmanager
@@ -164,7 +165,7 @@ class Standing:
         journey: type[UserJourney] | None,
         title: str,
         *,
-        users: UsersWish,
+        users: UsersSpec,
         promises: Promises,
         enough: Enough | None = None,
         repeat: str = "",
@@ -177,8 +178,8 @@ class Standing:
         scenario = msgspec.structs.replace(self.scenario(name, title, users), promises=promises)
         check_scenario(scenario, _place)
         began, folder = SYSTEM_CLOCK.now(), self._runs / f"{self._stem}-run{len(self.results) + 1}"
-        page = PageWish() if self._say is not None else None
-        shown_on = watched(folder, title, [self.wish.release], page, self._say or unsaid)
+        page = PageSpec() if self._say is not None else None
+        shown_on = watched(folder, title, [self.spec.release], page, self._say or unsaid)
         with shown_on as shown, RunRecord(folder) as run_record:
             first, self._users = self._users + 1, self._users + users.count
             view = QuietView()
@@ -202,7 +203,7 @@ class Standing:
                 shown.tell(judged, lines)
         raise_for(judged, lines)
 
-    def _note(self, folder: Path, judged: Judged, lines: tuple[str, ...]) -> None:
+    def _note(self, folder: Path, judged: JudgedRun, lines: tuple[str, ...]) -> None:
         self.results.append(
             RunResult(
                 run=folder.name,
@@ -215,7 +216,7 @@ class Standing:
         )
 
 
-def raise_for(judged: Judged, lines: Sequence[str]) -> None:
+def raise_for(judged: JudgedRun, lines: Sequence[str]) -> None:
     """Raise what a test must not pass over: with the finding's own words, and the first story."""
     judgement = judged.judgement
     if judgement.verdict is Verdict.BROKEN:
@@ -228,14 +229,16 @@ def raise_for(judged: Judged, lines: Sequence[str]) -> None:
 class Traffic:
     """What a test may ask of its run, and the steps that it may tell it while the users are there."""
 
-    def __init__(self, standing: Standing, scenario: Scenario, conductor: Conductor, enough: Enough | None) -> None:
+    def __init__(
+        self, standing: ClusterSession, scenario: Scenario, conductor: Conductor, enough: Enough | None
+    ) -> None:
         self._standing, self._conductor, self._enough = standing, conductor, enough
         self._begun = scenario
-        self._steps: list[StepWish] = []
+        self._steps: list[StepSpec] = []
         self._strikes = 0
         self._has_rolled = False
         self._stage: Stage | None = None
-        self.judged: Judged | None = None
+        self.judged: JudgedRun | None = None
         """Set when the block has ended."""
 
     def enter(self, stage: Stage) -> None:
@@ -281,17 +284,17 @@ class Traffic:
     @property
     def _evidence(self) -> Evidence:
         if self.judged is None:
-            raise UsageError("is known when the `with` block has ended", at="lab.traffic", way_out="ask after it")
+            raise UsageError("is known when the `with` block has ended", at="lab.traffic", hint="ask after it")
         return self.judged.judgement.evidence
 
     # steps
 
     def roll(self, image: str, **settings: Any) -> RollResult:
         """Upgrade, and return when it is over; raises ScenarioError for settings that make no sense."""
-        wish = self._wish("roll", {"to": image, **settings})
+        spec = self._spec("roll", {"to": image, **settings})
         self._standing.toolbox.images.make_missing(unsaid, [image])
         self._has_rolled = True
-        self._conductor.do(wish, self._open())
+        self._conductor.do(spec, self._open())
         rollout = self._conductor.desk.read().desired.rollout
         return (
             RollResult(ending=str(rollout.ending or ""), why=rollout.why) if rollout else RollResult(ending="", why="")
@@ -299,7 +302,7 @@ class Traffic:
 
     def wait(self, length: float | str) -> None:
         """Let the users act for so long; returns when every slot serves."""
-        self._conductor.do(self._wish("settle", {"for": seconds(length)}), self._open())
+        self._conductor.do(self._spec("settle", {"for": seconds(length)}), self._open())
 
     def strike(self, told: Mapping[str, Any], lasts: float | str) -> None:
         """One fault of the table; returns when it is undone and every slot serves."""
@@ -310,32 +313,32 @@ class Traffic:
         self._break("lose_zone", told, lasts)
 
     def _break(self, name: str, told: Mapping[str, Any], lasts: float | str) -> None:
-        wish = self._wish(name, {**told, "for": seconds(lasts)})
+        spec = self._spec(name, {**told, "for": seconds(lasts)})
         self._strikes += 1
-        self._conductor.do(wish, self._open())
+        self._conductor.do(spec, self._open())
 
     @contextmanager
     def monkey(self, **settings: Any) -> Iterator[None]:
         """Replicas that serve are killed at random while the block runs."""
-        wish = self._wish("monkey", settings)
-        self._strikes += wish.monkey.at_least if wish.monkey is not None else 0
-        with self._conductor.doing(wish, self._open()) as step:
+        spec = self._spec("monkey", settings)
+        self._strikes += spec.monkey.at_least if spec.monkey is not None else 0
+        with self._conductor.doing(spec, self._open()) as step:
             yield
             step.is_over()  # raises what ended the monkey, if anything did
 
-    def _wish(self, name: str, told: Mapping[str, Any]) -> StepWish:
+    def _spec(self, name: str, told: Mapping[str, Any]) -> StepSpec:
         """A step as the scenario file would have it, checked, and from here on part of what the run is judged by."""
         try:
-            wish = msgspec.convert({name: told}, StepWish)
+            spec = msgspec.convert({name: told}, StepSpec)
         except msgspec.ValidationError as exc:
-            raise ScenarioError(str(exc).replace("$.", ""), at=f"lab.{name}", way_out="lab reference") from exc
-        check_scenario(msgspec.structs.replace(self.scenario, steps=(*self._steps, wish)), _place)
-        self._steps.append(wish)
-        return wish
+            raise ScenarioError(str(exc).replace("$.", ""), at=f"lab.{name}", hint="lab reference") from exc
+        check_scenario(msgspec.structs.replace(self.scenario, steps=(*self._steps, spec)), _place)
+        self._steps.append(spec)
+        return spec
 
     def _open(self) -> Stage:
         if self._stage is None or self.judged is not None:
-            raise UsageError("no users are there", at="lab", way_out="with lab.traffic(...): ...")
+            raise UsageError("no users are there", at="lab", hint="with lab.traffic(...): ...")
         return self._stage
 
 
@@ -352,19 +355,19 @@ def stand(
     keeps: bool,
     say: Callable[[str], None],
     has_page: bool = False,
-) -> Standing:
+) -> ClusterSession:
     """A cluster as a test's marker asks for it, not up yet; the machine is made ready, and what killed labs left goes.
 
     Raises UsageError for what makes no sense.
     """
     places = find_places()
     toolbox = make_ready(places, say)
-    wish = cluster_of(asked, lambda file: read_compose(toolbox.compose, file))
-    toolbox.images.make_missing(say, [wish.release])
-    check_own_app(toolbox, wish)
+    spec = cluster_of(asked, lambda file: read_compose(toolbox.compose, file))
+    toolbox.images.make_missing(say, [spec.release])
+    check_own_app(toolbox, spec)
     sweep_abandoned(toolbox, say)
-    return Standing(
-        wish,
+    return ClusterSession(
+        spec,
         toolbox,
         project=project,
         seed=seed,
@@ -374,23 +377,23 @@ def stand(
     )
 
 
-def cluster_of(asked: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any]]) -> ClusterWish:
+def cluster_of(asked: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any]]) -> ClusterSpec:
     """The cluster that a marker asks for: pure but for `read`, which says what Compose makes of a file."""
     unknown = sorted(asked.keys() - {"compose", "service", "image", "port", "ready", "replicas", "zones"})
     if unknown:
-        raise UsageError(f"there is no {unknown[0]!r} here", at="marker lab", way_out="pytest --markers")
+        raise UsageError(f"there is no {unknown[0]!r} here", at="marker lab", hint="pytest --markers")
     told = {key: asked[key] for key in ("compose", "service", "port", "ready") if asked.get(key) is not None}
     told |= {"zones": _zones(asked.get("zones", 3), asked.get("replicas")), "release": asked.get("image") or "shop:v1"}
     if "compose" in told and asked.get("image") is None:
         service = (read(Path(told["compose"])).get("services") or {}).get(told.get("service"), {})
         if not service.get("image"):
-            raise UsageError("says no image, and the service has none", at="marker lab", way_out='image="web:dev"')
+            raise UsageError("says no image, and the service has none", at="marker lab", hint='image="web:dev"')
         told["release"] = service["image"]
     try:
-        wish = msgspec.convert(told, ClusterWish)
+        spec = msgspec.convert(told, ClusterSpec)
     except msgspec.ValidationError as exc:
-        raise UsageError(str(exc).replace("$.", ""), at="marker lab", way_out="pytest --markers") from exc
-    return wish
+        raise UsageError(str(exc).replace("$.", ""), at="marker lab", hint="pytest --markers") from exc
+    return spec
 
 
 def _zones(zones: object, replicas: object) -> dict[str, int]:
@@ -399,12 +402,12 @@ def _zones(zones: object, replicas: object) -> dict[str, int]:
         return {str(zone): int(count) for zone, count in zones.items()}
     count = 2 * zones if replicas is None and isinstance(zones, int) else replicas
     if not isinstance(zones, int) or not isinstance(count, int) or not 1 <= zones <= min(count, 26):
-        raise UsageError(f"zones={zones}, replicas={replicas}", at="marker lab", way_out="zones=3, replicas=6")
+        raise UsageError(f"zones={zones}, replicas={replicas}", at="marker lab", hint="zones=3, replicas=6")
     return {chr(ord("a") + place): (count - place + zones - 1) // zones for place in range(zones)}
 
 
 def traffic_of(
-    standing: Standing,
+    standing: ClusterSession,
     journey: type[UserJourney] | None,
     test: str,
     users: Mapping[str, Any],
@@ -414,18 +417,18 @@ def traffic_of(
 ) -> AbstractContextManager[Traffic]:
     """Traffic as a test asks for it. Raises UsageError for what makes no sense."""
     named = None if journey is None else f"{inspect.getfile(journey)}:{journey.__name__}"
-    asked = {"serving_at_least": max(1, len(standing.wish.slots) - 1), **(promises or {})}
+    asked = {"serving_at_least": max(1, len(standing.spec.slots) - 1), **(promises or {})}
     try:
-        wish = msgspec.convert({**users, "journey": named}, UsersWish)
-        if named is None and wish.on_two_devices is None:
-            wish = msgspec.structs.replace(wish, on_two_devices=wish.count // 3)
+        spec = msgspec.convert({**users, "journey": named}, UsersSpec)
+        if named is None and spec.on_two_devices is None:
+            spec = msgspec.structs.replace(spec, on_two_devices=spec.count // 3)
         return standing.traffic(
             journey,
             test,
-            users=wish,
+            users=spec,
             promises=msgspec.convert(asked, Promises),
             enough=None if enough is None else msgspec.convert(enough, Enough),
             repeat=repeat,
         )
     except msgspec.ValidationError as exc:
-        raise UsageError(str(exc).replace("$.", ""), at="lab.traffic", way_out="lab reference") from exc
+        raise UsageError(str(exc).replace("$.", ""), at="lab.traffic", hint="lab reference") from exc

@@ -24,8 +24,8 @@ WITHIN = 15_000
 
 def find_browser() -> str | None:
     """The program, or None."""
-    wishes = (os.environ.get("LAB_BROWSER", ""), FOUND.read_text().strip() if FOUND.is_file() else "", *NAMES)
-    return next((found for wish in wishes if wish and (found := shutil.which(wish))), None)
+    specs = (os.environ.get("LAB_BROWSER", ""), FOUND.read_text().strip() if FOUND.is_file() else "", *NAMES)
+    return next((found for spec in specs if spec and (found := shutil.which(spec))), None)
 
 
 def go_without(what: str) -> None:

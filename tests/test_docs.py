@@ -14,7 +14,8 @@ from lab.cli import EXIT_CODES, SCENARIOS, build_parser
 from lab.cluster.stores import TIERS, Tier
 from lab.errors import ExitCode
 from lab.oracle.promises import PROMISES
-from lab.scenario.spec import LIBRARY, Scenario, StepWish
+from lab.scenario.read import LIBRARY
+from lab.scenario.spec import Scenario, StepSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -93,7 +94,7 @@ def test_the_library_uses_every_key_of_a_scenario() -> None:
     text = "\n".join(path.read_text() for path in (*LIBRARY.glob("*.yaml"), *lessons))
     for key in set(Scenario.__struct_fields__) - {"seed"}:
         assert re.search(rf"^{key}:", text, re.MULTILINE), key
-    for key in StepWish.__struct_fields__:
+    for key in StepSpec.__struct_fields__:
         assert re.search(rf"- {{?{key}:", text), key
 
 

@@ -112,4 +112,4 @@ def _run(argv: list[str], variables: Mapping[str, str]) -> None:
     )
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["nothing was said"]
-        raise ClusterError(said[-1], at=" ".join(argv[:2]), way_out="lab doctor")
+        raise ClusterError(said[-1], at=" ".join(argv[:2]), hint="lab doctor")

@@ -12,7 +12,7 @@ import requests
 from requests import Response
 from requests.adapters import HTTPAdapter
 
-from lab.balancer.protocol import Answer
+from lab.balancer.protocol import ReplicaAnswer
 
 ANSWER_WITHIN = 1.0
 """Seconds that one question may take; a replica that is slower than that isn't called ready."""
@@ -82,23 +82,23 @@ class NginxBalancer:
             in_flight += max(0, int(figures["writing"]) - 1)
         return requests_so_far - self._asked, in_flight
 
-    def holders(self, slots: Collection[str]) -> Mapping[str, Answer]:
+    def holders(self, slots: Collection[str]) -> Mapping[str, ReplicaAnswer]:
         return self._ask_all("slot", slots)
 
-    def replicas(self, names: Collection[str]) -> Mapping[str, Answer]:
+    def replicas(self, names: Collection[str]) -> Mapping[str, ReplicaAnswer]:
         return self._ask_all("replica", names)
 
-    def _ask_all(self, door: str, names: Collection[str]) -> dict[str, Answer]:
+    def _ask_all(self, door: str, names: Collection[str]) -> dict[str, ReplicaAnswer]:
         # One that is silent must not keep the others waiting: a frozen replica takes its whole time.
         answers = self._pool.map(lambda name: self._ask(f"{door}/{name}/readyz"), names)
         return {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
 
-    def _ask(self, path: str) -> Answer | None:
+    def _ask(self, path: str) -> ReplicaAnswer | None:
         said = self._get(path)
         if said is None:
             return None
         name = said.headers.get("X-Replica")
-        return Answer(replica=name, is_ready=200 <= said.status_code < 300) if name else None
+        return ReplicaAnswer(replica=name, is_ready=200 <= said.status_code < 300) if name else None
 
     def _get(self, path: str) -> Response | None:
         """What the first door says that is up. None where a replica is silent, or all doors are."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from lab.model import Value
 
 
-class Answer(Value):
+class ReplicaAnswer(Value):
     """What a replica said when it was asked how it is."""
 
     replica: str
@@ -18,10 +18,10 @@ class Answer(Value):
 class Balancer(Protocol):
     """Knows slots, and lets the lab ask by itself whoever stands in one. Asking changes nothing."""
 
-    def holders(self, slots: Collection[str]) -> Mapping[str, Answer]:
+    def holders(self, slots: Collection[str]) -> Mapping[str, ReplicaAnswer]:
         """By slot, the replica that requests go to. Slots where nobody answers are left out."""
         ...
 
-    def replicas(self, names: Collection[str]) -> Mapping[str, Answer]:
+    def replicas(self, names: Collection[str]) -> Mapping[str, ReplicaAnswer]:
         """By name, what these replicas say, in a slot or not. Those that do not answer are left out."""
         ...

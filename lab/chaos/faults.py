@@ -88,7 +88,7 @@ FAULTS: Mapping[FaultName, Fault] = {
         Fault(
             name="crash",
             hits=_CONTAINERS,
-            about="its processes are killed from inside, which restart policies do not take for a wish",
+            about="its processes are killed from inside, which restart policies do not take for a request",
             undone=_REPLACED,
             proof="die",
             do=lambda _victim, _signal: Crash(),
@@ -170,8 +170,8 @@ def find_fault(name: str, role: Role) -> Fault:
     """The fault of this name, if it may hit such a victim. Raises UsageError."""
     found = next((fault for fault in FAULTS.values() if fault.name == name), None)
     if found is None:
-        raise UsageError(f"there is no fault {name!r}", way_out=" | ".join(FAULTS))
+        raise UsageError(f"there is no fault {name!r}", hint=" | ".join(FAULTS))
     if role not in found.hits:
         may = " | ".join(fault.name for fault in FAULTS.values() if role in fault.hits)
-        raise UsageError(f"{name} can't be done to a {role}", way_out=may)
+        raise UsageError(f"{name} can't be done to a {role}", hint=may)
     return found

@@ -31,7 +31,7 @@ class BlastRadius(Value):
         )
 
 
-class Standing(Value):
+class Capacity(Value):
     """How the cluster stands just before a strike."""
 
     zone_of: Mapping[str, str]
@@ -61,7 +61,7 @@ class Standing(Value):
         return ", ".join(wrong) or "nothing is wrong"
 
 
-def refuse_strike(radius: BlastRadius, standing: Standing, victims: Sequence[Victim], *, zone: str = "") -> str:
+def refuse_strike(radius: BlastRadius, standing: Capacity, victims: Sequence[Victim], *, zone: str = "") -> str:
     """Why these must not be struck together now, or "". `zone` says that they are a whole zone."""
     slots = {one.slot for one in victims if one.role is Role.APP}
     left = len(set(standing.serving) - slots)
@@ -97,7 +97,7 @@ class StopWhen(Value):
     has died, the users' driver is behind its own schedule."""
 
 
-class Seen(Value):
+class GuardView(Value):
     """What the guard sees at a moment."""
 
     users_lost: int = 0
@@ -116,7 +116,7 @@ LEAST_TO_JUDGE = 20
 """Operations from which a share means something."""
 
 
-def reason_to_stop(rules: StopWhen, seen: Seen) -> str:
+def reason_to_stop(rules: StopWhen, seen: GuardView) -> str:
     """Why everything must stop now, or "". A halt by a person is no matter of rules."""
     if seen.halted:
         return f"strikes on this engine are halted: {seen.halted}"

@@ -34,7 +34,7 @@ class Aim(NamedTuple):
     seconds: float = 0.0
 
 
-class Marksman(Monkey):
+class ScheduledStriker(Monkey):
     """Strikes each slot at its moment, or as soon after it as its replica answers users and the blast radius allows.
 
     One after another, in their order. `upgraded` says when a slot's upgrade was done, if it was. `is_done` raises
@@ -109,7 +109,7 @@ class Marksman(Monkey):
                 raise WaitTimeout(
                     f"{aim.slot} could not be struck within {self._patience:g} s of its moment: {self._why}",
                     at="schedule",
-                    way_out="lab check RUN, or a longer `patience`",
+                    hint="lab check RUN, or a longer `patience`",
                 )
             self._ending.wait(self.LOOK_EVERY)
         return None

@@ -148,11 +148,11 @@ def check_monkey(settings: MonkeySettings) -> None:
     for group in settings.groups:
         tier, _, zone = group.partition("/")
         if tier not in GROUPS or group.endswith("/") or "/" in zone:
-            raise UsageError(f"{group!r} is no group", at="groups", way_out="groups: [app, app/a, balancer/b]")
+            raise UsageError(f"{group!r} is no group", at="groups", hint="groups: [app, app/a, balancer/b]")
     if not settings.groups or not settings.do:
-        raise UsageError("nobody or nothing is opted in", at="groups", way_out="groups: [app]")
+        raise UsageError("nobody or nothing is opted in", at="groups", hint="groups: [app]")
     if not 0 < settings.probability <= 1 or not 0 <= settings.jitter <= 1:
-        raise UsageError("is a share from 0 to 1", at="probability", way_out="probability: 0.5")
+        raise UsageError("is a share from 0 to 1", at="probability", hint="probability: 0.5")
     if settings.calendar is not None:
         _check_calendar(settings.calendar)
 
@@ -163,8 +163,8 @@ def _check_calendar(calendar: Calendar) -> None:
         date.fromisoformat(calendar.begins)
         opens, closes = time.fromisoformat(calendar.opens), time.fromisoformat(calendar.closes)
     except ZoneInfoNotFoundError as exc:
-        raise UsageError("is not a time zone", at="calendar.time_zone", way_out="time_zone: Europe/Berlin") from exc
+        raise UsageError("is not a time zone", at="calendar.time_zone", hint="time_zone: Europe/Berlin") from exc
     except ValueError as exc:
-        raise UsageError(str(exc), at="calendar", way_out='begins: "2026-01-01", opens: "09:00"') from exc
+        raise UsageError(str(exc), at="calendar", hint='begins: "2026-01-01", opens: "09:00"') from exc
     if opens >= closes or calendar.days < 1 or calendar.day_lasts <= 0 or calendar.most_a_day < 1:
-        raise UsageError("has no hour in which to strike", at="calendar", way_out='opens: "09:00", closes: "15:00"')
+        raise UsageError("has no hour in which to strike", at="calendar", hint='opens: "09:00", closes: "15:00"')

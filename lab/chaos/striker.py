@@ -11,7 +11,7 @@ import msgspec
 
 from lab import record
 from lab.chaos.faults import FAULTS, Fault, Signal
-from lab.chaos.guard import BlastRadius, Standing, refuse_strike
+from lab.chaos.guard import BlastRadius, Capacity, refuse_strike
 from lab.chaos.opened import LostZone, OpenFault, OpenFaults
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.harm import Start, Strikable, Unpause, Victim
@@ -28,7 +28,7 @@ AT_ONCE = 8
 """Containers of a zone that are struck in the same moment."""
 
 
-class Struck(Value):
+class StrikeResult(Value):
     """What came of one strike."""
 
     strike: int
@@ -37,12 +37,12 @@ class Struck(Value):
     why: str
 
 
-class Ground(Value):
+class StrikerParts(Value):
     """What a striker is told of its cluster."""
 
     target: Strikable
     opened: OpenFaults
-    standing: Callable[[], Standing]
+    standing: Callable[[], Capacity]
     """The slots that are to serve and those that do, by whoever knows; open faults are looked up by the striker."""
     evidence: Callable[[Victim], str]
     """What shows that users had it just before; "" if nothing does, and then a strike hits nothing."""
@@ -61,7 +61,7 @@ class Striker:
     """Does faults of the table within a blast radius, proves them, undoes them. May be used from several threads."""
 
     def __init__(
-        self, ground: Ground, radius: BlastRadius, *, steady_first: bool = True, clock: Clock = SYSTEM_CLOCK
+        self, ground: StrikerParts, radius: BlastRadius, *, steady_first: bool = True, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         """`steady_first`: the first strike falls only when nothing else is wrong."""
         self._ground, self.radius, self._clock = ground, radius, clock
@@ -74,7 +74,7 @@ class Striker:
         """Everything that may be struck, as it is now."""
         return self._ground.target.victims()
 
-    def standing(self) -> Standing:
+    def standing(self) -> Capacity:
         """How the cluster stands, with what is open."""
         told, opened = self._ground.standing(), self._ground.opened.read()
         self._forget_survivors(told)
@@ -84,7 +84,7 @@ class Striker:
         hurt = {one.victim.role for one in opened.faults if not one.zone}
         return msgspec.structs.replace(now, hurt=tuple(sorted(hurt | ({Role.APP} if now.missing else set()))))
 
-    def _forget_survivors(self, told: Standing) -> None:
+    def _forget_survivors(self, told: Capacity) -> None:
         """Not every signal ends its victim: one that serves long after it runs on, as a server that was reloaded."""
         now, serving = self._clock.now(), set(told.serving.values())
         for container, struck in tuple(self._gone.items()):
@@ -121,7 +121,7 @@ class Striker:
 
     def strike(
         self, fault: Fault, victims: Sequence[Victim], *, source: StrikeSource, signal: Signal = "SIGKILL"
-    ) -> list[Struck]:
+    ) -> list[StrikeResult]:
         """Do it to all of them at once. Raises UsageError, and does nothing, beyond the blast radius.
 
         `source`: from whom it comes, as the record says to whoever repeats the run.
@@ -144,10 +144,10 @@ class Striker:
         found = [one for one in there if one.zone == zone]
         if not found:
             known = sorted({one.zone for one in there} - {""})
-            raise UsageError("there is no such zone", at=zone, way_out=f"one of: {', '.join(known)}")
+            raise UsageError("there is no such zone", at=zone, hint=f"one of: {', '.join(known)}")
         return [one for one in found if one.is_running]
 
-    def lose_zone(self, zone: str, *, cut_off: bool, source: StrikeSource) -> list[Struck]:
+    def lose_zone(self, zone: str, *, cut_off: bool, source: StrikeSource) -> list[StrikeResult]:
         """Every container of a zone at once, and none is made there until it is back."""
         with self._lock:
             victims = self.in_zone(zone)
@@ -157,7 +157,7 @@ class Striker:
             self._ground.report(record.ZoneLost(at=self._clock.now(), zone=zone, cut_off=cut_off))
             return self._strike_all(_of_zone(cut_off=cut_off), victims, zone=zone, source=source)
 
-    def hold_zone(self, zone: str, *, cut_off: bool, source: StrikeSource) -> list[Struck]:
+    def hold_zone(self, zone: str, *, cut_off: bool, source: StrikeSource) -> list[StrikeResult]:
         """Strike what came up in a lost zone all the same: it had been made when the zone was lost."""
         with self._lock:
             there = [one for one in self.victims() if one.zone == zone and one.is_running]  # nobody may be left by now
@@ -199,7 +199,7 @@ class Striker:
 
     def _refuse(self, why: str) -> None:
         if why:
-            raise UsageError(f"refused: {why}", at="blast radius", way_out="wait, lab heal, or a larger radius")
+            raise UsageError(f"refused: {why}", at="blast radius", hint="wait, lab heal, or a larger radius")
 
     def _strike_all(
         self,
@@ -209,7 +209,7 @@ class Striker:
         signal: Signal = "SIGKILL",
         zone: str = "",
         source: StrikeSource,
-    ) -> list[Struck]:
+    ) -> list[StrikeResult]:
         """Everything is written down before anything is done."""
         self._steady_first = False
         noted = [self._note(fault, one, signal, zone, source) for one in victims]
@@ -258,7 +258,7 @@ class Striker:
             )
         return number, fresh, evidence
 
-    def _act(self, fault: Fault, signal: Signal, since: str, noted: tuple[int, Victim, str]) -> Struck:
+    def _act(self, fault: Fault, signal: Signal, since: str, noted: tuple[int, Victim, str]) -> StrikeResult:
         number, victim, evidence = noted
         target = self._ground.target
         was_done = victim.is_running and target.do(victim.container, fault.do(victim, signal))
@@ -273,7 +273,7 @@ class Striker:
         elif was_done:
             hit, why = bool(evidence), evidence or "it was serving nobody"
         self._ground.report(record.StrikeProved(at=self._clock.now(), strike=number, hit=hit, why=why))
-        return Struck(strike=number, victim=victim, hit=hit, why=why)
+        return StrikeResult(strike=number, victim=victim, hit=hit, why=why)
 
     def _wait_for_proof(self, fault: Fault, victim: Victim, since: str) -> str:
         """Why it is not proved, or "" once the engine has said the word that proves it."""

@@ -152,7 +152,7 @@ class ComposeCluster:
             bound = [self._engine.inspect_container(one["Id"])["HostConfig"]["PortBindings"] for one in found]
         published = [ports[container_port][0] for ports in bound if ports and ports.get(container_port)]
         if not published:
-            raise ClusterError("there is no balancer", at=self.project, way_out="lab status")
+            raise ClusterError("there is no balancer", at=self.project, hint="lab status")
         return tuple((one["HostIp"], int(one["HostPort"])) for one in published)
 
     def logs(self, container: str, *, last: int = 200) -> str:
@@ -245,7 +245,7 @@ class ComposeCluster:
             raise self._fenced_by(epoch)
 
     def _fenced_by(self, epoch: int) -> Fenced:
-        return Fenced(f"tenure {self._epoch} is over, {epoch} leads", at=self.project, way_out="lab lock")
+        return Fenced(f"tenure {self._epoch} is over, {epoch} leads", at=self.project, hint="lab lock")
 
     def _is_still(self, replica: Replica) -> bool:
         """Read the victim again by its full id just before anything is done to it."""
@@ -273,7 +273,7 @@ class ComposeCluster:
                     raise EngineError(
                         "the app's pattern container is gone",
                         at=self.project,
-                        way_out=f"lab down -p {self.project}",
+                        hint=f"lab down -p {self.project}",
                     )
                 pattern = self._engine.inspect_container(found[0]["Id"])
                 pattern["ImageConfig"] = self._engine.inspect_image(pattern["Image"])["Config"]
@@ -365,7 +365,7 @@ class PortTaken(ClusterError):
         super().__init__(
             f"port {port} of 127.0.0.1 is taken by another program",
             at="--port",
-            way_out=f"leave --port out for a free one, or see who has it: ss -ltnp 'sport = :{port}'",
+            hint=f"leave --port out for a free one, or see who has it: ss -ltnp 'sport = :{port}'",
         )
 
 
@@ -397,12 +397,10 @@ def _compose_failed(plan: ClusterPlan, said: str) -> ClusterError:
     taken = _TAKEN.search(said)
     if taken:
         return PortTaken(int(taken[1]))
-    return ClusterError(
-        f"compose could not bring the cluster up: {last}", at=str(plan.compose_file), way_out="lab doctor"
-    )
+    return ClusterError(f"compose could not bring the cluster up: {last}", at=str(plan.compose_file), hint="lab doctor")
 
 
-class Left(Value):
+class StuckPart(Value):
     """A part that could not be removed yet."""
 
     kind: str
@@ -418,10 +416,10 @@ def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, cl
     Raises EngineError, with the engine's own words, where something stays.
     """
     removed: list[str] = []
-    stays: list[Left] = []
+    stays: list[StuckPart] = []
 
     def is_gone() -> bool:
-        with engine_errors("remove the cluster's parts", at=project, way_out=f"lab down -p {project}"):
+        with engine_errors("remove the cluster's parts", at=project, hint=f"lab down -p {project}"):
             stays[:] = _remove_parts(engine, project, removed)
         return not stays
 
@@ -434,7 +432,7 @@ def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, cl
         raise EngineError(
             f"can't remove {one.kind} {one.name}: {one.why}",
             at=project,
-            way_out=f"docker ps -a --filter {held}   # who has it; then: lab down -p {project}",
+            hint=f"docker ps -a --filter {held}   # who has it; then: lab down -p {project}",
         ) from exc
     if folder is not None and folder.exists():
         with suppress(FileNotFoundError):  # somebody else's `down` was quicker
@@ -442,7 +440,7 @@ def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, cl
     return removed
 
 
-def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[Left]:
+def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[StuckPart]:
     """Remove what can be removed now, and add it to `removed`; what stays for now."""
     only = {"label": [f"{labels.PROJECT}={project}"]}
 
@@ -468,11 +466,11 @@ def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[L
         except APIError as exc:
             if exc.status_code not in IN_USE:
                 raise
-            stays.append(Left(kind=kind, name=name, why=str(exc.explanation or exc)))
+            stays.append(StuckPart(kind=kind, name=name, why=str(exc.explanation or exc)))
         else:
             removed.append(f"{kind} {name}")
     # One that somebody else is removing is still told of; another may be a deployer's that made it meanwhile.
-    return stays or [Left(kind="container", name=_name_of(one), why="it is still there") for one in ours()]
+    return stays or [StuckPart(kind="container", name=_name_of(one), why="it is still there") for one in ours()]
 
 
 def _name_of(container: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def run_cutter(engine: APIClient, container: str, identity: Identity, act: str, 
         raise EngineError(
             f"can't {act} a container: the cutter ended with {code}: {said or 'it said nothing'}",
             at=container[:12],
-            way_out="the engine's kernel needs nf_tables; without it: `cut` without `from`",
+            hint="the engine's kernel needs nf_tables; without it: `cut` without `from`",
         )
     return bool(code != SO_ALREADY)
 
@@ -87,7 +87,7 @@ def _image(engine: APIClient, project: str) -> str:
     with engine_errors("look for the image of cutters", at=project):
         found = engine.containers(all=True, filters={"label": only})
     if not found:
-        raise EngineError("this cluster names no image that could cut", at=project, way_out="lab down, then lab up")
+        raise EngineError("this cluster names no image that could cut", at=project, hint="lab down, then lab up")
     return str(found[0]["Labels"][labels.CUTTER_IMAGE])
 
 

@@ -44,7 +44,7 @@ class Send(Harm):
 
 
 class Crash(Harm):
-    """Its processes are killed from inside: no engine and no restart policy takes that for a wish."""
+    """Its processes are killed from inside: no engine and no restart policy takes that for a request."""
 
 
 class Stop(Harm):

@@ -35,15 +35,15 @@ def read_compose(compose: Sequence[str], file: Path) -> dict[str, Any]:
 
     Raises UsageError with Compose's own words, and ClusterError where it says nothing in time.
     """
-    argv, way_out = [*compose, "--file", str(file), "config", "--format", "json"], f"docker compose -f {file} config"
+    argv, hint = [*compose, "--file", str(file), "config", "--format", "json"], f"docker compose -f {file} config"
     try:
         done = subprocess.run(argv, env=os.environ, capture_output=True, text=True, check=False, timeout=READ_WITHIN)
     except subprocess.TimeoutExpired as exc:
         what = f"compose did not read it within {READ_WITHIN:g} s"
-        raise ClusterError(what, at=str(file), way_out=way_out) from exc
+        raise ClusterError(what, at=str(file), hint=hint) from exc
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["nothing was said"]
-        raise UsageError(f"compose can't read it: {said[-1]}", at=str(file), way_out=way_out)
+        raise UsageError(f"compose can't read it: {said[-1]}", at=str(file), hint=hint)
     read: dict[str, Any] = json.loads(done.stdout)
     return read
 
@@ -53,13 +53,13 @@ def check_service(read: Mapping[str, Any], app: OwnApp) -> None:
     services = read.get("services") or {}
     if app.service not in services:
         raise UsageError(
-            f"there is no service {app.service!r}", at=str(app.compose), way_out=f"one of: {', '.join(services)}"
+            f"there is no service {app.service!r}", at=str(app.compose), hint=f"one of: {', '.join(services)}"
         )
     if app.front is not None and app.front.service not in set(services) - {app.service}:
         raise UsageError(
             f"there is no service {app.front.service!r} that could stand before {app.service!r}",
             at=str(app.compose),
-            way_out=f"front: {{service: {' | '.join(name for name in services if name != app.service)}, port: 80}}",
+            hint=f"front: {{service: {' | '.join(name for name in services if name != app.service)}, port: 80}}",
         )
     for kind in ("volumes", "networks"):
         for name, one in (read.get(kind) or {}).items():
@@ -67,21 +67,21 @@ def check_service(read: Mapping[str, Any], app: OwnApp) -> None:
                 raise UsageError(
                     f"{kind[:-1]} {name!r} is external: somebody else's, and no place for an experiment",
                     at=str(app.compose),
-                    way_out=f"a compose file of its own for the lab, where {name!r} is not external",
+                    hint=f"a compose file of its own for the lab, where {name!r} is not external",
                 )
     for name in (app.service, *others_of(read, app), *front_of(app)):
         for source in _written_of_this_machine(read, services[name]):
             raise UsageError(
                 f"service {name!r} may write to {source!r}, which is this machine's and no place for an experiment",
                 at=str(app.compose),
-                way_out=f"mount it read-only ({source}:...:ro), or give {name!r} a named volume of the cluster's own",
+                hint=f"mount it read-only ({source}:...:ro), or give {name!r} a named volume of the cluster's own",
             )
     for name in (*others_of(read, app), *front_of(app)):
         if not services[name].get("image"):
             raise UsageError(
                 f"service {name!r} names no image, and the lab builds none",
                 at=str(app.compose),
-                way_out=f"give it `image: {name}:dev` and run: docker compose build {name}",
+                hint=f"give it `image: {name}:dev` and run: docker compose build {name}",
             )
 
 
@@ -174,19 +174,19 @@ def _unnamed(one: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in one.items() if key != "name"}
 
 
-def _before(front: Mapping[str, Any], wish: Front, plan: ClusterPlan) -> dict[str, Any]:
+def _before(front: Mapping[str, Any], spec: Front, plan: ClusterPlan) -> dict[str, Any]:
     """Their balancer at the users' port. It begins once the lab's is there, of which it thinks that it were the app."""
     return {
         **front,
-        "ports": [f"127.0.0.1:{plan.edges[0].port}:{wish.port}"],
+        "ports": [f"127.0.0.1:{plan.edges[0].port}:{spec.port}"],
         "depends_on": {BALANCER: {"condition": "service_started"}},
     }
 
 
-def _behind(balancer: Mapping[str, Any], app: Mapping[str, Any], wish: OwnApp) -> dict[str, Any]:
+def _behind(balancer: Mapping[str, Any], app: Mapping[str, Any], spec: OwnApp) -> dict[str, Any]:
     """The lab's balancer under the app's name and port, in the app's networks; nobody but the lab finds its door."""
     _, door = balancer["ports"]
-    as_the_app = {name: {"aliases": [wish.service]} for name in app.get("networks") or {"default": None}}
+    as_the_app = {name: {"aliases": [spec.service]} for name in app.get("networks") or {"default": None}}
     return {
         **balancer,
         "ports": [door],

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.clock import SYSTEM_CLOCK
-from lab.console.page_acts import ACTS, Hands
+from lab.console.page_acts import ACTS, PageActs
 from lab.console.reports import folder_of
 from lab.errors import ExitCode, RecordError
 from lab.machine.places import find_places
@@ -19,9 +19,9 @@ from lab.record import ReadRecord
 from lab.report.document import ended
 from lab.report.events import Ended
 from lab.report.fold import PageFold
-from lab.report.html import Acts, PageConfig, live_page
+from lab.report.html import PageConfig, PageControl, live_page
 from lab.report.sentences import tell_event
-from lab.run.judge import Judged, judge_run, plan_of, run_seconds
+from lab.run.judge import JudgedRun, judge_run, plan_of, run_seconds
 from lab.web import Feed, Follower, PageServer
 from lab.web.follow import Ending
 
@@ -32,31 +32,31 @@ LEFT_ALONE = 20.0
 """Seconds without a new line after which a record without a verdict is taken to be a killed lab's."""
 
 
-class PageWish(Value):
+class PageSpec(Value):
     """That a run has a page, where, and whether it may be acted on from there."""
 
     port: int | None = None
     control: bool = False
 
 
-class Unwatched:
+class NoPage:
     """A run without a page."""
 
-    hands: Hands | None = None
+    hands: PageActs | None = None
 
-    def tell(self, judged: Judged, closing: tuple[str, ...]) -> None:
+    def tell(self, judged: JudgedRun, closing: tuple[str, ...]) -> None:
         """Nobody looks."""
 
 
-class Watched(Unwatched):
+class RunPage(NoPage):
     """The page of a run that goes on."""
 
-    def __init__(self, folder: Path, server: PageServer, hands: Hands | None, say: Say) -> None:
+    def __init__(self, folder: Path, server: PageServer, hands: PageActs | None, say: Say) -> None:
         self.hands, self._server = hands, server
         self._ending: Ending | None = None
         self.follower = Follower(folder, partial(_fold_of, folder), lambda: self._ending, server.feed, say=say)
 
-    def tell(self, judged: Judged, closing: tuple[str, ...]) -> None:
+    def tell(self, judged: JudgedRun, closing: tuple[str, ...]) -> None:
         """Show the verdict, and give the pages that look a moment to get it; a slow one does not hold up the run."""
         self._ending = partial(_ended, judged, closing)
         if self.follower.wait(TOLD_WITHIN):
@@ -65,17 +65,17 @@ class Watched(Unwatched):
 
 @contextmanager
 def watched(
-    folder: Path, title: str, images: Sequence[str], wish: PageWish | None, say: Say
-) -> Iterator[Watched | Unwatched]:
-    """Serve the page of the run that is recorded in `folder` while the block lasts; nothing where none is wished."""
-    if wish is None:
-        yield Unwatched()
+    folder: Path, title: str, images: Sequence[str], spec: PageSpec | None, say: Say
+) -> Iterator[RunPage | NoPage]:
+    """Serve the page of the run that is recorded in `folder` while the block lasts; nothing where none is asked for."""
+    if spec is None:
+        yield NoPage()
         return
-    hands, token = Hands(images) if wish.control else None, secrets.token_urlsafe(24)
-    control = Acts(token=token, acts=tuple(ACTS), images=hands.images) if hands is not None else None
+    hands, token = PageActs(images) if spec.control else None, secrets.token_urlsafe(24)
+    control = PageControl(token=token, acts=tuple(ACTS), images=hands.images) if hands is not None else None
     page = live_page(title, PageConfig(control=control))
-    with PageServer(page, Feed(), controls=hands, token=token, port=wish.port) as server:
-        shown = Watched(folder, server, hands, say)
+    with PageServer(page, Feed(), controls=hands, token=token, port=spec.port) as server:
+        shown = RunPage(folder, server, hands, say)
         say(f"  page {server.url}")
         with shown.follower:
             yield shown
@@ -122,7 +122,7 @@ class _Recorded:
         return SYSTEM_CLOCK.wall().timestamp() - written > LEFT_ALONE
 
 
-def _ended(judged: Judged, closing: tuple[str, ...], t: float) -> Ended:
+def _ended(judged: JudgedRun, closing: tuple[str, ...], t: float) -> Ended:
     return ended(judged.judgement, closing, t)
 
 
@@ -144,5 +144,5 @@ def _find_run(named: str | None) -> Path:
     runs = find_places().runs
     begun = [one for one in runs.iterdir() if (one / "scenario.json").exists()] if runs.is_dir() else []
     if not begun:
-        raise RecordError("there is no run yet", at=str(runs), way_out="lab run demo --ui")
+        raise RecordError("there is no run yet", at=str(runs), hint="lab run demo --ui")
     return max(begun, key=_told_at)  # a test's run has no time in its name

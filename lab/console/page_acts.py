@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from functools import partial
 
 from lab.chaos.faults import FAULTS, FaultName
-from lab.chaos.striker import Struck
-from lab.deploy.rollout import Ask, strategy_from
+from lab.chaos.striker import StrikeResult
+from lab.deploy.rollout import RolloutRequest, strategy_from
 from lab.errors import UsageError
 from lab.record import StrikeSource
 from lab.run.controls import Reach
@@ -21,7 +21,7 @@ LOST_FOR = 6.0
 """Seconds that a zone stays lost."""
 
 
-class Hands:
+class PageActs:
     """Does one act at a time. Between `take_hold` and `let_go` there is something to act on."""
 
     def __init__(self, images: Sequence[str]) -> None:
@@ -53,10 +53,10 @@ class Hands:
         Raises UsageError where it is not known, beyond the blast radius, or there is nothing to do it to.
         """
         if act not in ACTS:
-            raise UsageError("there is no such act", at=act, way_out=", ".join(ACTS))
+            raise UsageError("there is no such act", at=act, hint=", ".join(ACTS))
         with self._lock:
             if self._reach is None:
-                raise UsageError("there is no cluster to act on", at=act, way_out="wait until users are logged in")
+                raise UsageError("there is no cluster to act on", at=act, hint="wait until users are logged in")
             return ACTS[act](self, self._reach, what)
 
     def _kill(self, reach: Reach, what: Mapping[str, str]) -> str:
@@ -78,16 +78,16 @@ class Hands:
     def _roll(self, reach: Reach, what: Mapping[str, str]) -> str:
         image = what.get("image", "")
         if image not in self.images:
-            raise UsageError(f"not an image of this scenario: {image}", at="roll", way_out=", ".join(self.images))
+            raise UsageError(f"not an image of this scenario: {image}", at="roll", hint=", ".join(self.images))
         number = secrets.token_hex(4)
         reach.desk.roll(reach.release(image), strategy_from("rolling", {}), id=number, by="the page")
         return f"rolling to {image}"
 
     def _reverse(self, reach: Reach, _: Mapping[str, str]) -> str:
-        rollout = reach.desk.ask(Ask.REVERSE)
+        rollout = reach.desk.ask(RolloutRequest.REVERSE)
         return f"back to {rollout.before.name}"
 
-    def _strike(self, reach: Reach, fault: FaultName, what: Mapping[str, str]) -> Struck:
+    def _strike(self, reach: Reach, fault: FaultName, what: Mapping[str, str]) -> StrikeResult:
         slot = what.get("slot")
         there = {one.container for one in reach.serving() if slot in {None, one.slot}}
         victims = [one for one in reach.striker.victims() if one.container in there]
@@ -110,10 +110,10 @@ class Hands:
         timer.start()
 
 
-ACTS: Mapping[str, Callable[[Hands, Reach, Mapping[str, str]], str]] = {
-    "kill": Hands._kill,
-    "freeze": Hands._freeze,
-    "lose-zone": Hands._lose_zone,
-    "roll": Hands._roll,
-    "reverse": Hands._reverse,
+ACTS: Mapping[str, Callable[[PageActs, Reach, Mapping[str, str]], str]] = {
+    "kill": PageActs._kill,
+    "freeze": PageActs._freeze,
+    "lose-zone": PageActs._lose_zone,
+    "roll": PageActs._roll,
+    "reverse": PageActs._reverse,
 }

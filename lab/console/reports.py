@@ -11,8 +11,8 @@ from lab.machine.places import find_places
 from lab.record import ReadRecord
 from lab.report.markdown import MOST_BYTES, markdown
 from lab.report.sentences import tell_event
-from lab.report.write import FILES, Format, Told, tell_run
-from lab.run.judge import Judged, judge_run, plan_of, run_seconds
+from lab.report.write import FILES, Format, RunReports, tell_run
+from lab.run.judge import JudgedRun, judge_run, plan_of, run_seconds
 
 Say = Callable[[str], None]
 
@@ -34,7 +34,7 @@ def report_run(named: str, wanted: Sequence[Format], out: Path | None, *, say: S
     return ExitCode.HELD
 
 
-def leave_report(folder: Path, judged: Judged, closing: tuple[str, ...], *, say: Say) -> None:
+def leave_report(folder: Path, judged: JudgedRun, closing: tuple[str, ...], *, say: Say) -> None:
     """Write report.html beside the record, and the summary where a CI asks for one.
 
     Never raises for its own faults: whether users kept their state has been told by then.
@@ -51,7 +51,7 @@ def leave_report(folder: Path, judged: Judged, closing: tuple[str, ...], *, say:
         say(f"the report is missing: a fault of the lab itself: {type(exc).__name__}: {exc}")
 
 
-def append_summary(told: Told, path: Path) -> None:
+def append_summary(told: RunReports, path: Path) -> None:
     """Add the Markdown report to a CI's summary, as far as there is room in it."""
     try:
         room = MOST_BYTES - (path.stat().st_size if path.exists() else 0)
@@ -59,9 +59,7 @@ def append_summary(told: Told, path: Path) -> None:
             with path.open("a", encoding="utf-8") as file:
                 file.write(markdown(told.report, most=room))
     except OSError as exc:
-        raise LabError(
-            f"the summary can't be written: {exc}", at=str(path), way_out="unset GITHUB_STEP_SUMMARY"
-        ) from exc
+        raise LabError(f"the summary can't be written: {exc}", at=str(path), hint="unset GITHUB_STEP_SUMMARY") from exc
 
 
 def report_path(folder: Path) -> str:
@@ -77,5 +75,5 @@ def short(path: Path) -> str:
         return str(path)
 
 
-def _tell(seen: ReadRecord, judged: Judged, closing: tuple[str, ...]) -> Told:
+def _tell(seen: ReadRecord, judged: JudgedRun, closing: tuple[str, ...]) -> RunReports:
     return tell_run(seen, plan_of(seen), judged.judgement, judged.service, closing, tell_event)

@@ -16,7 +16,7 @@ from rich.text import Text
 from lab.clock import NS
 from lab.report.board import Board, SlotView
 from lab.run.view import Moment, View
-from lab.users.counts import Counts
+from lab.users.counts import CrowdCounts
 
 # Colour means release and nothing else; red means a broken promise and nothing else. State is told by shape.
 RELEASE_COLOURS = ("dodger_blue2", "cyan", "magenta", "green")
@@ -110,7 +110,7 @@ class LiveView:
             drawn.append(f" {view.state}", "dim")
         return drawn
 
-    def _draw_users(self, moment: Moment, counts: Counts) -> Text:
+    def _draw_users(self, moment: Moment, counts: CrowdCounts) -> Text:
         kept = counts.users - moment.users_hurt
         style = "bold red" if moment.users_hurt else "bold"
         return Text.assemble(
@@ -118,7 +118,7 @@ class LiveView:
             f"   {moment.checks} comparisons   {counts.logged_in} of {counts.devices} devices logged in",
         )
 
-    def _draw_rates(self, board: Board, counts: Counts) -> Iterator[Text]:
+    def _draw_rates(self, board: Board, counts: CrowdCounts) -> Iterator[Text]:
         drawn = Text(f"{sum(counts.by_release_last_second.values())} answers/s  ")
         for release, count in sorted(counts.by_release_last_second.items()):
             drawn.append(f"{release} {count}  ", self._colour(release))
@@ -135,7 +135,7 @@ class LiveView:
         return self._colours[release]
 
 
-def _figures(moment: Moment, counts: Counts) -> str:
+def _figures(moment: Moment, counts: CrowdCounts) -> str:
     board = moment.board
     return (
         f"{counts.users - moment.users_hurt} of {counts.users} users kept, {board.serving} serving"

@@ -1,1 +1,1 @@
-"""Who changes which replica stands where: upgrade and replacement are one loop over one wish."""
+"""Who changes which replica stands where: upgrade and replacement are one loop towards one desired state."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from lab.deploy.gate import GateVerdict, Judged
-from lab.deploy.rollout import HISTORY_KEPT, NEVER_READY_LIMIT, Ask, Desired, Ending, Note, Phase, Rollout
+from lab.deploy.gate import GateFinding, GateVerdict
+from lab.deploy.rollout import HISTORY_KEPT, NEVER_READY_LIMIT, Desired, Ending, Note, Phase, Rollout, RolloutRequest
 from lab.model import Value
 
 
-class Progress(Value):
+class RolloutProgress(Value):
     """What the deployer sees of a rollout."""
 
     at: int
@@ -20,11 +20,11 @@ class Progress(Value):
     """Whether every slot has what the present phase wants of it."""
     failed: str = ""
     """Why the new release is given up, if it did not get ready."""
-    judged: Judged | None = None
+    judged: GateFinding | None = None
     """What the gate says; None where nobody asked it."""
 
 
-def advance(desired: Desired, progress: Progress, *, by: str) -> Desired:
+def advance(desired: Desired, progress: RolloutProgress, *, by: str) -> Desired:
     """The desired state after one look; the same object where nothing changes.
 
     Whatever phase a deployer died in, the next one finds it here and goes on from what it sees.
@@ -38,7 +38,7 @@ def advance(desired: Desired, progress: Progress, *, by: str) -> Desired:
     return _go_on(desired, rollout, progress, by) if progress.is_settled else desired
 
 
-def _go_on(desired: Desired, rollout: Rollout, progress: Progress, by: str) -> Desired:
+def _go_on(desired: Desired, rollout: Rollout, progress: RolloutProgress, by: str) -> Desired:
     """Every slot has what the phase wants: what comes next."""
     match rollout.phase:
         case Phase.PREPARE:
@@ -56,7 +56,7 @@ def _go_on(desired: Desired, rollout: Rollout, progress: Progress, by: str) -> D
             return _end(desired, rollout, _how_back(rollout), rollout.why, progress, by)
 
 
-def _turn_back(rollout: Rollout, progress: Progress) -> str | None:
+def _turn_back(rollout: Rollout, progress: RolloutProgress) -> str | None:
     """Why the rollout goes back, if it does."""
     if rollout.phase is Phase.BACK:
         return None
@@ -71,7 +71,7 @@ def _turn_back(rollout: Rollout, progress: Progress) -> str | None:
     return None
 
 
-def _leave_stage(desired: Desired, rollout: Rollout, progress: Progress, by: str) -> Desired:
+def _leave_stage(desired: Desired, rollout: Rollout, progress: RolloutProgress, by: str) -> Desired:
     """The stage's share is reached: on to the next once it was held, judged and approved."""
     held = progress.in_phase >= getattr(rollout.strategy, "hold", 0.0)
     judged = progress.judged is None or progress.judged.verdict is GateVerdict.GO
@@ -88,18 +88,18 @@ def _leave_stage(desired: Desired, rollout: Rollout, progress: Progress, by: str
 
 
 def _how_back(rollout: Rollout) -> Ending:
-    if rollout.asked is Ask.REVERSE:
+    if rollout.asked is RolloutRequest.REVERSE:
         return Ending.REVERSED
-    return Ending.ABORTED if rollout.asked is Ask.ABORT else Ending.ROLLED_BACK
+    return Ending.ABORTED if rollout.asked is RolloutRequest.ABORT else Ending.ROLLED_BACK
 
 
-def _end(desired: Desired, rollout: Rollout, ending: Ending, why: str, progress: Progress, by: str) -> Desired:
+def _end(desired: Desired, rollout: Rollout, ending: Ending, why: str, progress: RolloutProgress, by: str) -> Desired:
     ended = msgspec.structs.replace(_enter(rollout, Phase.ENDED, why, progress, by), ending=ending, why=why)
     release = rollout.to if ending is Ending.DONE else rollout.before
     return msgspec.structs.replace(desired, release=release, rollout=ended)
 
 
-def _enter(rollout: Rollout, phase: Phase, why: str, progress: Progress, by: str) -> Rollout:
+def _enter(rollout: Rollout, phase: Phase, why: str, progress: RolloutProgress, by: str) -> Rollout:
     note = Note(at=progress.at, holder=by, phase=phase, stage=rollout.stage, why=why)
     history = (*rollout.history, note)[-HISTORY_KEPT:]
     return msgspec.structs.replace(rollout, phase=phase, since=progress.at, why=why, history=history)

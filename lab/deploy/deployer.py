@@ -19,11 +19,11 @@ from lab import record
 from lab.balancer.protocol import Balancer
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.protocol import Cluster
-from lab.deploy.advance import Progress, advance
-from lab.deploy.desk import Desk, Kept, Status
-from lab.deploy.gate import GateVerdict, Judged, judge
+from lab.deploy.advance import RolloutProgress, advance
+from lab.deploy.desk import Desk, Status, StoredDesired
+from lab.deploy.gate import GateFinding, GateVerdict, judge
 from lab.deploy.look import Lookout
-from lab.deploy.plan import Act, Decision, Seen, Step, Why, decide
+from lab.deploy.plan import Act, ClusterLook, Decision, PlannedAct, Why, decide
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Desired, Phase, Rollout
 from lab.deploy.target import target_of
@@ -206,7 +206,7 @@ class Deployer:
 
     def _in_office(self) -> Tenure:
         if self._tenure is None:
-            raise Fenced("this deployer does not lead", at=self._name, way_out="lab lock")
+            raise Fenced("this deployer does not lead", at=self._name, hint="lab lock")
         return self._tenure
 
     # one round
@@ -232,7 +232,7 @@ class Deployer:
         self._write_status(kept, seen, tenure, is_settled=decision.is_settled)
         return decision
 
-    def _decide(self, seen: Seen, desired: Desired) -> Decision:
+    def _decide(self, seen: ClusterLook, desired: Desired) -> Decision:
         return decide(seen, target_of(desired, self._cluster.slots))
 
     def _slots_of(self, desired: Desired) -> tuple[Slot, ...]:
@@ -256,7 +256,9 @@ class Deployer:
         zones = set(self._lost_zones())
         return frozenset(slot.name for slot in self._cluster.slots if slot.zone in zones)
 
-    def _advance(self, kept: Kept, seen: Seen, decision: Decision, tenure: Tenure) -> tuple[Kept, bool]:
+    def _advance(
+        self, kept: StoredDesired, seen: ClusterLook, decision: Decision, tenure: Tenure
+    ) -> tuple[StoredDesired, bool]:
         """Let the rollout enter its next phase, if it is time to."""
         desired = self._count_early_deaths(kept.desired, seen)
         rollout = desired.under_way
@@ -264,7 +266,7 @@ class Deployer:
             return kept, False
         failed = decision.failed
         in_phase = self._seconds_in_phase(rollout)
-        progress = Progress(
+        progress = RolloutProgress(
             at=self._wall(),
             in_phase=in_phase,
             is_settled=decision.is_settled,
@@ -288,7 +290,7 @@ class Deployer:
         self._boundary("after", turn)
         return written, True
 
-    def _count_early_deaths(self, desired: Desired, seen: Seen) -> Desired:
+    def _count_early_deaths(self, desired: Desired, seen: ClusterLook) -> Desired:
         """Replicas that died before they were ready: a release that cannot start is not tried for ever."""
         rollout = desired.under_way
         early = 0
@@ -325,7 +327,7 @@ class Deployer:
     def _wall(self) -> int:
         return int(self._clock.wall().timestamp() * NS)
 
-    def _judge(self, rollout: Rollout, in_phase: float) -> Judged | None:
+    def _judge(self, rollout: Rollout, in_phase: float) -> GateFinding | None:
         settings = rollout.strategy.judge
         if settings is None or rollout.phase not in {Phase.MOVE, Phase.WATCH, Phase.KEEP}:
             return None
@@ -341,7 +343,7 @@ class Deployer:
 
     # acts
 
-    def _do(self, step: Step, desired: Desired) -> None:
+    def _do(self, step: PlannedAct, desired: Desired) -> None:
         """One act, in the record before it is done; the boundary is told before and after."""
         if step.act is Act.CREATE:
             self._create(step, desired)
@@ -388,7 +390,7 @@ class Deployer:
                 self._lookout.note_gone(replica)
                 self._why.pop(replica.name, None)
 
-    def _create(self, step: Step, desired: Desired) -> None:
+    def _create(self, step: PlannedAct, desired: Desired) -> None:
         slot = next(one for one in self._cluster.slots if one.name == step.slot)
         release = desired.releases[step.release]
         before = record.Step(
@@ -408,7 +410,7 @@ class Deployer:
 
     # telling
 
-    def _note_of(self, step: Step, replica: Replica) -> record.Step:
+    def _note_of(self, step: PlannedAct, replica: Replica) -> record.Step:
         since = {Act.REMOVE: self._lookout.drained_at.get(replica.container)}.get(step.act)
         why = self._why.get(replica.name, step.why) if step.act in {Act.START, Act.ENTER} else step.why
         now = self._clock.now()
@@ -426,7 +428,7 @@ class Deployer:
         self._last_step = f"{note.action} {note.replica} ({note.release}), {note.why}"
         self._report(msgspec.structs.replace(note, at=self._clock.now()))
 
-    def _note_news(self, seen: Seen) -> None:
+    def _note_news(self, seen: ClusterLook) -> None:
         """Say who got ready, who serves, and how many."""
         by_name = {one.name: one for one in seen.replicas}
         self._told_ready &= by_name.keys()
@@ -455,7 +457,7 @@ class Deployer:
             seconds=took,
         )
 
-    def _serving(self, seen: Seen) -> list[Replica]:
+    def _serving(self, seen: ClusterLook) -> list[Replica]:
         holding = set(seen.holders.values())
         return [
             one
@@ -466,7 +468,7 @@ class Deployer:
             and one.container not in seen.drained_at
         ]
 
-    def _write_status(self, kept: Kept, seen: Seen, tenure: Tenure, *, is_settled: bool) -> None:
+    def _write_status(self, kept: StoredDesired, seen: ClusterLook, tenure: Tenure, *, is_settled: bool) -> None:
         serving = tuple(sorted(self._serving(seen), key=lambda one: one.slot))
         ready = is_settled and len(serving) == len(kept.desired.active)
         status = Status(

@@ -11,7 +11,7 @@ import msgspec
 
 from lab.clock import NS, Clock
 from lab.deploy.results import WINDOW, ReleaseFigures
-from lab.deploy.rollout import Ask, Desired, Phase, Rollout, Strategy, begin_rollout
+from lab.deploy.rollout import Desired, Phase, Rollout, RolloutRequest, Strategy, begin_rollout
 from lab.errors import UsageError
 from lab.model import Release, Replica, Value
 from lab.state.change import again_while_stale
@@ -33,7 +33,7 @@ class Status(Value):
     """The last thing done."""
 
 
-class Kept(Value):
+class StoredDesired(Value):
     """A document with the version under which it may be written again."""
 
     version: int
@@ -48,12 +48,12 @@ class Desk:
 
     # the desired state
 
-    def read(self) -> Kept:
+    def read(self) -> StoredDesired:
         """Raises UsageError where nothing was ever wanted of this cluster."""
         found = self._state.read(f"{self._cluster}/desired")
         if found is None:
-            raise UsageError("there is no such cluster", at=self._cluster, way_out="lab up")
-        return Kept(version=found.version, desired=msgspec.json.decode(found.body, type=Desired))
+            raise UsageError("there is no such cluster", at=self._cluster, hint="lab up")
+        return StoredDesired(version=found.version, desired=msgspec.json.decode(found.body, type=Desired))
 
     def exists(self) -> bool:
         """Whether anything is wanted of this cluster."""
@@ -64,11 +64,11 @@ class Desk:
         found = self._state.read(f"{self._cluster}/desired")
         self._put(desired, version=0 if found is None else found.version)
 
-    def write(self, kept: Kept, desired: Desired, lease: Lease) -> Kept:
+    def write(self, kept: StoredDesired, desired: Desired, lease: Lease) -> StoredDesired:
         """The deployer's way: refused (Stale, Fenced) if anybody wrote since, or leads since."""
         body = msgspec.json.encode(desired)
         version = self._state.write(f"{self._cluster}/desired", body, version=kept.version, lease=lease)
-        return Kept(version=version, desired=desired)
+        return StoredDesired(version=version, desired=desired)
 
     def roll(self, to: Release, strategy: Strategy, *, id: str, by: str) -> None:  # noqa: A002 -- the field's own name
         """Want a rollout. Raises UsageError while another one is under way."""
@@ -80,14 +80,14 @@ class Desk:
 
         def approved(rollout: Rollout) -> Rollout:
             if not rollout.strategy.approve:
-                raise UsageError("this rollout waits for nobody", at=rollout.id, way_out="lab status")
+                raise UsageError("this rollout waits for nobody", at=rollout.id, hint="lab status")
             if rollout.phase is not Phase.WATCH:
-                raise UsageError(f"it is not waiting yet: {rollout.phase}", at=rollout.id, way_out="lab status")
+                raise UsageError(f"it is not waiting yet: {rollout.phase}", at=rollout.id, hint="lab status")
             return msgspec.structs.replace(rollout, approved=rollout.stage + 1)
 
         return self._change_rollout(approved)
 
-    def ask(self, what: Ask) -> Rollout:
+    def ask(self, what: RolloutRequest) -> Rollout:
         """Want the old release back, or the rollout to stop and go back."""
         return self._change_rollout(lambda rollout: msgspec.structs.replace(rollout, asked=what))
 
@@ -143,7 +143,7 @@ class Desk:
     def _change_rollout(self, change: Callable[[Rollout], Rollout]) -> Rollout:
         def changed(desired: Desired) -> Desired:
             if desired.under_way is None:
-                raise UsageError("no rollout is under way", at=self._cluster, way_out="lab roll IMAGE")
+                raise UsageError("no rollout is under way", at=self._cluster, hint="lab roll IMAGE")
             return msgspec.structs.replace(desired, rollout=change(desired.under_way))
 
         rollout = self._change(changed).rollout

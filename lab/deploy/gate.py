@@ -61,7 +61,7 @@ class JudgeSettings(Value):
         except ValueError:
             share = -1.0
         if not 0 <= share < 1:
-            raise UsageError("is not a share from 0 to 1", at=f"judge.failed: {self.failed}", way_out='"1%"')
+            raise UsageError("is not a share from 0 to 1", at=f"judge.failed: {self.failed}", hint='"1%"')
         return share
 
 
@@ -73,14 +73,14 @@ class GateVerdict(StrEnum):
     ROLL_BACK = "roll back"
 
 
-class Judged(Value):
+class GateFinding(Value):
     """A verdict of the gate with its reason: one sentence with the figures in it."""
 
     verdict: GateVerdict
     why: str
 
 
-def judge(new: Figures, old: Figures, settings: JudgeSettings, *, waited: float) -> Judged:
+def judge(new: Figures, old: Figures, settings: JudgeSettings, *, waited: float) -> GateFinding:
     """Compare two releases over one window; `waited` is how many seconds the new one has been served.
 
     A broken promise is enough by itself. Failures and latency are judged from `least_tries` of each on. That the
@@ -88,11 +88,11 @@ def judge(new: Figures, old: Figures, settings: JudgeSettings, *, waited: float)
     test, one-sided, at SURE) that a few unlucky tries never turn a good release back.
     """
     if new.broken > old.broken:
-        return Judged(verdict=GateVerdict.ROLL_BACK, why=f"{new.broken} promises were broken by the new release")
+        return GateFinding(verdict=GateVerdict.ROLL_BACK, why=f"{new.broken} promises were broken by the new release")
     if new.tries < settings.least_tries:
         said = f"only {new.tries} of {settings.least_tries} tries reached the new release in {waited:.0f} s"
         verdict = GateVerdict.ROLL_BACK if waited > settings.patience else GateVerdict.HOLD
-        return Judged(verdict=verdict, why=said)
+        return GateFinding(verdict=verdict, why=said)
     allowed = old.failed + math.ceil(settings.failed_share * old.tries)
     failed = f"{new.failed} of {new.tries} tries failed on the new release, {old.failed} of {old.tries} on the old"
     if old.tries >= settings.least_tries:
@@ -100,13 +100,13 @@ def judge(new: Figures, old: Figures, settings: JudgeSettings, *, waited: float)
     else:  # all slots serve the new release: there is nothing beside it but what was promised of it
         chance = _at_least(new.failed, new.tries, max(settings.failed_share, 1e-6))
     if chance < SURE:
-        return Judged(verdict=GateVerdict.ROLL_BACK, why=failed)
+        return GateFinding(verdict=GateVerdict.ROLL_BACK, why=failed)
     slow, usual = new.latency_ms(0.95), old.latency_ms(0.95)
     if slow is not None and usual is not None and old.tries >= settings.least_tries:
         said = f"95 of 100 answers took up to {slow:g} ms on the new release, {usual:g} ms on the old"
         if slow > settings.latency * usual and slow - usual > LATENCY_FLOOR_MS:
-            return Judged(verdict=GateVerdict.ROLL_BACK, why=said)
-    return Judged(verdict=GateVerdict.GO, why=failed)
+            return GateFinding(verdict=GateVerdict.ROLL_BACK, why=said)
+    return GateFinding(verdict=GateVerdict.GO, why=failed)
 
 
 def _worse_by_chance(failed: int, tries: int, other_failed: int, other_tries: int) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from lab.balancer.protocol import Answer, Balancer
+from lab.balancer.protocol import Balancer, ReplicaAnswer
 from lab.clock import NS, Clock
-from lab.deploy.plan import Seen
+from lab.deploy.plan import ClusterLook
 from lab.model import Replica, ReplicaState
 
 ASK_AGAIN = 1.0
@@ -36,7 +36,7 @@ class Lookout:
         self._died_early: dict[str, int] = {}
         self._not_before: dict[str, int] = {}
 
-    def look(self, replicas: Sequence[Replica]) -> Seen:
+    def look(self, replicas: Sequence[Replica]) -> ClusterLook:
         """One look. Whoever was well within ASK_AGAIN is taken at its word; everybody else is asked."""
         running = {one.name: one for one in replicas if one.state is ReplicaState.RUNNING}
         there = {one.name: one for one in replicas if one.state is not ReplicaState.DEAD}
@@ -48,7 +48,7 @@ class Lookout:
         self._ask(running)
         for slot in self._holders:
             self.held.add(slot)
-        return Seen(
+        return ClusterLook(
             at=self._clock.now(),
             replicas=tuple(replicas),
             ready=frozenset(self._ready),
@@ -106,7 +106,7 @@ class Lookout:
             elif slot in self._holders and self._holders[slot] not in running:
                 del self._holders[slot]
 
-    def _take_in(self, asked: Mapping[str, Replica], answers: Mapping[str, Answer]) -> None:
+    def _take_in(self, asked: Mapping[str, Replica], answers: Mapping[str, ReplicaAnswer]) -> None:
         now = self._clock.now()
         for name, one in asked.items():
             answer = answers.get(name)

@@ -67,10 +67,10 @@ class _Strategy(Value, tag_field="strategy"):
         else:
             number = self.batch.removesuffix("%")
             if not self.batch.endswith("%") or not number.isdecimal():
-                raise UsageError("is neither a number nor a percentage", at=f"batch: {self.batch}", way_out="25%")
+                raise UsageError("is neither a number nor a percentage", at=f"batch: {self.batch}", hint="25%")
             count = math.ceil(slots * int(number) / 100)
         if not count >= 1:
-            raise UsageError("at least one slot must be taken at a time", at=f"batch: {self.batch}", way_out="1")
+            raise UsageError("at least one slot must be taken at a time", at=f"batch: {self.batch}", hint="1")
         return min(count, max(slots, 1))
 
 
@@ -143,16 +143,16 @@ def check_strategy(strategy: Strategy, slots: int) -> None:
     strategy.at_once(slots)
     shares = strategy.stages
     if not shares or any(not 0 < one <= 1 for one in shares) or list(shares) != sorted(set(shares)) or shares[-1] != 1:
-        raise UsageError("shares must grow, from over 0 to 1", at=f"shares: {list(shares)}", way_out="[0.1, 0.5, 1]")
+        raise UsageError("shares must grow, from over 0 to 1", at=f"shares: {list(shares)}", hint="[0.1, 0.5, 1]")
     if strategy.in_place and slots < 2:
         raise UsageError(
-            "with a single slot nobody serves while it is changed in place", at="cluster.zones", way_out="surge: 1"
+            "with a single slot nobody serves while it is changed in place", at="cluster.zones", hint="surge: 1"
         )
     if strategy.in_place and strategy.at_once(slots) >= slots:
         raise UsageError(
             f"with all {slots} slots changed in place at once nobody serves",
             at=f"batch: {strategy.batch}",
-            way_out=f"batch: {slots - 1}, or surge: 1",
+            hint=f"batch: {slots - 1}, or surge: 1",
         )
 
 
@@ -161,7 +161,7 @@ def _check_numbers(given: Value, under: str = "") -> None:
     for key in given.__struct_fields__:
         number = getattr(given, key)
         if isinstance(number, (int, float)) and not 0 <= number < math.inf:
-            raise UsageError("must be a number from 0 on", at=f"{under}{key}: {number}", way_out=f"{under}{key}: 10")
+            raise UsageError("must be a number from 0 on", at=f"{under}{key}: {number}", hint=f"{under}{key}: 10")
 
 
 def strategy_from(name: str, given: Mapping[str, object]) -> Strategy:
@@ -171,7 +171,7 @@ def strategy_from(name: str, given: Mapping[str, object]) -> Strategy:
     except msgspec.ValidationError as exc:
         what, _, key = str(exc).partition(" - at ")
         raise UsageError(
-            what, at=key.strip("`").removeprefix("$.") or f"strategy: {name}", way_out="lab roll --help"
+            what, at=key.strip("`").removeprefix("$.") or f"strategy: {name}", hint="lab roll --help"
         ) from exc
     return strategy
 
@@ -196,7 +196,7 @@ class Ending(StrEnum):
     ABORTED = "aborted"
 
 
-class Ask(StrEnum):
+class RolloutRequest(StrEnum):
     """What a person asked of a rollout that is under way."""
 
     REVERSE = "reverse"
@@ -227,7 +227,7 @@ class Rollout(Value):
     stage: int = 0
     approved: int = 0
     """How many stages a person has approved."""
-    asked: Ask | None = None
+    asked: RolloutRequest | None = None
     never_ready: int = 0
     """Replicas of the new release that died before they were ready."""
     ending: Ending | None = None
@@ -275,15 +275,15 @@ def begin_rollout(desired: Desired, to: Release, strategy: Strategy, *, id: str,
         raise UsageError(
             f"a rollout to {desired.under_way.to.name} is under way ({desired.under_way.phase})",
             at=desired.under_way.id,
-            way_out="lab status, then lab abort or lab resume",
+            hint="lab status, then lab abort or lab resume",
         )
     if to == desired.release:
-        raise UsageError("every slot is to serve this release already", at=to.name, way_out="lab status")
+        raise UsageError("every slot is to serve this release already", at=to.name, hint="lab status")
     if to.name == desired.release.name:
         raise UsageError(
             f"releases are told apart by their tags, and {to.name} serves already, from {desired.release.image}",
             at=to.image,
-            way_out="give the image a tag of its own",
+            hint="give the image a tag of its own",
         )
     check_strategy(strategy, len(desired.active))
     phase = Phase.PREPARE if isinstance(strategy, RedBlack) else Phase.MOVE
@@ -315,7 +315,7 @@ def pick_slots(desired: Desired, counts: Mapping[str, int]) -> tuple[str, ...]:
     zones = sorted({slot.zone for slot in desired.slots})
     picked: list[str] = []
     for zone in sorted(counts.keys() - set(zones)):
-        raise UsageError(f"there is no zone {zone}", at=zone, way_out=f"one of {', '.join(zones)}")
+        raise UsageError(f"there is no zone {zone}", at=zone, hint=f"one of {', '.join(zones)}")
     for zone in zones:
         here = [slot.name for slot in desired.slots if slot.zone == zone]
         count = counts.get(zone)
@@ -325,9 +325,9 @@ def pick_slots(desired: Desired, counts: Mapping[str, int]) -> tuple[str, ...]:
             picked += here[:count]
         else:
             what = f"zone {zone} has {len(here)} slots, not {count}"
-            raise UsageError(what, at=f"{zone}={count}", way_out=f"lab scale {zone}={len(here)}")
+            raise UsageError(what, at=f"{zone}={count}", hint=f"lab scale {zone}={len(here)}")
     if not picked:
-        raise UsageError("somebody must serve", at="every zone is 0", way_out=f"lab scale {zones[0]}=1")
+        raise UsageError("somebody must serve", at="every zone is 0", hint=f"lab scale {zones[0]}=1")
     return tuple(picked)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from lab.deploy.deployer import Deployer
-from lab.deploy.plan import Decision, Seen, decide
+from lab.deploy.plan import ClusterLook, Decision, decide
 from lab.deploy.rollout import Desired, Phase, Rolling, Rollout, ordered
 from lab.deploy.target import SlotTarget, target_of
 from lab.errors import UsageError
@@ -44,13 +44,13 @@ def load_script(file: str) -> Script:
     try:
         spec.loader.exec_module(module)
     except Exception as exc:
-        raise UsageError(f"can't be loaded: {type(exc).__name__}: {exc}", at=file, way_out=f"python3 {file}") from exc
+        raise UsageError(f"can't be loaded: {type(exc).__name__}: {exc}", at=file, hint=f"python3 {file}") from exc
     seconds: Any = getattr(module, "LOCK_SECONDS", None)
     if not isinstance(seconds, (int, float)) or not seconds >= LEAST_LOCK_SECONDS:
         raise UsageError(f"LOCK_SECONDS must be a number of at least {LEAST_LOCK_SECONDS:g}", at=file)
     lacking = [name for name in ("todo", "moved") if not callable(getattr(module, name, None))]
     if lacking:
-        raise UsageError(f"there is no function {lacking[0]}", at=file, way_out="lab lesson reset")
+        raise UsageError(f"there is no function {lacking[0]}", at=file, hint="lab lesson reset")
     return Script(file=file, lock_seconds=float(seconds), todo=module.todo, moved=module.moved)
 
 
@@ -62,7 +62,7 @@ class ScriptedDeployer(Deployer):
         super().__init__(*told, **named, lease_seconds=script.lock_seconds)
         self._script = script
 
-    def _decide(self, seen: Seen, desired: Desired) -> Decision:
+    def _decide(self, seen: ClusterLook, desired: Desired) -> Decision:
         rollout = desired.under_way
         if rollout is None or not isinstance(rollout.strategy, Rolling) or rollout.phase is Phase.BACK:
             return super()._decide(seen, desired)
@@ -100,7 +100,7 @@ class ScriptedDeployer(Deployer):
         except Exception as exc:
             raise UsageError(f"{name}() failed: {type(exc).__name__}: {exc}", at=self._script.file) from exc
 
-    def _as_if_never_done(self, seen: Seen, holder: Replica | None, rollout: Rollout) -> Seen:
+    def _as_if_never_done(self, seen: ClusterLook, holder: Replica | None, rollout: Rollout) -> ClusterLook:
         """A slot that the script wants moved is moved, also where another process had done it: it is taken for old."""
         if holder is None or holder.release != rollout.to.name or self._is_of_this_process(holder):
             return seen

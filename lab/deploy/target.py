@@ -18,7 +18,7 @@ class SlotTarget(Value):
     """A release whose replica may stay without serving; one that dies is not replaced."""
 
 
-class Target(Value):
+class SlotTargets(Value):
     """All slots, in the order in which they are taken, and the pace."""
 
     slots: Mapping[str, SlotTarget]
@@ -33,13 +33,13 @@ class Target(Value):
     grace: float = 10.0
 
 
-def target_of(desired: Desired, slots: Sequence[Slot]) -> Target:
+def target_of(desired: Desired, slots: Sequence[Slot]) -> SlotTargets:
     """The target of a cluster with these slots."""
     active = tuple(slot for slot in slots if slot.name in desired.active)
     rollout = desired.under_way
     if rollout is None:
         steady = {slot.name: SlotTarget(serve=desired.release.name) for slot in active}
-        return Target(slots=steady, at_once=max(1, len(active)))
+        return SlotTargets(slots=steady, at_once=max(1, len(active)))
     strategy = rollout.strategy
     taken = ordered(active, strategy.order)
     moved = moved_slots(rollout, len(taken))
@@ -47,7 +47,7 @@ def target_of(desired: Desired, slots: Sequence[Slot]) -> Target:
     # Scaled in meanwhile there may be fewer slots than the strategy was checked for: one serves at all times.
     in_place = strategy.in_place and len(taken) > 1
     at_once = strategy.at_once(len(taken))
-    return Target(
+    return SlotTargets(
         slots={slot.name: _slot_target(rollout, is_moved=rank < moved) for rank, slot in enumerate(taken)},
         fallback=rollout.before.name,
         unproven=rollout.to.name,

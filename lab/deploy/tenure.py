@@ -51,7 +51,7 @@ class Tenure:
             raise Fenced(
                 f"this deployer was silent for {age:.1f} s and has lost its lease",
                 at=self.lease.name,
-                way_out="lab lock",
+                hint="lab lock",
             )
         if age > RENEW_AFTER:
             asked_at = self._clock.now()

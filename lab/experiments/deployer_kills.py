@@ -30,7 +30,7 @@ BOUNDARIES_BETWEEN = 12
 ROLLS_MOST = 200
 
 
-class SweepWish(Value):
+class KillSweepSpec(Value):
     """How much to kill."""
 
     each_boundary: bool
@@ -39,7 +39,7 @@ class SweepWish(Value):
     seed: int
 
 
-class Swept(Value):
+class KillSweepResult(Value):
     """What came of it all."""
 
     kills: int
@@ -96,18 +96,18 @@ class _Killer:
                 self._killed_at = None
 
 
-def sweep_kills(toolbox: Toolbox, wish: SweepWish, say: Say) -> Swept:
+def sweep_kills(toolbox: Toolbox, spec: KillSweepSpec, say: Say) -> KillSweepResult:
     """Do all of it on one cluster, and say a line for each part."""
     rolled: list[Rolled] = []
-    with rehearsal(toolbox, "sweep", wish.seed) as stage:
+    with rehearsal(toolbox, "sweep", spec.seed) as stage:
         killer = _Killer(stage)
-        for strategy in ALONE if wish.each_boundary else ():
+        for strategy in ALONE if spec.each_boundary else ():
             rolled += _kill_at_each(stage, killer, strategy, say)
-        for strategy in ALONG if wish.each_boundary else SHORT:
+        for strategy in ALONG if spec.each_boundary else SHORT:
             rolled += [_kill_along(stage, killer, strategy, say)]
-        rolled += _kill_at_random(stage, killer, wish, say)
+        rolled += _kill_at_random(stage, killer, spec, say)
     hurt = {finding.user for finding in stage.finish()}
-    return Swept(
+    return KillSweepResult(
         kills=killer.kills,
         rollouts=len(rolled),
         wrong=tuple(one.wrong for one in rolled if one.wrong),
@@ -199,9 +199,9 @@ def _kill_along(stage: Rehearsal, killer: _Killer, strategy: Strategy, say: Say)
     return result
 
 
-def _kill_at_random(stage: Rehearsal, killer: _Killer, wish: SweepWish, say: Say) -> Iterable[Rolled]:
+def _kill_at_random(stage: Rehearsal, killer: _Killer, spec: KillSweepSpec, say: Say) -> Iterable[Rolled]:
     """Rollout after rollout while whoever leads is killed at random moments, until enough were."""
-    random, until = Random(wish.seed), killer.kills + wish.random_kills
+    random, until = Random(spec.seed), killer.kills + spec.random_kills
     rolls = 0
     while killer.kills < until and rolls < ROLLS_MOST:
         rolls += 1
@@ -210,12 +210,12 @@ def _kill_at_random(stage: Rehearsal, killer: _Killer, wish: SweepWish, say: Say
         if result.wrong:
             say(f"random kills, rollout {rolls}: {result.wrong}")
         yield result
-    say(f"random: {wish.random_kills} kills in {rolls} rollouts")
+    say(f"random: {spec.random_kills} kills in {rolls} rollouts")
 
 
-def run_kill_sweep(toolbox: Toolbox, wish: SweepWish, say: Say) -> int:
+def run_kill_sweep(toolbox: Toolbox, spec: KillSweepSpec, say: Say) -> int:
     """The sweep as a command: exit 0 if every rollout ended right and no user was hurt."""
-    swept = sweep_kills(toolbox, wish, say)
+    swept = sweep_kills(toolbox, spec, say)
     for one in swept.wrong:
         say(f"  wrong: {one}")
     say(swept.line)

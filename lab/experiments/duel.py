@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from lab.clock import SYSTEM_CLOCK
 from lab.console.reports import short
 from lab.errors import ExitCode, UsageError
-from lab.experiments.upgrades import BEFORE, BIN, OURS, WAYS, Load, Upgrade, upgrade_by
+from lab.experiments.upgrades import BEFORE, BIN, OURS, WAYS, UpgradeFigures, UserLoad, upgrade_by
 from lab.machine.places import find_places
 from lab.machine.setup import make_ready
 from lab.operate.runs import Say, sweep_abandoned
@@ -20,15 +20,15 @@ PALE, INK, AMBER, RED = "#9fb7c9", "#1d2b36", "#e0912f", "#c0262d"
 """Answered at once; text; saved by a retry; lost."""
 
 
-def run_duel(ways: Sequence[str], load: Load, *, before: str, to: str, picture: str | None, say: Say) -> int:
+def run_duel(ways: Sequence[str], load: UserLoad, *, before: str, to: str, picture: str | None, say: Say) -> int:
     """Upgrade by each way on a cluster of its own, one after another.
 
     Exit 1 if one of the lab's own ways lost an operation; what others' ways lose is what the duel is there to show.
     """
     for unknown in [way for way in ways if way not in WAYS]:
-        raise UsageError("there is no such way", at=unknown, way_out=f"lab duel {' '.join(WAYS)}")
+        raise UsageError("there is no such way", at=unknown, hint=f"lab duel {' '.join(WAYS)}")
     if load.users < 1 or load.think <= 0 or load.tries < 1:
-        raise UsageError("needs a user, a think time over 0 and a try", at="lab duel", way_out="lab duel --users 60")
+        raise UsageError("needs a user, a think time over 0 and a try", at="lab duel", hint="lab duel --users 60")
     places = find_places()
     toolbox = make_ready(places, say, [before, to])
     sweep_abandoned(toolbox, say)
@@ -46,7 +46,7 @@ def run_duel(ways: Sequence[str], load: Load, *, before: str, to: str, picture: 
     return ExitCode.BROKEN if any(one.lost for one in fought if one.way in OURS) else ExitCode.HELD
 
 
-def table(fought: Sequence[Upgrade]) -> Iterator[str]:
+def table(fought: Sequence[UpgradeFigures]) -> Iterator[str]:
     """One line a way."""
     heads = (
         ("operations", 10),
@@ -64,7 +64,7 @@ def table(fought: Sequence[Upgrade]) -> Iterator[str]:
         )
 
 
-def svg(fought: Sequence[Upgrade], title: str) -> str:
+def svg(fought: Sequence[UpgradeFigures], title: str) -> str:
     """A row for each way: how the operations fared, half second by half second; all rows on one scale."""
     longest = max((len(one.bins) for one in fought), default=1)
     tallest = max((bin_.clean + bin_.saved + bin_.lost for one in fought for bin_ in one.bins), default=1) or 1
@@ -94,7 +94,7 @@ def _legend() -> Iterator[str]:
         yield f'<rect x="{x}" y="38" width="12" height="12" fill="{colour}"/><text x="{x + 18}" y="49">{told}</text>'
 
 
-def _row(one: Upgrade, top: float, step: float, tallest: int) -> Iterator[str]:
+def _row(one: UpgradeFigures, top: float, step: float, tallest: int) -> Iterator[str]:
     ground = top + BAR + 14
     yield f'<text x="20" y="{ground - 28}" font-size="15">{escape(one.way)}</text>'
     yield f'<text x="20" y="{ground - 10}">{one.seconds:.1f} s, {one.peak} at peak</text>'

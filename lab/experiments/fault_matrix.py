@@ -17,7 +17,7 @@ from lab.experiments.rehearsal import Rehearsal, Rolled, rehearsal
 from lab.machine.setup import Toolbox
 from lab.model import Value
 from lab.operate.runs import Say
-from lab.run.pinned_faults import Ground, Pinned
+from lab.run.pinned_faults import Pinned, PinnedFaultParts
 from lab.scenario.pin_spec import Pin, PinnedFault, PinnedTo
 
 AT_SLOT = "b1"
@@ -142,7 +142,7 @@ def choose(
     known_points = dict.fromkeys(point for course in COURSES.values() for point in course.points)
     for asked, known in ((names, COURSES), (faults, list(PinnedFault)), (points, known_points)):
         for unknown in [name for name in asked if name not in known]:
-            raise UsageError("nothing of that name can be swept", at=unknown, way_out=f"one of: {', '.join(known)}")
+            raise UsageError("nothing of that name can be swept", at=unknown, hint=f"one of: {', '.join(known)}")
     chosen = {}
     for name in names or COURSES:
         course = COURSES[name]
@@ -150,7 +150,7 @@ def choose(
         if kept:
             chosen[name] = msgspec.structs.replace(course, points=kept)
     if not chosen:
-        raise UsageError(f"{', '.join(names)} is never there", at=", ".join(points), way_out="lab sweep --help")
+        raise UsageError(f"{', '.join(names)} is never there", at=", ".join(points), hint="lab sweep --help")
     return chosen, [PinnedFault(name) for name in faults] or list(PinnedFault)
 
 
@@ -227,7 +227,7 @@ def write_report(folder: Path, matrices: Sequence[Matrix]) -> None:
 def _try(stage: Rehearsal, course: Course, point: str, pin: Pin, fault: PinnedFault) -> Cell:
     crew = stage.crew
     assert crew is not None  # noqa: S101 -- the rehearsal has one while it lasts
-    pinned = Pinned(Ground(live=stage.live, target=stage.target, desk=stage.desk, crew=crew), pin, fault)
+    pinned = Pinned(PinnedFaultParts(live=stage.live, target=stage.target, desk=stage.desk, crew=crew), pin, fault)
     stage.on_boundary = pinned
     try:
         rolled = stage.roll(course.strategy, is_reversed=course.is_reversed)

@@ -13,14 +13,14 @@ from lab.clock import NS, SYSTEM_CLOCK
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.events import EngineWatch
 from lab.deploy.desk import Desk
-from lab.deploy.rollout import Ask, Ending, Phase, Strategy, first_desired
+from lab.deploy.rollout import Ending, Phase, RolloutRequest, Strategy, first_desired
 from lab.machine.setup import Toolbox
 from lab.model import Finding, Operation, Release, Slot, Value
 from lab.oracle import Oracle
 from lab.oracle.service import is_proper
 from lab.retry import wait_until
 from lab.run.deployer_processes import Crew, DeployerProcess
-from lab.users import Crowd, CrowdSize, Target, Tries
+from lab.users import Crowd, CrowdSize, Door, Tries
 
 SLOTS = tuple(Slot(name=f"{zone}1", zone=zone) for zone in "abc")
 USERS = 24
@@ -126,7 +126,7 @@ class Rehearsal:
                 self.crew.check()
             rollout = self.desk.read().desired.under_way if is_reversed else None
             if rollout is not None and rollout.phase is Phase.KEEP and rollout.asked is None:
-                self.desk.ask(Ask.REVERSE)
+                self.desk.ask(RolloutRequest.REVERSE)
             return self.desk.is_settled()
 
         try:
@@ -203,7 +203,7 @@ def rehearsal(toolbox: Toolbox, name: str, seed: int) -> Iterator[Rehearsal]:
         wait_until("every slot serves", lambda: desk.exists() and desk.is_settled(), within=SETTLED_WITHIN)
         crowd = stack.enter_context(
             Crowd(
-                [Target(host=host, port=port) for host, port in live.doors],
+                [Door(host=host, port=port) for host, port in live.doors],
                 CrowdSize(users=USERS, two_devices=1 / 3, think=THINK),
                 chance=Random(seed),
                 on_operation=stage.note_operation,

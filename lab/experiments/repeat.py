@@ -16,7 +16,7 @@ from lab.machine.images import ImageShelf
 from lab.machine.places import find_places
 from lab.machine.setup import Toolbox, make_ready
 from lab.model import Verdict
-from lab.operate.runs import Chosen, Say, run_one, sweep_abandoned, unsaid
+from lab.operate.runs import ChosenRun, Say, run_one, sweep_abandoned, unsaid
 from lab.oracle.verdict import Judgement
 from lab.record import ReadRecord
 from lab.run.judge import judge_run
@@ -33,7 +33,7 @@ def repeat_run(named: str, *, port: int | None, say: Say) -> int:
     recorded, toolbox = _same_again(named, say)
     scenario = told_one_by_one(recorded.scenario, recorded.events)
     then = judge_run(ReadRecord(recorded.folder)).judgement
-    chosen = Chosen(scenario=scenario, seed=recorded.seed)
+    chosen = ChosenRun(scenario=scenario, seed=recorded.seed)
     judged, folder = run_one(chosen, toolbox, say=say, port=port)
     now = read_recorded(folder)
     say(f"       then: {_told(then)}; now: {_told(judged.judgement)}")
@@ -80,7 +80,7 @@ def broken_promise(judgement: Judgement, recorded: Recorded) -> str:
         raise UsageError(
             f"broke no promise ({judgement.verdict}), so there is nothing to shrink",
             at=str(recorded.folder),
-            way_out="lab runs   # shows which are broken",
+            hint="lab runs   # shows which are broken",
         )
     return broken[0]
 
@@ -102,9 +102,9 @@ def _same_again(named: str, say: Say) -> tuple[Recorded, Toolbox]:
 
 def _breaks(scenario: Scenario, seed: int, promise: str, toolbox: Toolbox) -> bool:
     """Whether the promise is broken by this. Raises LabFault where the lab itself was unwell."""
-    judged, folder = run_one(Chosen(scenario=scenario, seed=seed), toolbox, say=unsaid, is_shown=False)
+    judged, folder = run_one(ChosenRun(scenario=scenario, seed=seed), toolbox, say=unsaid, is_shown=False)
     if judged.judgement.exit_code == ExitCode.COULD_NOT_TELL:
-        raise LabFault("; ".join(judged.judgement.reasons), at=short(folder), way_out=f"lab check {folder.name}")
+        raise LabFault("; ".join(judged.judgement.reasons), at=short(folder), hint=f"lab check {folder.name}")
     return any(one.promise == promise and one.verdict is Verdict.BROKEN for one in judged.judgement.promises)
 
 

@@ -15,7 +15,7 @@ from lab.model import Value
 from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike
 from lab.run.judge import scenario_of
 from lab.run.own_app import digest_of, own_files
-from lab.scenario.spec import Scenario, Schedule, ScheduledStrike, Settle, StepWish, all_images_of
+from lab.scenario.spec import Scenario, Schedule, ScheduledStrike, Settle, StepSpec, all_images_of
 
 
 class Recorded(Value):
@@ -41,7 +41,7 @@ def read_recorded(folder: Path) -> Recorded:
     seen = ReadRecord(folder)
     environment = seen.document("environment.json")
     if environment is None or seen.document("scenario.json") is None:
-        raise RecordError("the record does not say what was run", at=str(folder), way_out="lab runs")
+        raise RecordError("the record does not say what was run", at=str(folder), hint="lab runs")
     return Recorded(
         folder=folder,
         scenario=scenario_of(seen),
@@ -55,19 +55,19 @@ def read_recorded(folder: Path) -> Recorded:
 def check_same(recorded: Recorded, shelf: ImageShelf) -> None:
     """Raise UsageError where an image or a file is gone or no longer the same: it would be another experiment."""
     scenario = recorded.scenario
-    way_out = f"lab run {scenario.name} --seed {recorded.seed}   # with what is there now"
+    hint = f"lab run {scenario.name} --seed {recorded.seed}   # with what is there now"
     needed = [*all_images_of(scenario), "nginx", GATE if scenario.cluster.compose else "redis"]
     for name in needed:
         tag = shelf.tag(name)
         if tag not in recorded.images:
-            raise UsageError("is made from other sources now", at=f"image {name}", way_out=way_out)
+            raise UsageError("is made from other sources now", at=f"image {name}", hint=hint)
         there = shelf.id_of(tag)
         if there != recorded.images[tag]:
             what = "is gone from the engine" if there is None else "is not what it was: it has been built anew"
-            raise UsageError(what, at=f"image {tag}", way_out=way_out)
+            raise UsageError(what, at=f"image {tag}", hint=hint)
     for path in own_files(scenario):
         if digest_of(path) != recorded.files.get(path, ""):
-            raise UsageError("is gone or has changed since", at=path, way_out=f"git log {path}")
+            raise UsageError("is gone or has changed since", at=path, hint=f"git log {path}")
 
 
 def told_one_by_one(scenario: Scenario, events: Iterable[AnyEvent]) -> Scenario:
@@ -98,7 +98,7 @@ def with_strikes(scenario: Scenario, kept: Collection[int]) -> Scenario:
     """The scenario with these strikes alone, by their places in `strikes_in`."""
     places = iter(range(len(strikes_in(scenario))))
 
-    def thinned(step: StepWish) -> StepWish:
+    def thinned(step: StepSpec) -> StepSpec:
         if step.schedule is not None:
             left = tuple(strike for strike in step.schedule.strikes if next(places) in kept)
             return msgspec.structs.replace(step, schedule=msgspec.structs.replace(step.schedule, strikes=left))
@@ -131,7 +131,7 @@ def _spans(scenario: Scenario, events: Iterable[AnyEvent]) -> list[Span | None]:
     return spans
 
 
-def _without_monkey(step: StepWish, begin: int, end: int, events: Sequence[AnyEvent]) -> StepWish:
+def _without_monkey(step: StepSpec, begin: int, end: int, events: Sequence[AnyEvent]) -> StepSpec:
     inside = step.together if step.together is not None else (step,)
     monkeys = [one.monkey for one in inside if one.monkey is not None]
     if not monkeys:
@@ -143,10 +143,10 @@ def _without_monkey(step: StepWish, begin: int, end: int, events: Sequence[AnyEv
         for event in events
         if isinstance(event, Strike) and event.is_drawn and event.fault_kind in does and not event.off
     ]
-    schedule = StepWish(schedule=Schedule(strikes=tuple(strikes), signal=signal))
-    lasting = StepWish(settle=Settle(seconds=round((end - begin) / NS, 1)))
+    schedule = StepSpec(schedule=Schedule(strikes=tuple(strikes), signal=signal))
+    lasting = StepSpec(settle=Settle(seconds=round((end - begin) / NS, 1)))
     others = [one for one in inside if one.monkey is None]
-    return StepWish(together=(*others, schedule, lasting))
+    return StepSpec(together=(*others, schedule, lasting))
 
 
 def _scheduled(strike: Strike, begin: int, events: Sequence[AnyEvent]) -> ScheduledStrike:

@@ -20,8 +20,8 @@ from lab.machine.setup import Toolbox
 from lab.model import Operation, ReplicaState, Value
 from lab.oracle.service import is_proper
 from lab.retry import wait_until
-from lab.scenario.spec import ClusterWish
-from lab.users import Crowd, CrowdSize, Target, Tries
+from lab.scenario.spec import ClusterSpec
+from lab.users import Crowd, CrowdSize, Door, Tries
 
 LOOK_EVERY = 0.15
 BEFORE = 2.0
@@ -31,7 +31,7 @@ BIN = 0.5
 WITHIN = 180.0
 
 
-class Load(Value):
+class UserLoad(Value):
     """Who shops meanwhile: the same for every way. One seed draws the same users and the same plans."""
 
     users: int = 60
@@ -49,7 +49,7 @@ class Bin(Value):
     lost: int = 0
 
 
-class Upgrade(Value):
+class UpgradeFigures(Value):
     """One way's figures."""
 
     way: str
@@ -92,14 +92,14 @@ WAYS = (*peer.WAYS, *OURS)
 """All ways of a duel, in its order."""
 
 
-def upgrade_by(way: str, toolbox: Toolbox, load: Load, before: str, to: str) -> Upgrade:
+def upgrade_by(way: str, toolbox: Toolbox, load: UserLoad, before: str, to: str) -> UpgradeFigures:
     """Upgrade a cluster of its own by one way, under this load."""
     if way in peer.WAYS:
         return upgrade_peer(way, toolbox, load, before, to)
     return upgrade_here(way, OURS[way], toolbox, load, before, to)
 
 
-def upgrade_peer(way: str, toolbox: Toolbox, load: Load, before: str, to: str, *, told: str = "") -> Upgrade:
+def upgrade_peer(way: str, toolbox: Toolbox, load: UserLoad, before: str, to: str, *, told: str = "") -> UpgradeFigures:
     """By somebody else's way. `told` is how it is called."""
     with peer.peer(toolbox, _identity(), before) as one:
         peer.bring_up(one, before)
@@ -109,11 +109,11 @@ def upgrade_peer(way: str, toolbox: Toolbox, load: Load, before: str, to: str, *
 
 
 def upgrade_here(
-    way: str, strategy: Strategy, toolbox: Toolbox, load: Load, before: str, to: str, *, leaving: int = 1
-) -> Upgrade:
+    way: str, strategy: Strategy, toolbox: Toolbox, load: UserLoad, before: str, to: str, *, leaving: int = 1
+) -> UpgradeFigures:
     """By one of the lab's strategies. `leaving` slots leave at once at the end."""
     old, new = release_of(toolbox, before), release_of(toolbox, to)
-    slots = ClusterWish(release=before).slots
+    slots = ClusterSpec(release=before).slots
     ready: list[float] = []
     drained: list[float] = []
 
@@ -142,8 +142,8 @@ def upgrade_here(
 
 
 def measured(
-    way: str, address: tuple[str, int], load: Load, act: Callable[[], None], *, count: Callable[[], int]
-) -> Upgrade:
+    way: str, address: tuple[str, int], load: UserLoad, act: Callable[[], None], *, count: Callable[[], int]
+) -> UpgradeFigures:
     """What users get while `act` upgrades; `count` says how many containers of the app run."""
     with shopping(*address, load) as seen, counting(count) as peak:
         began = SYSTEM_CLOCK.now()
@@ -153,11 +153,11 @@ def measured(
 
 
 @contextmanager
-def shopping(host: str, port: int, load: Load) -> Iterator[list[Operation]]:
+def shopping(host: str, port: int, load: UserLoad) -> Iterator[list[Operation]]:
     """The same users for all: logged in before, shopping while the block runs."""
     seen: list[Operation] = []
     with Crowd(
-        [Target(host=host, port=port)],
+        [Door(host=host, port=port)],
         CrowdSize(users=load.users, two_devices=load.on_two_devices, think=load.think),
         chance=Random(load.seed),
         on_operation=seen.append,
@@ -189,11 +189,11 @@ def counting(count: Callable[[], int]) -> Iterator[list[int]]:
         thread.join()
 
 
-def measure(way: str, seen: list[Operation], began: int, ended: int, *, peak: int) -> Upgrade:
+def measure(way: str, seen: list[Operation], began: int, ended: int, *, peak: int) -> UpgradeFigures:
     """What became of the operations that began while the upgrade went on."""
     during = [one for one in seen if one.tries and began <= one.begin <= ended]
     failed = [one for one in during if not is_proper(one.tries[0])]
-    return Upgrade(
+    return UpgradeFigures(
         way=way,
         seconds=(ended - began) / NS,
         requests=len(during),

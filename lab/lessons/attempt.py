@@ -10,18 +10,18 @@ from pathlib import Path
 import msgspec
 
 from lab.clock import NS, SYSTEM_CLOCK
-from lab.console.page import PageWish
+from lab.console.page import PageSpec
 from lab.deploy.script import load_script
 from lab.lessons.grade import Grade, fewest_slots, grade
 from lab.lessons.lesson import OWN, Lesson
-from lab.lessons.workplace import layer_files, own_releases, read_wish
+from lab.lessons.workplace import layer_files, own_releases, read_spec
 from lab.machine.layers import Layer, build_layer, drop_layers
 from lab.machine.setup import Toolbox
 from lab.model import Value
-from lab.operate.runs import Chosen, run_one
+from lab.operate.runs import ChosenRun, run_one
 from lab.record import ReadRecord
-from lab.run.judge import Judged
-from lab.scenario.spec import Scenario, StepWish, images_of
+from lab.run.judge import JudgedRun
+from lab.scenario.spec import Scenario, StepSpec, images_of
 
 Say = Callable[[str], None]
 
@@ -37,7 +37,7 @@ class Attempt(Value):
     """A run that is over."""
 
     record: Path
-    judged: Judged
+    judged: JudgedRun
     grade: Grade
     seconds: float
 
@@ -55,7 +55,7 @@ def owner_of(folder: Path) -> str:
 
 def prepare(lesson: Lesson, folder: Path, toolbox: Toolbox, *, seed: int | None, say: Say, owner: str = "") -> Prepared:
     """Build what the participant's folder says. Raises UsageError for a file that can't be used; nothing is run."""
-    scenario = read_wish(lesson, folder)
+    scenario = read_spec(lesson, folder)
     if scenario.script is not None:
         load_script(scenario.script)
     owner = owner or owner_of(folder)
@@ -75,7 +75,7 @@ def prepare(lesson: Lesson, folder: Path, toolbox: Toolbox, *, seed: int | None,
 def with_images(scenario: Scenario, built: dict[str, str]) -> Scenario:
     """The scenario with the participant's images under the names that they were built as."""
 
-    def in_step(step: StepWish) -> StepWish:
+    def in_step(step: StepSpec) -> StepSpec:
         roll = step.roll and msgspec.structs.replace(step.roll, to=built.get(step.roll.to, step.roll.to))
         together = step.together and tuple(in_step(one) for one in step.together)
         return msgspec.structs.replace(step, roll=roll, together=together)
@@ -95,13 +95,13 @@ def attempt(
     *,
     say: Say,
     port: int | None = None,
-    page: PageWish | None = None,
+    page: PageSpec | None = None,
     repeat: str = "",
     is_shown: bool = True,
 ) -> Attempt:
     """Run it on real containers and grade it by its record. The cluster is gone afterwards, however it ended."""
     began = SYSTEM_CLOCK.now()
-    chosen = Chosen(scenario=prepared.scenario, seed=prepared.seed, repeat=repeat)
+    chosen = ChosenRun(scenario=prepared.scenario, seed=prepared.seed, repeat=repeat)
     judged, folder = run_one(chosen, toolbox, say=say, port=port, page=page, is_shown=is_shown)
     fewest = fewest_slots(ReadRecord(folder).history()) if lesson.told.slots_each else 0
     return Attempt(

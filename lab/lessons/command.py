@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.clock import SYSTEM_CLOCK
-from lab.console.page import PageWish
+from lab.console.page import PageSpec
 from lab.console.reports import short
 from lab.errors import ExitCode, UsageError
 from lab.lessons.attempt import Attempt, Say, attempt, needs_of, prepare
 from lab.lessons.lesson import Lesson, files_of, find_lesson, read_lessons
-from lab.lessons.progress import Progress, read_progress, write_progress
-from lab.lessons.workplace import lay_out, put_aside, read_wish
+from lab.lessons.progress import WorkshopProgress, read_progress, write_progress
+from lab.lessons.workplace import lay_out, put_aside, read_spec
 from lab.machine.places import find_places
 from lab.machine.setup import make_ready
 from lab.oracle.telling import story
@@ -50,11 +50,11 @@ class Workshop:
             return ExitCode.HELD
         return self._begin(todo[0])
 
-    def check(self, asked: str | None, *, seed: int | None, port: int | None, page: PageWish | None) -> int:
+    def check(self, asked: str | None, *, seed: int | None, port: int | None, page: PageSpec | None) -> int:
         """Build, run, judge; say whether it is passed."""
         lesson = self._which(asked)
         folder = self._folder_of(lesson)
-        needs = needs_of(lesson, read_wish(lesson, folder))
+        needs = needs_of(lesson, read_spec(lesson, folder))
         toolbox = make_ready(find_places(), self._say, needs)
         prepared = prepare(lesson, folder, toolbox, seed=seed, say=self._say)
         repeat = f"lab lesson check {lesson.number} --seed {prepared.seed}"
@@ -84,7 +84,7 @@ class Workshop:
             raise UsageError(
                 "the solution is shown after a check of your own that failed",
                 at=f"lesson {lesson.number}",
-                way_out="lab lesson check; or lab lesson hint; or, if you must: lab lesson solution --peek",
+                hint="lab lesson check; or lab lesson hint; or, if you must: lab lesson solution --peek",
             )
         for line in difference(lesson):
             self._say(line)
@@ -104,7 +104,7 @@ class Workshop:
         folder = self._folder_of(lesson)
         was_there = folder.exists()
         lay_out(lesson, folder)
-        self._save(Progress(current=lesson.name, lessons=self._progress.lessons))
+        self._save(WorkshopProgress(current=lesson.name, lessons=self._progress.lessons))
         self._say(f"lesson {lesson.number}: {lesson.title}")
         if was_there:
             self._say(f"  {short(folder)} is there already and stays as it is (anew: lab lesson reset)")
@@ -116,7 +116,7 @@ class Workshop:
 
     def _which(self, asked: str | None) -> Lesson:
         if asked is None and not self._progress.current:
-            raise UsageError("no lesson has been begun", at=str(self._folder), way_out="lab lesson start 1")
+            raise UsageError("no lesson has been begun", at=str(self._folder), hint="lab lesson start 1")
         return find_lesson(self._lessons, asked or self._progress.current)
 
     def _folder_of(self, lesson: Lesson) -> Path:
@@ -137,7 +137,7 @@ class Workshop:
         hints = f"{left} {'hint is' if left == 1 else 'hints are'} left: lab lesson hint      " if left else ""
         self._say(f"  {hints}the whole story: lab check {done.record.name}")
 
-    def _save(self, progress: Progress) -> None:
+    def _save(self, progress: WorkshopProgress) -> None:
         self._progress = progress
         write_progress(self._folder, progress)
 

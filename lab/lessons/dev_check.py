@@ -13,8 +13,8 @@ from pathlib import Path
 from lab.errors import ExitCode, LabError
 from lab.lessons.attempt import Attempt, attempt, needs_of, owner_of, prepare
 from lab.lessons.grade import broken_promises
-from lab.lessons.lesson import Lesson, Told, find_lesson, read_lessons
-from lab.lessons.workplace import complete, read_wish
+from lab.lessons.lesson import Lesson, LessonFile, find_lesson, read_lessons
+from lab.lessons.workplace import complete, read_spec
 from lab.machine.layers import drop_layers
 from lab.machine.places import find_places
 from lab.machine.setup import Toolbox, make_ready
@@ -47,7 +47,7 @@ def check_lessons(asked: Sequence[str], *, seeds: int, say: Say) -> int:
     """Try both halves of each lesson over `seeds` seeds; the last line counts. Exit 1 if any came out wrong."""
     lessons = read_lessons()
     chosen = [find_lesson(lessons, one) for one in asked] or lessons
-    needs = {image for lesson in chosen for image in needs_of(lesson, read_wish(lesson, lesson.broken))}
+    needs = {image for lesson in chosen for image in needs_of(lesson, read_spec(lesson, lesson.broken))}
     toolbox = make_ready(find_places(), say, sorted(needs))
     tried = []
     for lesson in chosen:
@@ -95,7 +95,7 @@ def _try(lesson: Lesson, half: str, folder: Path, seed: int, toolbox: Toolbox, o
     )
 
 
-def what_is_wrong_with_broken(told: Told, broken: set[str], done: Attempt | None = None) -> str:
+def what_is_wrong_with_broken(told: LessonFile, broken: set[str], done: Attempt | None = None) -> str:
     """Empty where it broke by the promise named, and beside it by none but those it may."""
     if told.breaks not in broken:
         reasons = "".join(f"; {reason}" for reason in done.judged.judgement.reasons) if done is not None else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lab.errors import ExitCode
-from lab.lessons.lesson import Told
+from lab.lessons.lesson import LessonFile
 from lab.model import Operation, Value, Verdict
 from lab.oracle.promises import PROMISES
 from lab.oracle.verdict import Judgement
@@ -29,7 +29,7 @@ def broken_promises(judgement: Judgement) -> set[str]:
     return {one.promise for one in judgement.promises if one.verdict is Verdict.BROKEN}
 
 
-def grade(told: Told, judgement: Judgement, fewest_slots: int) -> Grade:
+def grade(told: LessonFile, judgement: Judgement, fewest_slots: int) -> Grade:
     """Passed only if everything held, enough was checked, and the run ended as this lesson wants it.
 
     `fewest_slots`: how many slots served the user who saw the fewest.
@@ -67,7 +67,7 @@ def fewest_slots(history: Iterable[Operation]) -> int:
     return min((len(slots) for slots in seen.values()), default=0)
 
 
-def _still_broken(told: Told, broken: set[str]) -> str:
+def _still_broken(told: LessonFile, broken: set[str]) -> str:
     named = ", ".join(f"{name} ({PROMISES[name].title.lower()})" for name in PROMISES if name in broken)
     if told.breaks in broken:
         return f"Not yet: still broken: {named}."

@@ -19,7 +19,7 @@ OWN = "mine:"
 """What a lesson's scenario calls the images that are built from the participant's files: "mine:v1", "mine:v2"."""
 
 
-class Told(Value):
+class LessonFile(Value):
     """lesson.yaml."""
 
     title: str
@@ -46,7 +46,7 @@ class Lesson(Value):
 
     number: int
     folder: Path
-    told: Told
+    told: LessonFile
 
     @property
     def name(self) -> str:
@@ -86,7 +86,7 @@ def find_lesson(lessons: Sequence[Lesson], asked: str) -> Lesson:
         if asked in {lesson.name, lesson.word} or (asked.isdigit() and int(asked) == lesson.number):
             return lesson
     known = ", ".join(str(lesson.number) for lesson in lessons)
-    raise UsageError(f"there is no lesson {asked!r}, only {known}", at="lab lesson", way_out="lab lesson list")
+    raise UsageError(f"there is no lesson {asked!r}, only {known}", at="lab lesson", hint="lab lesson list")
 
 
 def files_of(folder: Path) -> Iterator[Path]:
@@ -99,7 +99,7 @@ def files_of(folder: Path) -> Iterator[Path]:
 def _read(folder: Path) -> Lesson:
     path = folder / "lesson.yaml"
     try:
-        told = msgspec.yaml.decode(path.read_bytes(), type=Told)
+        told = msgspec.yaml.decode(path.read_bytes(), type=LessonFile)
     except (OSError, msgspec.DecodeError) as exc:
         raise UsageError(f"can't be read: {exc}", at=str(path)) from exc
     wrong = _what_is_wrong(folder, told)
@@ -108,7 +108,7 @@ def _read(folder: Path) -> Lesson:
     return Lesson(number=int(folder.name[:2]), folder=folder, told=told)
 
 
-def _what_is_wrong(folder: Path, told: Told) -> str:
+def _what_is_wrong(folder: Path, told: LessonFile) -> str:
     """Why this is not a whole lesson; empty if it is."""
     if len(told.hints) != HINTS or not all(hint.strip() for hint in told.hints):
         return f"a lesson has {HINTS} hints, and none is empty"
@@ -117,7 +117,7 @@ def _what_is_wrong(folder: Path, told: Told) -> str:
     return _which_promise_is_wrong(told) or _which_file_is_wrong(folder)
 
 
-def _which_promise_is_wrong(told: Told) -> str:
+def _which_promise_is_wrong(told: LessonFile) -> str:
     unknown = {told.breaks, *told.may_break} - set(PROMISES)
     if unknown:
         return f"there is no promise {', '.join(sorted(unknown))}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from lab.errors import ExitCode
 from lab.lessons.attempt import needs_of
 from lab.lessons.lesson import read_lessons
-from lab.lessons.workplace import read_wish
+from lab.lessons.workplace import read_spec
 from lab.machine.engine import connect
 from lab.machine.images import ImageShelf
 from lab.machine.install import provide_engine
@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 def pack_workshop(file: Path, say: Say) -> int:
     """Write sources, images and Python packages into `file`."""
     places = find_places()
-    needs = {image for lesson in read_lessons() for image in needs_of(lesson, read_wish(lesson, lesson.broken))}
+    needs = {image for lesson in read_lessons() for image in needs_of(lesson, read_spec(lesson, lesson.broken))}
     toolbox = make_ready(places, say, sorted(needs))
     names = (*toolbox.images.names, *sorted(needs))
     manifest = pack(places, toolbox.images, toolbox.engine, names, file, say)

@@ -12,7 +12,7 @@ from lab.model import Value
 FILE = ".lab-progress"
 
 
-class Standing(Value):
+class LessonProgress(Value):
     """One lesson's."""
 
     hints: int = 0
@@ -22,30 +22,30 @@ class Standing(Value):
     passed: bool = False
 
 
-class Progress(Value):
+class WorkshopProgress(Value):
     """All of a participant's."""
 
     current: str = ""
     """The name of the lesson that was begun last."""
-    lessons: dict[str, Standing] = field(default_factory=dict)
+    lessons: dict[str, LessonProgress] = field(default_factory=dict)
 
-    def of(self, lesson: str) -> Standing:
-        return self.lessons.get(lesson, Standing())
+    def of(self, lesson: str) -> LessonProgress:
+        return self.lessons.get(lesson, LessonProgress())
 
-    def with_standing(self, lesson: str, **changes: int | bool) -> Progress:
+    def with_standing(self, lesson: str, **changes: int | bool) -> WorkshopProgress:
         standing = msgspec.structs.replace(self.of(lesson), **changes)
         return msgspec.structs.replace(self, lessons={**self.lessons, lesson: standing})
 
 
-def read_progress(folder: Path) -> Progress:
+def read_progress(folder: Path) -> WorkshopProgress:
     """What the note says; nothing where it is missing or spoilt, since every check can be made again."""
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Progress)
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=WorkshopProgress)
     except (OSError, msgspec.DecodeError):
-        return Progress()
+        return WorkshopProgress()
 
 
-def write_progress(folder: Path, progress: Progress) -> None:
+def write_progress(folder: Path, progress: WorkshopProgress) -> None:
     """Replace the note as a whole."""
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / f"{FILE}.new"

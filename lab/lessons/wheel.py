@@ -11,14 +11,14 @@ from random import Random
 import msgspec
 
 from lab.clock import SYSTEM_CLOCK
-from lab.console.page import PageWish
+from lab.console.page import PageSpec
 from lab.console.reports import short
 from lab.errors import ExitCode, UsageError
 from lab.lessons.attempt import Attempt, Prepared, Say, attempt, needs_of, owner_of, prepare
 from lab.lessons.command import difference, to_edit
 from lab.lessons.grade import broken_promises
 from lab.lessons.lesson import Lesson, find_lesson, read_lessons
-from lab.lessons.workplace import lay_out, put_aside, read_wish
+from lab.lessons.workplace import lay_out, put_aside, read_spec
 from lab.machine.layers import drop_layers
 from lab.machine.places import find_places
 from lab.machine.setup import make_ready
@@ -52,7 +52,7 @@ class Wheel:
         self._folder, self._say = folder, say
         self._lessons = read_lessons()
 
-    def spin(self, *, seed: int | None, port: int | None, page: PageWish | None) -> int:
+    def spin(self, *, seed: int | None, port: int | None, page: PageSpec | None) -> int:
         """Draw, and let it go wrong before everybody's eyes. Exit 0 if it did."""
         seed = secrets.randbelow(10**6) if seed is None else seed
         lesson = draw(self._lessons, seed)
@@ -89,11 +89,11 @@ class Wheel:
         self._say("  then   lab lesson wheel --check")
         return ExitCode.HELD
 
-    def check(self, *, port: int | None, page: PageWish | None) -> int:
+    def check(self, *, port: int | None, page: PageSpec | None) -> int:
         """Run what the team has mended; passed if it is as the lesson's own check wants it."""
         spun = self._spun()
         if not spun.is_named:
-            raise UsageError("name it first", at="lab lesson wheel", way_out="lab lesson wheel --guess NAME")
+            raise UsageError("name it first", at="lab lesson wheel", hint="lab lesson wheel --guess NAME")
         lesson = draw(self._lessons, spun.seed)
         done = self._run(lesson, self._mended, seed=spun.seed, port=port, page=page)
         self._say(f"\n{'✓' if done.grade.passed else '✕'} {done.grade.say}")
@@ -111,9 +111,9 @@ class Wheel:
     def _mended(self) -> Path:
         return self._folder / MENDED
 
-    def _run(self, lesson: Lesson, folder: Path, *, seed: int, port: int | None, page: PageWish | None) -> Attempt:
+    def _run(self, lesson: Lesson, folder: Path, *, seed: int, port: int | None, page: PageSpec | None) -> Attempt:
         """The lesson's run under a name that tells nothing."""
-        needs = needs_of(lesson, read_wish(lesson, folder))
+        needs = needs_of(lesson, read_spec(lesson, folder))
         toolbox = make_ready(find_places(), self._say, needs)
         owner = owner_of(self._mended)
         prepared = prepare(lesson, folder, toolbox, seed=seed, say=lambda _line: None, owner=owner)
@@ -136,7 +136,7 @@ class Wheel:
         try:
             return msgspec.json.decode((self._folder / FILE).read_bytes(), type=Spun)
         except (OSError, msgspec.DecodeError):
-            raise UsageError("the wheel was not spun", at=str(self._folder), way_out="lab lesson wheel") from None
+            raise UsageError("the wheel was not spun", at=str(self._folder), hint="lab lesson wheel") from None
 
     def _keep(self, spun: Spun) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,8 @@ import msgspec
 from lab.errors import UsageError
 from lab.lessons.lesson import OWN, Lesson, files_of
 from lab.model import release_name
-from lab.scenario.spec import Scenario, images_of, read_scenario
+from lab.scenario.read import read_scenario
+from lab.scenario.spec import Scenario, images_of
 
 SCENARIO = "scenario.yaml"
 LARGEST_FILE = 1 << 20
@@ -45,7 +46,7 @@ def put_aside(folder: Path, now: datetime) -> Path | None:
     return aside
 
 
-def read_wish(lesson: Lesson, folder: Path) -> Scenario:
+def read_spec(lesson: Lesson, folder: Path) -> Scenario:
     """The participant's scenario. Raises UsageError where it changes what is not theirs to change."""
     _check_there(lesson, folder)
     asked, given = read_scenario(folder / SCENARIO), read_scenario(lesson.broken / SCENARIO)
@@ -57,14 +58,14 @@ def read_wish(lesson: Lesson, folder: Path) -> Scenario:
                 f"{key} is part of the test (yours to change: {theirs}): it was {_told(was, key)}, now it is"
                 f" {_told(now, key)}",
                 at=str(folder / SCENARIO),
-                way_out="put it back, or: lab lesson reset",
+                hint="put it back, or: lab lesson reset",
             )
     for key, most in lesson.told.at_most.items():
         if now.get(key) is None or not now[key] <= most:
             raise UsageError(
                 f"{key} is {_told(now, key)}, and {most:g} is the most that it may be",
                 at=str(folder / SCENARIO),
-                way_out=f"promise it, and let it be so: {key.rpartition('.')[2]}: {most:g}",
+                hint=f"promise it, and let it be so: {key.rpartition('.')[2]}: {most:g}",
             )
     return asked
 
@@ -103,7 +104,7 @@ def _check_there(lesson: Lesson, folder: Path) -> None:
     for path in files_of(lesson.broken):
         theirs = folder / path.relative_to(lesson.broken)
         if not theirs.is_file():
-            raise UsageError("the lesson's file is gone", at=str(theirs), way_out=f"lab lesson start {lesson.number}")
+            raise UsageError("the lesson's file is gone", at=str(theirs), hint=f"lab lesson start {lesson.number}")
 
 
 def _read_python(path: Path) -> bytes:
@@ -114,7 +115,7 @@ def _read_python(path: Path) -> bytes:
         compile(content, str(path), "exec")
     except SyntaxError as exc:
         at = f"{path}, line {exc.lineno}" if exc.lineno else str(path)
-        raise UsageError(f"is no Python: {exc.msg}", at=at, way_out="mend that line") from None
+        raise UsageError(f"is no Python: {exc.msg}", at=at, hint="mend that line") from None
     except ValueError as exc:
         raise UsageError(f"is no Python: {exc}", at=str(path)) from None
     return content

@@ -50,7 +50,7 @@ def _engine(engine: APIClient | None) -> Checkup:
         try:
             todo = " and ".join(plan_engine(look_at_machine()))
         except LabError as exc:
-            return Checkup(name="engine", is_well=False, seen=exc.what, mend=exc.way_out)
+            return Checkup(name="engine", is_well=False, seen=exc.what, mend=exc.hint)
         return Checkup(name="engine", is_well=False, seen="none answers", mend=f"lab setup   # will {todo} one")
     info = describe(engine)
     old = tuple(int(part) for part in info.api.split(".")) < (1, 41)

@@ -81,11 +81,11 @@ def connect() -> APIClient:
         raise SetupError(
             "no Docker engine answers",
             at=engine_address(),
-            way_out="lab setup   # installs or starts one on Debian and Ubuntu; elsewhere: start Docker Desktop",
+            hint="lab setup   # installs or starts one on Debian and Ubuntu; elsewhere: start Docker Desktop",
         )
     if tuple(int(part) for part in client.api_version.split(".")) < OLDEST_API:
         version = client.version().get("Version", "?")
-        raise SetupError(f"Docker Engine {version} is older than 20.10", way_out="upgrade Docker, then lab doctor")
+        raise SetupError(f"Docker Engine {version} is older than 20.10", hint="upgrade Docker, then lab doctor")
     return client
 
 
@@ -118,13 +118,13 @@ def set_nano_cpus(client: APIClient, container: str, nano_cpus: int) -> None:
 
 
 @contextmanager
-def engine_errors(doing: str, *, at: str = "", way_out: str = "lab doctor") -> Iterator[None]:
+def engine_errors(doing: str, *, at: str = "", hint: str = "lab doctor") -> Iterator[None]:
     """Turn whatever the docker SDK raises into an EngineError that says what was being done to what."""
     try:
         yield
     except LabError:
         raise
     except APIError as exc:
-        raise EngineError(f"can't {doing}: {exc.explanation or exc}", at=at, way_out=way_out) from exc
+        raise EngineError(f"can't {doing}: {exc.explanation or exc}", at=at, hint=hint) from exc
     except (DockerException, requests.RequestException, OSError) as exc:
-        raise EngineError(f"can't {doing}: {exc}", at=at, way_out=way_out) from exc
+        raise EngineError(f"can't {doing}: {exc}", at=at, hint=hint) from exc

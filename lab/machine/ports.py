@@ -35,4 +35,4 @@ def free_ports(count: int) -> tuple[int, ...]:
             found.append(port)
             if len(found) == count:
                 return tuple(found)
-    raise SetupError(f"too few ports from {FIRST} to {LAST} are free", at="127.0.0.1", way_out="ss -ltn")
+    raise SetupError(f"too few ports from {FIRST} to {LAST} are free", at="127.0.0.1", hint="ss -ltn")

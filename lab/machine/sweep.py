@@ -43,7 +43,7 @@ def find_clusters(engine: APIClient, *, now: datetime) -> list[Leftover]:
     ]
 
 
-class Swept(Value):
+class SweepResult(Value):
     """What came of a sweep."""
 
     removed: tuple[str, ...]
@@ -51,7 +51,7 @@ class Swept(Value):
     """Why clusters are still there, in words."""
 
 
-def sweep(found: Iterable[Leftover], remove: Callable[[str], list[str]]) -> Swept:
+def sweep(found: Iterable[Leftover], remove: Callable[[str], list[str]]) -> SweepResult:
     """Let `remove` take these clusters down, by project; one that can't be removed keeps no other."""
     removed: list[str] = []
     stuck = []
@@ -60,7 +60,7 @@ def sweep(found: Iterable[Leftover], remove: Callable[[str], list[str]]) -> Swep
             removed += remove(leftover.identity.project)
         except LabError as exc:
             stuck.append(str(exc))
-    return Swept(removed=tuple(removed), stuck=tuple(stuck))
+    return SweepResult(removed=tuple(removed), stuck=tuple(stuck))
 
 
 def sweep_files(engine: APIClient, places: Places, *, now: datetime) -> list[str]:
@@ -90,7 +90,7 @@ def check_name_is_free(engine: APIClient, project: str) -> None:
         raise UsageError(
             "a Compose project of this name is here, and it is none of the lab's",
             at=f"--project {project}",
-            way_out=f"another name; or see what it is: docker ps -a --filter label={COMPOSE_PROJECT}={project}",
+            hint=f"another name; or see what it is: docker ps -a --filter label={COMPOSE_PROJECT}={project}",
         )
 
 

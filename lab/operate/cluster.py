@@ -31,7 +31,7 @@ from lab.machine.setup import make_ready
 from lab.machine.sweep import find_clusters
 from lab.model import Replica, Value
 from lab.operate.rollouts import describe_lead
-from lab.scenario.spec import ClusterWish
+from lab.scenario.spec import ClusterSpec
 
 Say = Callable[[str], None]
 
@@ -42,11 +42,11 @@ class KeptStores(Value):
     store: str = StoreName.REDIS
     orders: str = OrdersPlace.REDIS
 
-    def wish(self, image: str) -> ClusterWish:
+    def spec(self, image: str) -> ClusterSpec:
         """The whole cluster, with that. Raises UsageError for a store that there is none of."""
         if self.store not in set(StoreName):
-            raise UsageError("there is no such store", at=f"--store {self.store}", way_out=" | ".join(StoreName))
-        return ClusterWish(release=image, store=StoreName(self.store), orders=OrdersPlace(self.orders))
+            raise UsageError("there is no such store", at=f"--store {self.store}", hint=" | ".join(StoreName))
+        return ClusterSpec(release=image, store=StoreName(self.store), orders=OrdersPlace(self.orders))
 
 
 def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, port: int | None, say: Say) -> int:
@@ -54,19 +54,19 @@ def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, por
 
     What fails on the way is taken down again, unless the cluster was there before.
     """
-    places, wish = find_places(), keeps.wish(image)
+    places, spec = find_places(), keeps.spec(image)
     project = project_of(places, project)
-    toolbox = make_ready(places, say, [image, *((POSTGRES,) if wish.stores.has_orders else ())])
+    toolbox = make_ready(places, say, [image, *((POSTGRES,) if spec.stores.has_orders else ())])
     was_there = any(one.identity.project == project for one in find_clusters(toolbox.engine, now=SYSTEM_CLOCK.wall()))
     if was_there:
         raise UsageError(
-            "a cluster of this name is up", at=project, way_out=f"lab status -p {project}, or lab down -p {project}"
+            "a cluster of this name is up", at=project, hint=f"lab status -p {project}, or lab down -p {project}"
         )
-    slots, release = wish.slots, release_of(toolbox, image)
+    slots, release = spec.slots, release_of(toolbox, image)
     try:
         settings = BalancerSettings(may_be_empty=len(slots) - 1)  # `lab scale` may leave one
         live = start_cluster(
-            toolbox, kept_identity(project), slots, release.image, settings, port=port, stores=wish.stores
+            toolbox, kept_identity(project), slots, release.image, settings, port=port, stores=spec.stores
         )
 
         def tell(event: record.AnyEvent) -> None:

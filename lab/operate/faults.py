@@ -15,9 +15,9 @@ from lab import record
 from lab.backends.docker import open_cluster, open_state, project_of
 from lab.balancer.nginx import NginxBalancer
 from lab.chaos.faults import Signal, find_fault
-from lab.chaos.guard import BlastRadius, Standing
+from lab.chaos.guard import BlastRadius, Capacity
 from lab.chaos.opened import OpenFaults
-from lab.chaos.striker import Ground, Striker, Struck
+from lab.chaos.striker import Striker, StrikeResult, StrikerParts
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.compose import LAB_PORT
 from lab.cluster.cutter import remove_cutters
@@ -35,7 +35,7 @@ from lab.operate.rollouts import resume
 from lab.record import StrikeSource
 from lab.report.sentences import tell_event
 from lab.run.strike_steps import pick_fault, pick_victims
-from lab.scenario.spec import LARGEST
+from lab.scenario.check import LARGEST
 from lab.scenario.strike_spec import ANY, check_cut, role_of, zone_of
 
 Say = Callable[[str], None]
@@ -43,7 +43,7 @@ JOURNAL = "strikes.jsonl"
 """In the cluster's folder: every strike by hand, written before it is done."""
 
 
-class HandStrike(Value):
+class StrikeRequest(Value):
     """What somebody asks for on the command line."""
 
     do: str
@@ -71,11 +71,11 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
         last = max((one.strike for one in opened.read().faults), default=0)
         with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
 
-            def standing() -> Standing:
+            def standing() -> Capacity:
                 active = set(desk.read().desired.active)
                 there = {one.name: one.container for one in cluster.replicas() if one.state is ReplicaState.RUNNING}
                 ready = {slot: said.replica for slot, said in balancer.holders(active).items() if said.is_ready}
-                return Standing(
+                return Capacity(
                     zone_of={slot.name: slot.zone for slot in slots if slot.name in active},
                     serving={slot: there[name] for slot, name in ready.items() if name in there},
                 )
@@ -88,7 +88,7 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
                 return "it was ready and had its slot" if serves else ""
 
             look = StoreLook(engine, project=project)
-            ground = Ground(
+            ground = StrikerParts(
                 target=EngineHarm(engine, project=project),
                 opened=opened,
                 standing=standing,
@@ -103,22 +103,22 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
             yield Striker(ground, radius, steady_first=False)
 
 
-def strike(wish: HandStrike, radius: BlastRadius, *, project: str | None, say: Say) -> int:
+def strike(spec: StrikeRequest, radius: BlastRadius, *, project: str | None, say: Say) -> int:
     """One fault, now. Exit 0 if it hit what served, 2 if the blast radius refuses it, 4 if it hit nothing."""
-    find_fault(wish.do, role_of(wish.to))
-    check_cut(wish.do, wish.to, wish.off)
-    _check_lasting(wish.seconds)
+    find_fault(spec.do, role_of(spec.to))
+    check_cut(spec.do, spec.to, spec.off)
+    _check_lasting(spec.seconds)
     with striker_at_hand(project, radius, say) as striker:
         there = striker.victims()
-        in_zone = [one for one in there if wish.in_zone in {"", one.zone}]
-        victims = pick_victims(in_zone, wish.to, SystemRandom(), striker.primary)
-        fault = pick_fault(wish.do, wish.to, wish.off, there, victims, striker.primary)
-        if _is_only_told(striker, wish, victims, fault.text(wish.signal), say):
+        in_zone = [one for one in there if spec.in_zone in {"", one.zone}]
+        victims = pick_victims(in_zone, spec.to, SystemRandom(), striker.primary)
+        fault = pick_fault(spec.do, spec.to, spec.off, there, victims, striker.primary)
+        if _is_only_told(striker, spec, victims, fault.text(spec.signal), say):
             return ExitCode.HELD
-        struck = striker.strike(fault, victims, signal=wish.signal, source=StrikeSource.HAND)
+        struck = striker.strike(fault, victims, signal=spec.signal, source=StrikeSource.HAND)
         if fault.lasts or any(one.role is not Role.APP for one in victims):
-            _last(wish.seconds, lambda: striker.undo([one.strike for one in struck]), say)
-    return _told(struck, say, enough=any if zone_of(wish.to) else all)
+            _last(spec.seconds, lambda: striker.undo([one.strike for one in struck]), say)
+    return _told(struck, say, enough=any if zone_of(spec.to) else all)
 
 
 def lose_zone(
@@ -135,8 +135,8 @@ def lose_zone(
     _check_lasting(seconds)
     with striker_at_hand(project, radius, say) as striker:
         victims = striker.in_zone(zone)
-        wish = HandStrike(do="cut" if cut_off else "kill", dry_run=dry_run)
-        if _is_only_told(striker, wish, victims, "cut" if cut_off else "SIGKILL", say, zone=zone):
+        spec = StrikeRequest(do="cut" if cut_off else "kill", dry_run=dry_run)
+        if _is_only_told(striker, spec, victims, "cut" if cut_off else "SIGKILL", say, zone=zone):
             return ExitCode.HELD
         struck = striker.lose_zone(zone, cut_off=cut_off, source=StrikeSource.HAND)
         _last(seconds, lambda: striker.regain_zone(zone), say)
@@ -164,23 +164,23 @@ def halt_strikes(*, over: bool, say: Say) -> int:
 
 
 def _is_only_told(
-    striker: Striker, wish: HandStrike, victims: Sequence[Victim], what: str, say: Say, *, zone: str = ""
+    striker: Striker, spec: StrikeRequest, victims: Sequence[Victim], what: str, say: Say, *, zone: str = ""
 ) -> bool:
     """Say who is struck and within which bounds. Whether that was all that is wanted; a refusal raises."""
     say(f"{what} to {', '.join(one.name for one in victims)}")
     say(f"  blast radius: {striker.radius.text}")
     refused = striker.refusal(victims, zone=zone)
-    if wish.dry_run and refused:
-        raise UsageError(f"would be refused: {refused}", at="blast radius", way_out="lab heal, or a larger radius")
-    if wish.dry_run:
+    if spec.dry_run and refused:
+        raise UsageError(f"would be refused: {refused}", at="blast radius", hint="lab heal, or a larger radius")
+    if spec.dry_run:
         say("  nothing was done: that was a dry run")
-    return wish.dry_run
+    return spec.dry_run
 
 
 def _check_lasting(seconds: float | None) -> None:
     """Before anything is struck that nobody would undo."""
     if seconds is not None and not 0 <= seconds <= LARGEST:
-        raise UsageError(f"must be from 0 to {LARGEST:g}", at=f"--for {seconds:g}", way_out="--for 10")
+        raise UsageError(f"must be from 0 to {LARGEST:g}", at=f"--for {seconds:g}", hint="--for 10")
 
 
 def _last(seconds: float | None, undo: Callable[[], None], say: Say) -> None:
@@ -194,7 +194,7 @@ def _last(seconds: float | None, undo: Callable[[], None], say: Say) -> None:
         undo()
 
 
-def _told(struck: Sequence[Struck], say: Say, *, enough: Callable[[Iterable[bool]], bool] = all) -> int:
+def _told(struck: Sequence[StrikeResult], say: Say, *, enough: Callable[[Iterable[bool]], bool] = all) -> int:
     """Say who was hit. Of two zones that are cut apart some talked to each other, and need not all have."""
     for one in struck:
         say(f"{'hit' if one.hit else 'missed'} {one.victim.name}: {one.why}")

@@ -19,7 +19,7 @@ from lab.cluster.compose import LAB_PORT
 from lab.deploy.bearing import borne
 from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
-from lab.deploy.rollout import Ask, Ending, Phase, Rollout, pick_slots, strategy_from
+from lab.deploy.rollout import Ending, Phase, Rollout, RolloutRequest, pick_slots, strategy_from
 from lab.deploy.script import Script, ScriptedDeployer, load_script
 from lab.errors import ExitCode
 from lab.machine.engine import connect
@@ -35,7 +35,7 @@ FRESH_LOOKS = 2
 """Rounds after which the last word on the cluster is surely not from before something died."""
 
 
-class AtHand(Value):
+class StandingCluster(Value):
     """A cluster that `lab up` made, and the desk at which it is told what to become."""
 
     project: str
@@ -50,7 +50,7 @@ def at_hand(
     *,
     boundary: Boundary = lambda _moment, _step: None,
     script: Script | None = None,
-) -> Iterator[AtHand]:
+) -> Iterator[StandingCluster]:
     """Open a running cluster; nothing is done to it before its deployer is told to run."""
     places, engine = find_places(), connect()
     project = project_of(places, project)
@@ -72,7 +72,7 @@ def at_hand(
                 boundary=boundary,
                 lost_zones=lost_zones_of(state, project),
             )
-            yield AtHand(project=project, desk=desk, deployer=deployer)
+            yield StandingCluster(project=project, desk=desk, deployer=deployer)
 
 
 def roll(image: str, strategy: str, given: Mapping[str, object], *, project: str | None, detach: bool, say: Say) -> int:
@@ -93,7 +93,7 @@ def resume(*, project: str | None, say: Say) -> int:
         return _see_through(cluster, say, looks=FRESH_LOOKS)
 
 
-def ask(what: Ask, *, project: str | None, say: Say) -> int:
+def ask(what: RolloutRequest, *, project: str | None, say: Say) -> int:
     """Turn a rollout back, and see it through."""
     with at_hand(project, _teller(say)) as cluster:
         rollout = cluster.desk.ask(what)
@@ -175,7 +175,7 @@ def _describe_rollout(rollout: Rollout) -> str:
     return f"rollout {rollout.id} to {rollout.to.name} ({how}): {rollout.phase}, {stage}, {_ago(rollout.since)}{waits}"
 
 
-def _see_through(cluster: AtHand, say: Say, *, looks: int = 0) -> int:
+def _see_through(cluster: StandingCluster, say: Say, *, looks: int = 0) -> int:
     """Lead, or stand by whoever does, until the cluster is as wanted, and for so many looks at least.
 
     The exit code is that of the rollout which is under way now; one that ended long ago says nothing.

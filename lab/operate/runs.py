@@ -17,7 +17,7 @@ import msgspec
 from lab.backends.docker import take_down
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.collection import rare_collection
-from lab.console.page import PageWish, watched
+from lab.console.page import PageSpec, watched
 from lab.console.reports import folder_of, leave_report, report_path, short
 from lab.console.terminal import choose_view
 from lab.errors import ExitCode, LabError, LabFault, RecordError
@@ -29,18 +29,19 @@ from lab.oracle.service import ServiceReport
 from lab.oracle.telling import story
 from lab.record import ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
 from lab.run.conductor import Conductor
-from lab.run.judge import Judged, judge_run, run_seconds
+from lab.run.judge import JudgedRun, judge_run, run_seconds
 from lab.run.own_app import check_own_app
 from lab.run.view import QuietView
 from lab.scenario.overrides import Overrides, read_changed
 from lab.scenario.plan import plan_lines
-from lab.scenario.spec import Scenario, all_images_of, find_scenario, images_of
+from lab.scenario.read import find_scenario
+from lab.scenario.spec import Scenario, all_images_of, images_of
 
 STORIES = 5
 Say = Callable[[str], None]
 
 
-class RunWish(Value):
+class RunRequest(Value):
     """What `lab run` was asked for."""
 
     scenarios: tuple[str, ...]
@@ -50,11 +51,11 @@ class RunWish(Value):
     is_dry: bool = False
     as_json: bool = False
     """Events as JSON Lines on standard output, and nothing else there."""
-    page: PageWish | None = None
+    page: PageSpec | None = None
     """A live page beside the run."""
 
 
-class Chosen(Value):
+class ChosenRun(Value):
     """A scenario that is about to run, and how a person would ask for it again."""
 
     scenario: Scenario
@@ -79,26 +80,26 @@ def worst_of(codes: Iterable[int]) -> ExitCode:
     return max((ExitCode(code) for code in codes), key=BADNESS.index, default=ExitCode.HELD)
 
 
-def run_scenarios(wish: RunWish, say: Say) -> int:
+def run_scenarios(spec: RunRequest, say: Say) -> int:
     """Run scenarios one after another; the worst exit code. Nothing is started before all have been read whole."""
-    read = [(named, read_changed(find_scenario(named), wish.overrides)) for named in wish.scenarios]
-    if wish.is_dry:
+    read = [(named, read_changed(find_scenario(named), spec.overrides)) for named in spec.scenarios]
+    if spec.is_dry:
         for _, scenario in read:
-            for line in plan_lines(scenario, seed=wish.seed if wish.seed is not None else scenario.seed):
+            for line in plan_lines(scenario, seed=spec.seed if spec.seed is not None else scenario.seed):
                 say(line)
         return ExitCode.HELD
-    out = sys.stderr if wish.as_json else sys.stdout
-    say = _say_on(out) if wish.as_json else say
+    out = sys.stderr if spec.as_json else sys.stdout
+    say = _say_on(out) if spec.as_json else say
     toolbox = make_ready(find_places(), say, [image for _, scenario in read for image in all_images_of(scenario)])
     for _, scenario in read:
         check_own_app(toolbox, scenario.cluster)
     sweep_abandoned(toolbox, say)
     codes = []
     for _, scenario in read:
-        seed = next(one for one in (wish.seed, scenario.seed, secrets.randbelow(10**6)) if one is not None)
-        chosen = Chosen(scenario=scenario, seed=seed)
-        heard = _heard_on(sys.stdout.buffer) if wish.as_json else _unheard
-        judged, _ = run_one(chosen, toolbox, say=say, port=wish.port, out=out, heard=heard, page=wish.page)
+        seed = next(one for one in (spec.seed, scenario.seed, secrets.randbelow(10**6)) if one is not None)
+        chosen = ChosenRun(scenario=scenario, seed=seed)
+        heard = _heard_on(sys.stdout.buffer) if spec.as_json else _unheard
+        judged, _ = run_one(chosen, toolbox, say=say, port=spec.port, out=out, heard=heard, page=spec.page)
         codes.append(judged.judgement.exit_code)
     return worst_of(codes)
 
@@ -115,16 +116,16 @@ def sweep_abandoned(toolbox: Toolbox, say: Say) -> None:
 
 
 def run_one(
-    chosen: Chosen,
+    chosen: ChosenRun,
     toolbox: Toolbox,
     *,
     say: Say,
     port: int | None = None,
     out: TextIO = sys.stdout,
     heard: Callable[[bytes], None] = lambda _: None,
-    page: PageWish | None = None,
+    page: PageSpec | None = None,
     is_shown: bool = True,
-) -> tuple[Judged, Path]:
+) -> tuple[JudgedRun, Path]:
     """Run one scenario, judge it from its record, tell how it ended; the record's folder beside the verdict."""
     scenario, seed = chosen.scenario, chosen.seed
     folder = new_run(toolbox)
@@ -167,7 +168,7 @@ def troubles_recorded(run_record: RunRecord) -> Iterator[None]:
         run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=what))
 
 
-def judge_and_write(run_record: RunRecord) -> Judged:
+def judge_and_write(run_record: RunRecord) -> JudgedRun:
     """Judge a run that is over by its record, and make the verdict part of it."""
     ended = SYSTEM_CLOCK.now()
     run_record.flush()
@@ -189,7 +190,7 @@ def _heard_on(out: BinaryIO) -> Callable[[bytes], None]:
             out.flush()
         except OSError as exc:
             os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-            raise LabFault(f"nobody listens any more: {exc.strerror}", way_out="lab run --json ... >FILE") from exc
+            raise LabFault(f"nobody listens any more: {exc.strerror}", hint="lab run --json ... >FILE") from exc
 
     return heard
 

@@ -8,8 +8,8 @@ from typing import Any
 from lab.model import Operation
 from lab.oracle import cart_rules
 from lab.oracle.breach import Breach
-from lab.oracle.cart_states import NOTHING, Lines, Pending, State, follow, search
-from lab.oracle.counts import Counts
+from lab.oracle.cart_states import NOTHING, CartState, Lines, Pending, follow, search
+from lab.oracle.counts import CheckCounts
 from lab.oracle.interval import READS, begin_of, cut_at_quiet
 from lab.oracle.words import ADD, CART, CHECKOUT, OK, ORDERS, REMOVE, UNKNOWN
 
@@ -47,12 +47,12 @@ class Cart:
         "refused",
     )
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: CheckCounts) -> None:
         self._counts = counts
         self.cart: dict[str, int] = {}
         self.orders: list[Any] = []
         """In the shape in which a read shows them: `[[order, {line: quantity}], ...]`."""
-        self._states: set[State] | None = None
+        self._states: set[CartState] | None = None
         """The possible states, where there is more than one; `cart` and `orders` mean nothing then."""
         self.pending = Pending()
         self._since: list[Operation] = []
@@ -87,12 +87,12 @@ class Cart:
                 return found
         return None
 
-    def states(self) -> set[State]:
+    def states(self) -> set[CartState]:
         """The states that can be now."""
         if self._states is not None:
             return self._states
         cart, count = self._before if self._since else (self.cart, len(self.orders))
-        states = {State(_freeze(cart), tuple((key, _freeze(lines)) for key, lines in self.orders[:count]))}
+        states = {CartState(_freeze(cart), tuple((key, _freeze(lines)) for key, lines in self.orders[:count]))}
         for operation in self._since:
             states = search([operation], states, self._after)
         return states
@@ -194,10 +194,10 @@ class Cart:
             self._states = states
         return None
 
-    def _after(self, state: State, operation: Operation, until: int) -> Iterable[State]:
+    def _after(self, state: CartState, operation: Operation, until: int) -> Iterable[CartState]:
         return follow(self.pending, state, operation, until)
 
-    def _adopt(self, state: State) -> None:
+    def _adopt(self, state: CartState) -> None:
         self._states = None
         self.cart = dict(state.cart)
         self.orders = [[key, dict(lines)] for key, lines in state.orders if isinstance(lines, frozenset)]

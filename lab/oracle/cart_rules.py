@@ -8,21 +8,21 @@ from typing import Protocol
 from lab.model import Kind, Operation, Outcome
 from lab.oracle import order_rules
 from lab.oracle.breach import Breach, breach, seconds
-from lab.oracle.cart_states import Pending, State, Undecided, search
+from lab.oracle.cart_states import CartState, Pending, Undecided, search
 from lab.oracle.interval import begin_of, precedes
 from lab.oracle.promises import APPLIED_ONCE, ORDERS_ONCE, STATE_KEPT, Anomaly
 
-After = Callable[[State, Operation, int], Iterable[State]]
+After = Callable[[CartState, Operation, int], Iterable[CartState]]
 
 
-class Known(order_rules.Known, Protocol):
+class KnownCart(order_rules.KnownOrders, Protocol):
     """What the cart remembers of its past."""
 
     pending: Pending
     last_read: Operation | None
 
 
-def name(known: Known, part: Sequence[Operation], before: Iterable[State], after: After) -> Breach:
+def name(known: KnownCart, part: Sequence[Operation], before: Iterable[CartState], after: After) -> Breach:
     """The breach that a window proves which `search` found impossible from the states `before`.
 
     Each rule is a proof by itself. If none of them fits, the window's answers are the witness as they stand.
@@ -41,7 +41,7 @@ def name(known: Known, part: Sequence[Operation], before: Iterable[State], after
 
 
 def _name_what_is_there(
-    known: Known, operation: Operation, part: Sequence[Operation], states: Sequence[State]
+    known: KnownCart, operation: Operation, part: Sequence[Operation], states: Sequence[CartState]
 ) -> Breach | None:
     if operation.kind is Kind.ORDERS:
         return order_rules.name(known, operation, part, states)
@@ -51,14 +51,14 @@ def _name_what_is_there(
 
 
 def _name_what_is_not(
-    known: Known, operation: Operation, part: Sequence[Operation], states: Sequence[State]
+    known: KnownCart, operation: Operation, part: Sequence[Operation], states: Sequence[CartState]
 ) -> Breach | None:
     if operation.kind in {Kind.CART, Kind.CHECKOUT}:
         return _name_missing(known, operation, part, states)
     return _name_not_there(known, operation, part) if operation.kind is Kind.REMOVE and not operation.answer else None
 
 
-def _name_shown(known: Known, shown_by: Operation, part: Sequence[Operation]) -> Breach | None:
+def _name_shown(known: KnownCart, shown_by: Operation, part: Sequence[Operation]) -> Breach | None:
     for line, quantity in shown_by.answer.items():
         refused = known.refused.get(line)
         if refused is not None:
@@ -91,7 +91,9 @@ def _back(line: str, add: Operation | None, taker: Operation, shown_by: Operatio
     return breach(STATE_KEPT, Anomaly.BOUGHT_BACK, why, add, taker, shown_by)
 
 
-def _name_missing(known: Known, read: Operation, part: Sequence[Operation], states: Sequence[State]) -> Breach | None:
+def _name_missing(
+    known: KnownCart, read: Operation, part: Sequence[Operation], states: Sequence[CartState]
+) -> Breach | None:
     expected = {line: None for state in states for line, _ in sorted(state.cart)}
     expected.update({str(one.key): None for one in part if one.kind is Kind.ADD})
     for line in expected:
@@ -122,7 +124,7 @@ def _lost(line: str, add: Operation, seen: Operation | None, read: Operation) ->
     return breach(STATE_KEPT, Anomaly.LOST_WRITE, why, add, seen, read, missing=line)
 
 
-def _name_taken(known: Known, removal: Operation, part: Sequence[Operation]) -> Breach | None:
+def _name_taken(known: KnownCart, removal: Operation, part: Sequence[Operation]) -> Breach | None:
     line = str(removal.argument)
     if line in known.refused:
         why = f"adding {line} was refused, which means that it had no effect, yet it could be removed"
@@ -139,7 +141,7 @@ def _name_taken(known: Known, removal: Operation, part: Sequence[Operation]) -> 
     return breach(STATE_KEPT, back, why, add, taker, removal)
 
 
-def _name_not_there(known: Known, removal: Operation, part: Sequence[Operation]) -> Breach | None:
+def _name_not_there(known: KnownCart, removal: Operation, part: Sequence[Operation]) -> Breach | None:
     line = str(removal.argument)
     add = known.adds.get(line)
     if add is None or line in known.gone or not _was_there(add, line, known, removal):
@@ -150,7 +152,7 @@ def _name_not_there(known: Known, removal: Operation, part: Sequence[Operation])
     return _lost(line, add, seen, removal)
 
 
-def _was_there(add: Operation, line: str, known: Known, read: Operation) -> bool:
+def _was_there(add: Operation, line: str, known: KnownCart, read: Operation) -> bool:
     """Had the line surely been added before `read` began?"""
     if precedes(add, read):
         return True
@@ -158,7 +160,7 @@ def _was_there(add: Operation, line: str, known: Known, read: Operation) -> bool
     return seen is not None and line in seen.answer and precedes(seen, read)
 
 
-def _takers(known: Known, line: str, part: Sequence[Operation]) -> Iterator[Operation]:
+def _takers(known: KnownCart, line: str, part: Sequence[Operation]) -> Iterator[Operation]:
     """What surely took the line from the cart."""
     taker = known.gone.get(line, (None, None))[1]
     if taker is not None:
@@ -170,7 +172,7 @@ def _takers(known: Known, line: str, part: Sequence[Operation]) -> Iterator[Oper
             yield one
 
 
-def _may_be_taken(known: Known, line: str, read: Operation, part: Sequence[Operation]) -> bool:
+def _may_be_taken(known: KnownCart, line: str, read: Operation, part: Sequence[Operation]) -> bool:
     """Could anything have taken the line from the cart before `read` ended?"""
     if line in known.gone or known.pending.may_remove(line, frozenset(), read.end):
         return True
@@ -185,7 +187,7 @@ def _proves(operation: Operation, line: str) -> bool:
     return operation.kind in {Kind.CART, Kind.CHECKOUT} and line in operation.answer
 
 
-def _contradiction(known: Known, part: Sequence[Operation], states: Sequence[State], after: After) -> Breach:
+def _contradiction(known: KnownCart, part: Sequence[Operation], states: Sequence[CartState], after: After) -> Breach:
     """Leave out every read that the contradiction does not need; what remains can't all be true."""
     rest = list(part)
     for read in [one for one in part if one.kind in {Kind.CART, Kind.ORDERS}]:

@@ -31,7 +31,7 @@ class Unread(NamedTuple):
     """The checkout took effect no later than this."""
 
 
-class State(NamedTuple):
+class CartState(NamedTuple):
     """A cart, the orders in their order, and which operations of unknown outcome took effect."""
 
     cart: Lines = NOTHING
@@ -95,7 +95,7 @@ class Pending:
         return used.union(more)
 
 
-def follow(pending: Pending, state: State, operation: Operation, until: int) -> Iterator[State]:
+def follow(pending: Pending, state: CartState, operation: Operation, until: int) -> Iterator[CartState]:
     """All states after `operation`, if it took effect in `state` with the answer it got, no later than `until`.
 
     What is unknown takes effect just before the answer that needs it, which loses nothing: lines are unique.
@@ -107,7 +107,7 @@ def follow(pending: Pending, state: State, operation: Operation, until: int) -> 
         yield from _answer(pending, before, operation, until)
 
 
-def _with_checkouts(pending: Pending, state: State, until: int) -> Iterable[State]:
+def _with_checkouts(pending: Pending, state: CartState, until: int) -> Iterable[CartState]:
     if not pending.checkouts:
         return (state,)
     found, known = [state], {state}
@@ -119,7 +119,7 @@ def _with_checkouts(pending: Pending, state: State, until: int) -> Iterable[Stat
             if token in one.used or begin_of(checkout) > until:
                 continue
             order = (key, Unread(one.cart, until))
-            after = State(NOTHING, (*one.orders, order), one.used | {token})
+            after = CartState(NOTHING, (*one.orders, order), one.used | {token})
             if after in known:
                 continue
             if len(found) >= STATES_AT_MOST:
@@ -129,17 +129,17 @@ def _with_checkouts(pending: Pending, state: State, until: int) -> Iterable[Stat
     return found
 
 
-def _may_fill(pending: Pending, state: State, until: int) -> bool:
+def _may_fill(pending: Pending, state: CartState, until: int) -> bool:
     """May an addition of unknown outcome fill the empty cart? Each order made of an empty one needs one of its own."""
     needed = sum(1 for _, lines in state.orders if isinstance(lines, Unread) and not lines.cart)
     return sum(1 for line in pending.adds if pending.may_add(line, state.used, until)) > needed
 
 
-def _answer(pending: Pending, state: State, operation: Operation, until: int) -> Iterator[State]:
+def _answer(pending: Pending, state: CartState, operation: Operation, until: int) -> Iterator[CartState]:
     cart, orders, used = state
     kind = operation.kind
     if kind is ADD:
-        yield State(cart | {(str(operation.key), int(operation.argument or 0))}, orders, used)
+        yield CartState(cart | {(str(operation.key), int(operation.argument or 0))}, orders, used)
     elif kind is REMOVE:
         yield from _remove(pending, state, operation, until)
     elif kind is ORDERS:
@@ -152,27 +152,27 @@ def _answer(pending: Pending, state: State, operation: Operation, until: int) ->
         if explained is None:
             return
         if kind is CART:
-            yield State(seen, orders, explained)
+            yield CartState(seen, orders, explained)
         else:
             order = ((str(operation.key), seen),) if seen else ()
-            yield State(NOTHING, (*orders, *order), explained)
+            yield CartState(NOTHING, (*orders, *order), explained)
 
 
-def _remove(pending: Pending, state: State, operation: Operation, until: int) -> Iterator[State]:
+def _remove(pending: Pending, state: CartState, operation: Operation, until: int) -> Iterator[CartState]:
     line = str(operation.argument)
     there = next((one for one in state.cart if one[0] == line), None)
     if there is not None and operation.answer:
-        yield State(state.cart - {there}, state.orders, state.used)
+        yield CartState(state.cart - {there}, state.orders, state.used)
     elif there is not None:
         if pending.may_remove(line, state.used, until):
-            yield State(state.cart - {there}, state.orders, state.used | {("remove", line)})
+            yield CartState(state.cart - {there}, state.orders, state.used | {("remove", line)})
     elif not operation.answer:
         yield state
     elif pending.may_add(line, state.used, until) is not None:
-        yield State(state.cart, state.orders, state.used | {("add", line)})
+        yield CartState(state.cart, state.orders, state.used | {("add", line)})
 
 
-def _match_orders(pending: Pending, state: State, read: Operation) -> State | None:
+def _match_orders(pending: Pending, state: CartState, read: Operation) -> CartState | None:
     if len(state.orders) != len(read.answer):
         return None
     used = state.used
@@ -189,14 +189,14 @@ def _match_orders(pending: Pending, state: State, read: Operation) -> State | No
         elif lines != content:
             return None
         seen.append((key, content))
-    return State(state.cart, tuple(seen), used)
+    return CartState(state.cart, tuple(seen), used)
 
 
 def search(
     operations: Sequence[Operation],
-    states: Iterable[State],
-    after: Callable[[State, Operation, int], Iterable[State]],
-) -> set[State]:
+    states: Iterable[CartState],
+    after: Callable[[CartState, Operation, int], Iterable[CartState]],
+) -> set[CartState]:
     """The states after all orders of `operations` (answered, sorted by begin) that their times and answers allow.
 
     Empty: no order explains the answers. Goes one operation at a time, keeping for each set of operations that
@@ -207,9 +207,9 @@ def search(
     """
     begins = [begin_of(operation) for operation in operations]
     ends = [end_of(operation) for operation in operations]
-    frontier: dict[tuple[int, int], set[State]] = {(0, 0): set(states)}
+    frontier: dict[tuple[int, int], set[CartState]] = {(0, 0): set(states)}
     for _ in operations:
-        following: dict[tuple[int, int], set[State]] = {}
+        following: dict[tuple[int, int], set[CartState]] = {}
         held = 0
         for (low, done), here in frontier.items():
             ready, until = _ready(begins, ends, low, done)

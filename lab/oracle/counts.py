@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.oracle import promises
 
 
-class Counts:
+class CheckCounts:
     """Counters that all users' objects share; each is the number of comparisons that could have failed."""
 
     __slots__ = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lab.model import Kind, Operation
 from lab.oracle.breach import Breach, breach
-from lab.oracle.counts import Counts
+from lab.oracle.counts import CheckCounts
 from lab.oracle.interval import NEVER, READS, begin_of
 from lab.oracle.promises import DEVICES_AGREE, Anomaly
 from lab.oracle.words import ACCOUNT, ADD, CART, CHECKOUT, HISTORY, OK, ORDERS, REFUSED, REMOVE, RENAME, UNKNOWN, VIEW
@@ -37,7 +37,7 @@ class Devices:
 
     __slots__ = ("_counts", "_last_read", "_unknown", "_written_until")
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: CheckCounts) -> None:
         self._counts = counts
         self._last_read: dict[Kind, dict[str, Operation]] = {}
         self._unknown: list[Operation] = []

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from lab.model import Operation
 from lab.oracle import history_rules
 from lab.oracle.breach import Breach
-from lab.oracle.counts import Counts
+from lab.oracle.counts import CheckCounts
 from lab.oracle.interval import NEVER, begin_of, end_of
 from lab.oracle.words import HISTORY, OK, UNKNOWN, VIEW
 
@@ -39,7 +39,7 @@ class History:
         "views",
     )
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: CheckCounts) -> None:
         self._counts = counts
         self.listed: list[str] = []
         """The newest known entries, from position `_from` on."""

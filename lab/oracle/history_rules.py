@@ -11,7 +11,7 @@ from lab.oracle.interval import begin_of, precedes
 from lab.oracle.promises import APPLIED_ONCE, STATE_KEPT, Anomaly
 
 
-class Known(Protocol):
+class KnownHistory(Protocol):
     """What the history knows when a read does not fit."""
 
     views: dict[str, Operation]
@@ -27,7 +27,7 @@ def cut_short(read: Operation, expected: int) -> Breach:
     return breach(STATE_KEPT, Anomaly.LOST_WRITE, why, read)
 
 
-def shrunk(known: Known, read: Operation) -> Breach:
+def shrunk(known: KnownHistory, read: Operation) -> Breach:
     """The read counts fewer entries than an earlier one."""
     gone = [entry for entry in known.views if entry not in set(read.answer[1])]
     entry = gone[-1] if gone else None
@@ -38,7 +38,7 @@ def shrunk(known: Known, read: Operation) -> Breach:
     return breach(STATE_KEPT, Anomaly.LOST_WRITE, why, view, before, read, missing=entry)
 
 
-def rewritten(known: Known, read: Operation, before: Sequence[str]) -> Breach:
+def rewritten(known: KnownHistory, read: Operation, before: Sequence[str]) -> Breach:
     """The part of the list that was known already reads differently now."""
     shown: Sequence[str] = read.answer[1]
     twice = next((entry for entry in shown if shown.count(entry) > 1), None)
@@ -56,7 +56,7 @@ def rewritten(known: Known, read: Operation, before: Sequence[str]) -> Breach:
     return breach(STATE_KEPT, Anomaly.ORDER_CHANGED, why, known.last_read, read)
 
 
-def unexplained(known: Known, read: Operation, entry: str) -> Breach:
+def unexplained(known: KnownHistory, read: Operation, entry: str) -> Breach:
     """An entry that no view can have put where it is."""
     if entry in known.views:
         return _twice(known, read, entry)
@@ -115,13 +115,13 @@ def missing(view: Operation, latest: Operation, read: Operation, reads: Sequence
     return breach(STATE_KEPT, Anomaly.LOST_WRITE, why, view, first, missing=view.key)
 
 
-def _twice(known: Known, read: Operation, entry: str) -> Breach:
+def _twice(known: KnownHistory, read: Operation, entry: str) -> Breach:
     view = known.views.get(entry) or known.unseen.get(entry) or known.unknown.get(entry)
     tries = "" if view is None or len(view.tries) < 2 else f" in {len(view.tries)} tries"
     why = f"the item was viewed once{tries}, but {entry} is in the list twice"
     return breach(APPLIED_ONCE, Anomaly.APPLIED_TWICE, why, known.last_read, view, read)
 
 
-def _written(known: Known, entry: str) -> bool:
+def _written(known: KnownHistory, entry: str) -> bool:
     written: tuple[Mapping[str, Operation], ...] = (known.views, known.unseen, known.unknown)
     return any(entry in views and views[entry].outcome is not Outcome.REFUSED for views in written)

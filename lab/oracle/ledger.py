@@ -10,7 +10,7 @@ from lab.oracle import own_data
 from lab.oracle.breach import Breach
 from lab.oracle.cart import Cart
 from lab.oracle.cart_states import Undecided
-from lab.oracle.counts import Counts
+from lab.oracle.counts import CheckCounts
 from lab.oracle.devices import Devices
 from lab.oracle.findings import Findings
 from lab.oracle.history import History
@@ -61,7 +61,7 @@ class _Judged:
 
 
 _HISTORY, _CART, _NAME, _OWN = range(4)
-_OBJECTS: tuple[Callable[[Counts], _Object], ...] = (History, Cart, Name, OwnState)
+_OBJECTS: tuple[Callable[[CheckCounts], _Object], ...] = (History, Cart, Name, OwnState)
 """Each at its place."""
 _OBJECT_OF = {
     VIEW: _HISTORY,
@@ -96,7 +96,7 @@ class Ledger:
         "waiting",
     )
 
-    def __init__(self, user: str, findings: Findings, counts: Counts, limits: SessionLimits) -> None:
+    def __init__(self, user: str, findings: Findings, counts: CheckCounts, limits: SessionLimits) -> None:
         self._user, self._findings, self._counts = user, findings, counts
         self._objects: list[_Judged | None] = [None] * len(_OBJECTS)
         """Made when the user first does something with them: most users of a great crowd are idle, or have but some."""

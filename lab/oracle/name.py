@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from lab.model import Operation
 from lab.oracle.breach import Breach, breach, seconds
-from lab.oracle.counts import Counts
+from lab.oracle.counts import CheckCounts
 from lab.oracle.interval import NEVER, begin_of, end_of, precedes
 from lab.oracle.promises import NAME_REGISTER, Anomaly
 from lab.oracle.words import ACCOUNT, OK, RENAME, UNKNOWN
@@ -48,7 +48,7 @@ class Name:
 
     __slots__ = ("_counts", "_current", "_refused", "_retired", "_unknown")
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: CheckCounts) -> None:
         self._counts = counts
         self._current: dict[str | None, Operation | None] = {None: None}
         """The values that may be set now, and what showed that they were."""

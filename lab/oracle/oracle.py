@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 
 from lab.model import Finding, Operation
-from lab.oracle.counts import Counts
+from lab.oracle.counts import CheckCounts
 from lab.oracle.findings import Findings
 from lab.oracle.ledger import Ledger
 from lab.oracle.session import SessionLimits
@@ -21,7 +21,7 @@ class Oracle:
     def __init__(self, limits: SessionLimits | None = None) -> None:
         self._limits = limits or SessionLimits()
         self._found = Findings()
-        self._counts = Counts()
+        self._counts = CheckCounts()
         self._ledgers: dict[str, Ledger] = {}
         self._finished = False
         self.operations = 0

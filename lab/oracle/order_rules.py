@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 from lab.model import Kind, Operation, Outcome
 from lab.oracle.breach import Breach, breach
-from lab.oracle.cart_states import State
+from lab.oracle.cart_states import CartState
 from lab.oracle.interval import begin_of, precedes
 from lab.oracle.promises import APPLIED_ONCE, ORDERS_ONCE, STATE_KEPT, Anomaly
 
 
-class Known(Protocol):
+class KnownOrders(Protocol):
     """What the cart remembers of its past, as far as orders need it."""
 
     adds: dict[str, Operation]
@@ -23,13 +23,13 @@ class Known(Protocol):
     last_orders: Operation | None
 
 
-def add_of(known: Known, line: str) -> Operation | None:
+def add_of(known: KnownOrders, line: str) -> Operation | None:
     """What added the line, whether it is still in the cart or has left it."""
     add = known.adds.get(line)
     return add if add is not None else known.gone.get(line, (None, None))[0]
 
 
-def name(known: Known, read: Operation, part: Sequence[Operation], states: Sequence[State]) -> Breach | None:
+def name(known: KnownOrders, read: Operation, part: Sequence[Operation], states: Sequence[CartState]) -> Breach | None:
     """The first rule that this read of the orders breaks, or None."""
     return (
         _name_repeated(known, read)
@@ -40,7 +40,7 @@ def name(known: Known, read: Operation, part: Sequence[Operation], states: Seque
     )
 
 
-def _name_repeated(known: Known, read: Operation) -> Breach | None:
+def _name_repeated(known: KnownOrders, read: Operation) -> Breach | None:
     orders: dict[str, Any] = {}
     sold: dict[str, str] = {}
     for key, lines in read.answer:
@@ -58,7 +58,7 @@ def _name_repeated(known: Known, read: Operation) -> Breach | None:
     return None
 
 
-def _name_strange(known: Known, read: Operation) -> Breach | None:
+def _name_strange(known: KnownOrders, read: Operation) -> Breach | None:
     for key, lines in read.answer:
         if key in known.refused:
             why = f"the checkout {key} was refused, which means that it had no effect, yet there is an order of it"
@@ -74,7 +74,7 @@ def _name_strange(known: Known, read: Operation) -> Breach | None:
     return None
 
 
-def _name_content(known: Known, read: Operation, states: Sequence[State]) -> Breach | None:
+def _name_content(known: KnownOrders, read: Operation, states: Sequence[CartState]) -> Breach | None:
     for key, lines in read.answer:
         checkout = known.checkouts[key]
         if checkout.outcome is Outcome.OK:
@@ -97,7 +97,9 @@ def _name_content(known: Known, read: Operation, states: Sequence[State]) -> Bre
     return None
 
 
-def _name_missing(known: Known, read: Operation, part: Sequence[Operation], states: Sequence[State]) -> Breach | None:
+def _name_missing(
+    known: KnownOrders, read: Operation, part: Sequence[Operation], states: Sequence[CartState]
+) -> Breach | None:
     shown = {key for key, _ in read.answer}
     sure = set.intersection(*({key for key, _ in state.orders} for state in states))
     expected = [key for key, _ in states[0].orders if key in sure]
@@ -112,7 +114,7 @@ def _name_missing(known: Known, read: Operation, part: Sequence[Operation], stat
     return None
 
 
-def _name_order(known: Known, read: Operation, states: Sequence[State]) -> Breach | None:
+def _name_order(known: KnownOrders, read: Operation, states: Sequence[CartState]) -> Breach | None:
     keys = [key for key, _ in read.answer]
     for first, second in pairwise(keys):
         earlier, later = known.checkouts[second], known.checkouts[first]

@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.model import Operation
 from lab.oracle.breach import Breach, breach
-from lab.oracle.counts import Counts
+from lab.oracle.counts import CheckCounts
 from lab.oracle.promises import STATE_KEPT, Anomaly
 from lab.oracle.words import ACT, OK, REFUSED
 
@@ -26,7 +26,7 @@ class OwnState:
 
     __slots__ = ("_counts", "_writes")
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: CheckCounts) -> None:
         self._counts = counts
         self._writes: list[Operation] = []
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lab.clock import NS
 from lab.model import Operation, Value
 from lab.oracle.breach import Breach, breach, seconds
-from lab.oracle.counts import Counts
+from lab.oracle.counts import CheckCounts
 from lab.oracle.interval import begin_of
 from lab.oracle.promises import LOGGED_IN, Anomaly
 from lab.oracle.words import BROWSE, LOGIN, LOGOUT, OK, REFUSED
@@ -51,7 +51,7 @@ class Sessions:
 
     __slots__ = ("_counts", "_limits", "_sessions", "alive")
 
-    def __init__(self, counts: Counts, limits: SessionLimits) -> None:
+    def __init__(self, counts: CheckCounts, limits: SessionLimits) -> None:
         self._counts, self._limits = counts, limits
         self._sessions: dict[str, _Session] = {}
         self.alive: dict[str, _Session] = {}

@@ -20,10 +20,10 @@ NEVER_CHECKED = (
 """True of every run, so that nobody takes a green one for more than it is."""
 
 
-def not_checked(judgement: Judgement, service: ServiceReport, *, wishes: Mapping[str, str]) -> tuple[str, ...]:
-    """What nothing is claimed about, one sentence each. `wishes`: by promise, how a scenario would ask for it."""
+def not_checked(judgement: Judgement, service: ServiceReport, *, specs: Mapping[str, str]) -> tuple[str, ...]:
+    """What nothing is claimed about, one sentence each. `specs`: by promise, how a scenario would ask for it."""
     asked = {one.promise for one in judgement.promises}
-    lines = [f"{name}: not asked for ({wishes[name]})" for name in PROMISES if name not in asked and name in wishes]
+    lines = [f"{name}: not asked for ({specs[name]})" for name in PROMISES if name not in asked and name in specs]
     lines += [
         f"{one.promise}: nothing came up that it could be checked by" for one in judgement.promises if not one.count
     ]

@@ -25,7 +25,7 @@ STORIES = 10
 RAW = ("events.jsonl", "history.jsonl", "environment.json", "scenario.json", "verdict.json")
 
 
-class Story(Value):
+class FindingStory(Value):
     """One counter-example."""
 
     promise: str
@@ -81,7 +81,7 @@ class PhaseRow(Value):
     latency: Latency
 
 
-class Raw(Value):
+class RecordFile(Value):
     """One file of the record."""
 
     name: str
@@ -118,7 +118,7 @@ class Report(Value):
     """The run's own last lines."""
     seconds: float
     promises: tuple[JudgedPromise, ...]
-    stories: tuple[Story, ...]
+    stories: tuple[FindingStory, ...]
     findings: int
     likely: str
     reasons: tuple[str, ...]
@@ -137,10 +137,10 @@ class Report(Value):
     phases: tuple[PhaseRow, ...]
     environment: Environment
     repeat: str
-    raw: tuple[Raw, ...]
+    raw: tuple[RecordFile, ...]
 
 
-class Watch:
+class OperationCounts:
     """What a report counts of operations on its way through the history."""
 
     def __init__(self, phases: Sequence[PhaseBegan]) -> None:
@@ -171,7 +171,7 @@ def build_report(
     judgement: Judgement,
     service: ServiceReport,
     closing: tuple[str, ...],
-    watch: Watch | None = None,
+    watch: OperationCounts | None = None,
 ) -> Report:
     """Everything that a report says, from the record and what was judged of it.
 
@@ -181,7 +181,7 @@ def build_report(
     began = events[0].at if events else 0
     phases = [event for event in events if isinstance(event, PhaseBegan)]
     if watch is None:
-        watch = Watch(phases)
+        watch = OperationCounts(phases)
         for operation in seen.history():
             watch(operation)
     evidence = judgement.evidence
@@ -213,7 +213,7 @@ def build_report(
         phases=tuple(_phase_rows(phases, watch, events[-1].at if events else 0, began)),
         environment=_environment(seen),
         repeat=plan.repeat,
-        raw=tuple(Raw(name=name, size=size) for name in RAW if (size := _size(seen, name)) is not None),
+        raw=tuple(RecordFile(name=name, size=size) for name in RAW if (size := _size(seen, name)) is not None),
     )
 
 
@@ -253,10 +253,10 @@ def _first_of_each(findings: Sequence[Finding]) -> list[Finding]:
     return [*first, *others][: max(STORIES, len(first))]
 
 
-def _story(finding: Finding, began: int) -> Story:
+def _story(finding: Finding, began: int) -> FindingStory:
     promise = PROMISES[finding.promise]
     at = (finding.at - began) / NS
-    return Story(promise=finding.promise, title=promise.title, at=at, lines=tuple(story(finding, began=began)))
+    return FindingStory(promise=finding.promise, title=promise.title, at=at, lines=tuple(story(finding, began=began)))
 
 
 def _strike_rows(events: Sequence[AnyEvent], recoveries: Iterable[Recovery], began: int) -> Iterable[StrikeRow]:
@@ -320,7 +320,7 @@ def _left(row: StepRow, gone: Step) -> StepRow:
     return msgspec.structs.replace(row, drained=gone.seconds)
 
 
-def _phase_rows(phases: Sequence[PhaseBegan], watch: Watch, end: int, began: int) -> Iterable[PhaseRow]:
+def _phase_rows(phases: Sequence[PhaseBegan], watch: OperationCounts, end: int, began: int) -> Iterable[PhaseRow]:
     for place, phase in enumerate(phases):
         until = phases[place + 1].at if place + 1 < len(phases) else end
         operations, latency = watch.of(place)

@@ -34,7 +34,7 @@ class Planned(PageEvent, tag="plan"):
     """Seconds that a sample stands for."""
 
 
-class Phase(PageEvent, tag="phase"):
+class PagePhase(PageEvent, tag="phase"):
     """A part of the scenario began."""
 
     name: str
@@ -75,13 +75,13 @@ class ZoneTurned(PageEvent, tag="zone"):
     state: str
 
 
-class Served(PageEvent, tag="serving"):
+class PageServed(PageEvent, tag="serving"):
     """How many replicas serve, by the deployer's word."""
 
     total: int
 
 
-class Struck(PageEvent, tag="strike"):
+class PageStrike(PageEvent, tag="strike"):
     """A fault is about to be done."""
 
     n: int
@@ -169,13 +169,13 @@ class Ended(PageEvent, tag="verdict"):
 
 AnyPageEvent = (
     Planned
-    | Phase
+    | PagePhase
     | NewRelease
     | Moved
     | Turned
     | ZoneTurned
-    | Served
-    | Struck
+    | PageServed
+    | PageStrike
     | Proved
     | Sample
     | Counted

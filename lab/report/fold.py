@@ -19,19 +19,19 @@ from lab.report.events import (
     Hurt,
     Moved,
     NewRelease,
-    Phase,
+    PagePhase,
+    PageServed,
+    PageStrike,
     Planned,
     Proved,
     Said,
-    Served,
-    Struck,
     Turned,
     ZoneTurned,
 )
 from lab.report.lanes import CUT_OFF, Lanes, Tiers
 from lab.report.merge import Item, time_of
 from lab.report.plan import RunPlan
-from lab.report.tallies import Tally
+from lab.report.tallies import SampleTally
 
 EVERY = 0.25
 """Seconds that a sample stands for while a run goes on."""
@@ -57,7 +57,7 @@ class PageFold:
         self._closed = 0
         self._t = 0.0
         self._has_untold = False
-        self._tally = Tally()
+        self._tally = SampleTally()
         self._lanes, self._tiers = Lanes(), Tiers()
         self._releases: dict[str, int] = {}
         self._users: dict[str, int] = {}
@@ -145,7 +145,7 @@ class PageFold:
         self._since(self._ends - self._every)
         if not self._tally.is_empty:
             self._made.append(self._tally.sample(self._t, len(self._releases)))
-            self._tally = Tally()
+            self._tally = SampleTally()
         if self._closed % COUNTED_EVERY == 0:
             self._has_untold = False
             self._count()
@@ -158,11 +158,13 @@ class PageFold:
         match event:
             case record.PhaseBegan():
                 self._is_clean_up |= event.name == CLEAN_UP
-                self._made.append(Phase(t=t, name=event.name, text=event.text))
+                self._made.append(PagePhase(t=t, name=event.name, text=event.text))
             case record.Serving() if not self._is_clean_up:
-                self._made.append(Served(t=t, total=event.total))
+                self._made.append(PageServed(t=t, total=event.total))
             case record.Strike():
-                self._made.append(Struck(t=t, n=event.strike, fault=event.fault, victim=event.victim, slot=event.slot))
+                self._made.append(
+                    PageStrike(t=t, n=event.strike, fault=event.fault, victim=event.victim, slot=event.slot)
+                )
             case record.StrikeProved():
                 self._made.append(Proved(t=t, n=event.strike, hit=event.hit))
             case record.ZoneLost():

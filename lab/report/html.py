@@ -22,7 +22,7 @@ BAR = 480
 """Width of the longest bar of a histogram, of 640."""
 
 
-class Acts(Value):
+class PageControl(Value):
     """What the page offers to do, with what proves to the lab that the page asks."""
 
     token: str
@@ -33,7 +33,7 @@ class Acts(Value):
 class PageConfig(Value, omit_defaults=False):
     """What the page's script is told; no control: it only looks."""
 
-    control: Acts | None = None
+    control: PageControl | None = None
 
 
 class LivePage(Value):

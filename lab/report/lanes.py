@@ -24,7 +24,7 @@ _BY_STEP = {
 }
 
 
-class Seen(Value):
+class ReplicaLane(Value):
     """One replica as it stands."""
 
     replica: str
@@ -37,12 +37,12 @@ class Lanes:
     """Follows replicas through their lives. A death is `killed` where nobody had told the replica to leave."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, ReplicaLane] = {}
         self._before: dict[str, str] = {}
         self._cuts: set[int] = set()
         """Strikes after which a container lives and nobody reaches it: the engine says nothing that tells it apart."""
 
-    def take(self, event: AnyEvent) -> Iterator[Seen]:
+    def take(self, event: AnyEvent) -> Iterator[ReplicaLane]:
         """The replicas that are in another state after this event."""
         match event:
             case Step() if event.action in _BY_STEP:
@@ -66,7 +66,7 @@ class Lanes:
             case _:
                 return
 
-    def _relieve(self, slot: str, by: str) -> Iterator[Seen]:
+    def _relieve(self, slot: str, by: str) -> Iterator[ReplicaLane]:
         """A slot is one replica's: whoever had it is there still, and gets no new requests."""
         for one in list(self._seen.values()):
             if one.slot == slot and one.replica != by and one.state == SERVING:
@@ -88,17 +88,19 @@ class Lanes:
             return GONE if now.state in {DRAINING, GONE} else KILLED
         return GONE if event.action == "destroy" else ""
 
-    def _become(self, replica: str, slot: str, release: str, state: str) -> Iterator[Seen]:
+    def _become(self, replica: str, slot: str, release: str, state: str) -> Iterator[ReplicaLane]:
         before = self._seen.get(replica)
         if not _may_become(before, state):
             return
         is_same = before is not None and before.state != GONE
-        now = Seen(replica=replica, slot=slot, release=before.release if before and is_same else release, state=state)
+        now = ReplicaLane(
+            replica=replica, slot=slot, release=before.release if before and is_same else release, state=state
+        )
         self._seen[replica] = now
         yield now
 
 
-def _may_become(before: Seen | None, state: str) -> bool:
+def _may_become(before: ReplicaLane | None, state: str) -> bool:
     """A replica starts once and what is dead can only go; its name may be another's later."""
     if before is None:
         return state != GONE
@@ -107,7 +109,7 @@ def _may_become(before: Seen | None, state: str) -> bool:
     return state not in {before.state, STARTING} and (state == GONE or before.state != KILLED)
 
 
-class SeenTier(Value):
+class TierState(Value):
     """One balancer or store as it stands."""
 
     name: str
@@ -120,17 +122,17 @@ class Tiers:
     """Follows what is not multiplied: balancers and the store, which are started again where they were."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, SeenTier] = {}
+        self._seen: dict[str, TierState] = {}
         """By container."""
         self._cut: dict[int, str] = {}
         """Containers that are cut off, by the strikes that did it."""
 
-    def take(self, event: AnyEvent) -> Iterator[SeenTier]:
+    def take(self, event: AnyEvent) -> Iterator[TierState]:
         """Those that are in another state after this event."""
         match event:
             case ContainerEvent() if event.role in {Role.BALANCER, Role.STORE} and event.action in _BY_ENGINE:
                 label = f"{event.release or event.role} {event.zone}".rstrip()
-                seen = SeenTier(name=event.name, role=event.role, label=label, state=_BY_ENGINE[event.action])
+                seen = TierState(name=event.name, role=event.role, label=label, state=_BY_ENGINE[event.action])
                 yield from self._become(event.container, seen)
             case Strike() if event.container in self._seen and event.cuts_off:
                 self._cut[event.strike] = event.container
@@ -140,10 +142,10 @@ class Tiers:
             case _:
                 return
 
-    def _turn(self, container: str, state: str) -> Iterator[SeenTier]:
+    def _turn(self, container: str, state: str) -> Iterator[TierState]:
         yield from self._become(container, msgspec.structs.replace(self._seen[container], state=state))
 
-    def _become(self, container: str, now: SeenTier) -> Iterator[SeenTier]:
+    def _become(self, container: str, now: TierState) -> Iterator[TierState]:
         if self._seen.get(container) != now:
             self._seen[container] = now
             yield now

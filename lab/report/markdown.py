@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from lab.model import Verdict
-from lab.report.document import Report, Story
+from lab.report.document import FindingStory, Report
 
 MARKS = {Verdict.HELD: "✓ held", Verdict.BROKEN: "✕ broken", Verdict.COULD_NOT_TELL: "? could not tell"}
 MOST_BYTES = 1_000_000
@@ -84,7 +84,7 @@ def _stories(report: Report) -> Iterator[str]:
         yield ""
 
 
-def _story(one: Story) -> Iterator[str]:
+def _story(one: FindingStory) -> Iterator[str]:
     yield f"First that broke *{_plain(one.title)}*, at {one.at:.2f} s:"
     yield ""
     yield "~~~"

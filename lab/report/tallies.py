@@ -14,7 +14,7 @@ COMPARED, REPEATED = 1, 2
 """Marks on a user."""
 
 
-class Tally:
+class SampleTally:
     """One sample in the making. Releases and users are numbers already."""
 
     def __init__(self) -> None:

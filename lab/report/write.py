@@ -14,7 +14,7 @@ from lab.oracle.service import ServiceReport
 from lab.oracle.verdict import Judgement
 from lab.record import PhaseBegan, ReadRecord
 from lab.report.chaostoolkit import chaostoolkit
-from lab.report.document import Report, Watch, build_report, ended
+from lab.report.document import OperationCounts, Report, build_report, ended
 from lab.report.events import AnyPageEvent
 from lab.report.fold import EVERY, PageFold, Tell
 from lab.report.html import report_page
@@ -46,7 +46,7 @@ FILES = {
 }
 
 
-class Told(msgspec.Struct, frozen=True):
+class RunReports(msgspec.Struct, frozen=True):
     """A run ready to be written down."""
 
     report: Report
@@ -75,21 +75,23 @@ class Told(msgspec.Struct, frozen=True):
                 folder.mkdir(parents=True, exist_ok=True)
                 path.write_text(self.text(one, beside=folder.samefile(self.record)), encoding="utf-8")
             except OSError as exc:
-                raise RecordError(f"the report can't be written: {exc}", at=str(path), way_out="df -h .") from exc
+                raise RecordError(f"the report can't be written: {exc}", at=str(path), hint="df -h .") from exc
             yield path
 
 
 def tell_run(
     seen: ReadRecord, plan: RunPlan, judgement: Judgement, service: ServiceReport, closing: tuple[str, ...], tell: Tell
-) -> Told:
+) -> RunReports:
     """Read a record once and make of it all that reports need."""
     phases, first, last = [], None, 0
     for event in seen.events():
         first, last = event.at if first is None else first, event.at
         if isinstance(event, PhaseBegan):
             phases.append(event)
-    watch = Watch(phases)
+    watch = OperationCounts(phases)
     every = max(EVERY, (last - (first or 0)) / NS / MOST_SAMPLES)
     fold = PageFold(plan, tell=tell, every=every)
     tape = [*replay(seen, fold, watch=watch), *fold.finish(lambda t: ended(judgement, closing, t))]
-    return Told(report=build_report(seen, plan, judgement, service, closing, watch), tape=tape, record=seen.folder)
+    return RunReports(
+        report=build_report(seen, plan, judgement, service, closing, watch), tape=tape, record=seen.folder
+    )

@@ -28,7 +28,7 @@ from lab.backends.docker import (
     run_identity,
     temporary_cluster,
 )
-from lab.chaos.marksman import Aim, Marksman
+from lab.chaos.marksman import Aim, ScheduledStriker
 from lab.chaos.monkey import Monkey
 from lab.chaos.schedule import MonkeySettings
 from lab.chaos.striker import Striker
@@ -39,7 +39,7 @@ from lab.deploy.bearing import borne
 from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.results import ResultWindow
-from lab.deploy.rollout import Ask, first_desired
+from lab.deploy.rollout import RolloutRequest, first_desired
 from lab.errors import LabFault, RecordError, WaitTimeout
 from lab.machine.engine import describe
 from lab.machine.halt import halted_by
@@ -50,32 +50,32 @@ from lab.oracle import Oracle
 from lab.report.board import Board, SlotView, fold
 from lab.report.fold import CLEAN_UP
 from lab.retry import wait_until
-from lab.run.controls import Controls, Reach
+from lab.run.controls import Reach, RunControls
 from lab.run.deployer_processes import Crew, DeployerProcess
 from lab.run.own_app import balancer_settings, digest_of, own_app, own_files
-from lab.run.pinned_faults import Ground, Pinned
-from lab.run.recent_answers import Served
-from lab.run.steps import Stage, Step, make_step
-from lab.run.stop_monitor import Stopped, Watchman
-from lab.run.strikable_deployers import CrewHarm
-from lab.run.strikers import Watched, make_striker
+from lab.run.pinned_faults import Pinned, PinnedFaultParts
+from lab.run.recent_answers import RecentAnswers
+from lab.run.steps import RunStep, Stage, make_step
+from lab.run.stop_monitor import StopMonitor, Stopped
+from lab.run.strikable_deployers import StrikableDeployers
+from lab.run.strikers import ServingView, make_striker
 from lab.run.view import Moment, QuietView, View
 from lab.scale.autoscaler import Autoscaler, Load
 from lab.scale.policy import ScaleSettings, choose_slots
 from lab.scenario.spec import (
     Edges,
-    FaultWish,
     OnStop,
+    PinnedFaultSpec,
     Scenario,
     Schedule,
-    StepWish,
-    UsersWish,
+    StepSpec,
+    UsersSpec,
     all_images_of,
     images_of,
     name_of,
 )
 from lab.state.protocol import State
-from lab.users import Counts, Crowd, CrowdSize, Device, Journey, Shopper, Target, Tries
+from lab.users import Crowd, CrowdCounts, CrowdSize, Device, Door, Journey, Shopper, Tries
 from lab.users.driven import Driven, MakeUser, load_journey, maker_of
 from lab.users.steps import StepsJourney
 
@@ -94,7 +94,7 @@ BACK_WITHIN = 90.0
 """Seconds for a rollout that is turned back because the run was stopped, and at least for one that goes on."""
 
 
-def _own_user(users: UsersWish) -> MakeUser | None:
+def _own_user(users: UsersSpec) -> MakeUser | None:
     """Who uses an app of one's own; None: it is the shop."""
     if users.http is not None:
         return partial(StepsJourney, users.http)
@@ -118,7 +118,7 @@ class Conductor:
         *,
         port: int | None = None,
         repeat: str = "",
-        hands: Controls | None = None,
+        hands: RunControls | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._toolbox, self._port, self._clock = toolbox, port, clock
@@ -153,12 +153,12 @@ class Conductor:
                 began=self._clock.now(),
                 slots={slot.name: SlotView(slot=slot.name, zone=slot.zone) for slot in scenario.cluster.slots},
             )
-            self._served = Served()
+            self._served = RecentAnswers()
             self._crowd: Crowd | None = None
-            self._counts: Counts | None = None
+            self._counts: CrowdCounts | None = None
             self._pins: list[Pinned] = []
             self._upgraded: dict[str, int] = {}
-            self._watchman = Watchman(scenario.stop_when)
+            self._watchman = StopMonitor(scenario.stop_when)
             self._may_stop = False
             self._trouble = self._halted = ""
             self._halt_asked_at = 0
@@ -174,8 +174,8 @@ class Conductor:
         self.write_scenario(self._scenario)
         with self.cluster() as live, self.users(live) as stage:
             try:
-                for wish in self._scenario.steps:
-                    self.do(wish, stage)
+                for spec in self._scenario.steps:
+                    self.do(spec, stage)
             except Stopped as exc:
                 self._stop(exc, stage)
 
@@ -282,17 +282,17 @@ class Conductor:
     def _make_stage(self, live: LiveCluster, crowd: Crowd) -> Stage:
         desk, state = self._desk_open(), self._state
         assert state is not None  # noqa: S101 -- opened with the desk
-        watched = Watched(desk, self._served, live.cluster.slots, clock=self._clock)
-        crew = CrewHarm(self._deployers, desk) if isinstance(self._deployers, Crew) else None
+        watched = ServingView(desk, self._served, live.cluster.slots, clock=self._clock)
+        crew = StrikableDeployers(self._deployers, desk) if isinstance(self._deployers, Crew) else None
         radius = self._scenario.blast_radius
         striker = make_striker(live, state, watched, radius, self._report, crew=crew, clock=self._clock)
         return Stage(
             desk=desk,
             release=lambda image: release_of(self._toolbox, image),
             hurry=crowd.hurry,
-            pin=lambda wish: self._pin(live, wish),
-            make_monkey=lambda wish, random: self._make_monkey(striker, watched, wish, random),
-            make_marksman=lambda wish: self._make_marksman(striker, watched, wish),
+            pin=lambda spec: self._pin(live, spec),
+            make_monkey=lambda spec, random: self._make_monkey(striker, watched, spec, random),
+            make_marksman=lambda spec: self._make_marksman(striker, watched, spec),
             striker=striker,
             report=self._report,
             random=self._random,
@@ -306,23 +306,23 @@ class Conductor:
         """Where the cluster is told what to become. Raises LabFault before it stands."""
         return self._desk_open()
 
-    def do(self, wish: StepWish, stage: Stage) -> None:
+    def do(self, spec: StepSpec, stage: Stage) -> None:
         """Do one step to its end."""
-        with self.doing(wish, stage) as step:
+        with self.doing(spec, stage) as step:
             within = (stage.deadline - self._clock.now()) / NS
             try:
-                self._watch_until(f"the step {name_of(wish)!r} is over", step.is_over, within=max(within, 0))
+                self._watch_until(f"the step {name_of(spec)!r} is over", step.is_over, within=max(within, 0))
             except WaitTimeout as exc:
                 if self._clock.now() < stage.deadline:  # the step's own wait, which says more
                     raise
                 over = f"the run's time (longer_than: {self._scenario.longer_than:g} s) was over"
-                raise WaitTimeout(f"{over} in the step {name_of(wish)!r}", way_out="a larger longer_than") from exc
+                raise WaitTimeout(f"{over} in the step {name_of(spec)!r}", hint="a larger longer_than") from exc
 
     @contextmanager
-    def doing(self, wish: StepWish, stage: Stage) -> Iterator[Step]:
+    def doing(self, spec: StepSpec, stage: Stage) -> Iterator[RunStep]:
         """One step, under way while the block runs, and ended however that ends."""
-        step = make_step(wish, stage)
-        self._begin_phase(name_of(wish), step.text)
+        step = make_step(spec, stage)
+        self._begin_phase(name_of(spec), step.text)
         self._may_stop = True
         try:
             step.begin()
@@ -345,7 +345,7 @@ class Conductor:
         self._begin_phase("stop", f"what is open is undone, a rollout under way {goes}")
         stage.striker.heal()
         if on_stop is OnStop.ROLL_BACK and desk.read().desired.under_way is not None:
-            desk.ask(Ask.ABORT)
+            desk.ask(RolloutRequest.ABORT)
         left = 0.0 if on_stop is OnStop.ROLL_BACK else (stage.deadline - self._clock.now()) / NS
         self._watch_until(f"the rollout {goes}", desk.is_settled, within=max(BACK_WITHIN, left))
 
@@ -370,7 +370,7 @@ class Conductor:
                 self._check_self()
             except OSError as exc:  # of the lab's own parts, where it means "not yet" of what is waited for
                 raise LabFault(
-                    f"a part of the lab ended: {type(exc).__name__}: {exc}", way_out="see events.jsonl"
+                    f"a part of the lab ended: {type(exc).__name__}: {exc}", hint="see events.jsonl"
                 ) from exc
             if self._may_stop:
                 self._check_stop()
@@ -422,9 +422,7 @@ class Conductor:
         self._tell_results()
         free = shutil.disk_usage(self._record.folder).free // 2**20
         if free < LEAST_FREE_MB:
-            raise RecordError(
-                f"only {free} MB of disk are left", at=str(self._record.folder), way_out="lab clean --all"
-            )
+            raise RecordError(f"only {free} MB of disk are left", at=str(self._record.folder), hint="lab clean --all")
 
     def _tell_results(self) -> None:
         """What users got goes to the gate of whichever deployer leads, once a second while a rollout is under way."""
@@ -444,7 +442,7 @@ class Conductor:
             threads = stack.enter_context(ThreadPoolExecutor(users.count, thread_name_prefix="user"))
             journey = partial(Driven, make=maker_of(self._own_user), threads=threads, origin=live.url)
         return Crowd(
-            [Target(host=host, port=port) for host, port in live.doors],
+            [Door(host=host, port=port) for host, port in live.doors],
             CrowdSize(
                 users=users.count,
                 two_devices=users.doubled / users.count,
@@ -474,14 +472,14 @@ class Conductor:
             clock=self._clock,
         )
 
-    def _pin(self, live: LiveCluster, wish: FaultWish) -> Pinned:
+    def _pin(self, live: LiveCluster, spec: PinnedFaultSpec) -> Pinned:
         """Be ready to do this when a deployer gets there."""
         crew = self._deployers if isinstance(self._deployers, Crew) else None
         target = EngineHarm(live.engine, project=live.project)
-        ground = Ground(live=live, target=target, desk=self._desk_open(), crew=crew)
+        ground = PinnedFaultParts(live=live, target=target, desk=self._desk_open(), crew=crew)
         number = PINNED_FROM + len(self._pins)
         pinned = Pinned(
-            ground, wish.at, wish.do, seconds=wish.seconds, report=self._report, number=number, clock=self._clock
+            ground, spec.at, spec.do, seconds=spec.seconds, report=self._report, number=number, clock=self._clock
         )
         self._pins.append(pinned)
         return pinned
@@ -491,20 +489,20 @@ class Conductor:
         for pinned in tuple(self._pins):
             pinned(deployer, moment, step)
 
-    def _make_monkey(self, striker: Striker, watched: Watched, wish: MonkeySettings, random: Random) -> Monkey:
+    def _make_monkey(self, striker: Striker, watched: ServingView, spec: MonkeySettings, random: Random) -> Monkey:
         slots, seeded = len(self._scenario.cluster.slots), Random(random.getrandbits(64))
-        return Monkey(striker, watched.answering, slots, wish, seeded, self._report, clock=self._clock)
+        return Monkey(striker, watched.answering, slots, spec, seeded, self._report, clock=self._clock)
 
-    def _make_marksman(self, striker: Striker, watched: Watched, wish: Schedule) -> Marksman:
-        aims = [Aim(strike.slot, strike.at, strike.after, strike.do, strike.seconds) for strike in wish.strikes]
-        return Marksman(
+    def _make_marksman(self, striker: Striker, watched: ServingView, spec: Schedule) -> ScheduledStriker:
+        aims = [Aim(strike.slot, strike.at, strike.after, strike.do, strike.seconds) for strike in spec.strikes]
+        return ScheduledStriker(
             striker,
             watched.answering,
             aims,
             self._report,
             upgraded=self._upgraded.get,
-            signal=wish.signal,
-            patience=wish.patience,
+            signal=spec.signal,
+            patience=spec.patience,
             clock=self._clock,
         )
 
@@ -588,7 +586,7 @@ class Conductor:
             self._view.show(moment)
         except OSError as exc:
             self._view = QuietView()  # nobody sees any more how the cluster goes
-            raise LabFault(f"nobody looks on any more: {exc.strerror}", way_out="lab run ... >FILE") from exc
+            raise LabFault(f"nobody looks on any more: {exc.strerror}", hint="lab run ... >FILE") from exc
 
     def _environment(self, scenario: Scenario, releases: dict[str, Release]) -> dict[str, object]:
         return {

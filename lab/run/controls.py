@@ -20,7 +20,7 @@ class Reach(Value):
     release: Callable[[str], Release]
 
 
-class Controls(Protocol):
+class RunControls(Protocol):
     """Somebody who may act on a run. Between `take_hold` and `let_go` there is something to act on."""
 
     def take_hold(self, reach: Reach) -> None:

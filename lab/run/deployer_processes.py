@@ -114,7 +114,7 @@ class DeployerProcess:
             self._said_last.seek(0)
             said = self._said_last.read().decode(errors="replace").strip() or "it said nothing"
             what = f"a deployer ended by itself with {self._process.returncode}: {said}"
-            raise LabFault(what, at=f"process {self.pid}", way_out="lab lock")
+            raise LabFault(what, at=f"process {self.pid}", hint="lab lock")
 
     def _listen(self) -> None:
         for line in self._pipe(self._process.stdout):

@@ -31,7 +31,7 @@ from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, ZoneLos
 from lab.report.plan import RunPlan
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
 
-_WISHES = {
+_ASKED_BY = {
     CLEAN_STOPS: "no replica was stopped on purpose, or a release was rolled back",
     RECOVERS: "promises.recovers_within",
     AVAILABLE: "promises.available",
@@ -42,7 +42,7 @@ _WISHES = {
 """How a scenario asks for what is not always asked for."""
 
 
-class Judged(Value):
+class JudgedRun(Value):
     """A judged run with what its closing lines need."""
 
     judgement: Judgement
@@ -74,15 +74,15 @@ def scenario_of(seen: ReadRecord) -> Scenario:
     """What was run. Raises RecordError where the record does not say it, or not in the way of this lab."""
     document = seen.document("scenario.json")
     if document is None:
-        raise RecordError("the record holds no scenario", at=str(seen.folder), way_out="run it again")
+        raise RecordError("the record holds no scenario", at=str(seen.folder), hint="run it again")
     try:
         return msgspec.convert(document, Scenario)
     except msgspec.ValidationError as exc:
         at = str(seen.folder / "scenario.json")
-        raise RecordError(f"is no scenario of this lab: {exc}", at=at, way_out="run it again") from exc
+        raise RecordError(f"is no scenario of this lab: {exc}", at=at, hint="run it again") from exc
 
 
-def judge_run(seen: ReadRecord) -> Judged:
+def judge_run(seen: ReadRecord) -> JudgedRun:
     """Read a run's record and judge it by the scenario that is part of it.
 
     Raises RecordError where there is no scenario to judge by; whatever else is missing or torn is for the
@@ -121,9 +121,9 @@ def judge_run(seen: ReadRecord) -> Judged:
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
     between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
     findings, likely = blame(judgement.findings, events, between)
-    unchecked = (*not_checked(judgement, report, wishes=_WISHES), *_stated(scenario))
+    unchecked = (*not_checked(judgement, report, specs=_ASKED_BY), *_stated(scenario))
     strikes = [event.fault_kind == "kill" for event in events if isinstance(event, Strike) and not event.whole_zone]
-    return Judged(
+    return JudgedRun(
         judgement=msgspec.structs.replace(judgement, findings=findings, likely=likely, not_checked=unchecked),
         service=report,
         zones_lost=sum(isinstance(event, ZoneLost) for event in events),
@@ -192,7 +192,7 @@ def _rules(scenario: Scenario) -> ServiceRules:
 def _asked(scenario: Scenario, *, rolled_back: bool) -> list[str]:
     """The promises that this scenario's verdict rests on."""
     promises = scenario.promises
-    wished = (
+    specified = (
         (CLEAN_STOPS, bool(rolled_to(scenario.steps)) and not rolled_back),
         (RECOVERS, promises.recovers_within),
         (AVAILABLE, promises.available),
@@ -201,7 +201,7 @@ def _asked(scenario: Scenario, *, rolled_back: bool) -> list[str]:
         (LOSS_BOUND, promises.loses_at_most is not None or _strikes_a_store(scenario)),
     )
     always = OWN_APP_ASKED if scenario.users.are_of_own_app else ALWAYS_ASKED
-    return [*always, SERVING_FLOOR, *(name for name, is_wished in wished if is_wished)]
+    return [*always, SERVING_FLOOR, *(name for name, is_asked_for in specified if is_asked_for)]
 
 
 def _new_release(scenario: Scenario) -> str | None:
@@ -217,7 +217,7 @@ def plan_of(seen: ReadRecord) -> RunPlan:
     """
     scenario, environment = scenario_of(seen), seen.document("environment.json") or {}
     if not isinstance(environment, dict):
-        raise RecordError("is no environment", at=str(seen.folder / "environment.json"), way_out="run it again")
+        raise RecordError("is no environment", at=str(seen.folder / "environment.json"), hint="run it again")
     return RunPlan(
         run=seen.folder.name,
         name=scenario.name,

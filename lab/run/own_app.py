@@ -10,14 +10,14 @@ import msgspec
 from lab.balancer.config import BalancerSettings
 from lab.cluster.own_app import OwnApp, check_service, read_compose
 from lab.machine.setup import Toolbox
-from lab.scenario.spec import ClusterWish, Scenario, may_be_empty
+from lab.scenario.spec import ClusterSpec, Scenario, may_be_empty
 
 
-def own_app(wish: ClusterWish) -> OwnApp | None:
+def own_app(spec: ClusterSpec) -> OwnApp | None:
     """The app of one's own that a cluster is wanted of, if it isn't the shop."""
-    if wish.compose is None or wish.service is None or wish.port is None:
+    if spec.compose is None or spec.service is None or spec.port is None:
         return None
-    return OwnApp(compose=Path(wish.compose), service=wish.service, port=wish.port, ready=wish.ready, front=wish.front)
+    return OwnApp(compose=Path(spec.compose), service=spec.service, port=spec.port, ready=spec.ready, front=spec.front)
 
 
 def own_files(scenario: Scenario) -> list[str]:
@@ -32,20 +32,20 @@ def digest_of(path: str) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
-def check_own_app(toolbox: Toolbox, wish: ClusterWish) -> None:
+def check_own_app(toolbox: Toolbox, spec: ClusterSpec) -> None:
     """Raise UsageError for a compose file that the lab can't or must not bring up."""
-    own = own_app(wish)
+    own = own_app(spec)
     if own is not None:
         check_service(read_compose(toolbox.compose, own.compose), own)
 
 
 def balancer_settings(scenario: Scenario) -> BalancerSettings:
     """What a scenario asks of the balancer."""
-    wish = scenario.cluster
+    spec = scenario.cluster
     settings = BalancerSettings(
-        affinity=wish.affinity, may_be_empty=may_be_empty(scenario), repeats_writes=wish.repeats_writes
+        affinity=spec.affinity, may_be_empty=may_be_empty(scenario), repeats_writes=spec.repeats_writes
     )
-    if wish.compose is None:
+    if spec.compose is None:
         return settings
-    also = {"as_the_app": wish.port} if wish.front is not None else {}
-    return msgspec.structs.replace(settings, gated=True, ready=wish.ready, largest_body=wish.largest_body, **also)
+    also = {"as_the_app": spec.port} if spec.front is not None else {}
+    return msgspec.structs.replace(settings, gated=True, ready=spec.ready, largest_body=spec.largest_body, **also)

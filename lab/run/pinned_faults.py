@@ -25,7 +25,7 @@ DEPLOYER_STOPPED_WITHIN = 20.0
 """Seconds after which a stopped deployer is woken up even if nobody took over."""
 
 
-class Ground(Value):
+class PinnedFaultParts(Value):
     """What a pinned fault may act on."""
 
     live: LiveCluster
@@ -39,7 +39,7 @@ class Pinned:
 
     def __init__(
         self,
-        ground: Ground,
+        ground: PinnedFaultParts,
         pin: Pin,
         fault: PinnedFault,
         *,
@@ -139,7 +139,7 @@ class Pinned:
     def _find(self, role: Role) -> str:
         found = [one.container for one in self._ground.target.victims() if one.role is role]
         if not found:
-            raise LabFault(f"there is no {role}", at=self._ground.live.project, way_out="lab status")
+            raise LabFault(f"there is no {role}", at=self._ground.live.project, hint="lab status")
         return found[0]
 
     def _harm(self, container: str) -> bool:

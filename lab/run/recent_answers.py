@@ -11,7 +11,7 @@ REMEMBERED = 512
 """Answers remembered of each replica; more than any replica gives in the seconds that are asked about."""
 
 
-class Served:
+class RecentAnswers:
     """Notes every answer by replica. Safe to use from several threads."""
 
     def __init__(self) -> None:

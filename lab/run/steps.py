@@ -11,17 +11,17 @@ from lab.chaos.monkey import Monkey
 from lab.chaos.striker import Striker
 from lab.clock import NS, Clock
 from lab.deploy.desk import Desk
-from lab.deploy.rollout import Ask, pick_slots
+from lab.deploy.rollout import RolloutRequest, pick_slots
 from lab.model import Release, Value
 from lab.run.pinned_faults import Pinned
-from lab.run.strike_steps import LosingZone, StrikingOnce
-from lab.scenario.spec import FaultWish, Pace, Repeat, Reverse, Roll, Scale, Schedule, Settle, StepWish
+from lab.run.strike_steps import LoseZoneStep, StrikeStep
+from lab.scenario.spec import PaceSpec, PinnedFaultSpec, Repeat, Reverse, Roll, Scale, Schedule, Settle, StepSpec
 
 JUDGED_AFTER = 1.0
 """Seconds beyond the time that a rollout is allowed, so that users are still there when it is over."""
 
 
-class Step(Protocol):
+class RunStep(Protocol):
     """Something that takes a while. `end` is called once after `begin`, however the run goes."""
 
     @property
@@ -43,7 +43,7 @@ class Stage(Value):
     release: Callable[[str], Release]
     """The release that an image's name stands for."""
     hurry: Callable[[float], None]
-    pin: Callable[[FaultWish], Pinned]
+    pin: Callable[[PinnedFaultSpec], Pinned]
     make_monkey: Callable[..., Monkey]
     make_marksman: Callable[[Schedule], Monkey]
     striker: Striker
@@ -56,50 +56,50 @@ class Stage(Value):
     """Seconds that the scenario allows a rollout; 0: as long as it takes."""
 
 
-def make_step(wish: StepWish, stage: Stage) -> Step:
-    """The step that a wish of the scenario file asks for."""
-    step: Step
-    if wish.settle is not None:
-        step = Settling(wish.settle, stage)
-    elif wish.roll is not None:
-        step = Rolling(wish.roll, stage)
-    elif wish.reverse is not None:
-        step = Reversing(wish.reverse, stage)
-    elif wish.fault is not None:
-        step = Faulting(wish.fault, stage)
-    elif wish.scale is not None:
-        step = Scaling(wish.scale, stage)
-    elif wish.pace is not None:
-        step = Pacing(wish.pace, stage)
-    elif wish.monkey is not None:
-        told = "a leashed monkey only tells" if wish.monkey.leashed else "replicas that serve are struck at random"
-        step = Striking(stage.make_monkey(wish.monkey, stage.random), told)
-    elif wish.schedule is not None:
-        step = Striking(stage.make_marksman(wish.schedule), "replicas are killed at given moments")
-    elif wish.strike is not None:
-        step = StrikingOnce(wish.strike, stage.striker, stage.desk.is_settled, stage.random, stage.clock)
-    elif wish.lose_zone is not None:
-        step = LosingZone(wish.lose_zone, stage.striker, stage.desk.is_settled, stage.clock)
-    elif wish.repeat is not None:
-        step = Repeating(wish.repeat, stage)
+def make_step(spec: StepSpec, stage: Stage) -> RunStep:
+    """The step that an entry of the scenario file asks for."""
+    step: RunStep
+    if spec.settle is not None:
+        step = SettleStep(spec.settle, stage)
+    elif spec.roll is not None:
+        step = RollStep(spec.roll, stage)
+    elif spec.reverse is not None:
+        step = ReverseStep(spec.reverse, stage)
+    elif spec.fault is not None:
+        step = PinnedFaultStep(spec.fault, stage)
+    elif spec.scale is not None:
+        step = ScaleStep(spec.scale, stage)
+    elif spec.pace is not None:
+        step = PaceStep(spec.pace, stage)
+    elif spec.monkey is not None:
+        told = "a leashed monkey only tells" if spec.monkey.leashed else "replicas that serve are struck at random"
+        step = MonkeyStep(stage.make_monkey(spec.monkey, stage.random), told)
+    elif spec.schedule is not None:
+        step = MonkeyStep(stage.make_marksman(spec.schedule), "replicas are killed at given moments")
+    elif spec.strike is not None:
+        step = StrikeStep(spec.strike, stage.striker, stage.desk.is_settled, stage.random, stage.clock)
+    elif spec.lose_zone is not None:
+        step = LoseZoneStep(spec.lose_zone, stage.striker, stage.desk.is_settled, stage.clock)
+    elif spec.repeat is not None:
+        step = RepeatStep(spec.repeat, stage)
     else:
-        step = Together([make_step(one, stage) for one in wish.together or ()])
+        step = TogetherStep([make_step(one, stage) for one in spec.together or ()])
     return step
 
 
-class Settling:
+class SettleStep:
     """Over when its time has passed and every slot serves."""
 
-    def __init__(self, wish: Settle, stage: Stage) -> None:
-        self._wish, self._stage = wish, stage
+    def __init__(self, spec: Settle, stage: Stage) -> None:
+        self._spec, self._stage = spec, stage
         self._until = 0
 
     @property
     def text(self) -> str:
-        return f"users shop for {self._wish.seconds:g} s, nothing is broken"
+        return f"users shop for {self._spec.seconds:g} s, nothing is broken"
 
     def begin(self) -> None:
-        self._until = self._stage.clock.now() + int(self._wish.seconds * NS)
+        self._until = self._stage.clock.now() + int(self._spec.seconds * NS)
 
     def is_over(self) -> bool:
         return self._stage.clock.now() >= self._until and self._stage.desk.is_settled()
@@ -108,24 +108,24 @@ class Settling:
         pass
 
 
-class Rolling:
+class RollStep:
     """Over when every slot serves the new release, or, if that was given up, the old one again.
 
     Where it is a promise that rollouts end in time, one that does not is broken already and is waited for no longer.
     """
 
-    def __init__(self, wish: Roll, stage: Stage) -> None:
-        self._wish, self._stage = wish, stage
+    def __init__(self, spec: Roll, stage: Stage) -> None:
+        self._spec, self._stage = spec, stage
         self._until: int | None = None
 
     @property
     def text(self) -> str:
-        return f"{self._wish.strategy} upgrade to {self._wish.to}"
+        return f"{self._spec.strategy} upgrade to {self._spec.to}"
 
     def begin(self) -> None:
-        to = self._stage.release(self._wish.to)
+        to = self._stage.release(self._spec.to)
         number = f"{self._stage.random.getrandbits(32):08x}"
-        self._stage.desk.roll(to, self._wish.wanted_strategy, id=number, by="the scenario")
+        self._stage.desk.roll(to, self._spec.wanted_strategy, id=number, by="the scenario")
         if self._stage.rollout_within:
             self._until = self._stage.clock.now() + int((self._stage.rollout_within + JUDGED_AFTER) * NS)
 
@@ -137,24 +137,24 @@ class Rolling:
         pass
 
 
-class Reversing:
+class ReverseStep:
     """Over when the old release serves everywhere again; asked for once the rollout is in the wanted phase."""
 
-    def __init__(self, wish: Reverse, stage: Stage) -> None:
-        self._wish, self._stage = wish, stage
+    def __init__(self, spec: Reverse, stage: Stage) -> None:
+        self._spec, self._stage = spec, stage
         self._is_asked = False
 
     @property
     def text(self) -> str:
-        return f"reversed once it is at {self._wish.at}"
+        return f"reversed once it is at {self._spec.at}"
 
     def begin(self) -> None:
         pass
 
     def is_over(self) -> bool:
         rollout = self._stage.desk.read().desired.rollout
-        if not self._is_asked and rollout is not None and rollout.phase == self._wish.at:
-            self._stage.desk.ask(Ask.REVERSE)
+        if not self._is_asked and rollout is not None and rollout.phase == self._spec.at:
+            self._stage.desk.ask(RolloutRequest.REVERSE)
             self._is_asked = True
         return self._is_asked and self._stage.desk.is_settled()
 
@@ -162,17 +162,17 @@ class Reversing:
         pass
 
 
-class Faulting:
+class PinnedFaultStep:
     """Over when the fault was done; what it did is undone at the latest when the step ends."""
 
-    def __init__(self, wish: FaultWish, stage: Stage) -> None:
-        self._wish = wish
-        self._pinned = stage.pin(wish)
+    def __init__(self, spec: PinnedFaultSpec, stage: Stage) -> None:
+        self._spec = spec
+        self._pinned = stage.pin(spec)
 
     @property
     def text(self) -> str:
-        where = f" of {self._wish.at.slot}" if self._wish.at.slot else ""
-        return f"{self._wish.do} {self._wish.at.moment} {self._wish.at.action}{where}"
+        where = f" of {self._spec.at.slot}" if self._spec.at.slot else ""
+        return f"{self._spec.do} {self._spec.at.moment} {self._spec.at.action}{where}"
 
     def begin(self) -> None:
         pass
@@ -184,19 +184,19 @@ class Faulting:
         self._pinned.end()
 
 
-class Scaling:
+class ScaleStep:
     """Over when every wanted slot serves and the others are empty."""
 
-    def __init__(self, wish: Scale, stage: Stage) -> None:
-        self._wish, self._stage = wish, stage
+    def __init__(self, spec: Scale, stage: Stage) -> None:
+        self._spec, self._stage = spec, stage
 
     @property
     def text(self) -> str:
-        return "scaled to " + ", ".join(f"{count} in {zone}" for zone, count in self._wish.to.items())
+        return "scaled to " + ", ".join(f"{count} in {zone}" for zone, count in self._spec.to.items())
 
     def begin(self) -> None:
         desired = self._stage.desk.read().desired
-        self._stage.desk.scale(pick_slots(desired, self._wish.to))
+        self._stage.desk.scale(pick_slots(desired, self._spec.to))
 
     def is_over(self) -> bool:
         return self._stage.desk.is_settled()
@@ -205,18 +205,18 @@ class Scaling:
         pass
 
 
-class Pacing:
+class PaceStep:
     """Over at once."""
 
-    def __init__(self, wish: Pace, stage: Stage) -> None:
-        self._wish, self._stage = wish, stage
+    def __init__(self, spec: PaceSpec, stage: Stage) -> None:
+        self._spec, self._stage = spec, stage
 
     @property
     def text(self) -> str:
-        return f"every device acts about every {self._wish.think:g} s"
+        return f"every device acts about every {self._spec.think:g} s"
 
     def begin(self) -> None:
-        self._stage.hurry(self._wish.think)
+        self._stage.hurry(self._spec.think)
 
     def is_over(self) -> bool:
         return True
@@ -225,7 +225,7 @@ class Pacing:
         pass
 
 
-class Striking:
+class MonkeyStep:
     """Over when the monkey has made all its strikes."""
 
     def __init__(self, monkey: Monkey, text: str) -> None:
@@ -241,22 +241,22 @@ class Striking:
         self._monkey.__exit__(None, None, None)
 
 
-class Repeating:
+class RepeatStep:
     """Over at the end of the round in which its time ran out."""
 
-    def __init__(self, wish: Repeat, stage: Stage) -> None:
-        self._wish, self._stage = wish, stage
+    def __init__(self, spec: Repeat, stage: Stage) -> None:
+        self._spec, self._stage = spec, stage
         self._until = 0
-        self._left: list[StepWish] = []
-        self._now: Step | None = None
+        self._left: list[StepSpec] = []
+        self._now: RunStep | None = None
 
     @property
     def text(self) -> str:
-        return f"again and again for {self._wish.seconds:g} s"
+        return f"again and again for {self._spec.seconds:g} s"
 
     def begin(self) -> None:
-        self._until = self._stage.clock.now() + int(self._wish.seconds * NS)
-        self._left = list(self._wish.steps)
+        self._until = self._stage.clock.now() + int(self._spec.seconds * NS)
+        self._left = list(self._spec.steps)
         self._next()
 
     def is_over(self) -> bool:
@@ -264,7 +264,7 @@ class Repeating:
             return False
         self.end()
         if not self._left and self._stage.clock.now() < self._until:
-            self._left = list(self._wish.steps)
+            self._left = list(self._spec.steps)
         return not self._next()
 
     def end(self) -> None:
@@ -282,12 +282,12 @@ class Repeating:
         return True
 
 
-class Together:
+class TogetherStep:
     """Over when all its steps are."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[RunStep]) -> None:
         self._steps = steps
-        self._begun: list[Step] = []
+        self._begun: list[RunStep] = []
 
     @property
     def text(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from lab.chaos.guard import Seen, StopWhen, reason_to_stop
+from lab.chaos.guard import GuardView, StopWhen, reason_to_stop
 from lab.clock import NS
 from lab.errors import LabFault
 from lab.model import Operation
@@ -16,7 +16,7 @@ class Stopped(LabFault):
     """A stop condition of the scenario was met: what was still to come is not done, so nothing is proved by it."""
 
 
-class Watchman:
+class StopMonitor:
     """Notes every operation; `check` may be called at any time and from any thread."""
 
     def __init__(self, rules: StopWhen) -> None:
@@ -39,7 +39,7 @@ class Watchman:
             while self._lately and self._lately[0][0] < since:
                 self._lately.popleft()
             operations, failed = len(self._lately), sum(not good for _, good in self._lately)
-        seen = Seen(
+        seen = GuardView(
             users_lost=users_lost,
             operations=operations,
             failed=failed,
@@ -49,4 +49,4 @@ class Watchman:
         )
         why = reason_to_stop(self._rules, seen)
         if why:
-            raise Stopped(f"stopped: {why}", way_out="see events.jsonl")
+            raise Stopped(f"stopped: {why}", hint="see events.jsonl")

@@ -10,7 +10,7 @@ from lab.model import Role
 from lab.run.deployer_processes import Crew, DeployerProcess
 
 
-class CrewHarm:
+class StrikableDeployers:
     """The deployers of one run; the one that leads comes first. What the system says of a process stands for events."""
 
     def __init__(self, crew: Crew, desk: Desk) -> None:
@@ -59,7 +59,7 @@ class CrewHarm:
         return Victim(container=_name(member), name=_name(member), role=Role.DEPLOYER, is_running=not member.has_ended)
 
 
-class Either:
+class StrikableUnion:
     """Two kinds of things that may be struck, as one. Containers and processes never have the same id."""
 
     def __init__(self, first: Strikable, second: Strikable) -> None:

@@ -12,7 +12,7 @@ from lab.cluster.harm import Victim
 from lab.errors import LabFault, UsageError
 from lab.model import STORE_ROLES, Role
 from lab.record import StrikeSource
-from lab.scenario.strike_spec import ANY, PRIMARY, REPLICA, STORE, LoseZone, StrikeWish, role_of, zone_of
+from lab.scenario.strike_spec import ANY, PRIMARY, REPLICA, STORE, LoseZone, StrikeSpec, role_of, zone_of
 
 ALLOWED_WITHIN = 30.0
 """Seconds that a step waits for the blast radius to allow it, as after another strike."""
@@ -47,7 +47,7 @@ def pick_victims(
         found = [one for one in found if to in {one.slot, one.zone, one.name}]
     if not found:
         runs = ", ".join(one.name for one in there if one.is_running)
-        raise UsageError("there is none that runs", at=to, way_out=f"one of: {runs}")
+        raise UsageError("there is none that runs", at=to, hint=f"one of: {runs}")
     return found
 
 
@@ -71,7 +71,7 @@ def pick_fault(
     found = all_stores if off == STORE else pick_victims(there, off, Random(0), primary)
     peers = [one for one in found if one.container not in struck and one.addresses]
     if not peers:
-        raise UsageError("there is nobody to be cut off from", at=off, way_out="from: store")
+        raise UsageError("there is nobody to be cut off from", at=off, hint="from: store")
     return cut_from(peers, off)
 
 
@@ -86,23 +86,23 @@ def _pick_store(found: list[Victim], part: str, random: Random, primary: Callabl
     return [one for one in found if one.name == name]
 
 
-class StrikingOnce:
+class StrikeStep:
     """One fault, lasting as long as it is to, then undone; over when every slot serves again."""
 
     def __init__(
-        self, wish: StrikeWish, striker: Striker, is_settled: Callable[[], bool], random: Random, clock: Clock
+        self, spec: StrikeSpec, striker: Striker, is_settled: Callable[[], bool], random: Random, clock: Clock
     ) -> None:
-        self._wish, self._striker, self._is_settled = wish, striker, is_settled
+        self._spec, self._striker, self._is_settled = spec, striker, is_settled
         self._random, self._clock = random, clock
-        self._fault = find_fault(wish.do, wish.role)
+        self._fault = find_fault(spec.do, spec.role)
         self._strikes: tuple[int, ...] | None = None
         self._began = self._luck = 0
 
     @property
     def text(self) -> str:
-        wish, lasts = self._wish, f" for {self._wish.seconds:g} s" if self._fault.lasts else ""
-        off = f" from {wish.off}" if wish.off else ""
-        return f"{self._fault.text(wish.signal)} to {wish.to}{off}{lasts}"
+        spec, lasts = self._spec, f" for {self._spec.seconds:g} s" if self._fault.lasts else ""
+        off = f" from {spec.off}" if spec.off else ""
+        return f"{self._fault.text(spec.signal)} to {spec.to}{off}{lasts}"
 
     def begin(self) -> None:
         self._began = self._clock.now()
@@ -110,20 +110,20 @@ class StrikingOnce:
 
     def is_over(self) -> bool:
         now = self._clock.now()
-        if self._strikes is None and now - self._began < self._wish.after * NS:
+        if self._strikes is None and now - self._began < self._spec.after * NS:
             return False
         if self._strikes is None:
             there = self._striker.victims()
-            victims = pick_victims(there, self._wish.to, Random(self._luck), self._striker.primary)
-            fault = pick_fault(self._wish.do, self._wish.to, self._wish.off, there, victims, self._striker.primary)
+            victims = pick_victims(there, self._spec.to, Random(self._luck), self._striker.primary)
+            fault = pick_fault(self._spec.do, self._spec.to, self._spec.off, there, victims, self._striker.primary)
             refused = self._striker.refusal(victims) or self._strike(fault, victims)
-            if refused and now - self._began > (self._wish.after + ALLOWED_WITHIN) * NS:
+            if refused and now - self._began > (self._spec.after + ALLOWED_WITHIN) * NS:
                 raise LabFault(f"{self.text}: {refused}", at="blast radius")
             return False
-        if now - self._began < max(self._wish.seconds, NOTICED_WITHIN) * NS:
+        if now - self._began < max(self._spec.seconds, NOTICED_WITHIN) * NS:
             return False
         self._striker.undo(self._strikes)
-        return self._is_settled() and (self._wish.role not in STORE_ROLES or self._striker.stores_are_whole())
+        return self._is_settled() and (self._spec.role not in STORE_ROLES or self._striker.stores_are_whole())
 
     def end(self) -> None:
         self._striker.undo(self._strikes or ())
@@ -131,55 +131,55 @@ class StrikingOnce:
     def _strike(self, fault: Fault, victims: Sequence[Victim]) -> str:
         """Why it was refused after all, as where somebody stopped serving since it was looked at; "" if it is done."""
         try:
-            struck = self._striker.strike(fault, victims, signal=self._wish.signal, source=StrikeSource.STEP)
+            struck = self._striker.strike(fault, victims, signal=self._spec.signal, source=StrikeSource.STEP)
         except UsageError as exc:
             return exc.what
         self._strikes, self._began = tuple(one.strike for one in struck), self._clock.now()
         return ""
 
 
-class LosingZone:
+class LoseZoneStep:
     """A zone is gone for a while; over when it is back and every slot serves."""
 
-    def __init__(self, wish: LoseZone, striker: Striker, is_settled: Callable[[], bool], clock: Clock) -> None:
-        self._wish, self._striker, self._is_settled, self._clock = wish, striker, is_settled, clock
+    def __init__(self, spec: LoseZone, striker: Striker, is_settled: Callable[[], bool], clock: Clock) -> None:
+        self._spec, self._striker, self._is_settled, self._clock = spec, striker, is_settled, clock
         self._began = self._held = 0
         self._is_lost = self._is_back = False
 
     @property
     def text(self) -> str:
-        how = "cut off" if self._wish.cut_off else "lost"
-        return f"zone {self._wish.zone} is {how} for {self._wish.seconds:g} s"
+        how = "cut off" if self._spec.cut_off else "lost"
+        return f"zone {self._spec.zone} is {how} for {self._spec.seconds:g} s"
 
     def begin(self) -> None:
         self._began = self._clock.now()
 
     def is_over(self) -> bool:
-        wish, now = self._wish, self._clock.now()
+        spec, now = self._spec, self._clock.now()
         if not self._is_lost:
             self._lose(now)
-        elif not self._is_back and now - self._began < wish.seconds * NS:
+        elif not self._is_back and now - self._began < spec.seconds * NS:
             if now - self._held > HOLD_EVERY * NS:
                 self._held = now
-                self._striker.hold_zone(wish.zone, cut_off=wish.cut_off, source=StrikeSource.STEP)
+                self._striker.hold_zone(spec.zone, cut_off=spec.cut_off, source=StrikeSource.STEP)
         elif not self._is_back:
-            self._striker.regain_zone(wish.zone)
+            self._striker.regain_zone(spec.zone)
             self._is_back = True
         return self._is_back and self._is_settled() and self._striker.stores_are_whole()
 
     def end(self) -> None:
-        self._striker.regain_zone(self._wish.zone)
+        self._striker.regain_zone(self._spec.zone)
 
     def _lose(self, now: int) -> None:
-        there = self._striker.in_zone(self._wish.zone)
-        refused = self._striker.refusal(there, zone=self._wish.zone) or self._refused()
+        there = self._striker.in_zone(self._spec.zone)
+        refused = self._striker.refusal(there, zone=self._spec.zone) or self._refused()
         if refused and now - self._began > ALLOWED_WITHIN * NS:
             raise LabFault(f"{self.text}: {refused}", at="blast radius")
 
     def _refused(self) -> str:
         """Lose it now. Why that was refused after all, as above; "" if it is lost."""
         try:
-            self._striker.lose_zone(self._wish.zone, cut_off=self._wish.cut_off, source=StrikeSource.STEP)
+            self._striker.lose_zone(self._spec.zone, cut_off=self._spec.cut_off, source=StrikeSource.STEP)
         except UsageError as exc:
             return exc.what
         self._is_lost, self._began = True, self._clock.now()

@@ -8,9 +8,9 @@ from functools import partial
 
 from lab import record
 from lab.backends.docker import LiveCluster
-from lab.chaos.guard import BlastRadius, Standing
+from lab.chaos.guard import BlastRadius, Capacity
 from lab.chaos.opened import OpenFaults
-from lab.chaos.striker import Ground, Striker
+from lab.chaos.striker import Striker, StrikerParts
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Strikable, Victim
@@ -18,18 +18,20 @@ from lab.cluster.store_look import StoreLook
 from lab.deploy.desk import Desk
 from lab.machine.halt import halted_by
 from lab.model import Replica, Role, Slot
-from lab.run.recent_answers import Served
-from lab.run.strikable_deployers import CrewHarm, Either
+from lab.run.recent_answers import RecentAnswers
+from lab.run.strikable_deployers import StrikableDeployers, StrikableUnion
 from lab.state.protocol import State
 
 SERVED_JUST_NOW = 2.0
 """Seconds before a strike in which its victim must have answered somebody for the strike to count as a hit."""
 
 
-class Watched:
+class ServingView:
     """What a run knows of its replicas: who serves, by the deployer's last word, and who answers users."""
 
-    def __init__(self, desk: Desk, served: Served, slots: Sequence[Slot], *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, desk: Desk, served: RecentAnswers, slots: Sequence[Slot], *, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._desk, self._served, self._slots, self._clock = desk, served, slots, clock
 
     def serving(self) -> list[Replica]:
@@ -41,10 +43,10 @@ class Watched:
         """Those of them from which users got answers just now."""
         return [one for one in self.serving() if self._answered(one.name)]
 
-    def standing(self) -> Standing:
+    def standing(self) -> Capacity:
         """The slots that are to serve, and those that do."""
         active = set(self._desk.read().desired.active)
-        return Standing(
+        return Capacity(
             zone_of={slot.name: slot.zone for slot in self._slots if slot.name in active},
             serving={one.slot: one.container for one in self.serving()},
         )
@@ -63,19 +65,19 @@ class Watched:
 def make_striker(
     live: LiveCluster,
     state: State,
-    watched: Watched,
+    watched: ServingView,
     radius: BlastRadius,
     report: Callable[[record.AnyEvent], None],
     *,
-    crew: CrewHarm | None = None,
+    crew: StrikableDeployers | None = None,
     numbers: Iterator[int] | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Striker:
     """Whoever strikes in a run goes through one striker, so that one blast radius holds for all."""
     look = StoreLook(live.engine, project=live.project)
     target: Strikable = EngineHarm(live.engine, project=live.project)
-    ground = Ground(
-        target=target if crew is None else Either(target, crew),
+    ground = StrikerParts(
+        target=target if crew is None else StrikableUnion(target, crew),
         opened=OpenFaults(state, live.project),
         standing=watched.standing,
         evidence=watched.evidence,

@@ -6,7 +6,7 @@ from typing import Protocol, Self
 
 from lab.model import Value
 from lab.report.board import Board
-from lab.users.counts import Counts
+from lab.users.counts import CrowdCounts
 
 
 class Moment(Value):
@@ -14,7 +14,7 @@ class Moment(Value):
 
     now: int
     board: Board
-    counts: Counts | None
+    counts: CrowdCounts | None
     users_hurt: int
     checks: int
 

@@ -47,18 +47,18 @@ def check_scale(settings: ScaleSettings, zones: Mapping[str, int]) -> None:
     slots = sum(zones.values())
     if not 1 <= settings.least <= settings.most <= slots:
         what = f"must be 1 <= least <= most <= {slots} slots, not {settings.least} and {settings.most}"
-        raise UsageError(what, at="least, most", way_out=f"least: 1, most: {slots}")
+        raise UsageError(what, at="least, most", hint=f"least: 1, most: {slots}")
     for zone, bounds in settings.zones.items():
         most = zones.get(zone, 0) if bounds.most is None else bounds.most
         if zone not in zones or not 0 <= bounds.least <= most <= zones[zone]:
             what = f"must be 0 <= least <= most <= {zones.get(zone, 0)} slots of zone {zone}"
-            raise UsageError(what, at=f"zones.{zone}", way_out=f"one of {', '.join(sorted(zones))}")
+            raise UsageError(what, at=f"zones.{zone}", hint=f"one of {', '.join(sorted(zones))}")
     least, most = bounds_of_all(settings, zones)
     if settings.least < least or settings.most > most:
         what = f"the zones by themselves may have from {least} to {most} replicas"
-        raise UsageError(what, at="zones", way_out=f"least: {least}, most: {most}")
+        raise UsageError(what, at="zones", hint=f"least: {least}, most: {most}")
     if settings.target <= 0 or not 0 <= settings.tolerance < 1:
-        raise UsageError("target must be over 0, tolerance from 0 to 1", at="target", way_out="target: 50")
+        raise UsageError("target must be over 0, tolerance from 0 to 1", at="target", hint="target: 50")
 
 
 def bounds_of_all(settings: ScaleSettings, zones: Mapping[str, int]) -> tuple[int, int]:

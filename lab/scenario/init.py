@@ -26,11 +26,9 @@ def write_scenario(compose: str | None, service: str | None, folder: Path, say: 
     made = {folder / "lab.yaml": "", folder / "journey.py": _JOURNEY, folder / SCHEMA: schema_text()}
     for path in made:
         if path.exists():
-            raise UsageError(
-                "is there already, and nothing is overwritten", at=str(path), way_out=f"mv {path} {path}.old"
-            )
+            raise UsageError("is there already, and nothing is overwritten", at=str(path), hint=f"mv {path} {path}.old")
     if not file.is_file():
-        raise UsageError("there is no such file", at=str(file), way_out="lab init --compose FILE")
+        raise UsageError("there is no such file", at=str(file), hint="lab init --compose FILE")
     read = read_compose(provide_compose(say), file)
     made[folder / "lab.yaml"] = scenario_text(read, service or choose_service(read, file), file)
     for path, text in made.items():
@@ -51,7 +49,7 @@ def choose_service(read: Mapping[str, Any], file: Path) -> str:
         if len(found) == 1:
             return found[0]
     raise UsageError(
-        "it does not say which service is the app", at=str(file), way_out=f"lab init --service {' | '.join(services)}"
+        "it does not say which service is the app", at=str(file), hint=f"lab init --service {' | '.join(services)}"
     )
 
 
@@ -59,7 +57,7 @@ def scenario_text(read: Mapping[str, Any], service: str, file: Path) -> str:
     """The scenario file: pure."""
     services = read.get("services") or {}
     if service not in services:
-        raise UsageError(f"there is no service {service!r}", at=str(file), way_out=f"one of: {', '.join(services)}")
+        raise UsageError(f"there is no service {service!r}", at=str(file), hint=f"one of: {', '.join(services)}")
     told = services[service]
     image = told.get("image") or f"{read.get('name', file.resolve().parent.name)}-{service}"
     tagged = image if release_name(image) != image else f"{image}:latest"
@@ -92,7 +90,7 @@ def _front_line(services: Mapping[str, Any], service: str) -> str:
 def _find_compose(folder: Path) -> Path:
     found = next((folder / name for name in USUAL_NAMES if (folder / name).is_file()), None)
     if found is None:
-        raise UsageError("no compose file is here", at=str(folder), way_out="lab init --compose FILE")
+        raise UsageError("no compose file is here", at=str(folder), hint="lab init --compose FILE")
     return found
 
 

@@ -10,7 +10,9 @@ import yaml
 
 from lab.errors import UsageError
 from lab.model import Value
-from lab.scenario.spec import LARGEST, Scenario, read_scenario, walk_steps
+from lab.scenario.check import LARGEST
+from lab.scenario.read import read_scenario
+from lab.scenario.spec import Scenario, walk_steps
 
 _KEY = re.compile(r"\w[\w-]*(?:\[\d+\])*(?:\.\w[\w-]*(?:\[\d+\])*)*")
 
@@ -30,15 +32,15 @@ def parse_change(text: str) -> tuple[str, Any]:
     """A key path and a value from "users.count=20"; the value is read as YAML. Raises UsageError."""
     key, equals, value = text.partition("=")
     if not equals or not _KEY.fullmatch(key.strip()):
-        raise UsageError("is not KEY.PATH=VALUE", at=f"--set {text}", way_out="--set users.count=20")
+        raise UsageError("is not KEY.PATH=VALUE", at=f"--set {text}", hint="--set users.count=20")
     try:
         return key.strip(), yaml.safe_load(value)
     except yaml.YAMLError as exc:
-        raise UsageError("its value is not YAML", at=f"--set {text}", way_out='--set title="a text"') from exc
+        raise UsageError("its value is not YAML", at=f"--set {text}", hint='--set title="a text"') from exc
     except ValueError as exc:
-        raise UsageError(f"its value is none: {exc}", at=f"--set {text}", way_out="put it in quotes") from exc
+        raise UsageError(f"its value is none: {exc}", at=f"--set {text}", hint="put it in quotes") from exc
     except RecursionError as exc:
-        raise UsageError("its value goes too deep", at=f"--set {text}", way_out="write it into the file") from exc
+        raise UsageError("its value goes too deep", at=f"--set {text}", hint="write it into the file") from exc
 
 
 def read_changed(path: Path, overrides: Overrides) -> Scenario:
@@ -54,9 +56,9 @@ def _changes_of_users(base: Scenario, overrides: Overrides) -> list[tuple[str, A
     count = users.count if overrides.users is None else overrides.users
     think = users.think if overrides.think is None else overrides.think
     if count < 1:
-        raise UsageError("must be at least 1", at=f"--users {count}", way_out="--users 20")
+        raise UsageError("must be at least 1", at=f"--users {count}", hint="--users 20")
     if not 0 < think <= LARGEST:
-        raise UsageError(f"must be over 0, at most {LARGEST:g}", at=f"--think {think:g}", way_out="--think 0.4")
+        raise UsageError(f"must be over 0, at most {LARGEST:g}", at=f"--think {think:g}", hint="--think 0.4")
     if (count, think) == (users.count, users.think):
         return []
     more = count / users.count
@@ -78,14 +80,14 @@ def _changes_of_duration(base: Scenario, overrides: Overrides) -> list[tuple[str
         return []
     if not 0 < overrides.duration <= LARGEST:
         raise UsageError(
-            f"must be over 0, at most {LARGEST:g}", at=f"--duration {overrides.duration:g}", way_out="--duration 3600"
+            f"must be over 0, at most {LARGEST:g}", at=f"--duration {overrides.duration:g}", hint="--duration 3600"
         )
     repeats = [(key, step.repeat) for key, step in walk_steps(base.steps) if step.repeat is not None]
     if not repeats:
         raise UsageError(
             f"{base.name} has no `repeat` step to go on for longer or shorter",
             at=f"--duration {overrides.duration:g}",
-            way_out="lab run soak --duration 3600",
+            hint="lab run soak --duration 3600",
         )
     longer = sum(overrides.duration - repeat.seconds for _, repeat in repeats)
     return [

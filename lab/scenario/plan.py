@@ -15,11 +15,11 @@ from lab.deploy.rollout import RedBlack
 from lab.errors import UsageError
 from lab.machine.images import is_own_image
 from lab.model import Value
-from lab.scenario.spec import Edges, Scenario, StepWish, all_images_of, inner_steps, may_be_empty, name_of, walk_steps
+from lab.scenario.spec import Edges, Scenario, StepSpec, all_images_of, inner_steps, may_be_empty, name_of, walk_steps
 from lab.scenario.yaml_paths import keys_under
 
 
-class BlastRadius(Value):
+class PlannedReach(Value):
     """How much may be touched at once and in all."""
 
     replicas: int
@@ -40,7 +40,7 @@ class BlastRadius(Value):
     """What the guard refuses to go beyond, whatever the steps say."""
 
 
-def blast_radius(scenario: Scenario) -> BlastRadius:
+def blast_radius(scenario: Scenario) -> PlannedReach:
     """How much this scenario may touch, by its own words: pure but for reading an own app's compose file."""
     slots = len(scenario.cluster.slots)
     steps = [step for _, step in walk_steps(scenario.steps)]
@@ -48,16 +48,16 @@ def blast_radius(scenario: Scenario) -> BlastRadius:
     schedules = [step.schedule for step in steps if step.schedule is not None]
     faults = [step.fault for step in steps if step.fault is not None]
     strikes = [step.strike for step in steps if step.strike is not None]
-    once = sum(wish.at_most for wish in monkeys) + sum(len(wish.strikes) for wish in schedules)
+    once = sum(spec.at_most for spec in monkeys) + sum(len(spec.strikes) for spec in schedules)
     once += len(faults) + len(strikes)
     again = any(step.repeat is not None and _strikers(step) for step in steps)
-    return BlastRadius(
+    return PlannedReach(
         replicas=slots,
         at_the_peak=slots + max((_extra(step, slots) for step in steps), default=0),
         beside=_beside(scenario),
         strikes=None if again else once,
         at_once=max((_strikers(step) for step in scenario.steps), default=0),
-        least_serving=min((wish.least_serving for wish in monkeys), default=0),
+        least_serving=min((spec.least_serving for spec in monkeys), default=0),
         lost_zones=tuple(step.lose_zone.zone for step in steps if step.lose_zone is not None),
         bounds=scenario.blast_radius.text,
     )
@@ -86,7 +86,7 @@ def plan_lines(scenario: Scenario, *, seed: int | None) -> Iterator[str]:
     yield from _radius_lines(blast_radius(scenario), may_be_empty(scenario))
 
 
-def _radius_lines(radius: BlastRadius, empty: int) -> Iterator[str]:
+def _radius_lines(radius: PlannedReach, empty: int) -> Iterator[str]:
     yield "  blast radius: containers, networks and volumes of this run's own label, and nothing else"
     yield f"    made        at most {radius.at_the_peak} replicas at once for {radius.replicas} slots, beside them"
     yield f"                {', '.join(radius.beside)}"
@@ -107,7 +107,7 @@ def _radius_lines(radius: BlastRadius, empty: int) -> Iterator[str]:
     yield "    written     one folder in runs/, and .lab/ while the cluster lives"
 
 
-def _step_lines(steps: tuple[StepWish, ...], indent: str) -> Iterator[str]:
+def _step_lines(steps: tuple[StepSpec, ...], indent: str) -> Iterator[str]:
     for step in steps:
         name = name_of(step)
         if step.together is not None:
@@ -119,22 +119,22 @@ def _step_lines(steps: tuple[StepWish, ...], indent: str) -> Iterator[str]:
         yield from _step_lines(inner_steps(step), f"{indent}  ")
 
 
-def _compact(wish: msgspec.Struct) -> str:
+def _compact(spec: msgspec.Struct) -> str:
     """As it would stand in a scenario, in one line, with what is so by default."""
-    text = yaml.safe_dump(_told(wish), default_flow_style=True, width=math.inf, sort_keys=False).strip()
+    text = yaml.safe_dump(_told(spec), default_flow_style=True, width=math.inf, sort_keys=False).strip()
     return text.removeprefix("{").removesuffix("}")
 
 
-def _told(wish: Any) -> Any:
-    if isinstance(wish, msgspec.Struct):
-        fields = {one.encode_name: getattr(wish, one.name) for one in msgspec.structs.fields(wish)}
+def _told(spec: Any) -> Any:
+    if isinstance(spec, msgspec.Struct):
+        fields = {one.encode_name: getattr(spec, one.name) for one in msgspec.structs.fields(spec)}
         return {key: _told(value) for key, value in fields.items() if value is not None}
-    if isinstance(wish, tuple):
-        return [_told(one) for one in wish]
-    return msgspec.to_builtins(wish)
+    if isinstance(spec, tuple):
+        return [_told(one) for one in spec]
+    return msgspec.to_builtins(spec)
 
 
-def _extra(step: StepWish, slots: int) -> int:
+def _extra(step: StepSpec, slots: int) -> int:
     """Containers of the app that a step may have beside one for each slot."""
     if step.roll is None:
         return 0
@@ -144,7 +144,7 @@ def _extra(step: StepWish, slots: int) -> int:
     return slots if isinstance(strategy, RedBlack) else strategy.at_once(slots)
 
 
-def _strikers(step: StepWish) -> int:
+def _strikers(step: StepSpec) -> int:
     """How many strike at the same time: each strikes one replica after another."""
     inside = [_strikers(one) for one in inner_steps(step)]
     if inside:
@@ -168,6 +168,6 @@ def _beside(scenario: Scenario) -> tuple[str, ...]:
     try:
         services = keys_under(Path(cluster.compose).read_text(encoding="utf-8"), "services")
     except (OSError, ValueError, yaml.YAMLError) as exc:
-        raise UsageError(f"can't be read: {exc}", at=cluster.compose, way_out="docker compose config") from exc
+        raise UsageError(f"can't be read: {exc}", at=cluster.compose, hint="docker compose config") from exc
     others = sorted(services - {cluster.service})
     return (balancers, "1 gate for each replica", *(f"service {name}" for name in others), *deployers)

@@ -17,7 +17,7 @@ from lab.oracle.promises import PROMISES
 from lab.scenario.keys import Key, docs_of, said_of, structs_in
 from lab.scenario.pin_spec import PinnedFault
 from lab.scenario.schema import shapes_of
-from lab.scenario.spec import Scenario, StepWish
+from lab.scenario.spec import Scenario, StepSpec
 
 SHIPPED = Path(__file__).resolve().parents[1] / "REFERENCE.md"
 """Comes with the package: `lab reference >lab/REFERENCE.md` makes it anew."""
@@ -34,7 +34,7 @@ def reference_text(verbs: Mapping[str, tuple[str, argparse.ArgumentParser]], exi
     """The whole reference as Markdown. `verbs` are their own words and options, by name."""
     parts = [HEAD]
     for shape in shapes_of(Scenario):
-        if shape is not StepWish:
+        if shape is not StepSpec:
             parts.append(_table_of_keys(shape))
         else:
             parts.append(_table_of_steps())
@@ -60,13 +60,13 @@ def _table_of_keys(shape: type[msgspec.Struct]) -> str:
 
 
 def _table_of_steps() -> str:
-    hints = get_type_hints(StepWish)
+    hints = get_type_hints(StepSpec)
     rows = [f"| `{name}` | {_kind(hints[name])} | {_cell(_said_of_step(name, hints[name]))} |" for name in hints]
-    return f"## {_title(StepWish)}\n\n{said_of(StepWish)}\n\n| step | | |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    return f"## {_title(StepSpec)}\n\n{said_of(StepSpec)}\n\n| step | | |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
 def _said_of_step(name: str, kind: Any) -> str:
-    written = docs_of(StepWish).get(name)
+    written = docs_of(StepSpec).get(name)
     return written or next((said_of(one) for one in structs_in(kind)), "")
 
 

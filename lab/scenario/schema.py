@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from lab.scenario.keys import docs_of, structs_in
-from lab.scenario.spec import Scenario, StepWish
+from lab.scenario.spec import Scenario, StepSpec
 
 SHIPPED = Path(__file__).resolve().parents[1] / "scenario.schema.json"
 """Comes with the package: `lab schema >lab/scenario.schema.json` makes it anew."""
@@ -29,7 +29,7 @@ def schema() -> dict[str, Any]:
         shape = shapes.get(name)
         if shape is not None:
             _describe(definition, shape)
-    made["$defs"][StepWish.__name__] |= {"minProperties": 1, "maxProperties": 1}
+    made["$defs"][StepSpec.__name__] |= {"minProperties": 1, "maxProperties": 1}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A scenario of the lab", **made}
 
 

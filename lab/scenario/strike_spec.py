@@ -1,4 +1,4 @@
-"""What a scenario may wish to have broken: shape and sense of its strikes and lost zones."""
+"""What a scenario may ask to have broken: shape and sense of its strikes and lost zones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Refuse = Callable[[str, str, str], None]
 """Told the key, what is wrong there, and what would be right."""
 
 
-class StrikeWish(Value, rename={"seconds": "for", "off": "from"}):
+class StrikeSpec(Value, rename={"seconds": "for", "off": "from"}):
     """One fault of the table, done now."""
 
     do: FaultName
@@ -54,7 +54,7 @@ class LoseZone(Value, rename={"seconds": "for"}):
     """Alive, but out of all networks."""
 
 
-class Strikable(Value):
+class StrikeTargets(Value):
     """What a scenario's cluster has that may be struck."""
 
     zones: Mapping[str, int]
@@ -88,17 +88,17 @@ def zone_of(named: str) -> str:
 def check_cut(do: str, to: str, off: str) -> None:
     """What may be cut from whom. Raises UsageError with the key."""
     if not off and zone_of(to):
-        raise UsageError("a zone is cut off from everything as a lost one", at="to", way_out="lose_zone, or cut from")
+        raise UsageError("a zone is cut off from everything as a lost one", at="to", hint="lose_zone, or cut from")
     if off and do != "cut":
-        raise UsageError(f"{do} is done to somebody, not between two", at="from", way_out="do: cut")
+        raise UsageError(f"{do} is done to somebody, not between two", at="from", hint="do: cut")
     if off and BALANCER in {to.partition("/")[0], off.partition("/")[0]}:
         raise UsageError(
             "balancers reach replicas through unix sockets, which no cut of a network comes between",
             at="from",
-            way_out="cut a balancer from its users (without from), or a replica from the store",
+            hint="cut a balancer from its users (without from), or a replica from the store",
         )
     if off and to == off:
-        raise UsageError("nobody is cut off from itself", at="from", way_out="from: store")
+        raise UsageError("nobody is cut off from itself", at="from", hint="from: store")
 
 
 def role_of(to: str) -> Role:
@@ -107,41 +107,41 @@ def role_of(to: str) -> Role:
     return Role(kind) if kind in {DEPLOYER, BALANCER, STORE, SENTINEL, ORDERS} else Role.APP
 
 
-def check_strike(wish: StrikeWish, there: Strikable, refuse: Refuse) -> None:
+def check_strike(spec: StrikeSpec, there: StrikeTargets, refuse: Refuse) -> None:
     """Whom it names exists, the fault can be done to that, and the blast radius allows it at all."""
     try:
-        find_fault(wish.do, wish.role)
-        check_cut(wish.do, wish.to, wish.off)
+        find_fault(spec.do, spec.role)
+        check_cut(spec.do, spec.to, spec.off)
     except UsageError as exc:
-        refuse(exc.at or "do", exc.what, exc.way_out)
+        refuse(exc.at or "do", exc.what, exc.hint)
     whole = [f"{ZONE}/{zone}" for zone in there.zones]
     peers = [*(there.named_stores or [STORE]), *whole, *there.zones, *there.slots]
-    if wish.off and wish.off not in peers:
-        refuse("from", f"there is no {wish.off!r}", f"from: {' | '.join(peers)}")
+    if spec.off and spec.off not in peers:
+        refuse("from", f"there is no {spec.off!r}", f"from: {' | '.join(peers)}")
     edges = [f"{BALANCER}/{zone}" for zone in there.zones] if there.has_edges else []
-    whole = whole if wish.off else []
+    whole = whole if spec.off else []
     known = [ANY, BALANCER, DEPLOYER, *edges, *there.named_stores, *there.zones, *there.slots, *whole]
-    if wish.to not in known:
-        refuse("to", f"there is no {wish.to!r}", f"to: {' | '.join(known)}")
-    if wish.role is Role.DEPLOYER and there.deployers < 2:
+    if spec.to not in known:
+        refuse("to", f"there is no {spec.to!r}", f"to: {' | '.join(known)}")
+    if spec.role is Role.DEPLOYER and there.deployers < 2:
         refuse("to", "somebody must stand by for a deployer that dies", "deployers: 2")
-    struck = there.zones.get(zone_of(wish.to) or wish.to, 1) if wish.role is Role.APP else 0
+    struck = there.zones.get(zone_of(spec.to) or spec.to, 1) if spec.role is Role.APP else 0
     most = there.radius.replicas
     if struck > most:
         refuse("to", f"{struck} replicas at once, the blast radius is {most}", f"blast_radius: {{replicas: {struck}}}")
     _check_left(there, struck, "to", refuse)
 
 
-def check_zone(wish: LoseZone, there: Strikable, refuse: Refuse) -> None:
+def check_zone(spec: LoseZone, there: StrikeTargets, refuse: Refuse) -> None:
     """The zone exists, and the blast radius allows that it goes."""
-    if wish.zone not in there.zones:
-        refuse("zone", f"there is no zone {wish.zone!r}", f"zone: {' | '.join(there.zones)}")
+    if spec.zone not in there.zones:
+        refuse("zone", f"there is no zone {spec.zone!r}", f"zone: {' | '.join(there.zones)}")
     if there.radius.zones < 1:
         refuse("zone", "the blast radius allows no lost zone", "blast_radius: {zones: 1}")
-    _check_left(there, there.zones.get(wish.zone, 0), "zone", refuse)
+    _check_left(there, there.zones.get(spec.zone, 0), "zone", refuse)
 
 
-def _check_left(there: Strikable, struck: int, key: str, refuse: Refuse) -> None:
+def _check_left(there: StrikeTargets, struck: int, key: str, refuse: Refuse) -> None:
     left, least = len(there.slots) - struck, there.radius.least_serving
     if left < least:
         refuse(key, f"{left} replicas would go on serving, {least} must", f"blast_radius: {{least_serving: {left}}}")

@@ -103,10 +103,8 @@ def _put(here: Any, path: Sequence[str | int], value: Any, key_path: str) -> Any
             what = f"there is no [{first}] in " + (
                 f"a list of {len(here)}" if isinstance(here, list) else "what is no list"
             )
-            raise UsageError(what, at=f"--set {key_path}", way_out="counted from [0]")
+            raise UsageError(what, at=f"--set {key_path}", hint="counted from [0]")
         return [_put(one, rest, value, key_path) if place == first else one for place, one in enumerate(here)]
     if here is not None and not isinstance(here, Mapping):
-        raise UsageError(
-            f"{first!r} would stand inside {here!r}", at=f"--set {key_path}", way_out="--set users.count=20"
-        )
+        raise UsageError(f"{first!r} would stand inside {here!r}", at=f"--set {key_path}", hint="--set users.count=20")
     return {**(here or {}), first: _put((here or {}).get(first), rest, value, key_path)}

@@ -91,7 +91,7 @@ class FileState:
             row = self._db.execute("SELECT version FROM document WHERE key = ?", (key,)).fetchone()
             stored = 0 if row is None else int(row[0])
             if stored != version:
-                raise Stale(f"it is at version {stored}, not {version}", at=key, way_out="read it again")
+                raise Stale(f"it is at version {stored}, not {version}", at=key, hint="read it again")
             self._db.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (key, version + 1, body))
         return version + 1
 
@@ -141,9 +141,9 @@ class FileState:
         last = self._last_lease(lease.name)
         if last is None or last.token != lease.token:
             leads = "nobody" if last is None else f"{last.holder} with token {last.token}"
-            raise Fenced(f"token {lease.token} leads no more: {leads} does", at=lease.name, way_out="lab lock")
+            raise Fenced(f"token {lease.token} leads no more: {leads} does", at=lease.name, hint="lab lock")
         if last.until <= self._now():
-            raise Fenced(f"the lease with token {lease.token} is over", at=lease.name, way_out="lab lock")
+            raise Fenced(f"the lease with token {lease.token} is over", at=lease.name, hint="lab lock")
 
     def _last_lease(self, name: str) -> Lease | None:
         row = self._db.execute("SELECT holder, token, since, until FROM lease WHERE name = ?", (name,)).fetchone()
@@ -176,12 +176,10 @@ class FileState:
         try:
             yield
         except sqlite3.DatabaseError as exc:
-            way_out = (
-                f"stop every lab, then: mv {self._path} {self._path}.broken   # clusters are found by their labels"
-            )
+            hint = f"stop every lab, then: mv {self._path} {self._path}.broken   # clusters are found by their labels"
             if "locked" in str(exc):
-                way_out = f"see who holds it: fuser {self._path}"
-            raise StateError(f"the lab's state can't be used: {exc}", at=str(self._path), way_out=way_out) from exc
+                hint = f"see who holds it: fuser {self._path}"
+            raise StateError(f"the lab's state can't be used: {exc}", at=str(self._path), hint=hint) from exc
         except OSError as exc:
             what = f"the lab's state can't be written: {exc.strerror or exc}"
-            raise StateError(what, at=str(self._path), way_out=f"ls -ld {self._path.parent}; df -h .") from exc
+            raise StateError(what, at=str(self._path), hint=f"ls -ld {self._path.parent}; df -h .") from exc

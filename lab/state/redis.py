@@ -66,7 +66,7 @@ class RedisState:
             import redis  # noqa: PLC0415 -- an optional package, wanted by this backend alone
         except ImportError as exc:
             raise SetupError(
-                "the redis package is not installed", at=self._at, way_out="pip install 'cluster-lab[redis]'"
+                "the redis package is not installed", at=self._at, hint="pip install 'cluster-lab[redis]'"
             ) from exc
         self._fault: type[Exception] = redis.RedisError
         try:
@@ -75,7 +75,7 @@ class RedisState:
             )
         except ValueError:  # its words may quote a part of the password
             raise UsageError(
-                "is no address of a Redis", at=f"LAB_STATE {self._at}", way_out="LAB_STATE=redis://HOST:6379/0"
+                "is no address of a Redis", at=f"LAB_STATE {self._at}", hint="LAB_STATE=redis://HOST:6379/0"
             ) from None
 
     def __enter__(self) -> Self:
@@ -100,7 +100,7 @@ class RedisState:
         name = "" if lease is None else lease.name
         said = self._do(_WRITE, [self._lease(name), self._document(key)], [token, str(version), body])
         if said[0] == b"stale":
-            raise Stale(f"it is at version {int(said[1])}, not {version}", at=key, way_out="read it again")
+            raise Stale(f"it is at version {int(said[1])}, not {version}", at=key, hint="read it again")
         if lease is not None:
             self._check(said, lease)
         return int(said[1])
@@ -148,9 +148,9 @@ class RedisState:
     def _check(self, said: list[Any], lease: Lease) -> None:
         if said[0] == b"taken":
             leads = f"{said[1].decode()} with token {int(said[2])}"
-            raise Fenced(f"token {lease.token} leads no more: {leads} does", at=lease.name, way_out="lab lock")
+            raise Fenced(f"token {lease.token} leads no more: {leads} does", at=lease.name, hint="lab lock")
         if said[0] == b"over":
-            raise Fenced(f"the lease with token {lease.token} is over", at=lease.name, way_out="lab lock")
+            raise Fenced(f"the lease with token {lease.token} is over", at=lease.name, hint="lab lock")
 
     def _do(self, script: str, keys: list[str], arguments: list[str | bytes]) -> Any:
         with self._told():
@@ -168,5 +168,5 @@ class RedisState:
             yield
         except self._fault as exc:
             raise StateError(
-                f"the lab's state can't be used: {exc}", at=self._at, way_out=f"redis-cli -u redis://{self._at} ping"
+                f"the lab's state can't be used: {exc}", at=self._at, hint=f"redis-cli -u redis://{self._at} ping"
             ) from exc

@@ -36,7 +36,7 @@ def plan_accounts(size: CrowdSize, chance: random.Random) -> tuple[int, list[tup
     if size.users < 1 or not 0 <= size.two_devices <= 1 or size.think <= 0:
         raise UsageError("needs one user at least, a share from 0 to 1, a think time above 0", at="users")
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", size.prefix):
-        raise UsageError(f"{size.prefix!r} can't begin an account's name", at="users.prefix", way_out="user")
+        raise UsageError(f"{size.prefix!r} can't begin an account's name", at="users.prefix", hint="user")
     seed = chance.getrandbits(64)
     doubled = round(size.users * size.two_devices)
     accounts = []

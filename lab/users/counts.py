@@ -17,7 +17,7 @@ BUCKETS = 10
 _OK = Outcome.OK
 
 
-class Counts(Value):
+class CrowdCounts(Value):
     """One moment's counts of a crowd."""
 
     users: int
@@ -47,7 +47,7 @@ class Counts(Value):
         return f"the users' driver was {self.worst_lag:.1f} s behind itself" if self.worst_lag > MAY_LAG else ""
 
 
-class Tally:
+class CrowdTally:
     """Counts operations as they end; may be read from any thread."""
 
     def __init__(self, *, clock: Clock) -> None:
@@ -91,14 +91,14 @@ class Tally:
             self._saved += is_good
         self._lost += not is_good and not operation.final.result.startswith("4")
 
-    def counts(self, *, users: int, devices: int, logged_in: int, in_flight: int) -> Counts:
+    def counts(self, *, users: int, devices: int, logged_in: int, in_flight: int) -> CrowdCounts:
         with self._lock:
             oldest = self._clock.now() * BUCKETS // NS - BUCKETS
             lately: Counter[str] = Counter()
             for bucket, answers in self._lately:
                 if bucket > oldest:
                     lately.update(answers)
-            return Counts(
+            return CrowdCounts(
                 users=users,
                 devices=devices,
                 logged_in=logged_in,

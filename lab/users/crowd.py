@@ -13,14 +13,14 @@ from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.errors import LabFault, SetupError, UsageError, WaitTimeout
 from lab.model import Operation
 from lab.users.accounts import CrowdSize, plan_accounts
-from lab.users.counts import Counts, Tally
+from lab.users.counts import CrowdCounts, CrowdTally
 from lab.users.device import Device, User
 from lab.users.journey import Journey
 from lab.users.loop_thread import LoopThread, each
-from lab.users.pace import Pace, Schedule
+from lab.users.pace import ActionPace, WakeUps
 from lab.users.shop import Shopper
 from lab.users.tries import Tries
-from lab.users.wire import Alarms, Target, quickest_loop
+from lab.users.wire import Alarms, Door, quickest_loop
 
 HEARTBEAT = 0.05
 """Every so many seconds the crowd looks how late its own event loop is."""
@@ -48,7 +48,7 @@ class Crowd:
 
     def __init__(
         self,
-        targets: Sequence[Target],
+        targets: Sequence[Door],
         size: CrowdSize,
         *,
         chance: random.Random,
@@ -63,7 +63,7 @@ class Crowd:
         seed, accounts = plan_accounts(size, chance)
         self._size, self._clock = size, clock
         self._on_operation = on_operation
-        self._tally, self._schedule = Tally(clock=clock), Schedule()
+        self._tally, self._schedule = CrowdTally(clock=clock), WakeUps()
         ids, turns, alarms = itertools.count(), itertools.count(), Alarms()
 
         def device_of(user: User, number: int) -> Device:
@@ -86,7 +86,7 @@ class Crowd:
         """Each user's journeys, one a device."""
         self._journeys = tuple(itertools.chain.from_iterable(self._homes))
         self.devices = tuple(journey.device for journey in self._journeys)
-        self._walks: list[tuple[Pace, asyncio.Task[None]]] = []
+        self._walks: list[tuple[ActionPace, asyncio.Task[None]]] = []
         self._is_shopping = False
         self._thread = LoopThread("crowd", loop_factory, began=self._begin, leaving=self._close_all)
 
@@ -99,7 +99,7 @@ class Crowd:
         if most != resource.RLIM_INFINITY and most < needed:
             raise SetupError(
                 f"{len(self.devices)} devices need {needed} open files, and {most} are allowed",
-                way_out=f"ulimit -n {needed}",
+                hint=f"ulimit -n {needed}",
             )
         self._thread.start()
 
@@ -131,7 +131,7 @@ class Crowd:
         """
         return self._thread.command(self._read_back_all(within))
 
-    def counts(self) -> Counts:
+    def counts(self) -> CrowdCounts:
         """The counts of this moment; never waits for the crowd and never raises."""
         logged_in = sum(device.is_logged_in for device in self.devices)
         return self._tally.counts(
@@ -207,7 +207,7 @@ class Crowd:
         return WaitTimeout(
             f"{len(missing)} of {len(self.devices)} devices were not logged in after {within:g} s: {seen}",
             at="users",
-            way_out="another users.prefix, if accounts of an earlier crowd have these names (401, 422)",
+            hint="another users.prefix, if accounts of an earlier crowd have these names (401, 422)",
         )
 
     async def _begin_walks(self) -> None:
@@ -221,7 +221,7 @@ class Crowd:
                 await asyncio.sleep(0)  # thousands of beginnings in one turn would look like the driver's lag
                 if not self._is_shopping:
                     return
-            pace = Pace(
+            pace = ActionPace(
                 journey, think=self._size.think, clock=self._clock, schedule=self._schedule, late=self._tally.late
             )
             self._walks.append((pace, self._thread.go(pace.walk())))
@@ -269,7 +269,7 @@ async def _has_read_back(journey: Journey) -> bool:
     return False
 
 
-def _from(targets: Sequence[Target], turn: int) -> Sequence[Target]:
+def _from(targets: Sequence[Door], turn: int) -> Sequence[Door]:
     """All of them, beginning with another one at every turn."""
     first = turn % len(targets)
     return (*targets[first:], *targets[:first])

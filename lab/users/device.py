@@ -11,9 +11,9 @@ from lab.model import TRIED_AGAIN, Kind, Operation, Outcome, Try, TryResult
 from lab.users.chance import Chance
 from lab.users.cookies import Jar
 from lab.users.request import Request
-from lab.users.story import Normalise, Story, nothing
+from lab.users.story import Normalise, OperationDraft, nothing
 from lab.users.tries import Tries, is_harmless, outcome_of
-from lab.users.wire import Alarms, Answer, Connection, Exchange, Target
+from lab.users.wire import Alarms, Connection, Door, Exchange, HttpAnswer
 
 _LOGIN, _LOGOUT, _OK = Kind.LOGIN, Kind.LOGOUT, Outcome.OK
 """As plain names: looking one up on its class takes longer than a call."""
@@ -86,7 +86,7 @@ class Device:
         user: User,
         number: int,
         *,
-        targets: Sequence[Target],
+        targets: Sequence[Door],
         seed: str,
         ids: Iterator[int],
         witness: Witness,
@@ -134,7 +134,7 @@ class Device:
         argument: str | int | None = None,
         normalise: Normalise = nothing,
         ticket: Ticket | None = None,
-        look: Callable[[Answer], Look] | None = None,
+        look: Callable[[HttpAnswer], Look] | None = None,
         is_repeatable: bool = True,
     ) -> Operation:
         """Do one operation, trying again as the policy says with the same `key`, and tell the witness.
@@ -153,7 +153,7 @@ class Device:
         if self._is_busy:
             raise RuntimeError(f"{self.name} is told to do two things at once")
         session = self.session if ticket is None else ticket.session
-        story = Story(kind, key, argument, session, self.due, is_repeatable, ticket is None)
+        story = OperationDraft(kind, key, argument, session, self.due, is_repeatable, ticket is None)
         request = Request(method, path, body, key, self.name)
         self.due, self._is_busy = None, True
         self._begun += 1
@@ -230,7 +230,7 @@ class Device:
     def _new_session(self) -> str:
         return f"{self.user.name}/{self.number}#{self._logins}"
 
-    def _may_try_again(self, story: Story) -> bool:
+    def _may_try_again(self, story: OperationDraft) -> bool:
         return len(story.tries) < self._policy.most and (story.is_repeatable or story.all_harmless)
 
     def _pause_before(self, number: int) -> float:
@@ -239,14 +239,14 @@ class Device:
     def _take(
         self,
         done: Exchange,
-        story: Story,
+        story: OperationDraft,
         path: str,
         normalise: Normalise,
-        look: Callable[[Answer], Look] | None,
+        look: Callable[[HttpAnswer], Look] | None,
     ) -> None:
         """Add what came of one try to the story; where that is followed, the device's cookies follow the answer."""
         came = done.came
-        if not isinstance(came, Answer):
+        if not isinstance(came, HttpAnswer):
             sent = came is not TryResult.UNSENT
             story.add(Try(done.begin, done.end, came, sent), harmless=not sent)
             return
@@ -262,7 +262,7 @@ class Device:
         one = Try(done.begin, done.end, result, True, head.replica, head.release, head.edge)
         story.add(one, harmless=is_harmless(came) or story.turned_away)
 
-    def _told(self, story: Story) -> Operation:
+    def _told(self, story: OperationDraft) -> Operation:
         """The operation as it ended; where the story is followed, after the device's own session has followed it."""
         self._last_tries = tries = story.tries
         last = tries[-1]

@@ -19,8 +19,8 @@ from lab.errors import LabError, UsageError
 from lab.model import Kind, Outcome
 from lab.users.device import Device, Look
 from lab.users.journey import Journey
-from lab.users.own import REDIRECTS, Ask, Http, LoggedOut, Page, Told, Unexpected, UserJourney
-from lab.users.wire import Answer
+from lab.users.own import REDIRECTS, Http, LoggedOut, Page, RequestSpec, StepAnswer, Unexpected, UserJourney
+from lab.users.wire import HttpAnswer
 
 LOOK = 0.5
 """Every so many seconds a user who waits for an answer looks whether the crowd is still there."""
@@ -152,7 +152,7 @@ class Driven(Journey):
 
     # in the user's thread
 
-    def _ask(self, asked: Ask) -> Told:
+    def _ask(self, asked: RequestSpec) -> StepAnswer:
         """One request of the journey's, done in the crowd's loop."""
         if self._is_imagined:
             raise _InDoubt
@@ -171,7 +171,7 @@ class Driven(Journey):
                 if loop.is_closed():
                     raise
 
-    async def _do(self, asked: Ask) -> Told:
+    async def _do(self, asked: RequestSpec) -> StepAnswer:
         device, kind = self.device, self._kind
         reads = asked.method == "GET"
         if kind is Kind.BROWSE:
@@ -179,11 +179,11 @@ class Driven(Journey):
         if kind is Kind.ACT and reads:
             kind = Kind.READ
         if kind is Kind.READ and not reads:
-            raise UsageError("state() may only read", at=f"{asked.method} {asked.path}", way_out="do it in act()")
+            raise UsageError("state() may only read", at=f"{asked.method} {asked.path}", hint="do it in act()")
         page: Page | None = None
         login_page = self._mine.login_page or self._login_page.path
 
-        def look(came: Answer) -> Look:
+        def look(came: HttpAnswer) -> Look:
             nonlocal page
             page = Page(came.status, came.headers, came.body, asked.path)
             away = kind is not Kind.BROWSE and self._mine.is_logged_out(page, login_page)
@@ -201,15 +201,15 @@ class Driven(Journey):
             is_repeatable=reads or asked.once,
         )
         if done.session_rejected:
-            return Told(page, is_accepted=False, is_logged_out=True)
+            return StepAnswer(page, is_accepted=False, is_logged_out=True)
         if done.outcome is Outcome.UNKNOWN and kind is Kind.ACT:
             # From here on the journey imagines that it worked; without an answer to go on with, it is a good one.
             self._is_imagined, self._without = True, _plain(self._mine.model)
-            return Told(Page(200, {}, b"", asked.path), is_accepted=True, is_logged_out=False)
+            return StepAnswer(Page(200, {}, b"", asked.path), is_accepted=True, is_logged_out=False)
         if done.outcome is Outcome.OK and kind is Kind.ACT:
             self._at_write = _encoded(self._mine.model)
         answered = page if done.final.answered else None
-        return Told(answered, is_accepted=done.outcome is Outcome.OK, is_logged_out=False)
+        return StepAnswer(answered, is_accepted=done.outcome is Outcome.OK, is_logged_out=False)
 
     # in the crowd's loop
 
@@ -257,7 +257,7 @@ def _encoded(state: Any) -> bytes:
         return msgspec.json.encode(state)
     except (TypeError, msgspec.MsgspecError) as exc:
         raise UsageError(
-            f"a state must be plain data: {exc}", at="journey", way_out="lists, dicts, texts, numbers"
+            f"a state must be plain data: {exc}", at="journey", hint="lists, dicts, texts, numbers"
         ) from exc
 
 
@@ -277,13 +277,13 @@ def load_journey(named: str) -> type[UserJourney]:
     try:
         spec.loader.exec_module(module)
     except Exception as exc:
-        raise UsageError(f"can't be loaded: {type(exc).__name__}: {exc}", at=file, way_out=f"python3 {file}") from exc
+        raise UsageError(f"can't be loaded: {type(exc).__name__}: {exc}", at=file, hint=f"python3 {file}") from exc
     found = getattr(module, name, None)
     if not (isinstance(found, type) and issubclass(found, UserJourney)):
-        raise UsageError(f"{name} is no journey", at=file, way_out=f"class {name}(lab.Journey): ...")
+        raise UsageError(f"{name} is no journey", at=file, hint=f"class {name}(lab.Journey): ...")
     if found.__abstractmethods__:
         missing = ", ".join(sorted(found.__abstractmethods__))
-        raise UsageError(f"{name} lacks {missing}", at=file, way_out="def log_in, def act, def state")
+        raise UsageError(f"{name} lacks {missing}", at=file, hint="def log_in, def act, def state")
     return found
 
 

@@ -84,7 +84,7 @@ class _Fields(HTMLParser):
             self.values.setdefault(name, told.get("value") or told.get("content") or "")
 
 
-class Ask(NamedTuple):
+class RequestSpec(NamedTuple):
     """One request that the journey wants done."""
 
     method: str
@@ -95,7 +95,7 @@ class Ask(NamedTuple):
     """None: any 2xx, and redirects."""
 
 
-class Told(NamedTuple):
+class StepAnswer(NamedTuple):
     """What came of it: `page` is None where nobody knows whether it took effect."""
 
     page: Page | None
@@ -115,7 +115,7 @@ class Http:
     twice changes nothing: only then is a request that may have taken effect sent again.
     """
 
-    def __init__(self, do: Callable[[Ask], Told], origin: str) -> None:
+    def __init__(self, do: Callable[[RequestSpec], StepAnswer], origin: str) -> None:
         self._do, self._origin = do, origin
 
     def get(self, path: str, *, expect: Expect = None, headers: Mapping[str, str] | None = None) -> Page:
@@ -151,7 +151,7 @@ class Http:
         Raises UsageError for those, and where `expect` holds a status after which users try again.
         """
         if method in _NO_BODY:
-            raise UsageError("can't be asked", at=f"{method} {path}", way_out=f"http.get({path!r})")
+            raise UsageError("can't be asked", at=f"{method} {path}", hint=f"http.get({path!r})")
         expected = statuses(expect, at=f"{method} {path}")
         body, kind = b"", ""
         if form is not None:
@@ -159,7 +159,7 @@ class Http:
         elif json is not None:
             body, kind = msgspec.json.encode(json), JSON
         content = Content(body=body, kind=kind, headers=_checked(headers or {}))
-        asked = Ask(method, path, content, once, expected)
+        asked = RequestSpec(method, path, content, once, expected)
         for _ in range(MOST_REDIRECTS + 1):
             page = self._once(asked)
             where = page.header("location")
@@ -168,10 +168,10 @@ class Http:
             is_got = page.status == 303 or (page.status in {301, 302} and asked.method == "POST")  # as browsers do
             follow = "GET" if is_got else asked.method
             again = Content(headers=content.headers) if follow == "GET" else content
-            asked = Ask(follow, self._inside(asked.path, where), again, follow == "GET" or once, expected)
+            asked = RequestSpec(follow, self._inside(asked.path, where), again, follow == "GET" or once, expected)
         raise Unexpected(f"{path} redirects more than {MOST_REDIRECTS} times")
 
-    def _once(self, asked: Ask) -> Page:
+    def _once(self, asked: RequestSpec) -> Page:
         told = self._do(asked)
         if told.is_logged_out:
             raise LoggedOut(f"{asked.method} {asked.path}: the app asked to log in again")
@@ -245,7 +245,7 @@ def statuses(expect: Expect, *, at: str) -> frozenset[int] | None:
     expected = None if expect is None else frozenset({expect} if isinstance(expect, int) else expect)
     for one in sorted(expected or ()):
         if str(one) in TRIED_AGAIN:
-            raise UsageError(f"{one} is no success: users try again after it", at=at, way_out="expect 4xx or less")
+            raise UsageError(f"{one} is no success: users try again after it", at=at, hint="expect 4xx or less")
     return expected
 
 

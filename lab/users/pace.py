@@ -10,7 +10,7 @@ from lab.clock import NS, Clock
 from lab.users.journey import Journey
 
 
-class Schedule:
+class WakeUps:
     """Wakes whoever waits for their time, all by one timer: one for each would cost as much as sending a request.
 
     For one event loop. Nobody is woken more than GRAIN seconds early, nor later than GRAIN by its own doing.
@@ -55,7 +55,7 @@ class Schedule:
             self._wake_at(waiting[0][0], loop)
 
 
-class Pace:
+class ActionPace:
     """Lets one journey act. The times between two due times are exponential with mean `think` seconds.
 
     An action whose device is still busy when it is due starts late, and its operation records when it was due.
@@ -65,7 +65,7 @@ class Pace:
     __slots__ = ("_alarm", "_clock", "_is_open", "_journey", "_late", "_schedule", "think")
 
     def __init__(
-        self, journey: Journey, *, think: float, clock: Clock, schedule: Schedule, late: Callable[[float], None]
+        self, journey: Journey, *, think: float, clock: Clock, schedule: WakeUps, late: Callable[[float], None]
     ) -> None:
         """Paces of one event loop share their `schedule`."""
         self._journey, self._clock, self._schedule, self._late = journey, clock, schedule, late

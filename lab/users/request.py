@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from lab.model import Value
-from lab.users.wire import Target
+from lab.users.wire import Door
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -47,7 +47,7 @@ class Request:
             after += "Content-Length: 0\r\n"
         self._after, self._content = after, content
 
-    def to(self, target: Target, *, cookies: str) -> bytes:
+    def to(self, target: Door, *, cookies: str) -> bytes:
         """The whole request; `cookies` is the Cookie header's value."""
         cookie = f"Cookie: {cookies}\r\n" if cookies else ""
         head = f"{self._before}{target.host}:{target.port}\r\n{cookie}{self._after}\r\n".encode("latin-1")

@@ -84,34 +84,34 @@ def check_journey(journey: HttpJourney) -> None:
     kept = set(_KNOWN)
     for part, steps in (("log_in", journey.log_in), ("act", journey.act)):
         if not steps:
-            raise UsageError("needs a step at least", at=part, way_out="- get: /")
+            raise UsageError("needs a step at least", at=part, hint="- get: /")
         for number, step in enumerate(steps):
             at = f"{part}[{number}]"
             if (step.get is None) == (step.post is None):
-                raise UsageError("a step is either a get or a post", at=at, way_out="- get: /")
+                raise UsageError("a step is either a get or a post", at=at, hint="- get: /")
             statuses(step.expect, at=f"{at}.expect")
             for name in _holes((step.get, step.post, step.form, step.json, step.headers, step.adds)):
                 if name not in kept:
                     known = ", ".join(sorted(kept))
-                    raise UsageError(f"nothing is kept as {name!r}", at=at, way_out=f"one of: {known}")
+                    raise UsageError(f"nothing is kept as {name!r}", at=at, hint=f"one of: {known}")
             for name, pick in step.keep.items():
                 _check_pick(f"{at}.keep.{name}", pick)
             kept |= step.keep.keys()
     if journey.login_page and not journey.login_page.startswith("/"):
-        raise UsageError("is no path", at="login_page", way_out="login_page: /login")
+        raise UsageError("is no path", at="login_page", hint="login_page: /login")
     if not any(step.adds for step in journey.act):
-        raise UsageError("no step adds anything, so nothing could be lost", at="act", way_out='adds: "{new}"')
+        raise UsageError("no step adds anything, so nothing could be lost", at="act", hint='adds: "{new}"')
 
 
 def _check_pick(at: str, pick: str | Pick) -> None:
     if isinstance(pick, Pick):
         if sum(one is not None for one in (pick.field, pick.json, pick.header)) != 1:
-            raise UsageError("is exactly one of field, json, header", at=at, way_out="{field: csrfmiddlewaretoken}")
+            raise UsageError("is exactly one of field, json, header", at=at, hint="{field: csrfmiddlewaretoken}")
         return
     try:
         re.compile(pick)
     except re.error as exc:
-        raise UsageError(f"is no regular expression: {exc}", at=at, way_out="{field: csrfmiddlewaretoken}") from exc
+        raise UsageError(f"is no regular expression: {exc}", at=at, hint="{field: csrfmiddlewaretoken}") from exc
 
 
 class StepsJourney(UserJourney):

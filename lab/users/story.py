@@ -45,7 +45,7 @@ Normalise = Callable[[Any], Any] | Reading[Any]
 _decode = msgspec.json.Decoder().decode
 
 
-class Story(msgspec.Struct, gc=False):
+class OperationDraft(msgspec.Struct, gc=False):
     """What is known so far of an operation under way."""
 
     kind: Kind

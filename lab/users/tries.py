@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.model import Outcome, TryResult, Value
-from lab.users.wire import Answer
+from lab.users.wire import HttpAnswer
 
 
 class Tries(Value):
@@ -23,13 +23,13 @@ class Tries(Value):
         return luck * self.first * self.factor ** (number - 2)
 
 
-def is_harmless(came: Answer | TryResult) -> bool:
+def is_harmless(came: HttpAnswer | TryResult) -> bool:
     """Whether the try surely had no effect: never sent, or refused by an app that knows it did nothing.
 
     The word of the last replica says nothing of those that the balancer asked before it: after a repeat at the
     edge, an earlier one may have done it and died before it could say so.
     """
-    if not isinstance(came, Answer):
+    if not isinstance(came, HttpAnswer):
         return came is TryResult.UNSENT
     head = came.head
     if head.status < 400 or len(head.edge) > 1:

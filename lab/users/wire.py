@@ -21,14 +21,14 @@ _known_heads = KnownHeads()
 """For all connections: what the same bytes mean is the same for each."""
 
 
-class Target(Value):
+class Door(Value):
     """Where users find the balancer."""
 
     port: int
     host: str = "127.0.0.1"
 
 
-class Answer(Value, kw_only=False, gc=False):
+class HttpAnswer(Value, kw_only=False, gc=False):
     """One full answer."""
 
     head: Head
@@ -55,7 +55,7 @@ class Exchange(Value, kw_only=False, gc=False):
 
     begin: int
     end: int
-    came: Answer | TryResult
+    came: HttpAnswer | TryResult
 
 
 def quickest_loop() -> asyncio.AbstractEventLoop:
@@ -110,7 +110,7 @@ class Connection:
 
     __slots__ = ("_alarms", "_clock", "_stream", "_targets", "target")
 
-    def __init__(self, *targets: Target, clock: Clock, alarms: Alarms | None = None) -> None:
+    def __init__(self, *targets: Door, clock: Clock, alarms: Alarms | None = None) -> None:
         """Connections of one event loop may share their `alarms`."""
         self._targets, self._clock, self._alarms = targets, clock, alarms or Alarms()
         self.target = targets[0]
@@ -135,7 +135,7 @@ class Connection:
         except asyncio.CancelledError:
             stream.give_up(TryResult.CUT)
             raise
-        if type(came) is not Answer:
+        if type(came) is not HttpAnswer:
             self._pass_over()
         return Exchange(begin, stream.answered_at, came)
 
@@ -158,7 +158,7 @@ class Connection:
             self._pass_over()
         return None
 
-    async def _connect_to(self, target: Target, timeout: float) -> _Stream | None:
+    async def _connect_to(self, target: Door, timeout: float) -> _Stream | None:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
@@ -198,7 +198,7 @@ class _Stream(asyncio.Protocol):
         """The loop's time at which the request under way has lasted too long."""
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        self._waiter: asyncio.Future[Answer | TryResult] | None = None
+        self._waiter: asyncio.Future[HttpAnswer | TryResult] | None = None
         self._lost: asyncio.Future[None] | None = None
         self._received = 0
         self._body = b""
@@ -210,7 +210,7 @@ class _Stream(asyncio.Protocol):
         self.ended = False
         """Nothing may be sent on it any more."""
 
-    def ask(self, request: bytes, timeout: float) -> asyncio.Future[Answer | TryResult]:
+    def ask(self, request: bytes, timeout: float) -> asyncio.Future[HttpAnswer | TryResult]:
         """Send a request; what came of it, `timeout` seconds later at most. Only one may be under way."""
         loop = self._loop
         self._waiter = waiter = loop.create_future()
@@ -235,7 +235,7 @@ class _Stream(asyncio.Protocol):
             self.give_up(TryResult.CUT)
             await self._lost
 
-    def _settle(self, came: Answer | TryResult) -> None:
+    def _settle(self, came: HttpAnswer | TryResult) -> None:
         waiter, self._waiter = self._waiter, None
         self._alarms.leave(self)
         if waiter is not None and not waiter.done():
@@ -251,7 +251,7 @@ class _Stream(asyncio.Protocol):
         if not self._received and self._waiter is not None:
             head, body = _known_heads.split(data)
             if head is not None:
-                self._settle(Answer(head, body))
+                self._settle(HttpAnswer(head, body))
                 return
         self._received += len(data)
         if self._waiter is None or self._received > MOST_BYTES or self._parser is None:
@@ -304,6 +304,6 @@ class _Stream(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.close()
         self._head = head = read_head(status, self._headers, self._cookies)
-        answer = Answer(head, self._body)
+        answer = HttpAnswer(head, self._body)
         self.on_message_begin()  # ten thousand idle connections need not keep their last answers
         self._settle(answer)

@@ -65,8 +65,8 @@ class PageServer:
         try:
             self._http = _Server((LOOPBACK, port or 0), partial(_Handler, self))
         except OSError as exc:
-            way_out = "leave the port out, and a free one is taken"
-            raise SetupError(f"can't serve the page: {exc.strerror}", at=f"port {port}", way_out=way_out) from exc
+            hint = "leave the port out, and a free one is taken"
+            raise SetupError(f"can't serve the page: {exc.strerror}", at=f"port {port}", hint=hint) from exc
         self.port = int(self._http.server_address[1])
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.1,), name="page server", daemon=True)
 

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
 USERS, THINK, SECONDS = 1000, 0.1, 10.0
-"""10,000 requests a second are wished for: Locust does what it can of them."""
+"""10,000 requests a second are asked for: Locust does what it can of them."""
 
 MANY, MANY_THINK = 10_000, 10.0
 PER_USER = 6 * 1024

@@ -14,7 +14,7 @@ from lab.clock import SYSTEM_CLOCK
 from lab.collection import rare_collection
 from lab.model import Operation
 from lab.oracle import Oracle
-from lab.users import Crowd, CrowdSize, Target, Tries
+from lab.users import Crowd, CrowdSize, Door, Tries
 
 PAGE = resource.getpagesize()
 
@@ -44,7 +44,7 @@ def drive(port: int, users: int, think: float, seconds: float, *, judged: bool) 
     size = CrowdSize(users=users, two_devices=0.0, think=think, logins_at_once=64)
     gc.collect()
     before = resident()
-    crowd = Crowd([Target(port=port)], size, chance=Random(7), on_operation=take, policy=Tries(timeout=20))
+    crowd = Crowd([Door(port=port)], size, chance=Random(7), on_operation=take, policy=Tries(timeout=20))
     with rare_collection(), crowd:  # as `lab run` does
         crowd.log_in(180)
         gc.collect()

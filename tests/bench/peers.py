@@ -8,7 +8,7 @@ import subprocess
 from lab.backends.docker import run_identity
 from lab.backends.peer import Peer, peer
 from lab.errors import ClusterError
-from lab.experiments.upgrades import Load, Upgrade, measured
+from lab.experiments.upgrades import UpgradeFigures, UserLoad, measured
 from lab.machine.engine import engine_errors
 from lab.machine.ports import free_port
 from lab.machine.setup import Toolbox
@@ -24,7 +24,7 @@ def why_not_swarm(toolbox: Toolbox, *, asked: bool) -> str:
     return ""
 
 
-def swarm(toolbox: Toolbox, load: Load) -> Upgrade:
+def swarm(toolbox: Toolbox, load: UserLoad) -> UpgradeFigures:
     """Swarm's `service update`, start-first, on an engine that is in no swarm, neither before nor afterwards.
 
     Nothing listens but on loopback. Raises ClusterError with Docker's words.
@@ -42,7 +42,7 @@ def swarm(toolbox: Toolbox, load: Load) -> Upgrade:
                 toolbox.engine.remove_network(network["Id"])
 
 
-def _swarm_update(one: Peer, load: Load) -> Upgrade:
+def _swarm_update(one: Peer, load: UserLoad) -> UpgradeFigures:
     """The store and nginx are plain containers on the swarm's network; the app is the service."""
     name, port = one.identity.project, free_port()
     on_tasks = [f"--container-label={key}={value}" for key, value in one.identity.labels("app").items()]
@@ -99,4 +99,4 @@ def docker(*argv: str) -> None:
     """Run docker's own command line. Raises ClusterError with its words."""
     done = subprocess.run(["docker", *argv], check=False, capture_output=True, text=True)
     if done.returncode:
-        raise ClusterError(f"docker {argv[0]} {argv[1]}: {done.stderr.strip()}", at=argv[0], way_out="docker info")
+        raise ClusterError(f"docker {argv[0]} {argv[1]}: {done.stderr.strip()}", at=argv[0], hint="docker info")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from lab.deploy.rollout import Canary, DrainThenMove, RedBlack, Rolling, Strategy
-from lab.experiments.upgrades import Load, Upgrade, upgrade_here, upgrade_peer
+from lab.experiments.upgrades import UpgradeFigures, UserLoad, upgrade_here, upgrade_peer
 from lab.machine.setup import Toolbox
 from tests.bench.peers import swarm, why_not_swarm
 
@@ -17,7 +17,7 @@ OURS: tuple[tuple[str, Strategy, int], ...] = (
     ("red/black, nothing kept", RedBlack(keep=0), 6),
 )
 """Each with how many slots leave at once at the end."""
-LOAD = Load()
+LOAD = UserLoad()
 """Without any retry of a client's."""
 
 
@@ -44,7 +44,7 @@ def bench_rollouts(toolbox: Toolbox) -> None:
         print(f"Swarm: not measured. {without}")
 
 
-def compare(one: Upgrade, other: Upgrade) -> str:
+def compare(one: UpgradeFigures, other: UpgradeFigures) -> str:
     """A way of ours beside somebody else's."""
     return (
         f"{one.way} vs {other.way}: {one.failed} failed, not {other.failed};"

@@ -27,15 +27,15 @@ from lab.report.events import (
     JudgedPromise,
     Moved,
     NewRelease,
+    PageStrike,
     Planned,
     Said,
     Sample,
-    Struck,
     Turned,
     ZoneTurned,
 )
 from lab.report.fold import PageFold
-from lab.report.html import FOLDER, Acts, LivePage, PageConfig, live_page
+from lab.report.html import FOLDER, LivePage, PageConfig, PageControl, live_page
 from lab.report.merge import Item
 from lab.report.plan import RunPlan
 from lab.report.write import Format, tell_run
@@ -494,7 +494,7 @@ def test_a_large_run_stays_quick(browser: Browser, server: PageServer, feed: Fee
         seen = tuple((user, (user + n) % 2, 1) for user in range(n % 2, users, 2))
         told.append(Sample(t=(n + 1) * every, by=(200, 200), names=() if n else names, users=seen))
         if n % 20 == 0:
-            told.append(Struck(t=(n + 1) * every, n=n, fault="SIGKILL", victim="a1-1", slot="a1"))
+            told.append(PageStrike(t=(n + 1) * every, n=n, fault="SIGKILL", victim="a1-1", slot="a1"))
     feed.add(told)
     with visit(browser, server.url, viewport={"width": 1920, "height": 1080}) as page_seen:
         until(page_seen.page, "600 of 600 users kept")
@@ -539,7 +539,9 @@ class Noting:
 
 
 def controlled(token: str) -> LivePage:
-    acts = Acts(token=token, acts=("kill", "freeze", "lose-zone", "roll", "reverse"), images=("shop:v1", "shop:v2"))
+    acts = PageControl(
+        token=token, acts=("kill", "freeze", "lose-zone", "roll", "reverse"), images=("shop:v1", "shop:v2")
+    )
     return live_page(PLAN.title, PageConfig(control=acts))
 
 

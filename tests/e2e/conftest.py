@@ -25,7 +25,7 @@ from lab.deploy.rollout import first_desired
 from lab.machine.setup import Toolbox
 from lab.model import Release, ReplicaState, Slot
 from lab.retry import wait_until
-from lab.scenario.spec import ClusterWish
+from lab.scenario.spec import ClusterSpec
 
 IMAGES = ("shop:v1", "shop:v2", "shop:v2-never-ready")
 
@@ -112,7 +112,7 @@ def shop_cluster(toolbox: Toolbox) -> Iterator[ShopCluster]:
     """Six replicas of v1 behind a balancer, brought up once."""
     releases = {one.name: one for one in (release_of(toolbox, image) for image in IMAGES)}
     identity = run_identity(f"test-{secrets.token_hex(3)}")
-    slots = ClusterWish(release="shop:v1").slots
+    slots = ClusterSpec(release="shop:v1").slots
     with temporary_cluster(toolbox, identity, slots, releases["v1"].image) as live:
         with (
             open_state(toolbox.places) as state,

@@ -29,8 +29,8 @@ from lab.model import Operation, Role
 from lab.oracle import check
 from lab.oracle.service import is_proper
 from lab.retry import wait_until
-from lab.scenario.spec import ClusterWish
-from lab.users import Crowd, CrowdSize, Target, Tries
+from lab.scenario.spec import ClusterSpec
+from lab.users import Crowd, CrowdSize, Door, Tries
 
 pytestmark = pytest.mark.e2e
 
@@ -39,7 +39,7 @@ ZONES = ("a", "b", "c")
 
 @contextmanager
 def crowd_at(live: LiveCluster, seen: list[Operation]) -> Iterator[Crowd]:
-    targets = [Target(host=host, port=port) for host, port in live.doors]
+    targets = [Door(host=host, port=port) for host, port in live.doors]
     size = CrowdSize(users=30, two_devices=0.5, think=0.1)
     with Crowd(targets, size, chance=Random(5), on_operation=seen.append, policy=Tries(most=3, timeout=5)) as crowd:
         crowd.log_in(60)
@@ -52,7 +52,7 @@ def crowd_at(live: LiveCluster, seen: list[Operation]) -> Iterator[Crowd]:
 def test_edges_may_die_one_by_one_and_a_rollout_goes_on(toolbox: Toolbox) -> None:
     """Each edge is killed in turn while v2 is rolled out; at times one alone is left. Nobody loses anything, nobody
     is turned away, and the deployer, which asks through the same edges, gets done."""
-    slots = ClusterWish(release="shop:v1", zones=dict.fromkeys(ZONES, 1)).slots
+    slots = ClusterSpec(release="shop:v1", zones=dict.fromkeys(ZONES, 1)).slots
     v1, v2 = release_of(toolbox, "shop:v1"), release_of(toolbox, "shop:v2")
     identity = run_identity(f"edges-{secrets.token_hex(3)}")
     seen: list[Operation] = []

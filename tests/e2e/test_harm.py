@@ -41,7 +41,7 @@ def tidy(yard: Yard) -> Iterator[None]:
 
 @pytest.mark.parametrize(("signal", "code"), [("SIGKILL", 137), ("SIGTERM", 0), ("SIGINT", 0)])
 def test_a_kill_is_the_signal_that_was_asked_for(yard: Yard, signal: str, code: int) -> None:
-    """SIGKILL leaves no time to be tidy; SIGTERM and SIGINT are a wish that the process answers as it likes."""
+    """SIGKILL leaves no time to be tidy; SIGTERM and SIGINT are a request that the process answers as it likes."""
     victim, since = yard.make("app", "a1"), yard.target.mark()
     assert yard.target.do(victim.container, Send(signal=signal))
     wait_until("it has ended", lambda: not yard.state(victim)["State"]["Running"], within=10, every=0.05)
@@ -49,7 +49,7 @@ def test_a_kill_is_the_signal_that_was_asked_for(yard: Yard, signal: str, code: 
     assert yard.target.said(victim.container, since)[:2] == ["kill", "die"]
 
 
-def test_a_restart_policy_takes_a_kill_for_a_wish_and_a_crash_for_a_fault(yard: Yard) -> None:
+def test_a_restart_policy_takes_a_kill_for_a_request_and_a_crash_for_a_fault(yard: Yard) -> None:
     """Killed from outside it stays dead, whatever its policy; crashed from inside the engine starts it again."""
     always = {"RestartPolicy": {"Name": "always"}}
     killed, crashed = yard.make("app", "a1", **always), yard.make("app", "a2", **always)

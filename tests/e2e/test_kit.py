@@ -11,7 +11,7 @@ import pytest
 from lab.experiments.replay import strikes_in
 from lab.machine.setup import Toolbox
 from lab.record import AnyEvent, ReadRecord, RunBegan, RunEnded, Strike, StrikeProved
-from lab.scenario.spec import read_scenario
+from lab.scenario.read import read_scenario
 from tests.e2e.runs import ROOT, lab, scenario
 
 pytestmark = pytest.mark.e2e

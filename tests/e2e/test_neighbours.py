@@ -16,7 +16,7 @@ from lab.cluster.compose import LAB_PORT
 from lab.machine.ports import free_port, free_ports
 from lab.machine.setup import Toolbox
 from lab.retry import wait_until
-from lab.scenario.spec import ClusterWish
+from lab.scenario.spec import ClusterSpec
 from tests.e2e.conftest import ShopCluster
 from tests.e2e.runs import lab, scenario, start, wait
 
@@ -139,7 +139,7 @@ def test_a_picked_port_that_somebody_took_since_is_picked_anew(
         first = (free_port(), taken)
         picks = [first, free_ports(2)]
         monkeypatch.setattr(wiring, "free_ports", lambda _: picks.pop(0))
-        slots, image = ClusterWish(release="shop:v1").slots, toolbox.images.tag("shop:v1")
+        slots, image = ClusterSpec(release="shop:v1").slots, toolbox.images.tag("shop:v1")
         with wiring.temporary_cluster(
             toolbox, wiring.run_identity(f"test-{secrets.token_hex(3)}"), slots, image
         ) as live:

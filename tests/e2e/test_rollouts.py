@@ -11,8 +11,8 @@ import pytest
 
 from lab.clock import NS
 from lab.deploy.look import FROZEN_AFTER
-from lab.deploy.rollout import Ask, Rolling, Strategy, strategy_from
-from lab.experiments.deployer_kills import SweepWish, sweep_kills
+from lab.deploy.rollout import Rolling, RolloutRequest, Strategy, strategy_from
+from lab.experiments.deployer_kills import KillSweepSpec, sweep_kills
 from lab.experiments.fault_matrix import choose, sweep_faults
 from lab.experiments.rehearsal import SLOTS, Rehearsal, rehearsal
 from lab.machine.setup import Toolbox
@@ -68,7 +68,7 @@ def answered(ended: Ended, begin: int, end: int) -> Counter[str | None]:
 def test_a_deployers_death_at_every_step_changes_nothing(toolbox: Toolbox) -> None:
     """Sixty deployers and more are killed, one at each boundary of a red/black rollout and of one in place, and some
     at random: every rollout ends right, never below the floor, and no user is hurt."""
-    swept = sweep_kills(toolbox, SweepWish(each_boundary=False, random_kills=6, seed=3), quiet)
+    swept = sweep_kills(toolbox, KillSweepSpec(each_boundary=False, random_kills=6, seed=3), quiet)
     assert swept.kills >= 60, swept.line
     assert (swept.wrong, swept.below_floor, swept.users_hurt, swept.failed) == ((), 0, 0, 0), swept.line
     assert swept.operations > 1000
@@ -117,7 +117,7 @@ def test_a_deployer_that_slept_through_its_lease_is_refused_by_the_engine(stage:
     stage.on_boundary = sleep
     stage.desk.roll(to, Rolling(), id="sleeper", by="the test")
     wait_until("the leader is asleep", lambda: asleep, within=60)
-    stage.desk.ask(Ask.ABORT)
+    stage.desk.ask(RolloutRequest.ABORT)
     wait_until("another one has gone back", stage.desk.is_settled, within=60)
     before = stage.live.cluster.replicas()
     stage.refused.clear()

@@ -263,7 +263,7 @@ def test_changes_at_once_are_each_done_once(device: Device) -> None:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_without_a_key_is_refused(device: Device, second: Device, change: str) -> None:
-    """Without a key a repeat could not be told from a second wish: 400, whatever the route."""
+    """Without a key a repeat could not be told from a second request: 400, whatever the route."""
     path = prepared(device, second, CHANGES[change][0])
     headers = {"Accept": "application/json", "Cookie": f"__Host-sid={device.token}"}
     page = device.get("/cart", Accept="text/html").text

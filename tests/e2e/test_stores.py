@@ -23,7 +23,8 @@ from lab.machine.setup import Toolbox
 from lab.model import Role
 from lab.oracle.promises import LOGGED_IN, LOSS_BOUND, STATE_KEPT
 from lab.retry import wait_until
-from lab.scenario.spec import LIBRARY, ClusterWish
+from lab.scenario.read import LIBRARY
+from lab.scenario.spec import ClusterSpec
 from tests.e2e.conftest import ShopCluster
 from tests.e2e.runs import lab, scenario
 from tests.e2e.test_hardening import breaches
@@ -39,15 +40,15 @@ ENOUGH = "{operations: 150, checks: 150, strikes_that_hit: 1}"
 def replicated(toolbox: Toolbox) -> Iterator[ShopCluster]:
     """Three replicas of the shop, a replicated store, and orders in a database of their own."""
     toolbox.images.make_missing(print, [POSTGRES])
-    wish = ClusterWish(
+    spec = ClusterSpec(
         release="shop:v1", zones={"a": 1, "b": 1, "c": 1}, store=StoreName.REDIS_HA, orders=OrdersPlace.POSTGRES
     )
     v1 = release_of(toolbox, "shop:v1")
     identity = run_identity(f"stores-{secrets.token_hex(3)}")
-    with temporary_cluster(toolbox, identity, wish.slots, v1.image, stores=wish.stores) as live:
+    with temporary_cluster(toolbox, identity, spec.slots, v1.image, stores=spec.stores) as live:
         with (
             open_state(toolbox.places) as state,
-            deployed(live, state, lambda _: None, first=first_desired(v1, wish.slots)) as (desk, deployer),
+            deployed(live, state, lambda _: None, first=first_desired(v1, spec.slots)) as (desk, deployer),
         ):
             wait_settled(desk, deployer, within=60)
         yield ShopCluster(live=live, toolbox=toolbox, releases={"v1": v1})

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab import record
-from lab.chaos.guard import BlastRadius, Standing
+from lab.chaos.guard import BlastRadius, Capacity
 from lab.chaos.opened import OpenFaults
-from lab.chaos.striker import Ground, Striker
+from lab.chaos.striker import Striker, StrikerParts
 from lab.clock import Clock, FakeClock
 from lab.cluster.harm import Victim
 from lab.model import Role
@@ -57,9 +57,9 @@ def six_and_three() -> FakeHarm:
     return FakeHarm(there={one.container: one for one in there})
 
 
-def standing_of(target: FakeHarm) -> Standing:
+def standing_of(target: FakeHarm) -> Capacity:
     apps = [one for one in target.there.values() if one.role is Role.APP]
-    return Standing(
+    return Capacity(
         zone_of={f"{zone}{number}": zone for zone in ZONES for number in (1, 2)},
         serving={one.slot: one.container for one in apps if one.is_running and not one.is_paused},
     )
@@ -73,7 +73,7 @@ def striking(
     radius: BlastRadius | None = None,
     evidence: Callable[[Victim], str] = lambda _: "it answered",
     events: list[record.AnyEvent] | None = None,
-    standing: Callable[[], Standing] | None = None,
+    standing: Callable[[], Capacity] | None = None,
     halted: Callable[[], str] = str,
     clock: Clock | None = None,
     primary: Callable[[], str] = lambda: "",
@@ -82,7 +82,7 @@ def striking(
     """A striker over a state file in `folder`, so that another one may come after it."""
     seen: list[record.AnyEvent] = [] if events is None else events
     with FileState(folder / "state.db") as state:
-        ground = Ground(
+        ground = StrikerParts(
             target=target,
             opened=OpenFaults(state, "lab-test"),
             standing=standing or (lambda: standing_of(target)),

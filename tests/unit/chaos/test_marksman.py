@@ -9,7 +9,7 @@ import pytest
 
 from lab import record
 from lab.chaos.guard import BlastRadius
-from lab.chaos.marksman import Aim, Marksman
+from lab.chaos.marksman import Aim, ScheduledStriker
 from lab.errors import WaitTimeout
 from lab.model import Role
 from lab.retry import wait_until
@@ -17,11 +17,11 @@ from tests.unit.chaos.making import store, striking
 from tests.unit.chaos.test_monkey import Field
 
 
-def shoot(field: Field, folder: Path, aims: Sequence[Aim], *, patience: float = 20.0) -> Marksman:
+def shoot(field: Field, folder: Path, aims: Sequence[Aim], *, patience: float = 20.0) -> ScheduledStriker:
     """All of them, to the end."""
     with (
         striking(folder, field.target, events=field.events, radius=BlastRadius(tiers=2)) as striker,
-        Marksman(striker, field.answering, aims, field.events.append, patience=patience) as marksman,
+        ScheduledStriker(striker, field.answering, aims, field.events.append, patience=patience) as marksman,
     ):
         wait_until("it is done", lambda: marksman.error is not None or marksman.is_done, within=30, every=0.01)
     return marksman

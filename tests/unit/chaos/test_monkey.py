@@ -80,8 +80,8 @@ def is_done(monkey: Monkey) -> bool:
 @pytest.mark.parametrize("seed", range(3))
 def test_it_strikes_as_often_as_it_may_and_only_who_has_opted_in(tmp_path: Path, seed: int) -> None:
     """With every fault of the table, over replicas and two balancers; the third is never struck, and all is undone."""
-    field, wish = Field(), msgspec.structs.replace(QUICK, at_most=20, groups=EVERYBODY, do=tuple(FAULTS))
-    with monkey_in(field, tmp_path, wish, seed=seed) as monkey:
+    field, spec = Field(), msgspec.structs.replace(QUICK, at_most=20, groups=EVERYBODY, do=tuple(FAULTS))
+    with monkey_in(field, tmp_path, spec, seed=seed) as monkey:
         wait_until("all strikes are made", lambda: is_done(monkey), within=30, every=0.01)
         field.answering()
     assert len(field.struck()) == 20
@@ -139,9 +139,9 @@ def test_a_strike_that_hit_nothing_is_made_again_and_not_for_ever(tmp_path: Path
 def test_a_calendar_strikes_each_group_in_its_turn_and_says_when(tmp_path: Path) -> None:
     """A week in model time, one strike a day in each of two zones."""
     week = Calendar(begins="2026-03-02", days=7, most_a_day=1, apart=0, day_lasts=0.05)
-    wish = msgspec.structs.replace(QUICK, at_most=100, groups=("app/a", "app/b"), calendar=week, leashed=True)
+    spec = msgspec.structs.replace(QUICK, at_most=100, groups=("app/a", "app/b"), calendar=week, leashed=True)
     field = Field()
-    with monkey_in(field, tmp_path, wish) as monkey:
+    with monkey_in(field, tmp_path, spec) as monkey:
         wait_until("the week is over", lambda: is_done(monkey), within=30, every=0.01)
     told = [event for event in field.events if isinstance(event, record.WouldStrike)]
     assert len(told) == 10
@@ -151,8 +151,8 @@ def test_a_calendar_strikes_each_group_in_its_turn_and_says_when(tmp_path: Path)
 
 def test_a_monkey_that_is_ended_undoes_what_lasts(tmp_path: Path) -> None:
     """In the middle of a freeze of a minute the run ends: nothing stays frozen."""
-    field, wish = Field(), msgspec.structs.replace(QUICK, do=("freeze",), seconds=60)
-    with monkey_in(field, tmp_path, wish):
+    field, spec = Field(), msgspec.structs.replace(QUICK, do=("freeze",), seconds=60)
+    with monkey_in(field, tmp_path, spec):
         wait_until("somebody is frozen", lambda: any(one.is_paused for one in snapshot(field.target)), within=30)
     assert not any(one.is_paused for one in snapshot(field.target))
     assert not any(isinstance(harm, Send) for _, harm in field.target.acts)

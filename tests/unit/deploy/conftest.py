@@ -7,8 +7,8 @@ from random import Random
 import msgspec
 
 from lab.clock import NS
-from lab.deploy.advance import Progress, advance
-from lab.deploy.plan import Act, Decision, Seen, decide
+from lab.deploy.advance import RolloutProgress, advance
+from lab.deploy.plan import Act, ClusterLook, Decision, decide
 from lab.deploy.rollout import Desired
 from lab.deploy.target import target_of
 from lab.model import Replica, ReplicaState, Slot
@@ -53,7 +53,7 @@ class World:
         decision = decide(self.seen(), target_of(desired, SLOTS))
         failed = "it did not get ready" if decision.failed is not None else ""
         in_phase = (self.at - desired.rollout.since) / NS if desired.rollout is not None else 0.0
-        progress = Progress(at=self.at, in_phase=in_phase, is_settled=decision.is_settled, failed=failed)
+        progress = RolloutProgress(at=self.at, in_phase=in_phase, is_settled=decision.is_settled, failed=failed)
         further = advance(desired, progress, by="test")
         if further is not desired:
             return further, Decision()  # what is to be had has changed with it
@@ -72,8 +72,8 @@ class World:
                 break
         return desired, decision
 
-    def seen(self) -> Seen:
-        return Seen(
+    def seen(self) -> ClusterLook:
+        return ClusterLook(
             at=self.at,
             replicas=tuple(self.there.values()),
             ready=frozenset(self.ready),

@@ -1,4 +1,4 @@
-"""The deployer's loop over a fake engine and a real state: deaths, stale ones, gates, wishes of people."""
+"""The deployer's loop over a fake engine and a real state: deaths, stale ones, gates, requests of people."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pytest
 
 from lab import record
 from lab.balancer.nginx import ANSWER_WITHIN, NginxBalancer
-from lab.balancer.protocol import Answer
+from lab.balancer.protocol import ReplicaAnswer
 from lab.clock import NS, SYSTEM_CLOCK, Clock, FakeClock
 from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
 from lab.deploy.look import Lookout
 from lab.deploy.results import ReleaseFigures
-from lab.deploy.rollout import Ask, Canary, Ending, Phase, RedBlack, Rolling, Strategy, first_desired
+from lab.deploy.rollout import Canary, Ending, Phase, RedBlack, Rolling, RolloutRequest, Strategy, first_desired
 from lab.errors import EngineError, StateError, UsageError
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
@@ -43,22 +43,22 @@ class FakeBalancer:
     def __init__(self, cluster: FakeCluster, broken: str = "") -> None:
         self._cluster, self._broken = cluster, broken
 
-    def holders(self, slots: Collection[str]) -> dict[str, Answer]:
+    def holders(self, slots: Collection[str]) -> dict[str, ReplicaAnswer]:
         engine = self._cluster.engine
         found = {}
         for slot in slots:
             one = engine.there.get(engine.entered.get(slot, ""))
             if one is not None and one.state is ReplicaState.RUNNING:
-                found[slot] = Answer(replica=one.name, is_ready=True)
+                found[slot] = ReplicaAnswer(replica=one.name, is_ready=True)
         return found
 
     def takes(self) -> None:
         """How long an answer takes."""
 
-    def replicas(self, names: Collection[str]) -> dict[str, Answer]:
+    def replicas(self, names: Collection[str]) -> dict[str, ReplicaAnswer]:
         self.takes()
         return {
-            one.name: Answer(replica=one.name, is_ready=one.release != self._broken)
+            one.name: ReplicaAnswer(replica=one.name, is_ready=one.release != self._broken)
             for one in list(self._cluster.engine.there.values())
             if one.name in names and one.state is ReplicaState.RUNNING
         }
@@ -192,7 +192,7 @@ def test_a_deployer_that_slept_through_its_lease_is_refused(ground: Ground) -> N
     with ground.deployer("sleeper", sleep):
         assert asleep.wait(10)
         ground.gone = frozenset({"sleeper"})
-        ground.desk.ask(Ask.ABORT)
+        ground.desk.ask(RolloutRequest.ABORT)
         ground.settle(ground.deployer("other"))
         assert (ground.releases(), ground.ending()) == (["v1"] * 3, Ending.ABORTED)
         acts = len(ground.cluster.acts)
@@ -331,7 +331,7 @@ class Unsteady(FileState):
 
     def _check(self) -> None:
         if self.is_away:
-            raise StateError("the state does not answer", at="test", way_out="wait")
+            raise StateError("the state does not answer", at="test", hint="wait")
 
 
 def test_a_state_that_is_away_for_a_while_stops_everything_and_ends_nothing(tmp_path: Path) -> None:
@@ -569,10 +569,10 @@ def test_what_was_paused_before_the_deployer_came_is_replaced(tmp_path: Path, *,
         assert ground.ending() is (Ending.DONE if rolls else None)
 
 
-def test_wishes_of_people_are_refused_where_they_make_no_sense(ground: Ground) -> None:
+def test_requests_of_people_are_refused_where_they_make_no_sense(ground: Ground) -> None:
     """No rollout to turn back, nobody to approve, no such cluster: told as such."""
     with pytest.raises(UsageError, match="no rollout"):
-        ground.desk.ask(Ask.REVERSE)
+        ground.desk.ask(RolloutRequest.REVERSE)
     with pytest.raises(UsageError, match="no rollout"):
         ground.desk.approve()
     with pytest.raises(UsageError, match="no such cluster"):

@@ -5,25 +5,25 @@ from __future__ import annotations
 import msgspec
 
 from lab.clock import NS
-from lab.deploy.plan import Act, Decision, Seen, Why, decide
-from lab.deploy.target import SlotTarget, Target
+from lab.deploy.plan import Act, ClusterLook, Decision, Why, decide
+from lab.deploy.target import SlotTarget, SlotTargets
 from lab.model import Replica, ReplicaState
 from tests.unit.deploy.conftest import replica
 
 NAMES = ("a1", "b1", "c1")
-STEADY = Target(slots={name: SlotTarget(serve="v1") for name in NAMES}, at_once=3)
-TO_V2 = Target(slots={name: SlotTarget(serve="v2") for name in NAMES}, fallback="v1", unproven="v2")
+STEADY = SlotTargets(slots={name: SlotTarget(serve="v1") for name in NAMES}, at_once=3)
+TO_V2 = SlotTargets(slots={name: SlotTarget(serve="v2") for name in NAMES}, fallback="v1", unproven="v2")
 V1 = (replica("a1", 1), replica("b1", 2), replica("c1", 3))
 NEW = replica("a1", 4, "v2")
 
 
-def look(*replicas: Replica, **seen: object) -> Seen:
+def look(*replicas: Replica, **seen: object) -> ClusterLook:
     """All running ones are ready, and each slot belongs to the oldest of them, unless said otherwise."""
     running = [one for one in replicas if one.state is ReplicaState.RUNNING]
     holders: dict[str, str] = {}
     for one in running:
         holders.setdefault(one.slot, one.name)
-    found = Seen(
+    found = ClusterLook(
         at=100 * NS,
         replicas=replicas,
         ready=frozenset(one.name for one in running),
@@ -157,7 +157,7 @@ def test_a_frozen_replica_is_replaced_and_removed() -> None:
 
 def test_a_standby_group_is_made_and_nobody_is_sent_to_it() -> None:
     """Red/black: the new group gets ready beside the old one; it does not fill a gap either."""
-    beside = Target(
+    beside = SlotTargets(
         slots={name: SlotTarget(serve="v1", stand_by="v2") for name in NAMES}, fallback="v1", unproven="v2", at_once=2
     )
     assert acts(decide(look(*V1), beside)) == [(Act.CREATE, "a1"), (Act.CREATE, "b1")]
@@ -170,7 +170,7 @@ def test_a_standby_group_is_made_and_nobody_is_sent_to_it() -> None:
 
 def test_a_kept_group_stays_and_takes_over_where_the_new_one_dies() -> None:
     """The old group stands by disabled; a slot whose new replica died goes back to it at once."""
-    kept = Target(
+    kept = SlotTargets(
         slots={name: SlotTarget(serve="v2", keep="v1") for name in NAMES}, fallback="v1", unproven="v2", at_once=2
     )
     group = (NEW, replica("b1", 5, "v2"), replica("c1", 6, "v2"))
@@ -182,7 +182,7 @@ def test_a_kept_group_stays_and_takes_over_where_the_new_one_dies() -> None:
 
 def test_going_back_enables_the_old_group_before_the_new_one_goes() -> None:
     """Every slot is taken by the old group at once, and no replica of the new one is touched."""
-    back = Target(
+    back = SlotTargets(
         slots={name: SlotTarget(serve="v1", keep="v2") for name in NAMES}, fallback="v1", unproven="v2", at_once=2
     )
     group = (NEW, replica("b1", 5, "v2"), replica("c1", 6, "v2"))

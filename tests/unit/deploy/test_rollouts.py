@@ -10,7 +10,6 @@ import pytest
 
 from lab.deploy.gate import JudgeSettings
 from lab.deploy.rollout import (
-    Ask,
     Canary,
     Desired,
     DrainThenMove,
@@ -19,6 +18,7 @@ from lab.deploy.rollout import (
     Phase,
     RedBlack,
     Rolling,
+    RolloutRequest,
     Strategy,
     begin_rollout,
     first_desired,
@@ -111,7 +111,7 @@ def test_a_person_may_turn_it_back_at_any_moment(named: str, after: int) -> None
     rollout = desired.under_way
     if rollout is None:
         return
-    asked = msgspec.structs.replace(desired, rollout=msgspec.structs.replace(rollout, asked=Ask.REVERSE))
+    asked = msgspec.structs.replace(desired, rollout=msgspec.structs.replace(rollout, asked=RolloutRequest.REVERSE))
     desired, decision = world.run(asked)
     assert decision.is_settled
     assert desired.rollout is not None
@@ -144,7 +144,9 @@ def test_red_black_reverses_at_once_while_the_old_group_is_kept() -> None:
             break
     assert {one.release for one in world.serving()} == {"v2"}
     assert desired.rollout is not None
-    desired = msgspec.structs.replace(desired, rollout=msgspec.structs.replace(desired.rollout, asked=Ask.REVERSE))
+    desired = msgspec.structs.replace(
+        desired, rollout=msgspec.structs.replace(desired.rollout, asked=RolloutRequest.REVERSE)
+    )
     desired, _ = world.round(desired)  # the phase turns
     desired, _ = world.round(desired)  # the old group is told to enter
     assert {one.release for one in world.serving()} == {"v1"}
@@ -201,7 +203,9 @@ def test_scaling_a_rollout_and_replacement_at_once_settle(named: str, seed: int)
         sizes.add(len(desired.active))
         if desired.under_way is not None and not turned and random.random() < 0.01:
             turned = True
-            asked = msgspec.structs.replace(desired.under_way, asked=random.choice((Ask.REVERSE, Ask.ABORT)))
+            asked = msgspec.structs.replace(
+                desired.under_way, asked=random.choice((RolloutRequest.REVERSE, RolloutRequest.ABORT))
+            )
             desired = msgspec.structs.replace(desired, rollout=asked)
     desired, decision = world.run(desired)
     assert decision.is_settled

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from lab.experiments.upgrades import Upgrade
+from lab.experiments.upgrades import UpgradeFigures
 from lab.machine.setup import Toolbox
 from tests.bench.peers import why_not_swarm
 from tests.bench.rollouts import compare
@@ -35,7 +35,7 @@ def test_an_engine_joins_a_swarm_only_if_asked_and_in_none(state: str, asked: bo
 
 def test_a_comparison_has_failures_peaks_and_seconds() -> None:
     """Ours first, as a ratio of theirs."""
-    ours = Upgrade(way="rolling", seconds=10.0, requests=900, failed=0, saved=0, peak=7)
-    theirs = Upgrade(way="theirs", seconds=20.0, requests=900, failed=3, saved=0, peak=12)
+    ours = UpgradeFigures(way="rolling", seconds=10.0, requests=900, failed=0, saved=0, peak=7)
+    theirs = UpgradeFigures(way="theirs", seconds=20.0, requests=900, failed=3, saved=0, peak=12)
     told = "rolling vs theirs: 0 failed, not 3; 7 containers at the peak, not 12; 0.50x of its seconds"
     assert compare(ours, theirs) == told

@@ -8,12 +8,12 @@ import pytest
 
 from lab.errors import ExitCode
 from lab.lessons.grade import fewest_slots, grade
-from lab.lessons.lesson import Told
-from lab.lessons.progress import FILE, Progress, read_progress, write_progress
+from lab.lessons.lesson import LessonFile
+from lab.lessons.progress import FILE, WorkshopProgress, read_progress, write_progress
 from lab.model import Kind, Operation, Outcome, PromiseResult, Try, Verdict
 from lab.oracle.verdict import Evidence, Judgement
 
-TOLD = Told(title="t", breaks="logged_in", hints=("a", "b", "c"))
+TOLD = LessonFile(title="t", breaks="logged_in", hints=("a", "b", "c"))
 EVIDENCE = Evidence(operations=1, users=1, users_hurt=0, checks={})
 
 
@@ -50,7 +50,7 @@ def test_a_grade_says_what_came_of_it(
     judgement: Judgement, rolls_back: bool, slots: int, passed: bool, code: ExitCode, said: str
 ) -> None:
     """And only what the lab could tell counts as a failed try."""
-    told = Told(title="t", breaks="logged_in", hints=("a", "b", "c"), rolls_back=rolls_back, slots_each=3)
+    told = LessonFile(title="t", breaks="logged_in", hints=("a", "b", "c"), rolls_back=rolls_back, slots_each=3)
     graded = grade(told, judgement, slots)
     assert (graded.passed, graded.exit_code) == (passed, code)
     assert said in graded.say
@@ -72,7 +72,7 @@ def test_slots_are_counted_not_replicas() -> None:
 
 def test_progress_is_kept(tmp_path: Path) -> None:
     """From one call to the next."""
-    progress = Progress(current="01-x").with_standing("01-x", failed=2).with_standing("01-x", hints=1)
+    progress = WorkshopProgress(current="01-x").with_standing("01-x", failed=2).with_standing("01-x", hints=1)
     write_progress(tmp_path / "w", progress)
     again = read_progress(tmp_path / "w")
     assert again == progress
@@ -83,4 +83,4 @@ def test_progress_is_kept(tmp_path: Path) -> None:
 def test_a_spoilt_note_is_no_disaster(tmp_path: Path, text: str) -> None:
     """Every check can be made again."""
     (tmp_path / FILE).write_text(text)
-    assert read_progress(tmp_path) == Progress()
+    assert read_progress(tmp_path) == WorkshopProgress()

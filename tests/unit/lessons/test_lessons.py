@@ -11,8 +11,8 @@ from lab.deploy.script import load_script
 from lab.errors import UsageError
 from lab.lessons.command import to_edit
 from lab.lessons.dev_check import what_is_wrong_with_broken
-from lab.lessons.lesson import LIBRARY, Lesson, Told, files_of, find_lesson, read_lessons
-from lab.lessons.workplace import complete, layer_files, own_releases, read_wish
+from lab.lessons.lesson import LIBRARY, Lesson, LessonFile, files_of, find_lesson, read_lessons
+from lab.lessons.workplace import complete, layer_files, own_releases, read_spec
 from lab.oracle.promises import PROMISES
 
 LESSONS = read_lessons()
@@ -48,7 +48,7 @@ def test_both_halves_can_be_read_and_the_solution_keeps_to_what_may_be_changed(l
     whole = tmp_path / lesson.name
     complete(lesson, whole)
     for half in (lesson.broken, whole):
-        scenario = read_wish(lesson, half)
+        scenario = read_spec(lesson, half)
         assert scenario.enough.operations >= 800
         assert scenario.enough.checks >= 800
         for release in own_releases(scenario):
@@ -99,7 +99,7 @@ def test_the_solution_is_another_text(lesson: Lesson) -> None:
 def test_every_lesson_takes_the_place_of_parts_that_the_shop_has(lesson: Lesson) -> None:
     """A file under a name that the shop does not know must be asked for by another file of the lesson."""
     shop = ROOT / "images" / "shop" / "shop"
-    for release in own_releases(read_wish(lesson, lesson.broken)):
+    for release in own_releases(read_spec(lesson, lesson.broken)):
         files = layer_files(lesson, lesson.broken, release)
         for path in files:
             module = Path(path).stem
@@ -162,7 +162,7 @@ def test_a_lesson_is_found_by_number_and_by_name() -> None:
         find_lesson(LESSONS, "x")
 
 
-TOLD = Told(title="t", breaks="logged_in", may_break={"applied_once": "why"}, hints=("a", "b", "c"))
+TOLD = LessonFile(title="t", breaks="logged_in", may_break={"applied_once": "why"}, hints=("a", "b", "c"))
 
 
 @pytest.mark.parametrize(

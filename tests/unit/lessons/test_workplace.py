@@ -10,7 +10,7 @@ import pytest
 from lab.errors import UsageError
 from lab.lessons.attempt import needs_of, with_images
 from lab.lessons.lesson import Lesson, find_lesson, read_lessons
-from lab.lessons.workplace import lay_out, layer_files, put_aside, read_wish
+from lab.lessons.workplace import lay_out, layer_files, put_aside, read_spec
 from lab.scenario.spec import images_of
 
 LESSONS = read_lessons()
@@ -65,7 +65,7 @@ def test_the_scenario_is_not_the_participants(mine: Path, before: str, after: st
     """Nobody passes by a gentler test; what was changed is told."""
     edit(mine / "scenario.yaml", before, after)
     with pytest.raises(UsageError, match="part of the test") as refused:
-        read_wish(STATE, mine)
+        read_spec(STATE, mine)
     assert key in str(refused.value)
 
 
@@ -73,10 +73,10 @@ def test_what_a_lesson_leaves_to_the_participant_may_be_changed(tmp_path: Path) 
     """And beside it nothing."""
     lay_out(STICKY, tmp_path)
     edit(tmp_path / "scenario.yaml", "affinity: cookie", "affinity: none")
-    assert read_wish(STICKY, tmp_path).cluster.affinity == "none"
+    assert read_spec(STICKY, tmp_path).cluster.affinity == "none"
     edit(tmp_path / "scenario.yaml", "affinity: none", "affinity: none\n  repeat_writes: false")
     with pytest.raises(UsageError, match="repeat_writes"):
-        read_wish(STICKY, tmp_path)
+        read_spec(STICKY, tmp_path)
 
 
 @pytest.mark.parametrize("bound", ["3", "600", "null", ".nan"])
@@ -85,8 +85,8 @@ def test_a_bound_that_promises_nothing_is_refused(tmp_path: Path, bound: str) ->
     lay_out(PET, tmp_path)
     edit(tmp_path / "scenario.yaml", "loses_at_most: 0 ", f"loses_at_most: {bound} ")
     with pytest.raises(UsageError, match=r"promises\.loses_at_most") as refused:
-        read_wish(PET, tmp_path)
-    assert refused.value.way_out
+        read_spec(PET, tmp_path)
+    assert refused.value.hint
 
 
 @pytest.mark.parametrize("bound", ["0", "1", "2.0"])
@@ -95,20 +95,20 @@ def test_a_bound_within_the_limit_may_be_stated(tmp_path: Path, bound: str) -> N
     lay_out(PET, tmp_path)
     edit(tmp_path / "scenario.yaml", "loses_at_most: 0 ", f"loses_at_most: {bound} ")
     edit(tmp_path / "scenario.yaml", "store: redis-no-disk", "store: redis-everysec")
-    asked = read_wish(PET, tmp_path)
+    asked = read_spec(PET, tmp_path)
     assert (asked.promises.loses_at_most, asked.cluster.store) == (float(bound), "redis-everysec")
 
 
 def test_a_script_is_the_participants_own_file_and_cant_be_left_out(tmp_path: Path) -> None:
     """Each folder has its own of that name; the lab's own way would pass without anything learnt."""
     lay_out(DEPLOYER, tmp_path)
-    assert read_wish(DEPLOYER, tmp_path).script == str(tmp_path / "rollout.py")
+    assert read_spec(DEPLOYER, tmp_path).script == str(tmp_path / "rollout.py")
     edit(tmp_path / "scenario.yaml", "script: rollout.py", "script: null")
     with pytest.raises(UsageError, match="script is part of the test"):
-        read_wish(DEPLOYER, tmp_path)
+        read_spec(DEPLOYER, tmp_path)
     edit(tmp_path / "scenario.yaml", "script: null", f"script: {DEPLOYER.solution / 'rollout.py'}")
     with pytest.raises(UsageError, match="script is part of the test"):
-        read_wish(DEPLOYER, tmp_path)
+        read_spec(DEPLOYER, tmp_path)
 
 
 def test_a_file_that_is_no_python_is_told_with_its_line(mine: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_file_that_is_gone_is_told_with_the_way_back(mine: Path) -> None:
     (mine / "shop" / "kept.py").unlink()
     with pytest.raises(UsageError, match="is gone") as refused:
         layer_files(STATE, mine, "v1")
-    assert refused.value.way_out == "lab lesson start 1"
+    assert refused.value.hint == "lab lesson start 1"
 
 
 def test_the_participants_files_lie_over_the_lessons(mine: Path) -> None:
@@ -155,7 +155,7 @@ def test_files_of_one_release_are_in_that_one_alone() -> None:
 @pytest.mark.parametrize("lesson", [STATE, STICKY, VERSIONS], ids=lambda lesson: lesson.name)
 def test_a_run_names_the_images_that_were_built(lesson: Lesson) -> None:
     """In every step, and leaves the lab's own as they are."""
-    scenario = read_wish(lesson, lesson.broken)
+    scenario = read_spec(lesson, lesson.broken)
     built = {image: image.replace("mine", "built") for image in images_of(scenario) if image.startswith("mine:")}
     run = with_images(scenario, built)
     assert not any(image.startswith("mine:") for image in images_of(run))

@@ -8,14 +8,14 @@ import pytest
 
 from lab.model import Kind, Operation, Outcome
 from lab.oracle.breach import Breach
-from lab.oracle.counts import Counts
+from lab.oracle.counts import CheckCounts
 from lab.oracle.devices import Devices
 from tests.unit.oracle.making import op
 
 
 def compared(operations: Iterable[Operation]) -> tuple[Breach | None, int]:
     """What is found, and how many reads were compared."""
-    counts = Counts()
+    counts = CheckCounts()
     devices = Devices(counts)
     for operation in operations:
         devices.note(operation)

@@ -11,7 +11,7 @@ import pytest
 from lab.model import Operation, Verdict
 from lab.oracle.verdict import STATE_PROMISES
 from lab.record import ReadRecord
-from lab.run.judge import Judged, judge_run
+from lab.run.judge import JudgedRun, judge_run
 from tests.golden import deserved, names, told, unpack
 from tests.unit.oracle.mutations import PLANTED, plant
 
@@ -19,7 +19,7 @@ HELD = [name for name in names() if deserved(name).verdict == Verdict.HELD]
 RED = [name for name in names() if deserved(name).verdict == Verdict.BROKEN]
 
 
-def judged(folder: Path) -> Judged:
+def judged(folder: Path) -> JudgedRun:
     return judge_run(ReadRecord(folder))
 
 

@@ -16,10 +16,10 @@ from lab.report.events import (
     Hurt,
     Moved,
     NewRelease,
+    PageServed,
     Planned,
     Said,
     Sample,
-    Served,
     Turned,
     ZoneTurned,
 )
@@ -163,7 +163,7 @@ def test_a_death_that_nobody_planned_is_a_kill(plan: RunPlan) -> None:
         ("b1-2", "frozen"),
         ("b1-2", "serving"),
     ]
-    assert not [one for one in made if isinstance(one, Served)]
+    assert not [one for one in made if isinstance(one, PageServed)]
 
 
 def test_who_gave_up_its_slot_stands_by_and_may_take_it_again(plan: RunPlan) -> None:

@@ -22,11 +22,11 @@ from lab.record import PhaseBegan, ReadRecord, RunRecord, StrikeProved
 from lab.report.document import Environment, Report, build_report
 from lab.report.markdown import markdown
 from lab.report.plan import RunPlan
-from lab.report.write import FILES, Format, Told, tell_run
+from lab.report.write import FILES, Format, RunReports, tell_run
 from tests.unit.report.judging import BROKEN, HELD, HOSTILE, HURTFUL, SERVICE, UNSURE, judged, result
 from tests.unit.report.making import read, step, strike
 
-Tell = Callable[..., Told]
+Tell = Callable[..., RunReports]
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tell(folder: Path, plan: RunPlan) -> Tell:
-    def told(judgement: Judgement, *closing: str) -> Told:
+    def told(judgement: Judgement, *closing: str) -> RunReports:
         lines = closing or (f"{judgement.verdict.upper()}   as judged", "       much", "       repeat")
         changed = msgspec.structs.replace(plan, repeat="lab run small --seed 7", title=HOSTILE)
         return tell_run(ReadRecord(folder), changed, judgement, SERVICE, lines, lambda _: HOSTILE)

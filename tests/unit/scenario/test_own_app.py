@@ -20,7 +20,7 @@ from lab.model import Front, release_name
 from lab.scenario import init
 from lab.scenario.init import choose_service, scenario_text, write_scenario
 from lab.scenario.plan import plan_lines
-from lab.scenario.spec import read_scenario
+from lab.scenario.read import read_scenario
 
 APP = OwnApp(compose=Path("compose.yaml"), service="web", port=8000, ready="/healthz")
 FRONTED = msgspec.structs.replace(APP, front=Front(service="front", port=80))
@@ -87,7 +87,7 @@ def test_nothing_is_published_but_the_balancer_on_loopback() -> None:
         assert all("name" not in one for one in made[kind].values())
 
 
-def test_their_own_balancer_stays_before_the_app_if_wished() -> None:
+def test_their_own_balancer_stays_before_the_app_if_asked_for() -> None:
     """Users come to its port, and the lab's balancer is what it takes for the app: by name, port and networks."""
     made = cluster_file(theirs(), FRONTED, PLAN, "gate:1")
     assert set(made["services"]) == {"front", "web", "redis", BALANCER}
@@ -231,9 +231,9 @@ def test_init_writes_a_scenario_that_can_be_read(tmp_path: Path) -> None:
     assert choose_service(theirs(), Path("compose.yaml")) == "web"
     text = scenario_text(theirs(), "web", Path("compose.yaml"))
     scenario = read_scenario(written(tmp_path, text))
-    wish = scenario.cluster
-    assert (wish.service, wish.port, wish.release) == ("web", 8000, "theirs-web:latest")
-    assert wish.front == Front(service="front", port=80)
+    spec = scenario.cluster
+    assert (spec.service, spec.port, spec.release) == ("web", 8000, "theirs-web:latest")
+    assert spec.front == Front(service="front", port=80)
     assert yaml.safe_load(text)["steps"][1] == {"roll": {"to": "theirs-web:next"}}
 
 

@@ -18,9 +18,10 @@ from lab.oracle.promises import PROMISES
 from lab.scenario import reference, schema
 from lab.scenario.init import SCHEMA, scenario_text
 from lab.scenario.pin_spec import PinnedFault
+from lab.scenario.read import LIBRARY
 from lab.scenario.reference import keys_of_shape, reference_text
 from lab.scenario.schema import schema_text, shapes_of
-from lab.scenario.spec import LIBRARY, Scenario, StepWish
+from lab.scenario.spec import Scenario, StepSpec
 
 REFERENCE = reference_text(abouts_of(build_parser()), EXIT_CODES)
 
@@ -77,7 +78,7 @@ def test_the_schema_refuses_what_the_lab_refuses(change: dict[str, Any], key: st
 @pytest.mark.parametrize("shape", list(shapes_of(Scenario)), ids=lambda shape: shape.__name__)
 def test_every_key_has_a_sentence(shape: type[Any]) -> None:
     """Under its field in the code, from where schema and reference take it."""
-    if shape is StepWish:
+    if shape is StepSpec:
         assert REFERENCE.count("| `together` |") == 1
         return
     for key in keys_of_shape(shape):
@@ -104,7 +105,7 @@ def test_a_key_that_holds_more_is_told_as_what_leads_to_what() -> None:
 
 def test_everything_that_can_be_named_is_in_the_reference() -> None:
     """Steps, promises, faults, verbs and every option with its variable."""
-    for name in (*StepWish.__struct_fields__, *PROMISES, *(fault.value for fault in PinnedFault)):
+    for name in (*StepSpec.__struct_fields__, *PROMISES, *(fault.value for fault in PinnedFault)):
         assert f"| `{name}` |" in REFERENCE, name
     for name, (about, parser) in abouts_of(build_parser()).items():
         assert f"### `lab {name}`" in REFERENCE

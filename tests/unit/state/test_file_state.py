@@ -120,7 +120,7 @@ def test_a_file_that_is_no_state_is_told_and_left_as_it_is(tmp_path: Path) -> No
     with pytest.raises(StateError, match="not a database") as told:
         FileState(path)
     assert (told.value.at, path.read_bytes()) == (str(path), before)
-    assert "mv " in told.value.way_out
+    assert "mv " in told.value.hint
 
 
 def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
     with pytest.raises(StateError) as told:
         FileState(tmp_path / "own" / "state.db")
     assert told.value.at.endswith("state.db")
-    assert told.value.way_out
+    assert told.value.hint
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Literal, Self
 import msgspec
 import pytest
 
-from lab.users import Target
+from lab.users import Door
 from tests.shop_contract import Said, Seen, ShopContract, token_of
 
 Bad = Literal[
@@ -84,7 +84,7 @@ class FakeShop:
         self._over, self._gate = asyncio.Event(), asyncio.Event()
         self._talks: set[asyncio.Task[None]] = set()
         server = await asyncio.start_server(self._meet, "127.0.0.1", 0)
-        self.target = Target(port=server.sockets[0].getsockname()[1])
+        self.target = Door(port=server.sockets[0].getsockname()[1])
         self._ready.set()
         await self._over.wait()
         server.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.clock import FakeClock
 from lab.model import Kind, Operation, Outcome, Try
-from lab.users.counts import Counts, Tally
+from lab.users.counts import CrowdCounts, CrowdTally
 
 
 def operation(
@@ -17,8 +17,8 @@ def operation(
     return Operation(id=0, user="u", device="u.1", kind=Kind.CART, begin=1, end=end, outcome=outcome, tries=tries)
 
 
-def tallied(*operations: Operation) -> Counts:
-    tally = Tally(clock=FakeClock())
+def tallied(*operations: Operation) -> CrowdCounts:
+    tally = CrowdTally(clock=FakeClock())
     for one in operations:
         tally.ended(one)
     return tally.counts(users=2, devices=3, logged_in=1, in_flight=0)
@@ -56,7 +56,7 @@ def test_repeats_at_the_edge() -> None:
 def test_the_last_second_passes() -> None:
     """Answers leave the last second's count as time goes on, and stay in the whole."""
     clock = FakeClock()
-    tally = Tally(clock=clock)
+    tally = CrowdTally(clock=clock)
     for release in ("v1", "v1", "v2"):
         tally.ended(operation(Outcome.OK, "200", release=release, end=clock.now()))
         clock.sleep(0.5)
@@ -69,7 +69,7 @@ def test_the_last_second_passes() -> None:
 
 def test_the_worst_lag_stays() -> None:
     """The driver's worst lag is kept, not its last."""
-    tally = Tally(clock=FakeClock())
+    tally = CrowdTally(clock=FakeClock())
     for seconds in (0.1, 0.7, 0.2):
         tally.late(seconds)
     counts = tally.counts(users=1, devices=1, logged_in=0, in_flight=0)
@@ -79,7 +79,7 @@ def test_the_worst_lag_stays() -> None:
 
 def test_a_driver_that_was_late_says_so() -> None:
     """What it measured then is its own slowness: the run says so, and can tell nothing."""
-    tally = Tally(clock=FakeClock())
+    tally = CrowdTally(clock=FakeClock())
     tally.late(1.3)
     assert (
         tally.counts(users=1, devices=1, logged_in=0, in_flight=0).late == "the users' driver was 1.3 s behind itself"

@@ -15,7 +15,7 @@ import pytest
 
 from lab.errors import LabFault, RecordError, SetupError, UsageError, WaitTimeout
 from lab.model import Kind, Operation, Outcome, TryResult
-from lab.users import Crowd, CrowdSize, Journey, Target, Tries
+from lab.users import Crowd, CrowdSize, Door, Journey, Tries
 from lab.users import crowd as crowd_module
 from lab.users.accounts import plan_accounts
 
@@ -52,7 +52,7 @@ def book() -> Book:
 
 def crowd_of(
     users: int,
-    target: Target,
+    target: Door,
     book: Book,
     *,
     seed: int = 1,
@@ -238,7 +238,7 @@ def test_logging_in_gives_up_in_time(shop: FakeShop, book: Book) -> None:
         pytest.raises(WaitTimeout, match=r"2 of 2 devices.*user-001.1 last got 4\d\d") as caught,
     ):
         crowd.log_in(within=0.3)
-    assert "prefix" in caught.value.way_out
+    assert "prefix" in caught.value.hint
     assert len(book.operations) <= 6
     assert not crowd_threads()
 
@@ -445,7 +445,7 @@ def test_the_drivers_own_lag_is_seen(shop: FakeShop, book: Book) -> None:
 def test_devices_take_turns_among_the_doors(new_shop: Callable[[], FakeShop], book: Book) -> None:
     """Several targets share the devices evenly."""
     with new_shop() as one, new_shop() as other:
-        doors: Sequence[Target] = [one.target, other.target]
+        doors: Sequence[Door] = [one.target, other.target]
         size = CrowdSize(users=4, two_devices=0)
         with Crowd(doors, size, chance=random.Random(1), on_operation=book.operation) as crowd:
             crowd.log_in(within=10)
@@ -485,5 +485,5 @@ def test_too_few_open_files(shop: FakeShop, book: Book, monkeypatch: pytest.Monk
     monkeypatch.setattr(resource, "getrlimit", lambda _: (300, 300))
     with pytest.raises(SetupError, match=r"60 devices need 316 open files") as caught:
         crowd_of(60, shop.target, book, two_devices=0).start()
-    assert caught.value.way_out == "ulimit -n 316"
+    assert caught.value.hint == "ulimit -n 316"
     assert not crowd_threads()

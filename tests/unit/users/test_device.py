@@ -11,7 +11,7 @@ import pytest
 
 from lab.clock import SYSTEM_CLOCK
 from lab.model import Kind, Operation, Outcome, TryResult
-from lab.users import Device, Shopper, Target, Tries, User
+from lab.users import Device, Door, Shopper, Tries, User
 from lab.users.head import slots_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Told:
         self.operations.append(operation)
 
 
-def use(target: Target, work: Callable[[Device], Awaitable[None]], policy: Tries = QUICK) -> Told:
+def use(target: Door, work: Callable[[Device], Awaitable[None]], policy: Tries = QUICK) -> Told:
     """Run `work` with a new device of user-001, and give what it told."""
     told = Told()
 
@@ -132,7 +132,7 @@ def test_outcome_after_bad_tries(shop: FakeShop, bads: list[Bad], results: list[
 
 def test_a_closed_port_refuses(closed_port: int) -> None:
     """Where nothing was ever sent the operation is refused, after three tries."""
-    operation = use(Target(port=closed_port), in_turn(log_in)).operations[0]
+    operation = use(Door(port=closed_port), in_turn(log_in)).operations[0]
     assert [(one.result, one.sent) for one in operation.tries] == [("unsent", False)] * 3
     assert (operation.outcome, operation.session) == (Outcome.REFUSED, None)
 

@@ -20,7 +20,7 @@ from lab.errors import UsageError
 from lab.model import Kind, Operation, Outcome, TryResult
 from lab.oracle import check
 from lab.oracle.promises import LOGGED_IN, STATE_KEPT
-from lab.users import Target, Tries
+from lab.users import Door, Tries
 from lab.users.device import Device, User
 from lab.users.driven import Driven, MakeUser, load_journey
 from lab.users.own import Http, Page, Unexpected, UserJourney
@@ -47,8 +47,8 @@ class App(ThreadingHTTPServer):
         self.gets: list[str] = []
 
     @property
-    def target(self) -> Target:
-        return Target(port=self.server_address[1])
+    def target(self) -> Door:
+        return Door(port=self.server_address[1])
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -488,7 +488,7 @@ def test_what_could_never_succeed_is_refused(app: App, method: str, expect: Any)
 
     with pytest.raises(UsageError, match=f"^{method} /notes: ") as raised:
         live(app, Asking, nothing)
-    assert raised.value.way_out
+    assert raised.value.hint
 
 
 def test_a_page_without_the_field_is_unexpected(app: App) -> None:

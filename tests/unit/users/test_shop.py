@@ -15,7 +15,7 @@ from lab.clock import SYSTEM_CLOCK
 from lab.model import Kind, Operation, Outcome, TryResult
 from lab.users import Device, Shopper, Tries, User, answers
 from lab.users.shop import READS_DUE, WEIGHTS, WRITTEN
-from lab.users.story import Story
+from lab.users.story import OperationDraft
 
 if TYPE_CHECKING:
     from tests.unit.users.conftest import FakeShop
@@ -202,7 +202,7 @@ def test_read_back_reads_again_after_a_lost_session(shop: FakeShop) -> None:
 )
 def test_other_shapes_than_promised_are_rejected(reading: Any, said: Any) -> None:
     """A missing field, another type or somebody else's key is no answer."""
-    story = Story(Kind.VIEW, "k1", None, None, None)
+    story = OperationDraft(Kind.VIEW, "k1", None, None, None)
     assert not story.read(msgspec.json.encode(said), reading)
     assert story.answer is None
 
@@ -214,7 +214,7 @@ def test_whom_an_answer_is_for_is_heard_in_any_case() -> None:
         (answers.viewed, {"account": "other", "view": "k2"}),
         (answers.item, {"account": "other", "item": {"sku": "tea"}}),
     ):
-        story = Story(Kind.VIEW, "k1", None, None, None)
+        story = OperationDraft(Kind.VIEW, "k1", None, None, None)
         story.read(msgspec.json.encode(said), reading)
         assert story.answered_as == "other"
 
@@ -232,6 +232,6 @@ def test_an_empty_checkout_is_no_order() -> None:
 
 def answer(reading: Any, said: Any) -> Any:
     """What an operation with key k1 reads in an answer that is accepted."""
-    story = Story(Kind.VIEW, "k1", None, None, None)
+    story = OperationDraft(Kind.VIEW, "k1", None, None, None)
     assert story.read(msgspec.json.encode(said), reading)
     return story.answer

@@ -7,12 +7,12 @@ import pytest
 from lab.model import TRIED_AGAIN, Outcome, TryResult
 from lab.users.head import read_head
 from lab.users.tries import Tries, is_harmless, outcome_of
-from lab.users.wire import Answer
+from lab.users.wire import HttpAnswer
 
 
-def answer(status: int, **headers: bytes) -> Answer:
+def answer(status: int, **headers: bytes) -> HttpAnswer:
     named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
-    return Answer(read_head(status, named), b"")
+    return HttpAnswer(read_head(status, named), b"")
 
 
 def test_pauses_grow_and_are_jittered() -> None:
@@ -44,7 +44,7 @@ def test_pauses_grow_and_are_jittered() -> None:
         (answer(503, x_not_applied=b"1", x_edge=b"unix:/run/slots/a1.sock, unix:/run/slots/b1.sock"), False),
     ],
 )
-def test_harmless(came: Answer | TryResult, harmless: bool) -> None:
+def test_harmless(came: HttpAnswer | TryResult, harmless: bool) -> None:
     """Only what was never sent, a 4xx and an app's certain 503 of the first replica surely had no effect."""
     assert is_harmless(came) is harmless
 

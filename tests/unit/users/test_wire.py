@@ -11,7 +11,7 @@ import pytest
 
 from lab.clock import SYSTEM_CLOCK
 from lab.model import TryResult
-from lab.users.wire import Answer, Connection, Exchange, Target, quickest_loop
+from lab.users.wire import Connection, Door, Exchange, HttpAnswer, quickest_loop
 
 if TYPE_CHECKING:
     from tests.unit.users.conftest import Bad, FakeShop
@@ -33,7 +33,7 @@ def run(work: Coroutine[Any, Any, None], loop_factory: Loop) -> None:
 
 
 @asynccontextmanager
-async def connected(*targets: Target) -> AsyncIterator[Connection]:
+async def connected(*targets: Door) -> AsyncIterator[Connection]:
     """A connection that is closed even where a test fails: uvloop never ends with an open one."""
     connection = Connection(*targets, clock=SYSTEM_CLOCK)
     try:
@@ -65,7 +65,7 @@ def test_two_requests_share_a_connection(shop: FakeShop, loop_factory: Loop) -> 
         async with connected(shop.target) as connection:
             before = SYSTEM_CLOCK.now()
             first, second = await ask(connection), await ask(connection)
-            assert isinstance(first.came, Answer)
+            assert isinstance(first.came, HttpAnswer)
             assert first.came.status == 200
             assert first.came.header(b"x-replica") == "a1-7"
             assert b'"sku"' in first.came.body
@@ -79,7 +79,7 @@ def test_a_closed_port_is_unsent(closed_port: int, loop_factory: Loop) -> None:
     """Where nobody listens nothing was sent, and it is told at once."""
 
     async def work() -> None:
-        done = await ask(Connection(Target(port=closed_port), clock=SYSTEM_CLOCK))
+        done = await ask(Connection(Door(port=closed_port), clock=SYSTEM_CLOCK))
         assert done.came is TryResult.UNSENT
         assert done.end >= done.begin > 0
 
@@ -90,9 +90,9 @@ def test_an_address_that_is_closed_is_passed_over(shop: FakeShop, closed_port: i
     """Within the same request, of which nothing was sent yet; afterwards the one that answers is kept."""
 
     async def work() -> None:
-        async with connected(Target(port=closed_port), shop.target) as connection:
+        async with connected(Door(port=closed_port), shop.target) as connection:
             for _ in range(2):
-                assert isinstance((await ask(connection)).came, Answer)
+                assert isinstance((await ask(connection)).came, HttpAnswer)
                 assert connection.target == shop.target
 
     run(work(), loop_factory)
@@ -104,11 +104,11 @@ def test_after_a_request_was_cut_the_next_goes_elsewhere(shop: FakeShop, closed_
     shop.misbehave("cut")
 
     async def work() -> None:
-        elsewhere = Target(port=closed_port)
+        elsewhere = Door(port=closed_port)
         async with connected(shop.target, elsewhere) as connection:
             assert (await ask(connection)).came is TryResult.CUT
             assert connection.target == elsewhere
-            assert isinstance((await ask(connection)).came, Answer)
+            assert isinstance((await ask(connection)).came, HttpAnswer)
 
     run(work(), loop_factory)
     assert len(shop.seen) == 2
@@ -118,7 +118,7 @@ def test_a_name_that_nobody_has_is_unsent() -> None:
     """A host that can't be found is unsent, not an error."""
 
     async def work() -> None:
-        target = Target(host="no-such-host.invalid", port=1)
+        target = Door(host="no-such-host.invalid", port=1)
         assert (await ask(Connection(target, clock=SYSTEM_CLOCK))).came is TryResult.UNSENT
 
     asyncio.run(work())
@@ -133,7 +133,7 @@ def test_without_a_whole_answer_it_is_cut(shop: FakeShop, loop_factory: Loop, ho
         async with connected(shop.target) as connection:
             assert (await ask(connection)).came is TryResult.CUT
             assert len(shop.seen) == 1
-            assert isinstance((await ask(connection)).came, Answer)
+            assert isinstance((await ask(connection)).came, HttpAnswer)
 
     run(work(), loop_factory)
     assert [seen.connection for seen in shop.seen] == [0, 1]
@@ -161,7 +161,7 @@ def test_no_answer_in_time_is_a_timeout(shop: FakeShop, loop_factory: Loop) -> N
             done = await ask(connection, timeout=0.1)
             assert done.came is TryResult.TIMEOUT
             assert 0.09e9 < done.end - done.begin < 1e9
-            assert isinstance((await ask(connection)).came, Answer)
+            assert isinstance((await ask(connection)).came, HttpAnswer)
 
     run(work(), loop_factory)
     assert [seen.connection for seen in shop.seen] == [0, 1]
@@ -176,9 +176,9 @@ def test_a_connection_that_ended_is_replaced_before_anything_is_sent(
 
     async def work() -> None:
         async with connected(shop.target) as connection:
-            assert isinstance((await ask(connection)).came, Answer)
+            assert isinstance((await ask(connection)).came, HttpAnswer)
             await until_closed(connection)
-            assert isinstance((await ask(connection)).came, Answer)
+            assert isinstance((await ask(connection)).came, HttpAnswer)
 
     run(work(), loop_factory)
     assert [seen.connection for seen in shop.seen] == [0, 1]
@@ -202,7 +202,7 @@ def test_an_answer_nobody_asked_for_ends_the_connection(shop: FakeShop, loop_fac
 
     async def work() -> None:
         async with connected(shop.target) as connection:
-            assert isinstance((await ask(connection)).came, Answer)
+            assert isinstance((await ask(connection)).came, HttpAnswer)
             await until_closed(connection)
 
     run(work(), loop_factory)
@@ -214,11 +214,11 @@ def test_a_late_second_answer_is_not_the_next_ones(shop: FakeShop, loop_factory:
 
     async def work() -> None:
         async with connected(shop.target) as connection:
-            assert isinstance((await ask(connection)).came, Answer)
+            assert isinstance((await ask(connection)).came, HttpAnswer)
             assert is_open(connection)
             shop.let_go()
             await until_closed(connection)
-            assert isinstance((await ask(connection)).came, Answer)
+            assert isinstance((await ask(connection)).came, HttpAnswer)
 
     run(work(), loop_factory)
     assert [seen.connection for seen in shop.seen] == [0, 1]
@@ -231,7 +231,7 @@ def test_an_interim_answer_is_passed_over(shop: FakeShop) -> None:
     async def work() -> None:
         async with connected(shop.target) as connection:
             done = await ask(connection)
-            assert isinstance(done.came, Answer)
+            assert isinstance(done.came, HttpAnswer)
             assert done.came.status == 200
             assert b"link" not in done.came.headers
 

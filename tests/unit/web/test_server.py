@@ -187,7 +187,7 @@ def test_a_taken_port_is_told_plainly(server: PageServer) -> None:
     """With the way out."""
     with pytest.raises(SetupError, match="port") as raised:
         PageServer(live_page("a run", PageConfig()), Feed(), port=server.port)
-    assert raised.value.way_out
+    assert raised.value.hint
 
 
 def test_readers_wake_up_for_what_is_new() -> None:

@@ -13,7 +13,7 @@ from lab.errors import RecordError
 from lab.machine.places import Places
 from lab.record import PhaseBegan, RunRecord
 from lab.report.events import AnyPageEvent, Ended, Planned, Said
-from lab.scenario.spec import LIBRARY, read_scenario
+from lab.scenario.read import LIBRARY, read_scenario
 from lab.web import Feed, Follower
 
 DECODER: msgspec.json.Decoder[AnyPageEvent] = msgspec.json.Decoder(AnyPageEvent)

@@ -17,8 +17,9 @@ from lab.experiments.replay import Recorded, check_same, read_recorded, strikes_
 from lab.machine.images import ImageShelf
 from lab.record import AnyEvent, PhaseBegan, RunRecord, Step, Strike, StrikeSource
 from lab.run.own_app import digest_of
-from lab.scenario.spec import LIBRARY, ClusterWish, Roll, Scenario, ScheduledStrike, Settle, StepWish, read_scenario
-from lab.scenario.strike_spec import StrikeWish
+from lab.scenario.read import LIBRARY, read_scenario
+from lab.scenario.spec import ClusterSpec, Roll, Scenario, ScheduledStrike, Settle, StepSpec
+from lab.scenario.strike_spec import StrikeSpec
 
 DEMO = read_scenario(LIBRARY / "demo.yaml")
 
@@ -54,7 +55,7 @@ def test_a_monkeys_strikes_are_told_by_slot_and_moment() -> None:
     assert inside is not None
     assert before is not None
     assert inside[0] == before[0]
-    assert inside[-1] == StepWish(settle=Settle(seconds=15.0))  # it lasts as long as then, also with fewer strikes
+    assert inside[-1] == StepSpec(settle=Settle(seconds=15.0))  # it lasts as long as then, also with fewer strikes
     assert strikes_in(scenario) == [
         ScheduledStrike(slot="c2", at=1.5),
         ScheduledStrike(slot="b1", at=1.25, after="a1"),
@@ -63,7 +64,7 @@ def test_a_monkeys_strikes_are_told_by_slot_and_moment() -> None:
 
 def test_a_monkey_alone_and_one_that_was_never_reached() -> None:
     """Alone it becomes a schedule that lasts; a step that the run did not reach stays as it is."""
-    steps = (StepWish(monkey=MonkeySettings()), StepWish(roll=Roll(to="shop:v2")), StepWish(monkey=MonkeySettings()))
+    steps = (StepSpec(monkey=MonkeySettings()), StepSpec(roll=Roll(to="shop:v2")), StepSpec(monkey=MonkeySettings()))
     scenario = Scenario(lab=1, name="x", title="x", cluster=DEMO.cluster, steps=steps)
     again = told_one_by_one(scenario, [phase(0, "log in"), phase(1, "monkey"), strike(3, "a1"), phase(9, "roll")])
     assert strikes_in(again) == [ScheduledStrike(slot="a1", at=2.0)]
@@ -72,8 +73,8 @@ def test_a_monkey_alone_and_one_that_was_never_reached() -> None:
 
 def test_a_monkeys_other_faults_and_its_balancers_are_told_too() -> None:
     """Each with its name, and for as long as the monkey let it last; a balancer by its zone."""
-    wish = MonkeySettings(do=("kill", "freeze", "cut"), groups=("app", "balancer"), seconds=1.5)
-    steps = (StepWish(monkey=wish), StepWish(settle=Settle(seconds=1)))
+    spec = MonkeySettings(do=("kill", "freeze", "cut"), groups=("app", "balancer"), seconds=1.5)
+    steps = (StepSpec(monkey=spec), StepSpec(settle=Settle(seconds=1)))
     scenario = Scenario(lab=1, name="x", title="x", cluster=DEMO.cluster, steps=steps)
     edge, alone = (
         Strike(
@@ -92,10 +93,10 @@ def test_a_monkeys_other_faults_and_its_balancers_are_told_too() -> None:
 
 def test_strikes_on_stores_can_be_made_again(tmp_path: Path) -> None:
     """Each member by its tier and its zone; what is written of them is read again."""
-    cluster = ClusterWish(release="shop:v1", store=StoreName.REDIS_HA, orders=OrdersPlace.POSTGRES)
+    cluster = ClusterSpec(release="shop:v1", store=StoreName.REDIS_HA, orders=OrdersPlace.POSTGRES)
     steps = (
-        StepWish(monkey=MonkeySettings(groups=("store", "sentinel", "orders"))),
-        StepWish(settle=Settle(seconds=1)),
+        StepSpec(monkey=MonkeySettings(groups=("store", "sentinel", "orders"))),
+        StepSpec(settle=Settle(seconds=1)),
     )
     scenario = Scenario(lab=1, name="x", title="x", cluster=cluster, steps=steps)
     struck = [
@@ -114,8 +115,8 @@ def test_strikes_on_stores_can_be_made_again(tmp_path: Path) -> None:
 
 def test_what_a_step_beside_the_monkey_tells_is_not_struck_twice() -> None:
     """It makes its strike again by itself."""
-    inside = (StepWish(monkey=MonkeySettings()), StepWish(strike=StrikeWish(do="kill", to="a1")))
-    scenario = Scenario(lab=1, name="x", title="x", cluster=DEMO.cluster, steps=(StepWish(together=inside),))
+    inside = (StepSpec(monkey=MonkeySettings()), StepSpec(strike=StrikeSpec(do="kill", to="a1")))
+    scenario = Scenario(lab=1, name="x", title="x", cluster=DEMO.cluster, steps=(StepSpec(together=inside),))
     told = msgspec.structs.replace(strike(3, "a1"), source=StrikeSource.STEP)
     events = [phase(0, "log in"), phase(1, "together"), told, strike(4, "b1", 2), phase(9, "settle")]
     again = told_one_by_one(scenario, events)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ExitCode, ScenarioError
-from lab.scenario.spec import LIBRARY, find_scenario, read_scenario, rolled_to
+from lab.scenario.read import LIBRARY, find_scenario, read_scenario
+from lab.scenario.spec import rolled_to
 
 DEMO = (LIBRARY / "demo.yaml").read_text()
 
@@ -246,7 +247,7 @@ def test_what_would_go_wrong_only_once_users_are_there_is_refused(
     with pytest.raises(ScenarioError) as refused:
         read_scenario(path)
     assert told in str(refused.value)
-    assert refused.value.way_out
+    assert refused.value.hint
 
 
 @pytest.mark.parametrize("strategy", ["rolling", "red-black"])

@@ -13,7 +13,7 @@ from lab.clock import NS, FakeClock
 from lab.cluster.harm import Victim
 from lab.model import Replica, ReplicaState, Role
 from lab.run import pinned_faults as pins
-from lab.run.pinned_faults import Ground, Pinned
+from lab.run.pinned_faults import Pinned, PinnedFaultParts
 from lab.scenario.pin_spec import Pin, PinnedFault
 
 REPLICA = Replica(
@@ -63,7 +63,9 @@ def test_a_pinned_strike_says_what_it_hits(
     told: list[record.AnyEvent] = []
     cluster = SimpleNamespace(replicas=lambda: [REPLICA])
     live = SimpleNamespace(engine=None, project="p", cluster=cluster)
-    ground = Ground(live=cast(Any, live), target=cast(Any, Target()), desk=cast(Any, Desk()), crew=cast(Any, Crew()))
+    ground = PinnedFaultParts(
+        live=cast(Any, live), target=cast(Any, Target()), desk=cast(Any, Desk()), crew=cast(Any, Crew())
+    )
     pinned = Pinned(ground, Pin(action="enter"), fault, seconds=60.0, report=told.append, clock=FakeClock(NS))
     step = record.Step(at=NS, action="enter", slot="a1", replica="a1-2", release="v2", why="upgrade")
     pinned(cast(Any, SimpleNamespace(pid=7)), "after", step)

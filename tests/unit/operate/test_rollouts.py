@@ -27,11 +27,11 @@ def test_a_deployer_ends_with_whoever_listens_to_it(
     ground: list[Ground] = []
 
     @contextmanager
-    def at_hand(_project: str | None, _report: object, **told: object) -> Iterator[hand.AtHand]:
+    def at_hand(_project: str | None, _report: object, **told: object) -> Iterator[hand.StandingCluster]:
         with FileState(tmp_path / "state.db") as state:
             ground.append(Ground(state))
             deployer = ground[0].deployer("one", told["boundary"])  # type: ignore[arg-type]
-            yield hand.AtHand(project="c", desk=ground[0].desk, deployer=deployer)
+            yield hand.StandingCluster(project="c", desk=ground[0].desk, deployer=deployer)
 
     told, tell = os.pipe()
     monkeypatch.setattr(hand, "at_hand", at_hand)

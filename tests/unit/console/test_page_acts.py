@@ -11,9 +11,9 @@ import pytest
 from lab import record
 from lab.chaos.striker import Striker
 from lab.clock import FakeClock
-from lab.console.page_acts import ACTS, Hands
+from lab.console.page_acts import ACTS, PageActs
 from lab.deploy.desk import Desk
-from lab.deploy.rollout import Ask, first_desired
+from lab.deploy.rollout import RolloutRequest, first_desired
 from lab.errors import EngineError, UsageError
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.run.controls import Reach
@@ -27,7 +27,7 @@ IMAGES = {one.image: one for one in (V1, V2)}
 
 
 @contextmanager
-def a_person_at(target: FakeHarm, folder: Path, events: list[record.AnyEvent]) -> Iterator[tuple[Hands, Desk]]:
+def a_person_at(target: FakeHarm, folder: Path, events: list[record.AnyEvent]) -> Iterator[tuple[PageActs, Desk]]:
     """Hands that hold a small cluster, which serves v1."""
 
     def serving() -> list[Replica]:
@@ -48,7 +48,7 @@ def a_person_at(target: FakeHarm, folder: Path, events: list[record.AnyEvent]) -
     with striking(folder, target, events=events) as striker, FileState(folder / "wanted.db") as state:
         desk = Desk(state, "lab-test", clock=FakeClock(10**12))
         desk.begin(first_desired(V1, SLOTS))
-        hands = Hands(tuple(IMAGES))
+        hands = PageActs(tuple(IMAGES))
         hands.take_hold(Reach(desk=desk, striker=striker, serving=serving, release=IMAGES.__getitem__))
         try:
             yield hands, desk
@@ -101,7 +101,7 @@ def test_a_roll_and_its_reverse_are_wanted_of_the_deployer(tmp_path: Path) -> No
         assert hands.do("reverse", {}) == "back to v1"
         rollout = desk.read().desired.under_way
         assert rollout is not None
-        assert rollout.asked is Ask.REVERSE
+        assert rollout.asked is RolloutRequest.REVERSE
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_second_kill_beyond_the_blast_radius_is_refused(tmp_path: Path) -> Non
 def test_without_a_cluster_there_is_nothing_to_act_on(act: str, tmp_path: Path) -> None:
     """Before users are logged in, and once they have come to rest."""
     with pytest.raises(UsageError, match="no cluster"):
-        Hands(tuple(IMAGES)).do(act, {})
+        PageActs(tuple(IMAGES)).do(act, {})
     with a_person_at(six_and_three(), tmp_path, []) as (hands, _):
         pass
     with pytest.raises(UsageError, match="no cluster"):

@@ -62,7 +62,7 @@ def test_a_pack_of_other_sources_is_refused_with_the_way_to_use_it(tmp_path: Pat
     """The tags carry a hash of the sources: its own are in it."""
     with pytest.raises(UsageError, match="other sources") as refused:
         load(write(tmp_path / "p.tar", images=(BASE, "cluster-lab/nginx:2")))
-    assert "LAB_PACK=" in refused.value.way_out
+    assert "LAB_PACK=" in refused.value.hint
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])

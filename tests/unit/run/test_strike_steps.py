@@ -21,14 +21,14 @@ from lab.cluster.harm import Pause, Sever, Victim
 from lab.errors import LabFault, UsageError
 from lab.model import Kind, Operation, Outcome, Role, Try
 from lab.record import StrikeSource
-from lab.run.stop_monitor import Stopped, Watchman
-from lab.run.strike_steps import LosingZone, StrikingOnce, pick_fault, pick_victims
-from lab.scenario.strike_spec import LoseZone, StrikeWish, check_cut
+from lab.run.stop_monitor import StopMonitor, Stopped
+from lab.run.strike_steps import LoseZoneStep, StrikeStep, pick_fault, pick_victims
+from lab.scenario.strike_spec import LoseZone, StrikeSpec, check_cut
 from lab.testing.fake_cluster import FakeHarm
 from tests.unit.chaos.making import replica, six_and_three, standing_of, store, striking
 
 
-def through(step: StrikingOnce | LosingZone, clock: FakeClock, *, within: float = 60.0) -> float:
+def through(step: StrikeStep | LoseZoneStep, clock: FakeClock, *, within: float = 60.0) -> float:
     """Ask it, as the conductor does, until it is over; the seconds that took."""
     began = clock.now()
     step.begin()
@@ -62,7 +62,7 @@ def test_a_freeze_lasts_as_long_as_told_and_is_undone(tmp_path: Path) -> None:
     target, clock = six_and_three(), FakeClock(NS)
     before = dict(target.there)
     with striking(tmp_path, target) as striker:
-        step = StrikingOnce(StrikeWish(do="freeze", to="b2", seconds=2), striker, settles(target), Random(1), clock)
+        step = StrikeStep(StrikeSpec(do="freeze", to="b2", seconds=2), striker, settles(target), Random(1), clock)
         assert 2 <= through(step, clock) < 3
     assert target.there == before
 
@@ -75,7 +75,7 @@ def test_waiting_does_not_change_who_is_struck(tmp_path: Path) -> None:
         waits = iter(["somebody"] * looks)
         (folder := tmp_path / str(looks)).mkdir()
         with striking(folder, target, events=events, halted=partial(next, waits, "")) as striker:
-            through(StrikingOnce(StrikeWish(do="freeze"), striker, settles(target), Random(7), clock), clock)
+            through(StrikeStep(StrikeSpec(do="freeze"), striker, settles(target), Random(7), clock), clock)
         struck |= {event.victim for event in events if isinstance(event, record.Strike)}
     assert len(struck) == 1
 
@@ -91,9 +91,9 @@ def test_a_time_of_day_that_jumps_changes_nothing(tmp_path: Path) -> None:
     target, clock = six_and_three(), Jumping(NS)
     before = dict(target.there)
     with striking(tmp_path, target, clock=clock) as striker:
-        step = StrikingOnce(StrikeWish(do="cut", to="b2", seconds=2), striker, settles(target), Random(1), clock)
+        step = StrikeStep(StrikeSpec(do="cut", to="b2", seconds=2), striker, settles(target), Random(1), clock)
         assert 2 <= through(step, clock) < 3
-        zone = LosingZone(LoseZone(zone="b", seconds=3, cut_off=True), striker, settles(target), clock)
+        zone = LoseZoneStep(LoseZone(zone="b", seconds=3, cut_off=True), striker, settles(target), clock)
         assert 3 <= through(zone, clock) < 4
     assert target.there == before
 
@@ -104,8 +104,8 @@ def test_a_step_that_is_broken_off_undoes_what_it_did(tmp_path: Path) -> None:
     before = dict(target.there)
     with striking(tmp_path, target) as striker:
         for step in (
-            StrikingOnce(StrikeWish(do="cut", to="balancer/c"), striker, settles(target), Random(1), clock),
-            LosingZone(LoseZone(zone="b", cut_off=True), striker, settles(target), clock),
+            StrikeStep(StrikeSpec(do="cut", to="balancer/c"), striker, settles(target), Random(1), clock),
+            LoseZoneStep(LoseZone(zone="b", cut_off=True), striker, settles(target), clock),
         ):
             step.begin()
             assert not step.is_over()
@@ -124,7 +124,7 @@ def test_a_lost_zone_comes_back_after_its_time(tmp_path: Path) -> None:
             revive(target, striker, 2)
             return settles(target)()
 
-        step = LosingZone(LoseZone(zone="b", seconds=5), striker, is_settled, clock)
+        step = LoseZoneStep(LoseZone(zone="b", seconds=5), striker, is_settled, clock)
         step.begin()
         assert not step.is_over()
         late = replica("b1", 9)
@@ -134,7 +134,7 @@ def test_a_lost_zone_comes_back_after_its_time(tmp_path: Path) -> None:
         assert len(standing_of(target).serving) == 6
 
 
-def through_rest(step: LosingZone, clock: FakeClock) -> float:
+def through_rest(step: LoseZoneStep, clock: FakeClock) -> float:
     began = clock.now()
     while not step.is_over():
         clock.sleep(0.1)
@@ -147,7 +147,7 @@ def test_a_strike_waits_for_the_blast_radius_and_gives_up_in_the_end(tmp_path: P
     target, clock = six_and_three(), FakeClock(NS)
     with striking(tmp_path, target, radius=BlastRadius(replicas=1)) as striker:
         target.do(replica("a1").container, Pause())
-        step = StrikingOnce(StrikeWish(do="kill", to="b1"), striker, settles(target), Random(1), clock)
+        step = StrikeStep(StrikeSpec(do="kill", to="b1"), striker, settles(target), Random(1), clock)
         with pytest.raises(LabFault, match="a1 does not serve"):
             through(step, clock)
     assert target.there[replica("b1").container].is_running
@@ -161,11 +161,11 @@ def test_whoever_stops_serving_between_look_and_strike_is_waited_for(tmp_path: P
     fewer = msgspec.structs.replace(whole, serving={slot: one for slot, one in whole.serving.items() if slot != "a1"})
     looks = iter([whole, fewer])
     with striking(tmp_path, target, standing=lambda: next(looks, standing_of(target))) as striker:
-        step: StrikingOnce | LosingZone = LosingZone(
+        step: StrikeStep | LoseZoneStep = LoseZoneStep(
             LoseZone(zone="b", seconds=1, cut_off=True), striker, lambda: True, clock
         )
         if what == "strike":
-            step = StrikingOnce(StrikeWish(do="kill", to="b1", seconds=1), striker, lambda: True, Random(1), clock)
+            step = StrikeStep(StrikeSpec(do="kill", to="b1", seconds=1), striker, lambda: True, Random(1), clock)
         step.begin()
         assert not step.is_over()
         assert target.acts == []
@@ -208,7 +208,7 @@ def test_a_run_is_stopped_by_its_own_rules_alone(
     rules: StopWhen, results: list[str], lost: int, serving: int, told: str
 ) -> None:
     """At the figure and not before it; a share of a handful means nothing; without a rule nothing stops a run."""
-    watchman = Watchman(rules)
+    watchman = StopMonitor(rules)
     for result in results:
         watchman.note(operation(9.0, result))
     if not told:
@@ -229,7 +229,7 @@ def test_a_run_is_stopped_by_its_own_rules_alone(
 )
 def test_an_unwell_lab_or_a_halt_stops_a_run(rules: StopWhen, seen: dict[str, str], told: str) -> None:
     """Whoever can't see what strikes do must not strike; a halt by a person needs no rule."""
-    watchman = Watchman(rules)
+    watchman = StopMonitor(rules)
     if not told:
         watchman.check(10 * NS, users_lost=0, serving=6, **seen)
         return
@@ -245,8 +245,8 @@ def test_a_cut_is_between_its_victim_and_whom_it_names(tmp_path: Path) -> None:
         folder = tmp_path / off.replace("/", "-")
         folder.mkdir()
         with striking(folder, target) as striker:
-            wish = StrikeWish(do="cut", to="a1", off=off, seconds=2)
-            step = StrikingOnce(wish, striker, settles(target), Random(1), clock)
+            spec = StrikeSpec(do="cut", to="a1", off=off, seconds=2)
+            step = StrikeStep(spec, striker, settles(target), Random(1), clock)
             step.begin()
             assert not step.is_over()
             assert target.severed == {(replica("a1").container, addresses)}
@@ -315,9 +315,9 @@ def test_stores_are_picked_by_what_they_are_now() -> None:
 def test_a_store_is_struck_only_while_all_are_whole(tmp_path: Path) -> None:
     """And the step is over only when they are whole again; `stores: 2` allows two at once."""
     target, clock, wrong = with_stores(), FakeClock(NS), [""]
-    wish = StrikeWish(do="kill", to="store", seconds=1)
+    spec = StrikeSpec(do="kill", to="store", seconds=1)
     with striking(tmp_path, target, primary=lambda: "store-a", unwell=lambda: wrong[0]) as striker:
-        step = StrikingOnce(wish, striker, settles(target), Random(1), clock)
+        step = StrikeStep(spec, striker, settles(target), Random(1), clock)
         step.begin()
         assert not step.is_over()
         wrong[0] = "store-a is not in step"
@@ -336,7 +336,7 @@ def test_a_strike_may_wait_beside_others(tmp_path: Path) -> None:
     """It falls so many seconds after the step began."""
     target, clock = with_stores(), FakeClock(NS)
     with striking(tmp_path, target) as striker:
-        step = StrikingOnce(StrikeWish(do="kill", to="orders", after=3), striker, settles(target), Random(1), clock)
+        step = StrikeStep(StrikeSpec(do="kill", to="orders", after=3), striker, settles(target), Random(1), clock)
         step.begin()
         clock.sleep(2.9)
         assert not step.is_over()
@@ -348,7 +348,7 @@ def test_a_strike_may_wait_beside_others(tmp_path: Path) -> None:
 
 def test_what_failed_long_ago_stops_nothing() -> None:
     """The share is that of the last seconds."""
-    watchman = Watchman(StopWhen(failed_share=0.1, failed_for=3))
+    watchman = StopMonitor(StopWhen(failed_share=0.1, failed_for=3))
     for _ in range(50):
         watchman.note(operation(1.0, "503"))
     watchman.check(10 * NS, users_lost=0, serving=6)

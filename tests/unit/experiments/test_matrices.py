@@ -10,7 +10,7 @@ import pytest
 from lab import record
 from lab.deploy.rollout import Phase, check_strategy
 from lab.errors import ExitCode, UsageError
-from lab.experiments.deployer_kills import Swept
+from lab.experiments.deployer_kills import KillSweepResult
 from lab.experiments.fault_matrix import COURSES, Cell, Matrix, choose, write_report
 from lab.experiments.rehearsal import SLOTS, Rolled
 from lab.model import Finding
@@ -120,8 +120,8 @@ def test_a_sweep_that_hurt_nobody_proves_nothing() -> None:
     assert not swept(kills=0).is_good
 
 
-def swept(**changes: object) -> Swept:
-    good = Swept(
+def swept(**changes: object) -> KillSweepResult:
+    good = KillSweepResult(
         kills=100, rollouts=40, wrong=(), below_floor=0, users_hurt=0, retried=0, failed=0, operations=9000, resumed=()
     )
     return msgspec.structs.replace(good, **changes)

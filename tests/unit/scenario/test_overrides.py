@@ -14,7 +14,8 @@ from lab.errors import ExitCode, UsageError
 from lab.operate.runs import BADNESS, worst_of
 from lab.scenario.overrides import Overrides, parse_change, read_changed
 from lab.scenario.plan import blast_radius, plan_lines
-from lab.scenario.spec import LIBRARY, Scenario, read_scenario
+from lab.scenario.read import LIBRARY, read_scenario
+from lab.scenario.spec import Scenario
 
 DEMO = LIBRARY / "demo.yaml"
 NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}

@@ -12,12 +12,12 @@ from lab.model import PromiseResult, Verdict
 from lab.oracle.promises import LOSS_BOUND
 from lab.oracle.verdict import Enough
 from lab.record import ReadRecord, RunRecord, Serving
-from lab.run.judge import Judged, judge_run
-from lab.scenario.spec import ClusterWish, Promises, Scenario, Settle, StepWish
-from lab.scenario.strike_spec import LoseZone, StrikeWish
+from lab.run.judge import JudgedRun, judge_run
+from lab.scenario.spec import ClusterSpec, Promises, Scenario, Settle, StepSpec
+from lab.scenario.strike_spec import LoseZone, StrikeSpec
 from tests.unit.oracle.test_loss import history, strike_of
 
-KILL = StepWish(strike=StrikeWish(do="kill", to="store"))
+KILL = StepSpec(strike=StrikeSpec(do="kill", to="store"))
 
 
 def judged(
@@ -26,15 +26,15 @@ def judged(
     *,
     loses: float,
     states: float | None = None,
-    step: StepWish = KILL,
+    step: StepSpec = KILL,
     hit: bool = True,
-) -> Judged:
+) -> JudgedRun:
     """A run on this store, which lost so many seconds when it was struck."""
     scenario = Scenario(
         lab=1,
         name="x",
         title="x",
-        cluster=ClusterWish(release="shop:v1", store=store),
+        cluster=ClusterSpec(release="shop:v1", store=store),
         steps=(step,),
         promises=Promises(loses_at_most=states),
         enough=Enough(operations=100, checks=100),
@@ -49,7 +49,7 @@ def judged(
     return judge_run(ReadRecord(folder / "run"))
 
 
-def bound_of(run: Judged) -> PromiseResult | None:
+def bound_of(run: JudgedRun) -> PromiseResult | None:
     return next((one for one in run.judgement.promises if one.promise == LOSS_BOUND), None)
 
 
@@ -99,15 +99,15 @@ def test_a_bound_that_no_strike_tested_is_not_held(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "store", "is_asked"),
     [
-        (StepWish(settle=Settle(seconds=1)), StoreName.REDIS, False),
-        (StepWish(strike=StrikeWish(do="kill", to="a1")), StoreName.REDIS_HA, False),
-        (StepWish(strike=StrikeWish(do="freeze", to="store/b")), StoreName.REDIS_HA, True),
-        (StepWish(lose_zone=LoseZone(zone="a")), StoreName.REDIS_HA, True),
-        (StepWish(lose_zone=LoseZone(zone="a")), StoreName.REDIS, False),
+        (StepSpec(settle=Settle(seconds=1)), StoreName.REDIS, False),
+        (StepSpec(strike=StrikeSpec(do="kill", to="a1")), StoreName.REDIS_HA, False),
+        (StepSpec(strike=StrikeSpec(do="freeze", to="store/b")), StoreName.REDIS_HA, True),
+        (StepSpec(lose_zone=LoseZone(zone="a")), StoreName.REDIS_HA, True),
+        (StepSpec(lose_zone=LoseZone(zone="a")), StoreName.REDIS, False),
     ],
 )
 def test_the_bound_is_asked_for_where_a_store_is_struck(
-    tmp_path: Path, step: StepWish, store: StoreName, is_asked: bool
+    tmp_path: Path, step: StepSpec, store: StoreName, is_asked: bool
 ) -> None:
     """By a step of its own, or with its zone."""
     assert (bound_of(judged(tmp_path, store, loses=0.0, step=step)) is not None) is is_asked

@@ -16,7 +16,7 @@ import pytest
 from lab import record
 from lab.clock import NS, FakeClock
 from lab.console.terminal import PlainView
-from lab.deploy.rollout import Ask
+from lab.deploy.rollout import RolloutRequest
 from lab.errors import LabFault, WaitTimeout
 from lab.machine.halt import halt, halted_by, lift
 from lab.machine.setup import Toolbox
@@ -24,7 +24,8 @@ from lab.retry import wait_until
 from lab.run.conductor import Conductor
 from lab.run.stop_monitor import Stopped
 from lab.run.view import QuietView
-from lab.scenario.spec import LIBRARY, OnStop, Settle, StepWish, read_scenario
+from lab.scenario.read import LIBRARY, read_scenario
+from lab.scenario.spec import OnStop, Settle, StepSpec
 
 
 @dataclass
@@ -155,7 +156,7 @@ class Rolling:
     """A desk while a rollout is under way, of which the fourth look sees the end; and a striker that heals."""
 
     def __init__(self) -> None:
-        self.asked: list[Ask] = []
+        self.asked: list[RolloutRequest] = []
         self.healed = self.looks = 0
         self.desired = SimpleNamespace(under_way=SimpleNamespace(phase="move"))
 
@@ -165,8 +166,8 @@ class Rolling:
     def exists(self) -> bool:
         return False
 
-    def ask(self, wish: Ask) -> None:
-        self.asked.append(wish)
+    def ask(self, spec: RolloutRequest) -> None:
+        self.asked.append(spec)
 
     def heal(self) -> None:
         self.healed += 1
@@ -178,10 +179,10 @@ class Rolling:
 
 @pytest.mark.parametrize(
     ("on_stop", "asked", "healed", "looks"),
-    [(OnStop.ROLL_BACK, [Ask.ABORT], 1, 4), (OnStop.LEAVE, [], 1, 4), (OnStop.FREEZE, [], 0, 0)],
+    [(OnStop.ROLL_BACK, [RolloutRequest.ABORT], 1, 4), (OnStop.LEAVE, [], 1, 4), (OnStop.FREEZE, [], 0, 0)],
 )
 def test_what_becomes_of_a_rollout_when_the_run_is_stopped(
-    conductor: Conductor, on_stop: OnStop, asked: list[Ask], healed: int, looks: int
+    conductor: Conductor, on_stop: OnStop, asked: list[RolloutRequest], healed: int, looks: int
 ) -> None:
     """It goes back or on to its end, which is waited for; or everything is left as it is."""
     there = Rolling()
@@ -212,5 +213,5 @@ def test_a_wait_that_ends_a_run_says_whose_time_was_over(
     conductor._desk = cast(Any, Rolling())
     monkeypatch.setattr(conductor, "doing", doing)
     with pytest.raises(WaitTimeout) as raised:
-        conductor.do(StepWish(settle=Settle(seconds=9)), cast(Any, SimpleNamespace(deadline=clock.now() + 5 * NS)))
+        conductor.do(StepSpec(settle=Settle(seconds=9)), cast(Any, SimpleNamespace(deadline=clock.now() + 5 * NS)))
     assert str(raised.value).startswith(told)

@@ -12,7 +12,7 @@ import pytest
 
 from lab.backends import docker as wiring
 from lab.backends.docker import kept_identity, lost_zones_of, open_state, take_down
-from lab.balancer.protocol import Answer
+from lab.balancer.protocol import ReplicaAnswer
 from lab.chaos.opened import LostZone, OpenFaults
 from lab.clock import SYSTEM_CLOCK
 from lab.deploy.desk import Desk
@@ -198,8 +198,8 @@ def test_an_empty_slot_is_not_well(checkout: Path, monkeypatch: pytest.MonkeyPat
         def __exit__(self, *_: object) -> None:
             pass
 
-        def holders(self, _: object) -> dict[str, Answer]:
-            return {one.name: Answer(replica=f"{one.name}-1", is_ready=True) for one in there}
+        def holders(self, _: object) -> dict[str, ReplicaAnswer]:
+            return {one.name: ReplicaAnswer(replica=f"{one.name}-1", is_ready=True) for one in there}
 
     cluster = SimpleNamespace(replicas=lambda: replicas, addresses=lambda *_: (("127.0.0.1", 1),))
     monkeypatch.setattr(keep, "open_cluster", lambda *_: cluster)

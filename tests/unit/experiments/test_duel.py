@@ -10,7 +10,7 @@ from lab.backends import peer
 from lab.clock import NS
 from lab.errors import UsageError
 from lab.experiments.duel import AMBER, RED, run_duel, svg, table
-from lab.experiments.upgrades import BIN, WAYS, Bin, Load, Upgrade, bins_of, measure
+from lab.experiments.upgrades import BIN, WAYS, Bin, UpgradeFigures, UserLoad, bins_of, measure
 from lab.model import Kind, Operation, Outcome, Try
 
 
@@ -46,8 +46,8 @@ def test_the_pictures_bars_are_half_seconds() -> None:
     assert BIN == 0.5
 
 
-def fought(way: str, *bins: Bin) -> Upgrade:
-    return Upgrade(way=way, seconds=12.3, requests=900, failed=30, saved=20, peak=12, bins=bins)
+def fought(way: str, *bins: Bin) -> UpgradeFigures:
+    return UpgradeFigures(way=way, seconds=12.3, requests=900, failed=30, saved=20, peak=12, bins=bins)
 
 
 def test_the_table_has_a_line_for_each_way() -> None:
@@ -75,8 +75,10 @@ def test_others_ways_and_our_own_have_their_names() -> None:
     assert set(peer.WAYS) < set(WAYS)
 
 
-@pytest.mark.parametrize(("ways", "load"), [(["rollnig"], Load()), ([], Load(users=0)), ([], Load(think=0.0))])
-def test_a_duel_that_makes_no_sense_is_refused(ways: list[str], load: Load) -> None:
+@pytest.mark.parametrize(
+    ("ways", "load"), [(["rollnig"], UserLoad()), ([], UserLoad(users=0)), ([], UserLoad(think=0.0))]
+)
+def test_a_duel_that_makes_no_sense_is_refused(ways: list[str], load: UserLoad) -> None:
     """Before any engine is looked for."""
     with pytest.raises(UsageError):
         run_duel(ways, load, before="shop:v1", to="shop:v2", picture=None, say=lambda _: None)

@@ -10,7 +10,7 @@ import pytest
 from lab.chaos.faults import FAULTS
 from lab.cluster.harm import Crash, Pause, Send, Unpause
 from lab.model import Role
-from lab.run.strikable_deployers import CrewHarm, Either
+from lab.run.strikable_deployers import StrikableDeployers, StrikableUnion
 from lab.testing.fake_cluster import FakeHarm
 from tests.unit.chaos.making import replica
 
@@ -53,17 +53,17 @@ class FakeDesk:
 
 
 @pytest.fixture
-def harm() -> CrewHarm:
-    return CrewHarm(cast(Any, FakeCrew()), cast(Any, FakeDesk()))
+def harm() -> StrikableDeployers:
+    return StrikableDeployers(cast(Any, FakeCrew()), cast(Any, FakeDesk()))
 
 
-def test_whoever_leads_is_struck_first(harm: CrewHarm) -> None:
+def test_whoever_leads_is_struck_first(harm: StrikableDeployers) -> None:
     """`to: deployer` means the one that leads."""
     assert [one.name for one in harm.victims()] == ["deployer 8", "deployer 7"]
     assert {one.role for one in harm.victims()} == {Role.DEPLOYER}
 
 
-def test_a_kill_is_proved_by_the_process_that_ended_and_another_follows(harm: CrewHarm) -> None:
+def test_a_kill_is_proved_by_the_process_that_ended_and_another_follows(harm: StrikableDeployers) -> None:
     """Nothing can be done to it twice."""
     assert harm.do("deployer 8", Send(signal="SIGKILL"))
     assert harm.said("deployer 8", "") == ("kill",)
@@ -71,7 +71,7 @@ def test_a_kill_is_proved_by_the_process_that_ended_and_another_follows(harm: Cr
     assert len(harm.victims()) == 2
 
 
-def test_a_freeze_is_proved_while_it_lasts(harm: CrewHarm) -> None:
+def test_a_freeze_is_proved_while_it_lasts(harm: StrikableDeployers) -> None:
     """And undone by what undoes a container's."""
     assert harm.do("deployer 7", Pause())
     assert harm.said("deployer 7", "") == ("pause",)
@@ -79,17 +79,17 @@ def test_a_freeze_is_proved_while_it_lasts(harm: CrewHarm) -> None:
     assert harm.said("deployer 7", "") == ()
 
 
-def test_what_only_a_container_can_suffer_is_not_done(harm: CrewHarm) -> None:
+def test_what_only_a_container_can_suffer_is_not_done(harm: StrikableDeployers) -> None:
     """Nor anything to a process that is none of the crew's."""
     assert not harm.do("deployer 7", Crash())
     assert not harm.do("deployer 9", Send(signal="SIGKILL"))
     assert harm.said("deployer 9", "") == ()
 
 
-def test_containers_and_deployers_are_struck_through_one_door(harm: CrewHarm) -> None:
+def test_containers_and_deployers_are_struck_through_one_door(harm: StrikableDeployers) -> None:
     """Each act reaches its own kind."""
     target = FakeHarm(there={replica("a1").container: replica("a1")})
-    both = Either(target, harm)
+    both = StrikableUnion(target, harm)
     since = both.mark()
     assert [one.name for one in both.victims()] == ["a1-1", "deployer 8", "deployer 7"]
     kill = FAULTS["kill"].do(replica("a1"), "SIGKILL")

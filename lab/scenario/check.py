@@ -1,0 +1,280 @@
+"""What types alone can't say of a scenario: whether its parts make sense together. Nothing here reads a file."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from lab.chaos.faults import find_fault
+from lab.chaos.schedule import check_monkey
+from lab.cluster.stores import MEMBERS, OrdersPlace, StoreName
+from lab.deploy.rollout import Phase, check_strategy
+from lab.errors import ScenarioError, UsageError
+from lab.model import release_name
+from lab.scale.policy import bounds_of_all, check_scale, choose_slots
+from lab.scenario.pin_spec import OF_DEPLOYERS
+from lab.scenario.spec import (
+    ClusterSpec,
+    Edges,
+    PinnedFaultSpec,
+    Scenario,
+    StepSpec,
+    UsersSpec,
+    images_of,
+    walk_steps,
+)
+from lab.scenario.strike_spec import (
+    BALANCER,
+    ORDERS,
+    SENTINEL,
+    STORE,
+    StrikeTargets,
+    check_strike,
+    check_zone,
+    role_of,
+)
+from lab.scenario.yaml_paths import numbers_in
+from lab.users.steps import check_journey
+
+_ZONE = re.compile(r"[a-z0-9][a-z0-9-]*")
+"""Names of slots begin with it, and those the balancer's doors, sockets and containers go by."""
+_PATH = frozenset(f"{string.ascii_letters}{string.digits}/-._~%?=&")
+LARGEST = 1e8
+"""No number with a fraction may be larger: of seconds it is three years."""
+
+
+_Refuse = Callable[[str, str, str], None]
+
+
+def check_scenario(scenario: Scenario, place: Callable[[str], str]) -> None:
+    """What types alone can't say. Raises ScenarioError; `place` tells where a key stands."""
+
+    def refuse(key: str, what: str, hint: str) -> None:
+        raise ScenarioError(what, at=place(key), hint=hint)
+
+    if scenario.lab != 1:
+        refuse("lab", f"format {scenario.lab} is not known", "lab: 1")
+    _check_whole(scenario, refuse)
+    for key, step in walk_steps(scenario.steps):
+        _check_step(scenario, key, step, refuse)
+    _check_reverses(scenario, refuse)
+    _check_scales(scenario, refuse)
+    for key, number in numbers_in(scenario):
+        if not 0 <= number <= LARGEST:  # nor what is no number at all, which is neither smaller nor larger
+            refuse(key, f"must be from 0 to {LARGEST:g}, not {number:g}", "a number of that range")
+
+
+def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
+    _check_zones(scenario.cluster, refuse)
+    slots = len(scenario.cluster.slots)
+    begin_with = scenario.cluster.begin_with
+    if begin_with is not None and not 1 <= begin_with <= slots:
+        refuse("cluster.begin_with", f"must be from 1 to {slots}", f"begin_with: {slots}")
+    if scenario.autoscale is not None:
+        try:
+            check_scale(scenario.autoscale, scenario.cluster.zones)
+        except UsageError as exc:
+            refuse(f"autoscale.{exc.at}", exc.what, exc.hint)
+        least, most = bounds_of_all(scenario.autoscale, scenario.cluster.zones)
+        if begin_with is not None and not least <= begin_with <= most:
+            what = f"the zones of autoscale have from {least} to {most} replicas"
+            refuse("cluster.begin_with", what, f"begin_with: {least}")
+    if scenario.script is not None and not scenario.deployers:
+        refuse("script", "is run by deployers that are processes of their own", "deployers: 2")
+    _check_own_app(scenario, refuse)
+    _check_stores(scenario, refuse)
+    users = scenario.users
+    if users.count < 1:
+        refuse("users.count", "must be at least 1", "count: 60")
+    if not 0 <= users.doubled <= users.count:
+        refuse("users.on_two_devices", f"must be from 0 to users.count ({users.count})", "on_two_devices: 0")
+    if users.think <= 0 or users.tries < 1:
+        refuse("users", "think must be over 0 and tries at least 1", "think: 0.4")
+    if users.answer_timeout <= 0:
+        refuse("users.answer_timeout", "must be over 0", "answer_timeout: 10")
+    if scenario.promises.available > 1:
+        refuse("promises.available", "is a share, from 0 to 1", "available: 0.99")
+    if scenario.longer_than <= 0:
+        refuse("longer_than", "must be over 0", "longer_than: 300")
+
+
+def _check_zones(cluster: ClusterSpec, refuse: _Refuse) -> None:
+    if not cluster.slots or any(count < 0 for count in cluster.zones.values()):
+        refuse("cluster.zones", "no replica is asked for", "zones: {a: 2, b: 2, c: 2}")
+    for zone in cluster.zones:
+        if not _ZONE.fullmatch(zone):
+            refuse(f"cluster.zones.{zone}", "a zone's name is of a-z, 0-9 and -", "zones: {a: 2, eu-west-1: 2}")
+    twice = [name for name, count in Counter(slot.name for slot in cluster.slots).items() if count > 1]
+    if twice:
+        what = f"two slots would be {twice[0]}: a slot is called by its zone and its number"
+        refuse("cluster.zones", what, "zones: {a: 11, b: 1}")
+
+
+def _check_stores(scenario: Scenario, refuse: _Refuse) -> None:
+    cluster, most = scenario.cluster, scenario.promises.loses_at_most
+    if cluster.stores.tier.is_replicated and len(cluster.zones) < MEMBERS:
+        refuse("cluster.store", f"{cluster.store} needs {MEMBERS} zones", "zones: {a: 2, b: 2, c: 2}")
+    if most is not None and (most < 0 or cluster.compose is not None):
+        what = "is under 0" if most < 0 else "what an app's own store loses is not measured"
+        refuse("promises.loses_at_most", what, "loses_at_most: 0")
+
+
+def _check_own_app(scenario: Scenario, refuse: _Refuse) -> None:
+    cluster, users = scenario.cluster, scenario.users
+    if cluster.compose is None:
+        if cluster.service is not None or cluster.port is not None or cluster.front is not None:
+            refuse("cluster.compose", "service, port and front are those of a compose file", "compose: compose.yaml")
+    elif cluster.store is not StoreName.REDIS or cluster.orders is not OrdersPlace.REDIS:
+        refuse("cluster.store", "an app of your own brings its own store", "leave store and orders out")
+    elif cluster.edges is not Edges.ONE:
+        refuse("cluster.edges", "an app of your own has one balancer", "edges: one")
+    elif cluster.service is None or cluster.port is None:
+        refuse("cluster", "an app of your own needs service and port", "service: web, port: 8000")
+    elif not users.are_of_own_app:
+        refuse("users", "the shop's users can't use another app", "journey: my_journey.py:Shopper")
+    if not cluster.ready.startswith("/") or not set(cluster.ready) <= _PATH:
+        refuse("cluster.ready", "is not a path", "ready: /healthz")
+    if not re.fullmatch(r"[0-9]+[kKmMgG]?", cluster.largest_body):
+        refuse("cluster.largest_body", "is not a size", "largest_body: 8m")
+    _check_own_users(users, refuse)
+    named = images_of(scenario)
+    if len({release_name(image) for image in named}) < len(named):
+        refuse(
+            "steps", f"releases are told apart by their tags: {', '.join(named)}", "give each image a tag of its own"
+        )
+
+
+def _check_own_users(users: UsersSpec, refuse: _Refuse) -> None:
+    if users.journey is not None and not re.fullmatch(r".+\.py:\w+", users.journey):
+        refuse("users.journey", "is not FILE.py:CLASS", "journey: my_journey.py:Shopper")
+    if users.http is not None:
+        if users.journey is not None:
+            refuse("users.http", "there is a journey in Python already", "either journey or http")
+        try:
+            check_journey(users.http)
+        except UsageError as exc:
+            refuse(f"users.http.{exc.at}", exc.what, exc.hint)
+    if users.are_of_own_app and users.doubled:
+        refuse("users.on_two_devices", "a model is one device's own", "on_two_devices: 0")
+
+
+def _check_step(scenario: Scenario, key: str, step: StepSpec, refuse: _Refuse) -> None:
+    slots = len(scenario.cluster.slots)
+    given = [name for name in step.__struct_fields__ if getattr(step, name) is not None]
+    if len(given) != 1:
+        refuse(
+            key,
+            f"a step is exactly one of {', '.join(step.__struct_fields__)}; here: {given or 'none'}",
+            "- settle: {for: 5}",
+        )
+    if step.roll is not None:
+        try:
+            check_strategy(step.roll.wanted_strategy, slots)
+        except UsageError as exc:
+            refuse(f"{key}.roll.{exc.at}", exc.what, exc.hint)
+    _check_breaking(scenario, key, step, refuse)
+    if step.fault is not None:
+        _check_fault(scenario, f"{key}.fault", step.fault, refuse)
+    zones = scenario.cluster.zones
+    for zone, count in (step.scale.to if step.scale is not None else {}).items():
+        if not 0 <= count <= zones.get(zone, -1):
+            refuse(f"{key}.scale.to.{zone}", f"has {zones.get(zone, 0)} slots, not {count}", "scale: {to: {a: 1}}")
+    if step.pace is not None and step.pace.think <= 0:
+        refuse(f"{key}.pace.think", "must be over 0", "pace: {think: 0.4}")
+    if step.repeat is not None and (step.repeat.seconds <= 0 or not step.repeat.steps):
+        refuse(f"{key}.repeat", "needs a time over 0 and a step at least", "repeat: {for: 60, steps: [...]}")
+    for strike in step.schedule.strikes if step.schedule is not None else ():
+        slots_named = {strike.slot, strike.after or strike.slot}
+        known = {*_places(scenario.cluster), *(slot.name for slot in scenario.cluster.slots)}
+        if not slots_named <= known or strike.at < 0:
+            told = " and ".join(sorted(slots_named))
+            refuse(f"{key}.schedule.strikes", f"there is no slot {told} at {strike.at:g} s", "{slot: a1, at: 2}")
+        try:
+            find_fault(strike.do, role_of(strike.slot))
+        except UsageError as exc:
+            refuse(f"{key}.schedule.strikes", exc.what, exc.hint)
+    if step.monkey is not None and step.monkey.least_serving >= slots:
+        refuse(
+            f"{key}.monkey.least_serving",
+            f"{step.monkey.least_serving} of {slots} replicas must serve, so nothing could ever be struck",
+            f"least_serving: {slots - 1}",
+        )
+
+
+def _places(cluster: ClusterSpec) -> Iterator[str]:
+    """What strikes that are told one by one may name beside slots: one container each."""
+    yield BALANCER
+    if cluster.edges is Edges.ZONES:
+        yield from (f"{BALANCER}/{zone}" for zone in cluster.zones)
+    if cluster.compose is None:
+        stores = cluster.stores
+        yield from (f"{tier}/{zone}" for tier in (STORE, SENTINEL) for zone in stores.zones)
+        yield from [] if stores.tier.is_replicated else [STORE]
+        yield from [ORDERS] if stores.has_orders else []
+
+
+def _check_fault(scenario: Scenario, key: str, fault: PinnedFaultSpec, refuse: _Refuse) -> None:
+    """A moment that never comes would be waited for until the run's time is over."""
+    if fault.do in OF_DEPLOYERS and scenario.deployers < 2:
+        refuse(f"{key}.do", "somebody must stand by for a deployer that dies", "deployers: 2")
+    slots = [slot.name for slot in scenario.cluster.slots]
+    if fault.at.slot not in {None, *slots}:
+        refuse(f"{key}.at.slot", f"there is no slot {fault.at.slot}", f"one of {', '.join(slots)}")
+    strategies = {step.roll.strategy for _, step in walk_steps(scenario.steps) if step.roll is not None}
+    if not strategies:
+        refuse(key, "its moment is one of a rollout, and there is none", "beside a `roll`, in `together`")
+    if fault.at.phase in {Phase.PREPARE, Phase.KEEP} and "red-black" not in strategies:
+        refuse(f"{key}.at.phase", f"only a red-black rollout is ever at {fault.at.phase}", "strategy: red-black")
+
+
+def _check_reverses(scenario: Scenario, refuse: _Refuse) -> None:
+    """As above: a phase that never comes would be waited for. Only what goes on beside a rollout finds it under way."""
+    walked = walk_steps(scenario.steps)
+    besides = [(key, [one.roll for _, one in walk_steps(step.together)]) for key, step in walked if step.together]
+    for key, step in walked:
+        if step.reverse is None:
+            continue
+        rolls = [one for at, inside in besides if key.startswith(f"{at}.") for one in inside if one is not None]
+        if not rolls:
+            refuse(f"{key}.reverse", "there is no rollout to be reversed", "beside a `roll`, in `together`")
+        phase = step.reverse.at
+        if (phase == "prepare" and all(one.strategy != "red-black" for one in rolls)) or (
+            phase == "keep" and not any(one.wanted_strategy.keeps_old for one in rolls)
+        ):
+            what = f"only a red-black rollout that keeps its old group is ever at {phase}"
+            refuse(f"{key}.reverse.at", what, "reverse: {at: move}, or strategy: red-black")
+
+
+def _check_scales(scenario: Scenario, refuse: _Refuse) -> None:
+    """Somebody must serve after each."""
+    cluster, counts = scenario.cluster, dict(scenario.cluster.zones)
+    if cluster.begin_with is not None and scenario.autoscale is None:
+        begun = choose_slots(cluster.slots, (), cluster.begin_with)
+        counts = dict(Counter(slot.zone for slot in cluster.slots if slot.name in begun))
+    for key, step in walk_steps(scenario.steps):
+        counts |= step.scale.to if step.scale is not None else {}
+        if not any(counts.values()):
+            refuse(f"{key}.scale.to", "nobody would serve", f"scale: {{to: {{{next(iter(cluster.zones))}: 1}}}}")
+
+
+def _check_breaking(scenario: Scenario, key: str, step: StepSpec, refuse: _Refuse) -> None:
+    """What a step breaks on purpose must be there, and within the blast radius."""
+    there = StrikeTargets(
+        zones=scenario.cluster.zones,
+        slots=tuple(slot.name for slot in scenario.cluster.slots),
+        has_edges=scenario.cluster.edges is Edges.ZONES,
+        deployers=scenario.deployers,
+        stores=scenario.cluster.stores if scenario.cluster.compose is None else None,
+        radius=scenario.blast_radius,
+    )
+    if step.strike is not None:
+        check_strike(step.strike, there, lambda at, *told: refuse(f"{key}.strike.{at}", *told))
+    if step.lose_zone is not None:
+        check_zone(step.lose_zone, there, lambda at, *told: refuse(f"{key}.lose_zone.{at}", *told))
+    if step.monkey is not None:
+        try:
+            check_monkey(step.monkey)
+        except UsageError as exc:
+            refuse(f"{key}.monkey.{exc.at}", exc.what, exc.hint)

@@ -1,0 +1,113 @@
+"""Reads a scenario file: YAML in, values out, and every mistake told with its file, line and key path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from lab.errors import ScenarioError
+from lab.scenario.check import check_scenario
+from lab.scenario.spec import (
+    Scenario,
+)
+from lab.scenario.yaml_paths import did_you_mean, keys_of, line_of, put_at, unknown_field
+
+LIBRARY = Path(__file__).resolve().parents[1] / "scenarios"
+
+
+def find_scenario(named: str) -> Path:
+    """The file of a scenario: a path, or the name of one that comes with the lab."""
+    path = Path(named)
+    if path.suffix in {".yaml", ".yml"} or path.exists():
+        return path
+    known = sorted(one.stem for one in LIBRARY.glob("*.yaml"))
+    if named not in known:
+        raise ScenarioError("there is no such scenario", at=named, hint=f"lab run {' | '.join(known)} | FILE.yaml")
+    return LIBRARY / f"{named}.yaml"
+
+
+def read_scenario(path: Path, changes: Sequence[tuple[str, Any]] = ()) -> Scenario:
+    """Read and check a scenario. Raises ScenarioError naming the file and the key path; nothing is ever guessed.
+
+    `changes` are key paths and what is to stand there instead of what the file says.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        asked = yaml.safe_load(text)
+    except UnicodeDecodeError as exc:
+        raise ScenarioError("the file is not UTF-8 text", at=str(path), hint=f"file {path}") from exc
+    except OSError as exc:
+        raise ScenarioError(f"can't be read: {exc.strerror}", at=str(path), hint=f"ls -l {path}") from exc
+    except yaml.YAMLError as exc:
+        raise ScenarioError(f"is not YAML: {_where_yaml_broke(exc)}", at=str(path), hint="mend that line") from exc
+    except ValueError as exc:
+        raise ScenarioError(f"has a value that is none: {exc}", at=str(path), hint="put it in quotes") from exc
+    except RecursionError as exc:
+        raise _endless(path) from exc
+    for key, value in changes:
+        asked = put_at(asked, key, value)
+    place = partial(_place, path, text, [key for key, _ in changes])
+    try:
+        scenario = msgspec.convert(asked, Scenario)
+    except msgspec.ValidationError as exc:
+        raise _misshapen(exc, place) from exc
+    except RecursionError as exc:
+        raise _endless(path) from exc
+    check_scenario(scenario, place)
+    return _with_own_files(scenario, path)
+
+
+def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
+    """The files that a scenario names lie beside it; from here on they are named in full."""
+    cluster, users = scenario.cluster, scenario.users
+    if cluster.compose is not None:
+        cluster = msgspec.structs.replace(cluster, compose=_beside(path, cluster.compose, "cluster.compose"))
+    if users.journey is not None:
+        file, _, name = users.journey.rpartition(":")
+        users = msgspec.structs.replace(users, journey=f"{_beside(path, file, 'users.journey')}:{name}")
+    script = None if scenario.script is None else _beside(path, scenario.script, "script")
+    return msgspec.structs.replace(scenario, cluster=cluster, users=users, script=script)
+
+
+def _beside(path: Path, named: str, key: str) -> str:
+    found = (path.parent / named).resolve()
+    if not found.is_file():
+        raise ScenarioError(f"there is no file {named}", at=f"{path}: {key}", hint=f"ls {found.parent}")
+    return str(found)
+
+
+def _endless(path: Path) -> ScenarioError:
+    return ScenarioError("goes deeper without an end", at=str(path), hint="no alias (*name) within its own &name")
+
+
+def _misshapen(exc: msgspec.ValidationError, place: Callable[[str], str]) -> ScenarioError:
+    """What msgspec says, with the line and, for an unknown key, the one that was meant."""
+    what, _, key_path = str(exc).partition(" - at ")
+    key = key_path.strip("`").removeprefix("$").lstrip(".")
+    unknown = unknown_field(what)
+    hint = f"compare with {LIBRARY / 'demo.yaml'}"
+    if unknown is not None:
+        key = f"{key}.{unknown}".lstrip(".")
+        what = f"there is no key {unknown!r} here"
+        meant = did_you_mean(unknown, keys_of(Scenario))
+        hint = f"did you mean {meant!r}?" if meant else hint
+    return ScenarioError(what, at=place(key), hint=hint)
+
+
+def _place(path: Path, text: str, changed: Sequence[str], key: str) -> str:
+    """Where a key stands: on the command line, or in which line of the file."""
+    if any(key == one or key.startswith((f"{one}.", f"{one}[", f"{one}:")) for one in changed):
+        return f"--set {key}"
+    line = line_of(text, key)
+    return f"{path}{'' if line is None else f', line {line}'}: {key or 'the file as a whole'}"
+
+
+def _where_yaml_broke(exc: yaml.YAMLError) -> str:
+    mark = getattr(exc, "problem_mark", None)
+    problem = getattr(exc, "problem", None) or str(exc)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark is not None else problem
