@@ -39,7 +39,7 @@ FLOORS = {
 OWNERS = {
     "docker": ("lab/machine/", "lab/cluster/"),
     "subprocess": ("lab/machine/", "lab/cluster/", "lab/backends/peer.py", "lab/run/deployer_processes.py"),
-    "yaml": ("lab/scenario/", "lab/cluster/", "lab/experiments/repeat.py"),
+    "yaml": ("lab/scenario/", "lab/machine/images.py", "lab/cluster/", "lab/experiments/repeat.py"),
     "tenacity": ("lab/retry.py",),
     "time": ("lab/clock.py",),
     "requests": ("lab/balancer/nginx.py", "lab/machine/engine.py"),
