@@ -9,6 +9,14 @@ def __getattr__(name: str) -> Any:
         from lab.users.own import UserJourney  # noqa: PLC0415 -- `lab --help` stays quick
 
         return UserJourney
+    if name in {"Unexpected", "LoggedOut"}:
+        from lab.users import page  # noqa: PLC0415 -- likewise
+
+        return getattr(page, name)
+    if name == "File":
+        from lab.users.forms import File  # noqa: PLC0415 -- likewise
+
+        return File
     if name in {"StateLost", "NothingTold"}:
         from lab import errors  # noqa: PLC0415 -- likewise
 

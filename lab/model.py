@@ -200,6 +200,10 @@ class Operation(Value, gc=False, kw_only=False):
     """Whether a user may repeat it though nobody knows what the last try did."""
     is_broken_off: bool = False
     """The lab itself ended it, as when it is interrupted: it says nothing of the app that no answer came."""
+    ended_early: str | None = None
+    """Of a STATE: why the action before it ended early, "" where it did not; None: no action came before it."""
+    could_not_fail: str = ""
+    """Of a STATE: why comparing it could not have failed, "" where it could."""
 
     @property
     def final(self) -> Try:

@@ -261,8 +261,12 @@ class Traffic:
 
     @property
     def kept(self) -> int:
-        """Users of whom no promise was broken: until now, or in all."""
+        """Users of whom no promise was broken: until now, or in all. None where no user of an app of your own was ever
+        shown a change that could have been lost."""
         ended = self.judged
+        oracle = self._conductor.oracle
+        if oracle.why_nothing if ended is None else ended.judgement.evidence.why_nothing:
+            return 0
         hurt = len(self._conductor.oracle.users_hurt) if ended is None else ended.judgement.evidence.users_hurt
         return self._begun.users.count - hurt
 

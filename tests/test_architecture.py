@@ -45,6 +45,7 @@ OWNERS = {
     "requests": ("lab/balancer/nginx.py", "lab/machine/engine.py"),
     "sqlite3": ("lab/state/file.py",),
     "redis": ("lab/state/redis.py",),
+    "greenlet": ("lab/users/fiber.py",),
     "httptools": ("lab/users/wire.py",),
     "rich": ("lab/console/terminal.py",),
     "jinja2": ("lab/report/html.py",),

@@ -2,7 +2,42 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from lab.oracle import promises
+
+
+class OwnAppCounts:
+    """What users of somebody's own app came to do: why its comparisons could not have failed, where none could."""
+
+    __slots__ = ("changes", "could_not_fail", "ended_early", "ended_whole", "writes")
+
+    def __init__(self) -> None:
+        self.writes = 0
+        """That the app accepted."""
+        self.changes = 0
+        """States that were read, differ from the one before, and could have been otherwise."""
+        self.ended_whole = 0
+        """Actions."""
+        self.ended_early: Counter[str] = Counter()
+        """Actions, by why they did."""
+        self.could_not_fail: Counter[str] = Counter()
+        """Comparisons, by why they could not."""
+
+    def why_nothing(self) -> str:
+        """Why no change was ever read back; empty where users have done nothing at all."""
+        early = self.ended_early.total()
+        if early and not self.ended_whole:
+            (why, _), *_ = self.ended_early.most_common(1)
+            return f"act ended early in 100 % of its calls: {why}"
+        if not self.ended_whole:
+            return ""
+        if not self.writes:
+            return "no write was accepted"
+        if not self.changes:
+            others = [why for why, _ in self.could_not_fail.most_common() if why.startswith("state()")]
+            return others[0] if others else "the state never changed"
+        return "no change was read back through another replica than the one that took it"
 
 
 class CheckCounts:
@@ -13,6 +48,7 @@ class CheckCounts:
         "devices_compared",
         "names_compared",
         "orders_found",
+        "own_app",
         "reads_compared",
         "requests_in_session",
         "writes_found",
@@ -26,6 +62,7 @@ class CheckCounts:
         self.answers_owned = 0
         self.names_compared = 0
         self.devices_compared = 0
+        self.own_app = OwnAppCounts()
 
     def by_promise(self) -> dict[str, int]:
         """The counts under the promises' names."""

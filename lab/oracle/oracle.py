@@ -10,6 +10,9 @@ from lab.oracle.findings import Findings
 from lab.oracle.ledger import Ledger
 from lab.oracle.session import SessionLimits
 
+ENOUGH_EARLY = 5
+"""So many actions that ended early, and none that did not, are no bad luck."""
+
 
 class Oracle:
     """Judges the state promises of all users while the run goes on, or afterwards (`check`): the same code.
@@ -76,6 +79,18 @@ class Oracle:
     def counts(self) -> dict[str, int]:
         """How many comparisons were made for each promise."""
         return self._counts.by_promise()
+
+    @property
+    def why_nothing(self) -> str:
+        """Of somebody's own app: why no comparison of its state could have failed; empty where one could."""
+        return "" if self._counts.reads_compared else self._counts.own_app.why_nothing()
+
+    @property
+    def always_ends_early(self) -> str:
+        """Of somebody's own app: why every action of its users ended early so far; empty where one did not."""
+        own_app = self._counts.own_app
+        is_so = not own_app.ended_whole and own_app.ended_early.total() >= ENOUGH_EARLY
+        return own_app.why_nothing() if is_so else ""
 
     @property
     def undecided(self) -> int:

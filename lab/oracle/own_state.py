@@ -8,7 +8,7 @@ from typing import Any
 from lab.model import Operation
 from lab.oracle.breach import Breach, breach
 from lab.oracle.counts import CheckCounts
-from lab.oracle.promises import STATE_KEPT, Anomaly
+from lab.oracle.promises import APPLIED_ONCE, STATE_KEPT, Anomaly
 from lab.oracle.words import ACT, OK, REFUSED
 
 WRITES_REMEMBERED = 2
@@ -22,19 +22,27 @@ class OwnState:
     What the app does is not modelled here: the user's own journey says which states the acknowledged actions lead
     to, and both with and without an action of unknown outcome, until a read settles it. So this is as sound as that
     journey, for actions whose effect shows by the next read if it ever does.
+
+    A comparison is counted where it could have failed: something had changed, and was read back through another
+    replica than the one that took it.
     """
 
-    __slots__ = ("_counts", "_writes")
+    __slots__ = ("_counts", "_members", "_takers", "_unproved", "_writes")
 
     def __init__(self, counts: CheckCounts) -> None:
         self._counts = counts
         self._writes: list[Operation] = []
+        self._takers: set[str] = set()
+        """The replicas that took the writes since the last state."""
+        self._unproved: set[str] = set()
+        """Those whose changes no other replica has shown yet."""
+        self._members = 0
+        """How many members, each there once, the last state showed."""
 
     def judge(self, window: Sequence[Operation]) -> Breach | None:
         """Take in every action and state between two quiet points; the first contradiction, or None."""
         for operation in window:
             if not self.fits(operation) and operation.allowed is not None:
-                self._counts.reads_compared += 1
                 return self._breach(operation, operation.allowed)
         return None
 
@@ -42,18 +50,55 @@ class OwnState:
         """Take it in where it contradicts nothing; False: nothing was changed."""
         if operation.kind is ACT:
             if operation.outcome is not REFUSED:
-                self._writes = [*self._writes, operation][-WRITES_REMEMBERED:]
-        elif operation.allowed is not None and operation.outcome is OK:
-            if operation.answer not in operation.allowed:
+                self._note_write(operation)
+        elif operation.outcome is OK:
+            if operation.allowed is not None and operation.answer not in operation.allowed:
                 return False
-            self._counts.reads_compared += 1
+            self._note_state(operation)
         return True
+
+    def _note_write(self, operation: Operation) -> None:
+        self._writes = [*self._writes, operation][-WRITES_REMEMBERED:]
+        last = operation.final
+        if operation.outcome is OK and last.result < "4":  # what a journey expects may be a refusal
+            self._counts.own_app.writes += 1
+            if last.replica is not None:
+                self._takers.add(last.replica)
+
+    def _note_state(self, read: Operation) -> None:
+        """Count it if it could have been otherwise: a change that another replica had taken is shown."""
+        own_app = self._counts.own_app
+        if read.ended_early:
+            own_app.ended_early[read.ended_early] += 1
+        elif read.ended_early is not None:
+            own_app.ended_whole += 1
+        members = read.argument if isinstance(read.argument, int) else 0
+        if read.allowed is None:
+            self._takers.clear()
+        elif not read.could_not_fail:
+            own_app.changes += 1
+            self._unproved |= self._takers
+            self._takers.clear()
+        else:
+            own_app.could_not_fail[read.could_not_fail] += 1
+        reader = read.tries[-1].replica if read.tries else None
+        if reader is not None and not self._unproved <= {reader}:
+            self._unproved &= {reader}
+            self._counts.reads_compared += 1
+            self._counts.writes_found += max(0, members - self._members)
+        self._members = members
 
     def shows(self, operation: Operation, identifier: str) -> bool:  # noqa: ARG002 -- as all objects
         """A state has no ids that could come back."""
         return False
 
     def _breach(self, read: Operation, allowed: Sequence[Any]) -> Breach:
+        self._counts.reads_compared += 1
+        doubled = _doubled(allowed[-1], read.answer)
+        if doubled is not None:
+            self._counts.writes_found += 1
+            why = f"{_short(doubled)} was acknowledged once, and is there twice"
+            return breach(APPLIED_ONCE, Anomaly.APPLIED_TWICE, why, *self._writes, read)
         wanted, got = _where_they_differ(allowed[-1], read.answer)
         doubt = " (an action of unknown outcome is allowed for)" if len(allowed) > 1 else ""
         why = f"{_short(wanted)} had been acknowledged{doubt}, and {_short(got)} was read"
@@ -71,6 +116,20 @@ def _where_they_differ(wanted: Any, got: Any) -> tuple[Any, Any]:
     if isinstance(wanted, list) and isinstance(got, list):
         return [one for one in wanted if one not in got] or wanted, [one for one in got if one not in wanted] or got
     return wanted, got
+
+
+def _doubled(wanted: Any, got: Any) -> Any:
+    """A member that is in a list more than once where the members of the one that is wanted are unique, and that is
+    all that is wrong; None where there is no such thing."""
+    if isinstance(wanted, dict) and isinstance(got, dict) and wanted.keys() == got.keys():
+        differ = [key for key in wanted if wanted[key] != got[key]]
+        found = [_doubled(wanted[key], got[key]) for key in differ]
+        return found[0] if found and None not in found else None
+    if not isinstance(wanted, list) or not isinstance(got, list):
+        return None
+    twice = [one for place, one in enumerate(got) if one in got[:place]]
+    is_all = all(one in got for one in wanted) and all(one in wanted for one in got)
+    return twice[0] if twice and is_all and len(wanted) == len(got) - len(twice) else None
 
 
 def _lacks(got: Any, wanted: Any) -> bool:

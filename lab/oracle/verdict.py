@@ -83,6 +83,8 @@ class Evidence(Value):
     """Lines of the record that could not be read."""
     crashed: str = ""
     """What a check died of, if one did."""
+    why_nothing: str = ""
+    """Of somebody's own app: why no comparison of its state could have failed, where none could."""
     last: int = 0
     """When the last recorded operation ended."""
     rolled_back: bool = False
@@ -129,6 +131,7 @@ def gather(
         undecided=oracle.undecided if lost is None else lost.undecided,
         store_loss=loss,
         unjudged=oracle.unjudged,
+        why_nothing=oracle.why_nothing,
         strikes=service.strikes,
         strikes_that_hit=service.strikes_that_hit,
         users_served_by_new=service.users_by_release.get(new_release, 0) if new_release else 0,
@@ -229,7 +232,8 @@ def _too_little(evidence: Evidence, enough: Enough, results: Sequence[PromiseRes
     ]
     if not evidence.rolled_back:
         floors.append(("users served by the new release", evidence.users_served_by_new, enough.users_served_by_new))
-    reasons = [f"{count} {what}, at least {least} are needed" for what, count, least in floors if count < least]
+    reasons = [evidence.why_nothing] if evidence.why_nothing else []
+    reasons += [f"{count} {what}, at least {least} are needed" for what, count, least in floors if count < least]
     reasons += [f"{one.promise}: nothing was checked" for one in results if not one.count and not one.broken]
     if evidence.undecided:
         reasons.append(f"{evidence.undecided} users did too much at once, or got too few answers, to be judged")

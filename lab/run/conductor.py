@@ -13,7 +13,6 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from random import Random
@@ -76,7 +75,7 @@ from lab.scenario.spec import (
 )
 from lab.state.protocol import State
 from lab.users import Crowd, CrowdCounts, CrowdSize, Device, Door, Journey, Shopper, Tries
-from lab.users.driven import Driven, MakeUser, load_journey, maker_of
+from lab.users.loading import MakeUser, OwnUsers, load_journey
 from lab.users.steps import StepsJourney
 
 T = TypeVar("T")
@@ -162,6 +161,7 @@ class Conductor:
             self._may_stop = False
             self._trouble = self._halted = ""
             self._halt_asked_at = 0
+            self._has_told_early_ends = False
             self._scaler: Autoscaler | None = None
             self.oracle = Oracle()
             self._is_watched = True
@@ -242,7 +242,7 @@ class Conductor:
         """Users who are logged in and act while the block runs; then everybody reads back, unless it raised."""
         with ExitStack() as stack:
             self._tell_serving()
-            crowd = self._crowd = stack.enter_context(self._make_crowd(live, stack))
+            crowd = self._crowd = stack.enter_context(self._make_crowd(live))
             stack.callback(self._forget_crowd)
             if self._scenario.autoscale is not None:
                 self._scaler = stack.enter_context(self._make_scaler(live, self._scenario.autoscale))
@@ -435,12 +435,11 @@ class Conductor:
 
     # parts
 
-    def _make_crowd(self, live: LiveCluster, stack: ExitStack) -> Crowd:
+    def _make_crowd(self, live: LiveCluster) -> Crowd:
         users = self._scenario.users
         journey: Callable[[Device], Journey] = Shopper
         if self._own_user is not None:
-            threads = stack.enter_context(ThreadPoolExecutor(users.count, thread_name_prefix="user"))
-            journey = partial(Driven, make=maker_of(self._own_user), threads=threads, origin=live.url)
+            journey = OwnUsers(self._own_user, live.url)
         return Crowd(
             [Door(host=host, port=port) for host, port in live.doors],
             CrowdSize(
@@ -571,6 +570,7 @@ class Conductor:
 
     def _show(self) -> None:
         self._record.flush_due()
+        self._tell_early_ends()
         with self._lock:
             board = self._board
         if self._crowd is not None:
@@ -587,6 +587,13 @@ class Conductor:
         except OSError as exc:
             self._view = QuietView()  # nobody sees any more how the cluster goes
             raise LabFault(f"nobody looks on any more: {exc.strerror}", hint="lab run ... >FILE") from exc
+
+    def _tell_early_ends(self) -> None:
+        """Of users of somebody's own app that get nowhere: the run goes on, for it may be the app's fault."""
+        why = "" if self._has_told_early_ends else self.oracle.always_ends_early
+        if why:
+            self._has_told_early_ends = True
+            self._view.say(why)
 
     def _environment(self, scenario: Scenario, releases: dict[str, Release]) -> dict[str, object]:
         return {

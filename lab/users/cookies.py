@@ -90,6 +90,14 @@ class Jar:
         fitting.sort(key=lambda cookie: -len(cookie.path))
         return _line(fitting)
 
+    def named(self, path: str) -> dict[str, str]:
+        """What a request for `path` would carry, by name; of equal names the one for the longest path."""
+        pairs = (pair.partition("=") for pair in self.line(path).split("; ") if pair)
+        found: dict[str, str] = {}
+        for name, _, value in pairs:
+            found.setdefault(name, value)
+        return found
+
     def _may_set(self, name: str, attributes: dict[str, str]) -> bool:
         secure = "secure" in attributes
         if secure and not self._secure:

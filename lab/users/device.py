@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -34,6 +35,8 @@ class Look(NamedTuple):
 
     is_accepted: bool
     turned_away: bool = False
+    where: str = ""
+    """Where it redirects to."""
 
 
 class Ticket(NamedTuple):
@@ -60,6 +63,7 @@ class Device:
 
     __slots__ = (
         "_begun",
+        "_beside",
         "_clock",
         "_connection",
         "_ids",
@@ -109,6 +113,8 @@ class Device:
         self._seed, self._ids = seed, ids
         self._witness, self._policy, self._clock = witness, policy, clock
         self._connection = Connection(*targets, clock=clock, alarms=alarms)
+        self._beside: tuple[Connection, ...] = ()
+        """For requests that are done at once."""
         self._jar = Jar(targets[0].host, clock=clock)
         self._begun = self._logins = self._keys = 0
         self._last_tries: tuple[Try, ...] = ()
@@ -182,7 +188,7 @@ class Device:
             self._is_busy = False
             operation = self._told(story)
             self._witness.ended(self.user, operation)
-        if (self.last == "401" or story.turned_away) and operation.session_rejected:
+        if self.session is None and operation.session_rejected:
             was_mine = story.session is not None and kind is not _LOGOUT and ticket is None
             if was_mine and self.log_in:
                 await self.log_in()
@@ -194,12 +200,47 @@ class Device:
 
     async def close(self) -> None:
         """Close the connection; its socket is closed when this returns."""
-        await self._connection.close()
+        for connection in (self._connection, *self._beside):
+            await connection.close()
 
-    def conclude(self, kind: Kind, *, answer: Any = None, allowed: tuple[Any, ...] | None = None) -> None:
+    def cookies(self, path: str) -> dict[str, str]:
+        """What a request for `path` would carry, by name; of equal names the one for the longest path."""
+        return self._jar.named(path)
+
+    def tabs(self, count: int) -> list[Device]:
+        """The same browser so many times over, each with a connection of its own, to do that many things at once.
+
+        `follow` takes over what becomes of them; nothing else may be done on the device until then.
+        """
+        while len(self._beside) < count:
+            self._beside += (self._connection.another(),)
+        tabs = [copy.copy(self) for _ in range(count)]
+        for tab, connection in zip(tabs, self._beside, strict=False):
+            tab._connection, tab._beside = connection, ()
+        return tabs
+
+    def follow(self, tabs: Sequence[Device]) -> None:
+        """Go on from what became of the tabs."""
+        for tab in tabs:
+            self._last_tries, self.last = tab._last_tries, tab.last
+            self._keys = max(self._keys, tab._keys)
+        self._begun += len(tabs)
+        if any(tab.session is None for tab in tabs):
+            self.session = None
+
+    def conclude(
+        self,
+        kind: Kind,
+        *,
+        argument: int | None = None,
+        answer: Any = None,
+        allowed: tuple[Any, ...] | None = None,
+        ended_early: str | None = None,
+        could_not_fail: str = "",
+    ) -> None:
         """Tell the witness what follows from the operations just before: a login that succeeded, a state that was read.
 
-        A LOGIN puts the device into a new session.
+        A LOGIN puts the device into a new session. The others are as in an Operation.
         """
         if kind is Kind.LOGIN:
             self._logins += 1
@@ -215,11 +256,14 @@ class Device:
             end=now,
             outcome=Outcome.OK,
             tries=self._last_tries,
+            argument=argument,
             answer=answer,
             session=self.session if kind is Kind.LOGIN else None,
             allowed=allowed,
             is_conclusion=True,
             quiet=self.user.in_flight == 1,
+            ended_early=ended_early,
+            could_not_fail=could_not_fail,
         )
         self._witness.ended(self.user, concluded)
 
@@ -256,11 +300,16 @@ class Device:
                 self._jar.absorb(line, path=path)
         result = head.result
         if look is not None:
-            story.is_accepted, story.turned_away = look(came)
+            seen = look(came)
+            story.is_accepted, story.turned_away = seen.is_accepted, seen.turned_away
+            if seen.where:
+                story.argument = f"{story.argument} (to {seen.where})"
         elif 200 <= head.status < 300 and not story.read(came.body, normalise):
             result = TryResult.GARBLED
         one = Try(done.begin, done.end, result, True, head.replica, head.release, head.edge)
-        story.add(one, harmless=is_harmless(came) or story.turned_away)
+        # What its journey does not take for a success, an app that answered has not done as far as it says.
+        declined = story.is_accepted is False and head.status < 500 and len(head.edge) < 2
+        story.add(one, harmless=is_harmless(came) or story.turned_away or declined)
 
     def _told(self, story: OperationDraft) -> Operation:
         """The operation as it ended; where the story is followed, after the device's own session has followed it."""
@@ -278,7 +327,7 @@ class Device:
             pass
         elif kind is _LOGIN and outcome is _OK:
             self.session = story.session = self._new_session()
-        elif kind is _LOGOUT or last.result == "401" or story.turned_away:
+        elif kind is _LOGOUT or story.turned_away or (last.result == "401" and story.is_accepted is None):
             self.session = None
         begin, due = tries[0].begin, story.due
         # By place: with so many fields, finding each by its name would take as long as sending the request.

@@ -1,38 +1,36 @@
-"""Drives somebody's own journey on a device: its plain methods in a thread, its requests in the crowd's loop."""
+"""Drives somebody's own journey on a device: its plain methods on a stack of their own, its requests in the loop."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import random
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import msgspec
-
+from lab.clock import NS, SYSTEM_CLOCK
 from lab.errors import LabError, UsageError
-from lab.model import Kind, Outcome
+from lab.model import Kind, Operation, Outcome
+from lab.users.account_model import AccountModel, encode, members_once, plain, recorded
 from lab.users.device import Device, Look
+from lab.users.fiber import run_blocking, wait_for
 from lab.users.journey import Journey
-from lab.users.own import REDIRECTS, Http, LoggedOut, Page, RequestSpec, StepAnswer, Unexpected, UserJourney
+from lab.users.merge import Act
+from lab.users.own import REDIRECTS, Browser, Http, RequestSpec, StepAnswer, UserJourney, leads_to
+from lab.users.page import LoggedOut, Page, Unexpected
+from lab.users.replay import Dependence
 from lab.users.wire import HttpAnswer
 
-LOOK = 0.5
-"""Every so many seconds a user who waits for an answer looks whether the crowd is still there."""
 NO_ANSWER_YET = frozenset({"408", "425", "429"})
 """Statuses that ask to come again later, and so say nothing of a state."""
-LONG = 256
-"""Bytes of a state from which on the record holds only its digest, where it is as it must be."""
+UNCHANGED = "the state never changed"
+LOOK_AGAIN = 0.25
+"""Seconds between two reads of an effect that comes later."""
+LOGS_IN_ANEW = 1 / 30
+"""The share of the actions on an account's second device before which it logs in anew, as from another browser."""
 
 T = TypeVar("T")
-MakeUser = Callable[[str, int, str, random.Random], UserJourney]
-"""From a name, a number, a password and chance."""
-MakeJourney = Callable[[Device], UserJourney]
 
 
 class _InDoubt(Exception):
@@ -44,6 +42,10 @@ class _LoginPage:
 
     def __init__(self) -> None:
         self._first = self._got = self._posted_from = ""
+        self.is_certain = False
+        """Whoever was redirected there was asked for a password."""
+        self.is_other = False
+        """Somebody was redirected there and was not."""
 
     def asked(self, path: str, *, posts: bool) -> None:
         """A login asked for this, in its turn."""
@@ -53,14 +55,18 @@ class _LoginPage:
         else:
             self._got = path
 
+    def begin(self) -> None:
+        """Another login begins."""
+        self._first = self._got = self._posted_from = ""
+
     @property
     def path(self) -> str:
         """The page that was got before the first post, else where it began; empty for "/", which may be home too."""
         path = self._posted_from or self._first
-        return "" if path == "/" else path
+        return "" if path == "/" or self.is_other else path
 
 
-class Driven(Journey):
+class Driven(Journey, Browser):
     """One user's journey on one device, and what its model allows the app to show.
 
     After every action the state is read and compared. While an action's outcome is unknown nothing else is done but
@@ -72,107 +78,158 @@ class Driven(Journey):
     to show.
     """
 
-    def __init__(self, device: Device, make: MakeJourney, threads: ThreadPoolExecutor, origin: str) -> None:
+    def __init__(self, device: Device, mine: UserJourney, account: AccountModel, origin: str) -> None:
         super().__init__(device)
         device.log_in = None  # a session that is lost ends the action; the next turn logs in
-        self._threads = threads
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._http = Http(self._ask, origin)
+        self._http = Http(self, origin)
         self._kind = Kind.BROWSE
         self._login_page = _LoginPage()
         self._is_imagined = False
+        self._is_loose = False
+        """Nobody knows what this action changed, whatever else came of it."""
         self._at_write = b""
         """The model when the app last accepted a write of this action, as JSON; empty for none."""
         self._without: Any = None
         """The model without the action that is in doubt."""
-        self._mine = make(device)
-        self._begun = _plain(self._mine.model)
-        self._has_read = False
-        self._allowed: tuple[Any, ...] | None = (self._begun,)
+        self._mine, self._account = mine, account
+        self._ended_early: str | None = None
+        """Why the action before the next state ended early; empty where it did not, None where there was none."""
+        self._dependence = Dependence()
 
     async def log_in(self) -> None:
         self.device.forget_session()
-        self._login_page = _LoginPage()
+        self._login_page.begin()
         try:
             await self._run(Kind.BROWSE, self._mine.log_in)
         except Unexpected as exc:
             self.device.last = str(exc)
             return
         self.device.conclude(Kind.LOGIN)
+        if self._account.allowed is None and not self._account.has_read:
+            await self.read_back()
 
     async def act(self) -> None:
-        if self._allowed is not None and len(self._allowed) == 1:
+        if self.device.number > 1 and self.device.chance.random() < LOGS_IN_ANEW:
+            await self.log_in()
+        if self.device.is_logged_in and self._account.may_act:
             await self._act()
         if self.device.is_logged_in:
             await self.read_back()
 
     async def read_back(self) -> bool:
-        try:
-            seen = _plain(await self._run(Kind.READ, self._mine.state))
-        except LoggedOut:
-            return False
-        except Unexpected as exc:
-            if not self._was_answered():
+        account = self._account
+        until = SYSTEM_CLOCK.now() + int(self._mine.within * NS)
+        while True:
+            turn = account.begin_read()
+            self._dependence.asked = []
+            try:
+                seen = plain(await self._run(Kind.READ, self._mine.state))
+            except LoggedOut:
                 return False
-            if self._may_have_nothing():
+            except Unexpected as exc:
+                return self._was_shown_none(exc, is_alone=account.is_alone(turn))
+            if not account.is_alone(turn):
                 return True
-            if self._allowed is not None:
-                self.device.conclude(Kind.STATE, answer=str(exc), allowed=self._allowed)
-                self._allowed = None  # until a read says how life goes on
-            return False
-        answer, allowed = _recorded(seen, self._allowed)
-        self.device.conclude(Kind.STATE, answer=answer, allowed=allowed)
-        self._allowed, self._has_read = (seen,), True
-        self._mine.model = _plain(seen)
+            if not self._may_come_later(seen) or SYSTEM_CLOCK.now() >= until:
+                break
+            await asyncio.sleep(LOOK_AGAIN)
+        answer, allowed = recorded(seen, account.allowed)
+        self.device.conclude(
+            Kind.STATE,
+            argument=members_once(seen) or None,
+            answer=answer,
+            allowed=allowed,
+            ended_early=self._ended_early,
+            could_not_fail=self._could_not_fail(seen),
+        )
+        self._ended_early = None
+        account.take(seen)
+        self._mine.model = plain(seen)
         return True
+
+    def _may_come_later(self, seen: Any) -> bool:
+        """Whether another read may show what this one does not, by an app that does it in the background."""
+        allowed = self._account.allowed
+        return self._mine.within > 0 and allowed is not None and seen != allowed[-1]
+
+    def _could_not_fail(self, seen: Any) -> str:
+        allowed = self._account.allowed
+        if allowed is None or seen not in allowed:
+            return ""
+        doubt = self._dependence.doubt(self._mine.state, seen)
+        is_changed = any(one != self._account.seen for one in allowed)
+        return doubt if is_changed else UNCHANGED
+
+    def _was_shown_none(self, why: Unexpected, *, is_alone: bool) -> bool:
+        """The app showed no state. Whether it need not have, as there may be none yet."""
+        account = self._account
+        if not self._was_answered() or not is_alone:
+            return False
+        if account.may_have_nothing():
+            return True
+        if account.allowed is not None:
+            self.device.conclude(Kind.STATE, answer=str(why), allowed=account.allowed, ended_early=self._ended_early)
+            account.allowed, self._ended_early = None, None  # until a read says how life goes on
+        return False
 
     def _was_answered(self) -> bool:
         """Whether the app answered the read just before, and did not ask to come again later."""
         last = self.device.last
         return last.startswith(("2", "3", "4")) and last not in NO_ANSWER_YET
 
-    def _may_have_nothing(self) -> bool:
-        """Whether there may be nothing to show yet: no state was ever read, and none need have been written."""
-        return not self._has_read and self._allowed is not None and self._begun in self._allowed
-
     async def _act(self) -> None:
         """Let the user act; both outcomes are allowed where one of them is unknown, any if the other isn't known."""
-        self._is_imagined, self._at_write, is_whole = False, b"", True
+        self._is_imagined = self._is_loose = False
+        self._at_write, self._ended_early = b"", ""
+        before, begin = self._account.begin_act(), SYSTEM_CLOCK.now()
+        self._mine.model = plain(before)
+        outcomes: tuple[Any, ...] | None = None
         try:
-            await self._run(Kind.ACT, self._mine.act)
-        except (Unexpected, _InDoubt):
-            is_whole = False  # what was written into the model until then was acknowledged
-        if self._is_imagined:
-            self._allowed = (self._without, _plain(self._mine.model)) if is_whole else None
-        elif not is_whole and self._at_write == _encoded(self._mine.model):
-            self._allowed = None  # the app accepted more than the journey came to write into its model
-        else:
-            self._allowed = (_plain(self._mine.model),)
-        self._is_imagined = False
+            try:
+                await self._run(Kind.ACT, self._mine.act)
+            except (Unexpected, _InDoubt) as exc:
+                self._ended_early = str(exc) or "nobody knows whether it took effect"
+            is_whole = not self._ended_early
+            after = plain(self._mine.model)
+            if self._is_loose:
+                pass
+            elif self._is_imagined:
+                outcomes = (self._without, after) if is_whole else None
+            elif is_whole or self._at_write != encode(after):  # else the app accepted more than its model came to hold
+                outcomes = (after,)
+        finally:
+            self._is_imagined = False
+            self._account.end_act(Act(begin, SYSTEM_CLOCK.now(), before, outcomes))
 
-    # in the user's thread
+    # what the journey calls, on its own stack
 
-    def _ask(self, asked: RequestSpec) -> StepAnswer:
-        """One request of the journey's, done in the crowd's loop."""
+    def do(self, asked: RequestSpec) -> StepAnswer:
         if self._is_imagined:
             raise _InDoubt
-        loop = self._loop
-        assert loop is not None  # noqa: S101 -- `_run` set it before this thread was given anything to do
-        what = self._do(asked)
-        try:
-            told = asyncio.run_coroutine_threadsafe(what, loop)
-        except RuntimeError:  # the crowd has ended
-            what.close()
-            raise
-        while True:
-            try:
-                return told.result(timeout=LOOK)
-            except TimeoutError:
-                if loop.is_closed():
-                    raise
+        return wait_for(self._do(asked, self.device))
 
-    async def _do(self, asked: RequestSpec) -> StepAnswer:
-        device, kind = self.device, self._kind
+    def do_together(self, asked: list[RequestSpec]) -> list[StepAnswer]:
+        if self._is_imagined:
+            raise _InDoubt
+        return wait_for(self._do_together(asked))
+
+    def cookies(self, path: str) -> dict[str, str]:
+        return self.device.cookies(path)
+
+    def sleep(self, seconds: float) -> None:
+        wait_for(asyncio.sleep(seconds))
+
+    # in the crowd's loop
+
+    async def _do_together(self, asked: list[RequestSpec]) -> list[StepAnswer]:
+        tabs = self.device.tabs(len(asked))
+        told = await asyncio.gather(*(self._do(one, tab) for one, tab in zip(asked, tabs, strict=True)))
+        self.device.follow(tabs)
+        self._is_loose |= self._is_imagined  # others of them may have taken effect before the journey came to note it
+        return list(told)
+
+    async def _do(self, asked: RequestSpec, device: Device) -> StepAnswer:
+        kind = self._kind
         reads = asked.method == "GET"
         if kind is Kind.BROWSE:
             self._login_page.asked(urlsplit(asked.path).path, posts=not reads)
@@ -181,15 +238,15 @@ class Driven(Journey):
         if kind is Kind.READ and not reads:
             raise UsageError("state() may only read", at=f"{asked.method} {asked.path}", hint="do it in act()")
         page: Page | None = None
-        login_page = self._mine.login_page or self._login_page.path
+        is_away, at_write = False, self._at_write
 
         def look(came: HttpAnswer) -> Look:
-            nonlocal page
-            page = Page(came.status, came.headers, came.body, asked.path)
-            away = kind is not Kind.BROWSE and self._mine.is_logged_out(page, login_page)
+            nonlocal page, is_away
+            page = Page(came.status, came.headers, came.body, asked.path, method=asked.method, send=self._http.ask)
+            is_away = kind is not Kind.BROWSE and self._is_away(page, asked.expected)
             good = 200 <= came.status < 300 or came.status in REDIRECTS
             good = good if asked.expected is None else came.status in asked.expected
-            return Look(is_accepted=good and not away, turned_away=away)
+            return Look(is_accepted=good and not is_away, turned_away=is_away, where=page.header("location"))
 
         done = await device.do(
             kind,
@@ -197,26 +254,76 @@ class Driven(Journey):
             asked.path,
             asked.content,
             key=device.new_key() if asked.once and not reads else None,
+            argument=f"{asked.method} {asked.path}",
             look=look,
             is_repeatable=reads or asked.once,
         )
-        if done.session_rejected:
+        if is_away:
             return StepAnswer(page, is_accepted=False, is_logged_out=True)
-        if done.outcome is Outcome.UNKNOWN and kind is Kind.ACT:
-            # From here on the journey imagines that it worked; without an answer to go on with, it is a good one.
-            self._is_imagined, self._without = True, _plain(self._mine.model)
-            return StepAnswer(Page(200, {}, b"", asked.path), is_accepted=True, is_logged_out=False)
-        if done.outcome is Outcome.OK and kind is Kind.ACT:
-            self._at_write = _encoded(self._mine.model)
+        if kind is Kind.READ and self._kind is Kind.READ:
+            self._dependence.note(asked.path, page)
+        elif kind is Kind.ACT:
+            unknown = self._note_write(done, page)
+            if unknown is not None:
+                return unknown
+        if page is not None and self._is_suspect(page, kind) and await self._is_asked_for_password(page, device):
+            self._at_write = at_write  # it was no answer to the write
+            return StepAnswer(page, is_accepted=False, is_logged_out=True)
         answered = page if done.final.answered else None
         return StepAnswer(answered, is_accepted=done.outcome is Outcome.OK, is_logged_out=False)
 
-    # in the crowd's loop
+    def _note_write(self, done: Operation, page: Page | None) -> StepAnswer | None:
+        """Keep in mind what came of a write; the answer to go on with where nobody knows whether it took effect."""
+        if done.outcome is Outcome.OK:
+            self._at_write = encode(self._mine.model)
+        elif done.outcome is Outcome.UNKNOWN:
+            # From here on the journey imagines that it worked; without an answer to go on with, it is a good one.
+            if not self._is_imagined:
+                self._is_imagined, self._without = True, plain(self._mine.model)
+            return StepAnswer(Page(200, {}, b"", "", send=self._http.ask), is_accepted=True, is_logged_out=False)
+        elif page is not None and page.status < 400:
+            self._is_loose = True  # it was answered, and not as expected: it may have taken effect all the same
+        return None
+
+    # who is logged out
+
+    def _is_away(self, page: Page, expected: frozenset[int] | None) -> bool:
+        """Whether an answer says by itself that the session is gone."""
+        if page.status == 401 and expected is not None and 401 in expected:
+            return False
+        said = self._mine.login_page
+        guessed = self._login_page.path if self._login_page.is_certain else ""
+        return self._mine.is_logged_out(page, said or guessed)
+
+    def _is_suspect(self, page: Page, kind: Kind) -> bool:
+        """Whether it redirects to where a login began: a login page, or one that users come back to as well."""
+        login = self._login_page
+        if kind is Kind.BROWSE or self._mine.login_page or login.is_certain or not login.path:
+            return False
+        return leads_to(page, login.path)
+
+    async def _is_asked_for_password(self, page: Page, device: Device) -> bool:
+        """Follow a redirect to where a login began, as a browser does: what comes there says whether it is a logout."""
+        came: Page | None = None
+
+        def look(answer: HttpAnswer) -> Look:
+            nonlocal came
+            came = Page(answer.status, answer.headers, answer.body, path)
+            away = answer.status == 200 and came.has_password()
+            return Look(is_accepted=answer.status < 400 and not away, turned_away=away)
+
+        path = self._http.inside(page.path, page.header("location"))
+        await device.do(Kind.READ, "GET", path, argument=f"GET {path}", look=look)
+        is_asked = came is not None and came.status == 200 and came.has_password()
+        self._login_page.is_certain, self._login_page.is_other = is_asked, came is not None and not is_asked
+        return is_asked
+
+    # running it
 
     async def _run(self, kind: Kind, what: Callable[[Http], T]) -> T:
-        self._kind, self._loop = kind, asyncio.get_running_loop()
+        self._kind = kind
         try:
-            return await self._loop.run_in_executor(self._threads, what, self._http)
+            return await run_blocking(what, self._http)
         except (Unexpected, _InDoubt):
             raise
         except LabError:
@@ -226,72 +333,16 @@ class Driven(Journey):
         except Exception as exc:
             if self._is_imagined:
                 raise _InDoubt from exc  # it wanted more of an answer than there was
-            raise _broken(self._mine, exc) from exc
-
-
-def _plain(state: Any) -> Any:
-    """The state as it stands in the record. Raises UsageError for what is no plain data."""
-    return msgspec.json.decode(_encoded(state))
-
-
-def _recorded(seen: Any, allowed: tuple[Any, ...] | None) -> tuple[Any, tuple[Any, ...] | None]:
-    """A state that was read and those that were allowed, as the record holds them: whole where they differ.
-
-    Where they don't, nobody wants to read them, and lists that only grow would fill the disk with the square of the
-    actions.
-    """
-    if allowed is None:
-        return seen, None
-    digest, digests = _digest(seen), tuple(_digest(one) for one in allowed)
-    return (digest, digests) if digest in digests else (seen, allowed)
-
-
-def _digest(state: Any) -> Any:
-    """The state itself where it is short."""
-    text = msgspec.json.encode(state, order="sorted")
-    return f"{len(text)} bytes, sha256 {sha256(text).hexdigest()}" if len(text) > LONG else state
-
-
-def _encoded(state: Any) -> bytes:
-    try:
-        return msgspec.json.encode(state)
-    except (TypeError, msgspec.MsgspecError) as exc:
-        raise UsageError(
-            f"a state must be plain data: {exc}", at="journey", hint="lists, dicts, texts, numbers"
-        ) from exc
+            broken = _broken(self._mine, exc)
+            if kind is Kind.READ and self._account.has_read and self._was_answered():
+                # It could read a state before: what it was shown now has none.
+                raise Unexpected(f"no state was shown: {broken.what} at {broken.at}") from exc
+            raise broken from exc
 
 
 def _broken(journey: UserJourney, exc: Exception) -> UsageError:
-    where = traceback.extract_tb(exc.__traceback__)[-1]
+    frames = traceback.extract_tb(exc.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).parent != Path(__file__).parent]
+    where = (own or frames)[-1]
     what = f"{type(exc).__name__}: {exc}"
     return UsageError(f"{type(journey).__name__} broke: {what}", at=f"{where.filename}:{where.lineno}")
-
-
-def load_journey(named: str) -> type[UserJourney]:
-    """The class that "file.py:Class" names. Raises UsageError where it can't be loaded or is no journey."""
-    file, _, name = named.rpartition(":")
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    if spec is None or spec.loader is None:
-        raise UsageError("is no Python file", at=file)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as exc:
-        raise UsageError(f"can't be loaded: {type(exc).__name__}: {exc}", at=file, hint=f"python3 {file}") from exc
-    found = getattr(module, name, None)
-    if not (isinstance(found, type) and issubclass(found, UserJourney)):
-        raise UsageError(f"{name} is no journey", at=file, hint=f"class {name}(lab.Journey): ...")
-    if found.__abstractmethods__:
-        missing = ", ".join(sorted(found.__abstractmethods__))
-        raise UsageError(f"{name} lacks {missing}", at=file, hint="def log_in, def act, def state")
-    return found
-
-
-def maker_of(kind: MakeUser) -> MakeJourney:
-    """Makes each device's user; their numbers count from 1, as in their names."""
-
-    def make(device: Device) -> UserJourney:
-        number = int(device.user.name.rpartition("-")[2])
-        return kind(device.user.name, number, device.user.password, random.Random(device.chance.random()))
-
-    return make

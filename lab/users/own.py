@@ -3,85 +3,26 @@
 from __future__ import annotations
 
 import random
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
-from html import unescape
-from html.parser import HTMLParser
+from collections.abc import Collection, Mapping
 from string import punctuation
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
 
 import msgspec
 
 from lab.errors import UsageError
 from lab.model import TRIED_AGAIN
+from lab.users.page import LoggedOut, Page, Unexpected
 from lab.users.request import FORM, JSON, Content
 
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _NO_BODY = frozenset({"HEAD", "CONNECT"})
+_ACCEPT_CODING = {"Accept-Encoding": "gzip"}
 
 Expect = int | Collection[int] | None
-
-
-class Unexpected(Exception):
-    """The app did not answer as expected: what the journey was doing ends here, and its model stays as it was."""
-
-
-class LoggedOut(Unexpected):
-    """The app sent the user to its login page."""
-
-
-class Page:
-    """One answer of the app, after the redirects that were followed."""
-
-    def __init__(self, status: int, headers: Mapping[bytes, bytes], body: bytes, path: str) -> None:
-        self.status, self.path, self.body = status, path, body
-        self._headers = headers
-
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", errors="replace")
-
-    def header(self, name: str) -> str:
-        """A header's value, empty where it is not there."""
-        return self._headers.get(name.lower().encode(), b"").decode("latin-1")
-
-    def json(self) -> Any:
-        """The decoded body. Raises Unexpected where it is no JSON."""
-        try:
-            return msgspec.json.decode(self.body)
-        except msgspec.DecodeError as exc:
-            raise Unexpected(f"{self.path} answered {self.status} with no JSON: {self.text[:60]!r}") from exc
-
-    def field(self, name: str) -> str:
-        """The value of the form field of this name, such as a CSRF token. Raises Unexpected where there is none."""
-        found = _Fields(self.text).values.get(name)
-        if found is None:
-            raise Unexpected(f"{self.path} has no form field {name!r}")
-        return found
-
-    def find(self, pattern: str) -> str:
-        """What the first group of a regular expression matches. Raises Unexpected where nothing does."""
-        found = re.search(pattern, self.text)
-        if found is None:
-            raise Unexpected(f"{self.path} holds nothing like {pattern!r}")
-        return unescape(found[1] if found.re.groups else found[0])
-
-
-class _Fields(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.values: dict[str, str] = {}
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
-        name = told.get("name") or ""
-        if tag in {"input", "button", "meta"} and name:
-            self.values.setdefault(name, told.get("value") or told.get("content") or "")
 
 
 class RequestSpec(NamedTuple):
@@ -103,6 +44,26 @@ class StepAnswer(NamedTuple):
     is_logged_out: bool
 
 
+class Browser(ABC):
+    """What does a journey's requests."""
+
+    @abstractmethod
+    def do(self, asked: RequestSpec) -> StepAnswer:
+        """One request."""
+
+    @abstractmethod
+    def do_together(self, asked: list[RequestSpec]) -> list[StepAnswer]:
+        """Several at once, with the same cookies."""
+
+    @abstractmethod
+    def cookies(self, path: str) -> dict[str, str]:
+        """What a request for `path` would carry."""
+
+    @abstractmethod
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, for this user alone."""
+
+
 class Http:
     """What a journey talks to its app with: one browser, with cookies, and redirects followed.
 
@@ -113,66 +74,106 @@ class Http:
 
     `once=True` says that the app applies requests with the same Idempotency-Key header once, or that doing it
     twice changes nothing: only then is a request that may have taken effect sent again.
+
+    All users share one thread: whatever else waits, such as `time.sleep` or another HTTP client, stops all of them.
     """
 
-    def __init__(self, do: Callable[[RequestSpec], StepAnswer], origin: str) -> None:
-        self._do, self._origin = do, origin
+    def __init__(self, browser: Browser, origin: str) -> None:
+        self._browser, self._origin = browser, origin
 
     def get(self, path: str, *, expect: Expect = None, headers: Mapping[str, str] | None = None) -> Page:
         """Read. Always repeated where no answer came."""
         return self.ask("GET", path, expect=expect, headers=headers, once=True)
 
-    def post(
-        self,
-        path: str,
-        *,
-        form: Mapping[str, str] | None = None,
-        json: Any = None,
-        expect: Expect = None,
-        once: bool = False,
-        headers: Mapping[str, str] | None = None,
-    ) -> Page:
-        """Change something, with a form or JSON as the body."""
-        return self.ask("POST", path, form=form, json=json, expect=expect, once=once, headers=headers)
+    def post(self, path: str, **how: Any) -> Page:
+        """Change something; `how` as for `ask`: form, json, body and kind, expect, once, headers."""
+        return self.ask("POST", path, **how)
 
-    def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        form: Mapping[str, str] | None = None,
-        json: Any = None,
-        expect: Expect = None,
-        once: bool = False,
-        headers: Mapping[str, str] | None = None,
-    ) -> Page:
+    def put(self, path: str, **how: Any) -> Page:
+        """As `post`."""
+        return self.ask("PUT", path, **how)
+
+    def patch(self, path: str, **how: Any) -> Page:
+        """As `post`."""
+        return self.ask("PATCH", path, **how)
+
+    def delete(self, path: str, **how: Any) -> Page:
+        """As `post`."""
+        return self.ask("DELETE", path, **how)
+
+    def together(self, *requests: str | tuple[str, str] | Mapping[str, Any]) -> list[Page]:
+        """Several requests at once, as a browser does them with the same cookies over several connections.
+
+        Each is a path to get, a method and a path, or the arguments of `ask` by name; none is followed. Raises for
+        the first that was not answered as expected, when all have ended.
+        """
+        asked = [self._spec(**_named(one)) for one in requests]
+        told = self._browser.do_together(asked)
+        return [self._page_of(*pair) for pair in zip(asked, told, strict=True)]
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that a request for "/" would carry, by name."""
+        return self._browser.cookies("/")
+
+    def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass, for this user alone."""
+        self._browser.sleep(seconds)
+
+    def ask(self, method: str, path: str, **how: Any) -> Page:
         """Any method but HEAD and CONNECT, after whose answers there is no body to wait for.
 
-        Raises UsageError for those, and where `expect` holds a status after which users try again.
+        `form` is a mapping or pairs, `json` any plain data, `body` bytes with their content type in `kind`; `base` is
+        the page that the path is relative to.
+
+        Raises UsageError for those methods, and where `expect` holds a status after which users try again.
         """
-        if method in _NO_BODY:
-            raise UsageError("can't be asked", at=f"{method} {path}", hint=f"http.get({path!r})")
-        expected = statuses(expect, at=f"{method} {path}")
-        body, kind = b"", ""
-        if form is not None:
-            body, kind = urlencode(form).encode(), FORM
-        elif json is not None:
-            body, kind = msgspec.json.encode(json), JSON
-        content = Content(body=body, kind=kind, headers=_checked(headers or {}))
-        asked = RequestSpec(method, path, content, once, expected)
+        asked = self._spec(method, path, **how)
+        expected, content = asked.expected, asked.content
         for _ in range(MOST_REDIRECTS + 1):
-            page = self._once(asked)
+            page = self._page_of(asked, self._browser.do(asked))
             where = page.header("location")
             if asked.expected is not None or page.status not in REDIRECTS or not where:
                 return page
             is_got = page.status == 303 or (page.status in {301, 302} and asked.method == "POST")  # as browsers do
             follow = "GET" if is_got else asked.method
             again = Content(headers=content.headers) if follow == "GET" else content
-            asked = RequestSpec(follow, self._inside(asked.path, where), again, follow == "GET" or once, expected)
-        raise Unexpected(f"{path} redirects more than {MOST_REDIRECTS} times")
+            asked = RequestSpec(follow, self.inside(asked.path, where), again, follow == "GET" or asked.once, expected)
+        raise Unexpected(f"{method} {path} redirects more than {MOST_REDIRECTS} times")
 
-    def _once(self, asked: RequestSpec) -> Page:
-        told = self._do(asked)
+    def _spec(
+        self,
+        method: str,
+        path: str,
+        *,
+        form: Mapping[str, Any] | None = None,
+        json: Any = None,
+        body: bytes = b"",
+        kind: str = "application/octet-stream",
+        expect: Expect = None,
+        once: bool = False,
+        headers: Mapping[str, str] | None = None,
+        base: str | None = None,
+    ) -> RequestSpec:
+        method = method.upper()
+        if method in _NO_BODY:
+            raise UsageError("can't be asked", at=f"{method} {path}", hint=f"http.get({path!r})")
+        if form is not None:
+            body, kind = urlencode(form, doseq=True).encode(), FORM
+        elif json is not None:
+            body, kind = msgspec.json.encode(json), JSON
+        more = _ACCEPT_CODING
+        if base is not None:
+            more = {**more, "Referer": self._origin + base}
+            more |= {"Origin": self._origin} if method != "GET" else {}
+        if headers:
+            more = {**more, **_checked(headers)}
+        if base is not None or not path.startswith("/") or not path.isascii():
+            path = self.inside(base or "/", path, encoding="utf-8")
+        content = Content(body=body, kind=kind, headers=more)
+        return RequestSpec(method, path, content, once or method == "GET", statuses(expect, at=f"{method} {path}"))
+
+    def _page_of(self, asked: RequestSpec, told: StepAnswer) -> Page:
         if told.is_logged_out:
             raise LoggedOut(f"{asked.method} {asked.path}: the app asked to log in again")
         if told.page is None:
@@ -181,43 +182,51 @@ class Http:
             raise Unexpected(f"{asked.method} {asked.path} answered {told.page.status}, not {_words(asked.expected)}")
         return told.page
 
-    def _inside(self, path: str, where: str) -> str:
-        """The path that a redirect leads to, within the app."""
+    def inside(self, path: str, where: str, *, encoding: str = "latin-1") -> str:
+        """The path that an address leads to, within the app; `where` as it stands in a header. Raises Unexpected."""
         try:
-            target = urlsplit(urljoin(self._origin + path, quote(where.encode("latin-1"), safe=punctuation)))
+            quoted = quote(where.encode(encoding), safe=punctuation)
+            target = urlsplit(urljoin(self._origin + path, quoted))
         except ValueError as exc:
-            raise Unexpected(f"{path} redirects to no address: {where!r}") from exc
+            raise Unexpected(f"{path} leads to no address: {where!r}") from exc
         if target.netloc != urlsplit(self._origin).netloc:
-            raise Unexpected(f"{path} redirects to another host: {target.netloc}")
+            raise Unexpected(f"{path} leads to another host: {target.netloc}")
         return (target.path or "/") + (f"?{target.query}" if target.query else "")
 
 
 class UserJourney(ABC):
     """One user of your app: how to log in, what to do, and what must survive. Subclass it, in your own file.
 
-    Each method runs in a thread of its own user and may block. Chance is `self.random` alone, so that a seed repeats
+    Each method is plain code that waits by `http` alone. Chance is `self.random` alone, so that a seed repeats
     a run. `self.model` holds what the app has acknowledged, as plain data; change it after the request that the app
     answered. Where nobody knows whether a request took effect, `act` goes on as if it had, on a copy, and the
-    next `state` may show either.
+    next `state` may show either. On two devices of an account the model is the account's: what either did is in it.
     """
 
     login_page = ""
-    """The path that the app redirects to whoever must log in. If empty, the one that `log_in` got before it first
-    posted (or where it began), unless that is "/": apps redirect home after an action, too."""
+    """The path that the app redirects to whoever must log in, with a query where that tells it from other pages. If
+    empty, the one that `log_in` got before it first posted (or where it began), unless that is "/": apps redirect
+    home after an action, too."""
+
+    within = 0.0
+    """Seconds after an action until `state` shows its effect, where the app does it in the background."""
+
+    device = 1
+    """Which of the account's devices this user is on."""
 
     def __init__(self, name: str, number: int, password: str, chance: random.Random) -> None:
         self.name, self.number, self.password, self.random = name, number, password, chance
-        self.model: dict[str, Any] = self.begin()
+        self.model: Any = self.begin()
         self._keys = 0
 
-    def begin(self) -> dict[str, Any]:
-        """The state of an account that has done nothing yet."""
+    def begin(self) -> Any:
+        """The state of an account that has done nothing yet; None: what `state` shows when it is first read."""
         return {}
 
     def unique(self) -> str:
         """A text that no other user has and that this one never had before."""
         self._keys += 1
-        return f"{self.name}.{self._keys}"
+        return f"{self.name}.{self._keys}" if self.device == 1 else f"{self.name}.{self.device}.{self._keys}"
 
     @abstractmethod
     def log_in(self, http: Http) -> None:
@@ -236,25 +245,35 @@ class UserJourney(ABC):
 
         `login_path` is that page, empty where it isn't known; see `login_page`.
         """
-        sent_to = _path_of(page.header("location")) if page.status in REDIRECTS else ""
-        return page.status == 401 or bool(login_path and sent_to == login_path)
+        return page.status == 401 or bool(login_path and leads_to(page, login_path))
+
+
+def leads_to(page: Page, login_path: str) -> bool:
+    """Whether it redirects to this page: to its path, with all that its query says."""
+    if page.status not in REDIRECTS:
+        return False
+    try:
+        target, wanted = urlsplit(urljoin(page.path, page.header("location"))), urlsplit(login_path)
+    except ValueError:
+        return False
+    return target.path == wanted.path and set(parse_qsl(wanted.query)) <= set(parse_qsl(target.query))
 
 
 def statuses(expect: Expect, *, at: str) -> frozenset[int] | None:
     """Those that count as success. Raises UsageError for one after which users try again: it is never the last word."""
-    expected = None if expect is None else frozenset({expect} if isinstance(expect, int) else expect)
-    for one in sorted(expected or ()):
+    if expect is None:
+        return None
+    expected = frozenset({expect} if isinstance(expect, int) else expect)
+    for one in sorted(expected):
         if str(one) in TRIED_AGAIN:
             raise UsageError(f"{one} is no success: users try again after it", at=at, hint="expect 4xx or less")
     return expected
 
 
-def _path_of(address: str) -> str:
-    """Empty for what is no address."""
-    try:
-        return urlsplit(address).path
-    except ValueError:
-        return ""
+def _named(one: str | tuple[str, str] | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(one, str):
+        return {"method": "GET", "path": one}
+    return {"method": one[0], "path": one[1]} if isinstance(one, tuple) else dict(one)
 
 
 def _checked(headers: Mapping[str, str]) -> Mapping[str, str]:

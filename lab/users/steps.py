@@ -12,7 +12,8 @@ import msgspec
 
 from lab.errors import UsageError
 from lab.model import Value
-from lab.users.own import Http, Page, Unexpected, UserJourney, statuses
+from lab.users.own import Http, UserJourney, statuses
+from lab.users.page import Page, Unexpected
 
 _HOLE = re.compile(r"\{(?:any:\s*(?P<any>[^{}]+)|(?P<name>\w+))\}")
 _KNOWN = frozenset({"n", "name", "password", "new"})

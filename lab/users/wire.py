@@ -139,6 +139,10 @@ class Connection:
             self._pass_over()
         return Exchange(begin, stream.answered_at, came)
 
+    def another(self) -> Connection:
+        """One more to the same targets, not connected yet."""
+        return Connection(*self._targets, clock=self._clock, alarms=self._alarms)
+
     async def close(self) -> None:
         """Drop the connection and wait until its socket is closed; a later exchange would open a new one."""
         stream, self._stream = self._stream, None

@@ -1,0 +1,53 @@
+"""Finds somebody's own journey, and makes a user of it for each device."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.errors import UsageError
+from lab.users.account_model import AccountModel
+from lab.users.device import Device
+from lab.users.driven import Driven
+from lab.users.own import UserJourney
+
+MakeUser = Callable[[str, int, str, random.Random], UserJourney]
+"""From a name, a number, a password and chance."""
+
+
+def load_journey(named: str) -> type[UserJourney]:
+    """The class that "file.py:Class" names. Raises UsageError where it can't be loaded or is no journey."""
+    file, _, name = named.rpartition(":")
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    if spec is None or spec.loader is None:
+        raise UsageError("is no Python file", at=file)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as exc:
+        raise UsageError(f"can't be loaded: {type(exc).__name__}: {exc}", at=file, hint=f"python3 {file}") from exc
+    found = getattr(module, name, None)
+    if not (isinstance(found, type) and issubclass(found, UserJourney)):
+        raise UsageError(f"{name} is no journey", at=file, hint=f"class {name}(lab.Journey): ...")
+    if found.__abstractmethods__:
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise UsageError(f"{name} lacks {missing}", at=file, hint="def log_in, def act, def state")
+    return found
+
+
+class OwnUsers:
+    """Makes each device's user, numbered from 1 as in the accounts' names. Devices of an account share its model."""
+
+    def __init__(self, kind: MakeUser, origin: str) -> None:
+        self._kind, self._origin = kind, origin
+        self._accounts: dict[str, AccountModel] = {}
+
+    def __call__(self, device: Device) -> Driven:
+        user = device.user
+        number = int(user.name.rpartition("-")[2])
+        mine = self._kind(user.name, number, user.password, random.Random(device.chance.random()))
+        mine.device = device.number
+        account = self._accounts.setdefault(user.name, AccountModel(mine.model))
+        return Driven(device, mine, account, self._origin)
