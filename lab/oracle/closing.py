@@ -53,6 +53,7 @@ def _held(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
     back = "; the new release was rolled back" if evidence.rolled_back else ""
     through = f" through {_through(facts)}" if _through(facts) else ""
     lost = f"; {evidence.store_loss.text}" if evidence.store_loss.losses else ""
+    lost += f"; {evidence.killed_writes.text}" if evidence.killed_writes.writes else ""
     return (
         f"HELD   {_number(kept)} of {_plural(evidence.users, 'user')} kept their state{through}{back}{lost}",
         _INDENT + _checked(judgement),

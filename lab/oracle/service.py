@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from lab.clock import NS
 from lab.model import TRIED_AGAIN, Finding, Kind, Operation, Outcome, Try, Value
+from lab.oracle.in_doubt import InDoubt, KilledWrites
 from lab.oracle.latency import Latencies, Latency
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
@@ -45,6 +46,8 @@ class ServiceRules(Value):
     """Seconds within which 99 % of the operations must end, from when they were due."""
     rollout_within: float = 0.0
     """Seconds within which a rollout must end, no slot moved twice; 0: not judged."""
+    tries_through_kills: bool = False
+    """Whether a write that may not be repeated must be answered though its replica was killed."""
 
 
 class FirstTries(Value):
@@ -80,6 +83,8 @@ class ServiceReport(Value):
     """Operations whose effect nobody was told: both outcomes were allowed for."""
     recoveries: tuple[Recovery, ...]
     troubles: tuple[str, ...]
+    killed_writes: KilledWrites = KilledWrites()
+    """Writes that no answer was asked for, as their replica was killed."""
 
 
 class Service:
@@ -92,6 +97,7 @@ class Service:
         self._rules = rules or ServiceRules()
         self._actions = self._clean = self._saved = self._lost = self._repeated = self._most = self._dropped = 0
         self._unanswered: list[Finding] = []
+        self._in_doubt = InDoubt()
         self._broken_tries = 0
         self._known: set[str] = set()
         self._failed: list[tuple[Operation, Try]] = []
@@ -110,6 +116,8 @@ class Service:
         tries = operation.tries
         self._until = max(self._until, operation.end)
         if operation.is_conclusion:
+            if operation.kind is Kind.STATE:
+                self._in_doubt.note_state(operation)
             return
         for one in tries:
             if one.release is not None:
@@ -136,16 +144,22 @@ class Service:
             self._clean += 1
         else:
             self._saved += 1
-        if not answered or len(tries) > self._rules.tries:
-            self._broken_tries += 1
-            if len(self._unanswered) < FINDINGS_SHOWN:
-                self._unanswered.append(_not_answered(operation, self._rules.tries))
-        elif operation.outcome is not Outcome.OK and self._is_refused(operation):
-            self._broken_tries += 1
-            if len(self._unanswered) < FINDINGS_SHOWN:
-                self._unanswered.append(_refused(operation))
+        self._judge_tries(operation, answered=answered)
         self._repeated += any(len(one.edge) > 1 for one in tries)
         self._failed += [(operation, one) for one in tries if is_cut(one)]
+
+    def _judge_tries(self, operation: Operation, *, answered: bool) -> None:
+        if not answered and self._in_doubt.holds(operation):
+            return  # whether a kill explains it is known in the end
+        if not answered or len(operation.tries) > self._rules.tries:
+            found = _not_answered(operation, self._rules.tries)
+        elif operation.outcome is not Outcome.OK and self._is_refused(operation):
+            found = _refused(operation)
+        else:
+            return
+        self._broken_tries += 1
+        if len(self._unanswered) < FINDINGS_SHOWN:
+            self._unanswered.append(found)
 
     def _is_refused(self, operation: Operation) -> bool:
         """Did the app refuse by a 4xx what this user may do? Told of operations that were answered and are not ok.
@@ -202,6 +216,9 @@ class Service:
         if self._rules.rollout_within:
             moves, unended = judge_rollouts(events, self._rules.rollout_within, until=self._until)
         quality = [*self._judge_availability(), *self._judge_latency()]
+        killed, unexcused = self._in_doubt.split(() if self._rules.tries_through_kills else events)
+        unanswered = [*self._unanswered, *(_not_answered(one, self._rules.tries) for one in unexcused)]
+        unanswered.sort(key=lambda finding: finding.at)
         return ServiceReport(
             first_tries=self.first_tries,
             checks={
@@ -214,7 +231,7 @@ class Service:
                 ROLLOUTS_END: moves,
             },
             broken={
-                TRIES: self._broken_tries,
+                TRIES: self._broken_tries + len(unexcused),
                 CLEAN_STOPS: len(cut),
                 SERVING_FLOOR: len(below),
                 RECOVERS: len(late),
@@ -222,7 +239,7 @@ class Service:
                 **{one.promise: 1 for one in quality},
             },
             findings=(
-                *self._unanswered,
+                *unanswered[:FINDINGS_SHOWN],
                 *cut[:FINDINGS_SHOWN],
                 *below[:FINDINGS_SHOWN],
                 *late[:FINDINGS_SHOWN],
@@ -230,6 +247,7 @@ class Service:
                 *quality,
             ),
             unknown=self._unknown,
+            killed_writes=killed,
             recoveries=tuple(recoveries),
             requests_by_release=dict(sorted(self._requests.items())),
             users_by_release={release: len(users) for release, users in sorted(self._users.items())},

@@ -28,6 +28,10 @@ def not_checked(judgement: Judgement, service: ServiceReport, *, specs: Mapping[
         f"{one.promise}: nothing came up that it could be checked by" for one in judgement.promises if not one.count
     ]
     evidence = judgement.evidence
+    if service.killed_writes.writes:
+        lines.append(
+            f"{service.killed_writes.text}: either is allowed (promises.tries_through_kills asks for an answer)"
+        )
     if service.unknown:
         lines.append(
             f"{service.unknown} operations ended without an answer: whether each was applied is known only where a"

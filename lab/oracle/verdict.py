@@ -9,6 +9,7 @@ from msgspec import field
 from lab.clock import NS
 from lab.errors import ExitCode
 from lab.model import Finding, PromiseResult, Value, Verdict
+from lab.oracle.in_doubt import KilledWrites
 from lab.oracle.loss import LossJudgement, StoreLoss
 from lab.oracle.oracle import Oracle
 from lab.oracle.promises import (
@@ -90,6 +91,8 @@ class Evidence(Value):
     rolled_back: bool = False
     store_loss: StoreLoss = StoreLoss()
     """What strikes on the store cost."""
+    killed_writes: KilledWrites = KilledWrites()
+    """Writes that were in a killed replica, and asked for no answer."""
 
 
 class Judgement(Value):
@@ -140,6 +143,7 @@ def gather(
         torn=torn,
         crashed=crashed,
         last=last,
+        killed_writes=service.killed_writes,
         rolled_back=rolled_back,
     )
 
@@ -197,6 +201,8 @@ def _result(name: str, evidence: Evidence, certain: Sequence[Finding]) -> Promis
         verdict = Verdict.HELD
     if name == LOSS_BOUND and count:
         note = "; ".join(filter(None, (note, evidence.store_loss.text)))
+    if name == TRIES:
+        note = "; ".join(filter(None, (note, evidence.killed_writes.text)))
     return PromiseResult(
         promise=name,
         title=promise.title,

@@ -186,6 +186,7 @@ def _rules(scenario: Scenario) -> ServiceRules:
         available=promises.available,
         p99_within=promises.p99_within,
         rollout_within=promises.rollout_within,
+        tries_through_kills=promises.tries_through_kills,
     )
 
 

@@ -277,6 +277,9 @@ class Promises(Value):
     is told, and breaks nothing. The store tier's own bound if not given; 0: nothing may be lost."""
     rollout_within: float = 0.0
     """Seconds within which a rollout must end, no slot moved twice; then the next step begins. 0: told, not judged."""
+    tries_through_kills: bool = False
+    """Whether a write of an app of your own that may not be repeated must be answered even if its replica was killed
+    meanwhile; if not, such writes are counted and told, and both outcomes are allowed."""
 
 
 class Scenario(Value):

@@ -1,0 +1,97 @@
+"""Writes that were in a replica when it was killed: of an app without idempotency nobody can promise an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lab.clock import NS
+from lab.model import Kind, Operation, Outcome, Role, Try, Value
+from lab.record import AnyEvent, Step, Strike, StrikeProved
+
+PROVED_WITHIN = 2.0
+"""Seconds within which a kill is taken to hit, where the record does not say when it had."""
+_ENDS_AT_ONCE = frozenset({"crash", "squeeze"})
+"""Faults beside SIGKILL that leave their victim no moment to answer."""
+
+
+class KilledWrites(Value):
+    """How many writes ended in a killed container, and what later reads showed of them."""
+
+    writes: int = 0
+    had_happened: int = 0
+    had_not: int = 0
+
+    @property
+    def text(self) -> str:
+        """For people; empty where there were none."""
+        if not self.writes:
+            return ""
+        were = "write was" if self.writes == 1 else "writes were"
+        left = self.writes - self.had_happened - self.had_not
+        open_ = f", of {left} nobody knows" if left else ""
+        return f"{self.writes} {were} in a killed replica; {self.had_happened} had happened{open_}"
+
+
+class InDoubt:
+    """Keeps the writes that may not be repeated and got no answer until it is known whether a kill explains them.
+
+    Memory grows with what failed alone.
+    """
+
+    __slots__ = ("_happened", "_last", "_writes")
+
+    def __init__(self) -> None:
+        self._writes: list[Operation] = []
+        self._last: dict[str, int] = {}
+        """By user, the write whose effect no read has shown yet."""
+        self._happened: dict[int, bool] = {}
+
+    def holds(self, write: Operation) -> bool:
+        """Take in an operation that was not answered; whether it is for `split` to judge."""
+        if write.kind is not Kind.ACT or write.outcome is not Outcome.UNKNOWN or write.is_repeatable:
+            return False
+        self._writes.append(write)
+        self._last[write.user] = write.id
+        return True
+
+    def note_state(self, state: Operation) -> None:
+        """Take in a state that was read: it shows what became of the user's write just before."""
+        write = self._last.pop(state.user, None)
+        if write is not None and state.allowed is not None and len(state.allowed) > 1:
+            self._happened[write] = state.answer == state.allowed[-1]
+
+    def split(self, events: Sequence[AnyEvent]) -> tuple[KilledWrites, list[Operation]]:
+        """Those that a kill explains, counted, and those that nothing excuses. `events` are in time order."""
+        kills, slots = _kills(events), {event.replica: event.slot for event in events if isinstance(event, Step)}
+        killed = [write for write in self._writes if _is_explained(write.final, kills, slots)]
+        happened = [self._happened.get(write.id) for write in killed]
+        counts = KilledWrites(writes=len(killed), had_happened=happened.count(True), had_not=happened.count(False))
+        excused = {write.id for write in killed}
+        return counts, [write for write in self._writes if write.id not in excused]
+
+
+def _kills(events: Iterable[AnyEvent]) -> list[tuple[int, int, str]]:
+    """From when to when each killed container may have gone, and its slot; "" for a balancer, which is before all."""
+    kills: list[Strike] = []
+    proved: dict[int, int] = {}
+    for event in events:
+        if isinstance(event, Strike) and event.role in {Role.APP, Role.BALANCER, ""} and _ends_at_once(event):
+            kills.append(event)
+        elif isinstance(event, StrikeProved):
+            proved[event.strike] = event.at
+    return [(one.at, proved.get(one.strike, one.at + int(PROVED_WITHIN * NS)), one.slot) for one in kills]
+
+
+def _ends_at_once(strike: Strike) -> bool:
+    if strike.fault_kind == "kill":
+        return strike.signal in {"SIGKILL", ""}
+    return strike.fault_kind in _ENDS_AT_ONCE
+
+
+def _is_explained(one: Try, kills: Iterable[tuple[int, int, str]], slots: dict[str, str]) -> bool:
+    """Whether it was under way when a container was killed that it may have been in."""
+    places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
+    return any(
+        one.begin <= until and since <= one.end and (not slot or not places or slot in places)
+        for since, until, slot in kills
+    )
