@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lab.clock import NS
-from lab.model import Finding, Operation
+from lab.model import Finding, Kind, Operation
 from lab.oracle.promises import PROMISES
 from lab.oracle.service import ServiceReport
 from lab.oracle.verdict import Judgement
 
 LONGEST_ANSWER = 60
 """Characters of an answer that a story shows."""
+
+OWN_KINDS = frozenset({Kind.ACT, Kind.READ, Kind.BROWSE})
+"""Whose argument may be the request itself."""
 
 NEVER_CHECKED = (
     "what becomes of writes at a loss of power: containers can't show it",
@@ -56,12 +59,21 @@ def story(finding: Finding, *, began: int) -> list[str]:
 
 def _told(operation: Operation, began: int) -> str:
     last = operation.final
-    what = " ".join(str(part) for part in (operation.kind, operation.key or operation.argument) if part is not None)
+    subject = None if operation.kind is Kind.STATE else operation.key or operation.argument
+    what = _asked(operation) or " ".join(str(part) for part in (operation.kind, subject) if part is not None)
     came = "" if operation.answer is None else f" -> {_short(operation.answer)}"
     by = f", by {last.replica} ({last.release})" if last.replica else ""
     tries = f", {len(operation.tries)} tries" if len(operation.tries) > 1 else ""
     at = (operation.begin - began) / NS
     return f"{at:7.2f} s  {operation.device:<14} {what}{came}  {operation.outcome} ({last.result}{tries}{by})"
+
+
+def _asked(operation: Operation) -> str | None:
+    """A request of somebody's own app: "POST /cart -> 302 (to /login)"; None for anything else."""
+    if operation.kind not in OWN_KINDS or not isinstance(operation.argument, str):
+        return None
+    asked, to, where = operation.argument.partition(" (to ")
+    return f"{asked} -> {operation.final.result}{to}{where}"
 
 
 def _short(answer: object) -> str:

@@ -22,6 +22,8 @@ class Cookie(Value, gc=False):
     value: str
     path: str
     expires: int | None = None
+    domain: str = ""
+    """What it was given for; empty for the host alone."""
 
 
 def is_trustworthy(host: str) -> bool:
@@ -40,10 +42,13 @@ class Jar:
     silently; none raises.
     """
 
-    __slots__ = ("_clock", "_cookies", "_everywhere", "_host", "_secure")
+    __slots__ = ("_clock", "_cookies", "_everywhere", "_host", "_secure", "any_domain")
 
-    def __init__(self, host: str, *, clock: Clock) -> None:
+    def __init__(self, host: str, *, clock: Clock, any_domain: bool = False) -> None:
+        """`any_domain`: the app may set cookies for the domain that it has in production: it is asked under this host
+        only here."""
         self._host, self._clock = host, clock
+        self.any_domain = any_domain
         self._secure = is_trustworthy(host)
         self._cookies: tuple[Cookie, ...] = ()
         """In the order in which they were first set; a new value keeps its place, and of too many the oldest go."""
@@ -65,11 +70,13 @@ class Jar:
             where = path.partition("?")[0].rpartition("/")[0] or "/"
         expires = self._expiry(attributes)
         kept = list(self._cookies)
-        place = next((n for n, one in enumerate(kept) if (one.name, one.path) == (name, where)), len(kept))
+        domain = attributes.get("domain", "").removeprefix(".").lower()
+        same = (n for n, one in enumerate(kept) if (one.name, one.domain, one.path) == (name, domain, where))
+        place = next(same, len(kept))
         kept[place : place + 1] = []
         if expires is None or expires > self._clock.now():
             # Ten thousand jars with the same few names in them keep each of these once.
-            new = Cookie(name=sys.intern(name), value=value, path=sys.intern(where), expires=expires)
+            new = Cookie(name=sys.intern(name), value=value, path=sys.intern(where), expires=expires, domain=domain)
             kept.insert(place, new)
         kept = kept[-MOST_COOKIES:]
         self._cookies = tuple(kept)
@@ -108,7 +115,7 @@ class Jar:
             return False
         if name.startswith("__Host-") and not (secure and attributes.get("path") == "/" and "domain" not in attributes):
             return False
-        return attributes.get("domain", "").removeprefix(".").lower() in {"", self._host.lower()}
+        return self.any_domain or attributes.get("domain", "").removeprefix(".").lower() in {"", self._host.lower()}
 
     def _expiry(self, attributes: dict[str, str]) -> int | None:
         """Max-Age wins over Expires; what can't be read counts as not said."""

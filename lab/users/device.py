@@ -269,7 +269,12 @@ class Device:
 
     def forget_session(self) -> None:
         """Throw away cookies and session, as a browser does whose user clears them."""
-        self.session, self._jar = None, Jar(self._connection.target.host, clock=self._clock)
+        self.session = None
+        self._jar = Jar(self._connection.target.host, clock=self._clock, any_domain=self._jar.any_domain)
+
+    def take_any_domain(self) -> None:
+        """Keep cookies for whatever domain they are: the app's own in production."""
+        self._jar.any_domain = True
 
     def _new_session(self) -> str:
         return f"{self.user.name}/{self.number}#{self._logins}"

@@ -80,6 +80,7 @@ class Driven(Journey, Browser):
 
     def __init__(self, device: Device, mine: UserJourney, account: AccountModel, origin: str) -> None:
         super().__init__(device)
+        device.take_any_domain()
         device.log_in = None  # a session that is lost ends the action; the next turn logs in
         self._http = Http(self, origin)
         self._kind = Kind.BROWSE
@@ -154,9 +155,9 @@ class Driven(Journey, Browser):
 
     def _could_not_fail(self, seen: Any) -> str:
         allowed = self._account.allowed
+        doubt = self._dependence.doubt(self._mine.state, seen)
         if allowed is None or seen not in allowed:
             return ""
-        doubt = self._dependence.doubt(self._mine.state, seen)
         is_changed = any(one != self._account.seen for one in allowed)
         return doubt if is_changed else UNCHANGED
 

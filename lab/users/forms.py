@@ -79,7 +79,7 @@ class Controls:
         return None
 
     def of(self, form: int) -> Iterator[Control]:
-        return (one for one in self.controls if one.owner == form and one.name)
+        return (one for one in self.controls if one.owner == form and (one.name or one.kind in _PUSHED))
 
     def _read(self, text: str) -> None:
         tokens = [
@@ -173,9 +173,9 @@ def entries_of(controls: Iterable[Control], filled: Mapping[str, Filled], button
     done: set[str] = set()
     for one in controls:
         if one.kind in _PUSHED:
-            if not has_pushed and button in {None, one.name, one.value}:
+            if not has_pushed and button in {None, one.name or None, one.value or None}:
                 has_pushed = True
-                sent.append((one.name, one.value))
+                sent += [(one.name, one.value)] if one.name else []
         elif one.name in done:
             continue
         elif one.name in left:

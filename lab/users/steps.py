@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -16,7 +16,10 @@ from lab.users.own import Http, UserJourney, statuses
 from lab.users.page import Page, Unexpected
 
 _HOLE = re.compile(r"\{(?:any:\s*(?P<any>[^{}]+)|(?P<name>\w+))\}")
-_KNOWN = frozenset({"n", "name", "password", "new"})
+_KNOWN = frozenset({"n", "name", "password", "new", "had"})
+_METHODS = ("get", "post", "put", "patch", "delete")
+_IN_PATH = "/?&=%:;,@+$!*'()~"
+"""What stays as it is in a value that is a whole path."""
 
 
 class Pick(Value):
@@ -28,16 +31,29 @@ class Pick(Value):
     """A path in the JSON, such as "cart.0.id"."""
     header: str | None = None
     """A header's value."""
+    cookie: str | None = None
+    """The value of the cookie of this name, as the browser holds it."""
 
 
 class HttpStep(Value):
     """One request. `{n}` is the user's number, `{name}` and `{password}` its own, `{new}` a text that is new with each
-    action, `{any: tea|cup}` one of these, and `{csrf}` what an earlier step kept under that name."""
+    action, `{any: tea|cup}` one of these, `{had}` one of the members that the app has acknowledged, and `{csrf}` what
+    an earlier step kept under that name. A step that says `{had}` is left out while there is none. A value at the very
+    beginning of a path may be a path itself."""
 
     get: str | None = None
     """The path to get."""
     post: str | None = None
     """The path to post to."""
+    put: str | None = None
+    """The path to put to."""
+    patch: str | None = None
+    """The path to patch."""
+    delete: str | None = None
+    """The path to delete."""
+    submit: str | None = None
+    """The form of the page before to send as a browser does, with hidden fields and defaults: "#id", name or action;
+    "" for the first one. `form` fills in fields."""
     form: dict[str, str] | None = None
     """Fields of a form, as the body."""
     json: Any = None
@@ -53,10 +69,22 @@ class HttpStep(Value):
     """Values of the answer to use later, each by a regular expression's first group or a Pick."""
     adds: str | None = None
     """What the app has acknowledged once it has answered this step: a member of the list that the state shows."""
+    removes: str | None = None
+    """A member that is gone once the app has answered this step, such as "{had}"."""
+
+    @property
+    def method(self) -> str:
+        """Empty for a step that submits a form."""
+        return next((name.upper() for name in _METHODS if getattr(self, name) is not None), "")
+
+    @property
+    def target(self) -> str:
+        """The path, or the form."""
+        return str(next(value for name in (*_METHODS, "submit") if (value := getattr(self, name)) is not None))
 
 
 class HttpState(Value):
-    """What must survive: a list that holds whatever the acknowledged steps added."""
+    """What must survive: a list that holds whatever the acknowledged steps added, or its count."""
 
     get: str
     """The path to read."""
@@ -64,6 +92,10 @@ class HttpState(Value):
     """Where the list stands in the JSON; "items.*.sku" picks one key of each member."""
     in_order: bool = False
     """Whether the order counts."""
+    is_count: bool = msgspec.field(default=False, name="count")
+    """Whether a number stands there instead: how many there are."""
+    begins: Literal["empty", "read"] = "empty"
+    """What the account holds before the first action; read: what the app shows then."""
 
 
 class HttpJourney(Value):
@@ -76,8 +108,10 @@ class HttpJourney(Value):
     state: HttpState
     """What must survive."""
     login_page: str = ""
-    """The path that the app redirects to whoever must log in; if not given, the one that `log_in` got before it first
-    posted (or where it began), unless that is "/"."""
+    """The path that the app redirects to whoever must log in, with a query where that tells it from other pages; if
+    not given, the one that `log_in` got before it first posted (or where it began), unless that is "/"."""
+    within: float = 0.0
+    """Seconds after an action until the state shows its effect, where the app does it in the background."""
 
 
 def check_journey(journey: HttpJourney) -> None:
@@ -86,28 +120,41 @@ def check_journey(journey: HttpJourney) -> None:
     for part, steps in (("log_in", journey.log_in), ("act", journey.act)):
         if not steps:
             raise UsageError("needs a step at least", at=part, hint="- get: /")
+        has_page = False
         for number, step in enumerate(steps):
             at = f"{part}[{number}]"
-            if (step.get is None) == (step.post is None):
-                raise UsageError("a step is either a get or a post", at=at, hint="- get: /")
-            statuses(step.expect, at=f"{at}.expect")
-            for name in _holes((step.get, step.post, step.form, step.json, step.headers, step.adds)):
-                if name not in kept:
-                    known = ", ".join(sorted(kept))
-                    raise UsageError(f"nothing is kept as {name!r}", at=at, hint=f"one of: {known}")
-            for name, pick in step.keep.items():
-                _check_pick(f"{at}.keep.{name}", pick)
+            _check_step(at, step, kept, has_page=has_page)
+            has_page = True
             kept |= step.keep.keys()
     if journey.login_page and not journey.login_page.startswith("/"):
-        raise UsageError("is no path", at="login_page", hint="login_page: /login")
-    if not any(step.adds for step in journey.act):
+        raise UsageError("is not a path", at="login_page", hint="login_page: /login")
+    if journey.within < 0:
+        raise UsageError("is under 0", at="within", hint="within: 15")
+    if not any(step.adds or step.removes for step in journey.act):
         raise UsageError("no step adds anything, so nothing could be lost", at="act", hint='adds: "{new}"')
+
+
+def _check_step(at: str, step: HttpStep, kept: set[str], *, has_page: bool) -> None:
+    given = [name for name in (*_METHODS, "submit") if getattr(step, name) is not None]
+    if len(given) != 1:
+        raise UsageError(f"a step is exactly one of {', '.join(_METHODS)}, submit", at=at, hint="- get: /")
+    if step.submit is not None and not has_page:
+        raise UsageError("no page comes before it whose form it could send", at=at, hint="- get: /login")
+    statuses(step.expect, at=f"{at}.expect")
+    for name in _holes((step.target, step.form, step.json, step.headers, step.adds, step.removes)):
+        if name not in kept:
+            known = ", ".join(sorted(kept))
+            raise UsageError(f"nothing is kept as {name!r}", at=at, hint=f"one of: {known}")
+    for name, pick in step.keep.items():
+        _check_pick(f"{at}.keep.{name}", pick)
 
 
 def _check_pick(at: str, pick: str | Pick) -> None:
     if isinstance(pick, Pick):
-        if sum(one is not None for one in (pick.field, pick.json, pick.header)) != 1:
-            raise UsageError("is exactly one of field, json, header", at=at, hint="{field: csrfmiddlewaretoken}")
+        if sum(one is not None for one in (pick.field, pick.json, pick.header, pick.cookie)) != 1:
+            raise UsageError(
+                "is exactly one of field, json, header, cookie", at=at, hint="{field: csrfmiddlewaretoken}"
+            )
         return
     try:
         re.compile(pick)
@@ -119,61 +166,103 @@ class StepsJourney(UserJourney):
     """Does what a scenario file says."""
 
     def __init__(self, told: HttpJourney, name: str, number: int, password: str, chance: random.Random) -> None:
+        self._told = told  # it says how the account begins
         super().__init__(name, number, password, chance)
-        self._told = told
-        self.login_page = told.login_page
+        self.login_page, self.within = told.login_page, told.within
         self._kept: dict[str, str] = {}
         self._drawn: dict[str, str] = {}
+        self._page: Page | None = None
+        """The last one, whose form may be sent."""
 
-    def begin(self) -> dict[str, Any]:
-        return {"acknowledged": []}
+    def begin(self) -> dict[str, Any] | None:
+        if self._told.state.begins == "read":
+            return None
+        return {"count": 0} if self._told.state.is_count else {"acknowledged": []}
 
     def log_in(self, http: Http) -> None:
-        self._kept = {}
+        self._kept, self._page = {}, None
         for step in self._told.log_in:
             self._do(http, step)
 
     def act(self, http: Http) -> None:
         self._drawn = {"new": self.unique()}
+        self._page = None
+        had = self._members
+        if had:
+            self._drawn["had"] = str(self.random.choice(had))
         for step in self._told.act:
+            if not had and "had" in _holes((step.target, step.form, step.json, step.headers, step.removes)):
+                continue
             self._do(http, step)
-            if step.adds is not None:
-                self.model["acknowledged"] = self._arranged([*self.model["acknowledged"], self._fill(step.adds)])
+            self._note(step)
 
     def state(self, http: Http) -> Any:
         asked = self._told.state
-        found = list(_walk(http.get(self._fill(asked.get, quoted=True)).json(), asked.path))
+        page = http.get(self._fill_path(asked.get))
+        if asked.is_count:
+            return {"count": page.pick(asked.path)}
+        found = list(page.pick_all(asked.path))
         if not asked.path.count("*"):
             if len(found) != 1 or not isinstance(found[0], list):
-                raise Unexpected(f"{asked.get} holds no list at {asked.path!r}")
+                raise Unexpected(f"no list at {asked.path!r} in {page.asked}")
             found = found[0]
         return {"acknowledged": self._arranged(found)}
 
     def _do(self, http: Http, step: HttpStep) -> None:
-        method, path = ("GET", step.get) if step.get is not None else ("POST", step.post or "/")
-        page = http.ask(
-            method,
-            self._fill(path, quoted=True),
-            form=self._fill_all(step.form),
-            json=self._fill_all(step.json),
-            expect=step.expect,
-            once=step.once or method == "GET",
-            headers=self._fill_all(step.headers),
-        )
+        filled: dict[str, Any] = {
+            "expect": step.expect,
+            "once": step.once,
+            "headers": self._fill_all(step.headers),
+        }
+        if step.submit is not None:
+            assert self._page is not None  # noqa: S101 -- `check_journey` saw to it
+            form = self._page.form(self._fill(step.submit) or None)
+            page = form.submit(self._fill_all(step.form), **filled)
+        else:
+            body = {"form": self._fill_all(step.form), "json": self._fill_all(step.json)}
+            page = http.ask(step.method, self._fill_path(step.target), **body, **filled)
+        self._page = page
         for name, pick in step.keep.items():
-            self._kept[name] = _picked(page, pick)
+            self._kept[name] = _picked(page, pick, http)
+
+    @property
+    def _members(self) -> list[Any]:
+        """Those that the app has acknowledged; of a count none is known by itself."""
+        return [] if self._told.state.is_count else list(self.model["acknowledged"])
+
+    def _note(self, step: HttpStep) -> None:
+        """The app has answered this step."""
+        if self._told.state.is_count:
+            self.model["count"] += (step.adds is not None) - (step.removes is not None)
+            return
+        members = self._members
+        if step.removes is not None:
+            removed = self._fill(step.removes)
+            members = [one for one in members if str(one) != removed]
+        if step.adds is not None:
+            members.append(self._fill(step.adds))
+        self.model["acknowledged"] = self._arranged(members)
 
     def _arranged(self, members: Sequence[Any]) -> list[Any]:
         if self._told.state.in_order:
             return list(members)
         return sorted(members, key=lambda one: msgspec.json.encode(one, order="sorted"))
 
-    def _fill(self, text: str, *, quoted: bool = False) -> str:
-        def put(hole: re.Match[str]) -> str:
-            value = self._one_of(hole["any"]) if hole["any"] else self._known(hole["name"])
-            return quote(value, safe="") if quoted else value
+    def _fill(self, text: str) -> str:
+        return _HOLE.sub(self._put, text)
 
-        return _HOLE.sub(put, text)
+    def _fill_path(self, path: str) -> str:
+        """Values are quoted, but for one at the very beginning that is a path, or an address, itself."""
+
+        def put(hole: re.Match[str]) -> str:
+            value = self._put(hole)
+            is_path = hole.start() == 0 and (value.startswith("/") or "://" in value)
+            return quote(value, safe=_IN_PATH if is_path else "")
+
+        return _HOLE.sub(put, path)
+
+    def _put(self, hole: re.Match[str]) -> str:
+        return self._one_of(hole["any"]) if hole["any"] else self._known(hole["name"])
 
     def _fill_all(self, what: Any) -> Any:
         if isinstance(what, str):
@@ -204,32 +293,16 @@ def _holes(what: Any) -> Iterator[str]:
             yield from _holes(one)
 
 
-def _picked(page: Page, pick: str | Pick) -> str:
+def _picked(page: Page, pick: str | Pick, http: Http) -> str:
     if isinstance(pick, str):
         return page.find(pick)
     if pick.field is not None:
         return page.field(pick.field)
     if pick.header is not None:
         return page.header(pick.header)
-    found = list(_walk(page.json(), pick.json or ""))
-    if len(found) != 1:
-        raise Unexpected(f"{page.path} has no {pick.json!r}")
-    return str(found[0])
-
-
-def _walk(said: Any, path: str) -> Iterator[Any]:
-    """What stands at a path of keys, places and `*`. Raises Unexpected where the answer has another shape."""
-    here = [said]
-    for key in filter(None, path.split(".")):
-        below: list[Any] = []
-        for one in here:
-            if key == "*" and isinstance(one, list):
-                below += one
-            elif isinstance(one, dict) and key in one:
-                below.append(one[key])
-            elif isinstance(one, list) and key.isdigit() and int(key) < len(one):
-                below.append(one[int(key)])
-            else:
-                raise Unexpected(f"the JSON has no {path!r}")
-        here = below
-    yield from here
+    if pick.cookie is None:
+        return str(page.pick(pick.json or ""))
+    value = http.cookies.get(pick.cookie)
+    if value is None:
+        raise Unexpected(f"no cookie {pick.cookie!r} after {page.asked}")
+    return value

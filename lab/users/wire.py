@@ -13,7 +13,7 @@ from lab.clock import NS, Clock
 from lab.model import TryResult, Value
 from lab.users.head import Head, KnownHeads, read_head
 
-MOST_BYTES = 1 << 20
+MOST_BYTES = 64 << 20
 """An answer longer than this (head and body) is given up as cut: nobody's memory is the app's to fill."""
 
 
@@ -205,7 +205,7 @@ class _Stream(asyncio.Protocol):
         self._waiter: asyncio.Future[HttpAnswer | TryResult] | None = None
         self._lost: asyncio.Future[None] | None = None
         self._received = 0
-        self._body = b""
+        self._body: bytes | bytearray = b""
         self._headers: dict[bytes, bytes] = {}
         self._cookies: tuple[bytes, ...] = ()
         self._head: Head | None = None
@@ -293,7 +293,12 @@ class _Stream(asyncio.Protocol):
             self._headers[name] = value
 
     def on_body(self, part: bytes) -> None:
-        self._body = self._body + part if self._body else part
+        if not self._body:
+            self._body = part
+            return
+        if isinstance(self._body, bytes):  # so that a long one is not copied with each of its pieces
+            self._body = bytearray(self._body)
+        self._body += part
 
     def on_message_complete(self) -> None:
         parser = self._parser
@@ -308,6 +313,6 @@ class _Stream(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.close()
         self._head = head = read_head(status, self._headers, self._cookies)
-        answer = HttpAnswer(head, self._body)
+        answer = HttpAnswer(head, bytes(self._body))
         self.on_message_begin()  # ten thousand idle connections need not keep their last answers
         self._settle(answer)

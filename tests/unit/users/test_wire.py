@@ -125,8 +125,11 @@ def test_a_name_that_nobody_has_is_unsent() -> None:
 
 
 @pytest.mark.parametrize("how", ["cut", "lost", "cut body", "endless", "huge"])
-def test_without_a_whole_answer_it_is_cut(shop: FakeShop, loop_factory: Loop, how: Bad) -> None:
+def test_without_a_whole_answer_it_is_cut(
+    shop: FakeShop, loop_factory: Loop, how: Bad, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An answer that ends early, or whose end can't be told, is cut; the request was sent exactly once."""
+    monkeypatch.setattr("lab.users.wire.MOST_BYTES", 1 << 20)
     shop.misbehave(how)
 
     async def work() -> None:
