@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import msgspec
@@ -20,6 +21,7 @@ from lab.operate.runs import ChosenRun, Say, run_one, sweep_abandoned, unsaid
 from lab.oracle.verdict import Judgement
 from lab.record import ReadRecord
 from lab.run.judge import judge_run
+from lab.run.variables import changes_to, interpolated
 from lab.scenario.spec import Scenario, ScheduledStrike, all_images_of
 
 SHRUNK = "shrunk.yaml"
@@ -43,46 +45,51 @@ def repeat_run(named: str, *, port: int | None, say: Say) -> int:
 
 
 def shrink_run(named: str, *, most_runs: int, say: Say) -> int:
-    """Find the fewest strikes of a broken run that still break the same promise, and write them as a scenario.
+    """Find the fewest strikes of a broken run that still break any of its promises, and write them as a scenario.
 
     Exit 1 with what was found, since it is a broken promise; 4 where the run with all its strikes does not break it
     again, so that nothing can be told.
     """
     recorded, toolbox = _same_again(named, say)
-    promise = broken_promise(judge_run(ReadRecord(recorded.folder)).judgement, recorded)
+    promises = broken_promises(judge_run(ReadRecord(recorded.folder)).judgement, recorded)
+    either = " or ".join(promises)
     whole = told_one_by_one(recorded.scenario, recorded.events)
     strikes = strikes_in(whole)
-    say(f"{recorded.folder.name} broke {promise} with {_strikes(strikes)}; at most {most_runs} runs")
+    broken_last = promises
+    say(f"{recorded.folder.name} broke {' and '.join(promises)} with {_strikes(strikes)}; at most {most_runs} runs")
 
     def breaks(kept: Sequence[int]) -> bool:
+        nonlocal broken_last
         what = _strikes([strikes[place] for place in kept])
-        is_broken = _breaks(with_strikes(whole, kept), recorded.seed, promise, toolbox)
-        say(f"  {'broken' if is_broken else 'held  '}  {what}")
-        return is_broken
+        broken = _breaks(with_strikes(whole, kept), recorded.seed, promises, toolbox)
+        broken_last = broken or broken_last
+        by = f": {', '.join(broken)}" if broken and len(promises) > 1 else ""
+        say(f"  {'broken' if broken else 'held  '}  {what}{by}")
+        return bool(broken)
 
     if strikes and not breaks(range(len(strikes))):
-        say(f"COULD NOT TELL   {promise} was not broken again: it takes more than these strikes, or luck")
+        say(f"COULD NOT TELL   {either} was not broken again: it takes more than these strikes, or luck")
         return ExitCode.COULD_NOT_TELL
     found = shrink(range(len(strikes)), breaks, most_runs=most_runs)
     left = [strikes[place] for place in found.kept]
     path = recorded.folder / SHRUNK
     path.write_text(scenario_text(with_strikes(whole, found.kept), recorded.seed), encoding="utf-8")
     least = "the fewest" if found.is_minimal else "the fewest found before the runs were used up"
-    say(f"BROKEN {promise} by {_strikes(left)}: {least}, after {found.runs + bool(strikes)} runs")
+    say(f"BROKEN {', '.join(broken_last)} by {_strikes(left)}: {least}, after {found.runs + bool(strikes)} runs")
     say(f"       lab run {short(path)}")
     return ExitCode.BROKEN
 
 
-def broken_promise(judgement: Judgement, recorded: Recorded) -> str:
-    """The first promise that a run broke. Raises UsageError where it broke none."""
-    broken = [one.promise for one in judgement.promises if one.verdict is Verdict.BROKEN]
+def broken_promises(judgement: Judgement, recorded: Recorded) -> list[str]:
+    """The promises that a run broke. Raises UsageError where it broke none."""
+    broken = _broken(judgement)
     if not broken:
         raise UsageError(
             f"broke no promise ({judgement.verdict}), so there is nothing to shrink",
             at=str(recorded.folder),
             hint="lab runs   # shows which are broken",
         )
-    return broken[0]
+    return broken
 
 
 def scenario_text(scenario: Scenario, seed: int) -> str:
@@ -93,6 +100,7 @@ def scenario_text(scenario: Scenario, seed: int) -> str:
 
 def _same_again(named: str, say: Say) -> tuple[Recorded, Toolbox]:
     recorded = read_recorded(folder_of(named))
+    _take_variables(recorded, say)
     places = find_places()
     check_same(recorded, ImageShelf(connect(), places.images))
     toolbox = make_ready(places, say, all_images_of(recorded.scenario))
@@ -100,16 +108,34 @@ def _same_again(named: str, say: Say) -> tuple[Recorded, Toolbox]:
     return recorded, toolbox
 
 
-def _breaks(scenario: Scenario, seed: int, promise: str, toolbox: Toolbox) -> bool:
-    """Whether the promise is broken by this. Raises LabFault where the lab itself was unwell."""
+def _take_variables(recorded: Recorded, say: Say) -> None:
+    """Give this process what the compose file took from its environment then."""
+    if recorded.variables is None:
+        return
+    now = interpolated(recorded.scenario.cluster.compose, os.environ)
+    changes = changes_to(recorded.variables, now, os.environ)
+    os.environ.update(changes.sets)
+    for name in changes.drops:
+        del os.environ[name]
+    if changes.sets or changes.drops:
+        told = [*(f"{name}={value}" for name, value in changes.sets.items()), *(f"no {one}" for one in changes.drops)]
+        say(f"       variables as then: {' '.join(told)}")
+
+
+def _breaks(scenario: Scenario, seed: int, promises: Sequence[str], toolbox: Toolbox) -> list[str]:
+    """Which of the promises are broken by this. Raises LabFault where the lab itself was unwell."""
     judged, folder = run_one(ChosenRun(scenario=scenario, seed=seed), toolbox, say=unsaid, is_shown=False)
     if judged.judgement.exit_code == ExitCode.COULD_NOT_TELL:
         raise LabFault("; ".join(judged.judgement.reasons), at=short(folder), hint=f"lab check {folder.name}")
-    return any(one.promise == promise and one.verdict is Verdict.BROKEN for one in judged.judgement.promises)
+    return [one for one in _broken(judged.judgement) if one in promises]
+
+
+def _broken(judgement: Judgement) -> list[str]:
+    return [one.promise for one in judgement.promises if one.verdict is Verdict.BROKEN]
 
 
 def _told(judgement: Judgement) -> str:
-    broken = ", ".join(one.promise for one in judgement.promises if one.verdict is Verdict.BROKEN)
+    broken = ", ".join(_broken(judgement))
     return f"{judgement.verdict}{f' ({broken})' if broken else ''}"
 
 

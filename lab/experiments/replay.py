@@ -29,6 +29,8 @@ class Recorded(Value):
     files: dict[str, str]
     """Digests by paths."""
     events: tuple[Any, ...]
+    variables: dict[str, str] | None = None
+    """What its compose file took from the environment; None in records from before that was kept."""
 
     @property
     def slots_struck(self) -> list[str]:
@@ -48,6 +50,7 @@ def read_recorded(folder: Path) -> Recorded:
         seed=environment["seed"],
         images=environment["images"],
         files=environment.get("files", {}),
+        variables=environment.get("variables"),
         events=tuple(seen.events()),
     )
 

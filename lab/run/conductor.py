@@ -58,6 +58,7 @@ from lab.run.steps import RunStep, Stage, make_step
 from lab.run.stop_monitor import StopMonitor, Stopped
 from lab.run.strikable_deployers import StrikableDeployers
 from lab.run.strikers import ServingView, make_striker
+from lab.run.variables import interpolated
 from lab.run.view import Moment, QuietView, View
 from lab.scale.autoscaler import Autoscaler, Load
 from lab.scale.policy import ScaleSettings, choose_slots
@@ -609,5 +610,6 @@ class Conductor:
             "compose": list(self._toolbox.compose),
             "images": self._toolbox.images.ids(all_images_of(scenario)),
             "files": {path: digest_of(path) for path in own_files(scenario)},
+            "variables": interpolated(scenario.cluster.compose, os.environ),
             "releases": {name: release.image for name, release in releases.items()},
         }

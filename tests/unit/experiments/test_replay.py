@@ -12,9 +12,13 @@ from lab.chaos.schedule import MonkeySettings
 from lab.clock import NS
 from lab.cluster.stores import OrdersPlace, StoreName
 from lab.errors import ExitCode, RecordError, UsageError
-from lab.experiments.repeat import scenario_text
+from lab.experiments.repeat import broken_promises, scenario_text
 from lab.experiments.replay import Recorded, check_same, read_recorded, strikes_in, told_one_by_one, with_strikes
 from lab.machine.images import ImageShelf
+from lab.model import Finding
+from lab.oracle import Oracle, Service
+from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES
+from lab.oracle.verdict import gather, judge
 from lab.record import AnyEvent, PhaseBegan, RunRecord, Step, Strike, StrikeSource
 from lab.run.own_app import digest_of
 from lab.scenario.read import LIBRARY, read_scenario
@@ -210,3 +214,16 @@ def test_a_record_without_a_scenario_can_not_be_repeated(tmp_path: Path) -> None
     RunRecord(tmp_path / "run").close()
     with pytest.raises(RecordError):
         read_recorded(tmp_path / "run")
+
+
+def test_a_run_that_broke_several_promises_is_shrunk_by_any_of_them() -> None:
+    """Which one a run breaks first is luck; one that broke none has nothing to shrink."""
+    oracle = Oracle()
+    evidence = gather(oracle, Service().report())
+    found = tuple(Finding(promise=name, anomaly="x", user="u", at=1, why="w") for name in (STATE_KEPT, LOGGED_IN))
+    asked = (STATE_KEPT, LOGGED_IN, TRIES)
+    broken = judge(msgspec.structs.replace(evidence, findings=found), asked=asked)
+    recorded = Recorded(folder=Path("x"), scenario=DEMO, seed=7, images={}, files={}, events=())
+    assert broken_promises(broken, recorded) == [STATE_KEPT, LOGGED_IN]
+    with pytest.raises(UsageError, match="broke no promise"):
+        broken_promises(judge(evidence, asked=asked), recorded)
