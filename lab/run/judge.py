@@ -17,6 +17,7 @@ from lab.oracle.closing import RunFacts, closing_lines
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
+    APPLIED_ONCE,
     AVAILABLE,
     CLEAN_STOPS,
     LOSS_BOUND,
@@ -26,7 +27,7 @@ from lab.oracle.promises import (
 )
 from lab.oracle.service import Service, ServiceReport, ServiceRules
 from lab.oracle.telling import not_checked
-from lab.oracle.verdict import ALWAYS_ASKED, OWN_APP_ASKED, Judgement, gather, judge
+from lab.oracle.verdict import ALWAYS_ASKED, OWN_APP_ASKED, Evidence, Judgement, gather, judge
 from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, ZoneLost
 from lab.report.plan import RunPlan
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
@@ -117,6 +118,8 @@ def judge_run(seen: ReadRecord) -> JudgedRun:
         lost=lost,
     )
     asked = _asked(scenario, rolled_back=rolled_back)
+    if scenario.users.are_of_own_app and _can_tell_once(evidence):
+        asked.insert(1, APPLIED_ONCE)
     judgement = judge(evidence, scenario.enough, asked)
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
     between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
@@ -134,6 +137,11 @@ def judge_run(seen: ReadRecord) -> JudgedRun:
             isinstance(event, Step) and event.action == "enter" and event.why != "first" for event in events
         ),
     )
+
+
+def _can_tell_once(evidence: Evidence) -> bool:
+    """Of somebody's own app: whether members of its lists are unique, so that a doubled one is seen."""
+    return bool(evidence.checks.get(APPLIED_ONCE)) or any(one.promise == APPLIED_ONCE for one in evidence.findings)
 
 
 def _judge_loss(

@@ -156,8 +156,6 @@ def _check_own_users(users: UsersSpec, refuse: _Refuse) -> None:
             check_journey(users.http)
         except UsageError as exc:
             refuse(f"users.http.{exc.at}", exc.what, exc.hint)
-    if users.are_of_own_app and users.doubled:
-        refuse("users.on_two_devices", "a model is one device's own", "on_two_devices: 0")
 
 
 def _check_step(scenario: Scenario, key: str, step: StepSpec, refuse: _Refuse) -> None:

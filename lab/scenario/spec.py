@@ -95,7 +95,8 @@ class UsersSpec(Value):
     count: int = 60
     """Accounts."""
     on_two_devices: int | None = None
-    """20 if not given; none for an app of your own, whose model is one device's."""
+    """How many of them use two devices at once; 20 if not given, none for an app of your own. Its model is then the
+    account's."""
     think: float = 0.4
     """Mean seconds between what one device does and what it does next."""
     tries: int = 3

@@ -69,7 +69,7 @@ def merges(base: Any, before: Any, after: Any) -> list[Any]:
     if isinstance(base, dict) and isinstance(before, dict) and isinstance(after, dict):
         return _merge_objects(base, before, after)
     if isinstance(base, list) and isinstance(before, list) and isinstance(after, list):
-        return [_merge_lists(base, before, after)]
+        return _merge_lists(base, before, after)
     if all(isinstance(one, int | float) and not isinstance(one, bool) for one in (base, before, after)):
         # A counter counts what both did, a number that was set is the last one: nobody says which it is.
         return [after, base + (after - before)]
@@ -87,15 +87,16 @@ def _merge_objects(base: dict[str, Any], before: dict[str, Any], after: dict[str
     return [{**kept, **dict(chosen)} for chosen in product(*choices)]
 
 
-def _merge_lists(base: list[Any], before: list[Any], after: list[Any]) -> list[Any]:
-    size = len(before)
-    if after[len(after) - size :] == before:
-        return [*after[: len(after) - size], *base]  # the newest first
+def _merge_lists(base: list[Any], before: list[Any], after: list[Any]) -> list[list[Any]]:
+    """In each order that such a list may be in: the newest last, the newest first, sorted. The most usual is last."""
     removed, added = _less(before, after), _less(after, before)
-    merged = [*_less(base, removed), *added]
+    kept = _less(base, removed)
+    found = [[*kept, *added]]
+    if added and after[len(added) :] == _less(before, removed):
+        found = [[*added, *kept]] if after[: len(after) - len(added)] != before else [[*added, *kept], *found]
     if _is_sorted(base) and _is_sorted(after):
-        return sorted(merged, key=_order)
-    return merged
+        found.insert(0, sorted(found[0], key=_order))
+    return found
 
 
 def _less(some: Sequence[Any], taken: Sequence[Any]) -> list[Any]:

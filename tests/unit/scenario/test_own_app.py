@@ -212,7 +212,6 @@ def test_files_are_found_beside_the_scenario(tmp_path: Path) -> None:
         (("journey.py:Visitor", "journey.py"), "users.journey"),
         (("journey.py:", "nowhere.py:"), "users.journey"),
         ((', journey: "journey.py:Visitor"', ""), "users"),
-        (("count: 5", "count: 5, on_two_devices: 2"), "users.on_two_devices"),
         (("port: 8000", "port: 8000, ready: 'x; return 200'"), "cluster.ready"),
         (("port: 8000", "port: 8000, largest_body: lots"), "cluster.largest_body"),
         (("web:v2", "other:v1"), "steps"),

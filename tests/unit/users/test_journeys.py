@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -17,7 +18,10 @@ from lab.errors import UsageError
 from lab.model import Kind
 from lab.oracle import check
 from lab.oracle.promises import STATE_KEPT
+from lab.retry import wait_until
+from lab.users import Crowd, CrowdSize
 from lab.users.forms import File
+from lab.users.loading import OwnUsers
 from lab.users.own import Http, UserJourney
 from lab.users.page import Unexpected
 from lab.users.steps import HttpJourney
@@ -317,3 +321,52 @@ def test_steps_that_can_not_be_done_are_refused(text: str, at: str) -> None:
 
     with pytest.raises(UsageError, match=f"^{at}: "):
         check_journey(told_steps(STEPS.replace("act:\n", "act:\n" + text)))
+
+
+def both_devices(site: Site, make: type[UserJourney], *, turns: int) -> list[Any]:
+    """Two devices of an account act at the same time, so many times each, and read back."""
+    told: list[Any] = []
+    with Crowd(
+        [site.target],
+        CrowdSize(users=1, two_devices=1.0, think=0.04),
+        chance=random.Random(3),
+        on_operation=told.append,
+        journey=OwnUsers(make, f"http://127.0.0.1:{site.target.port}"),
+    ) as crowd:
+        crowd.log_in(10)
+        crowd.shop()
+        wait_until("both have acted", lambda: len(states(told)) >= turns, within=20, every=0.01)
+        crowd.settle(10)
+        assert crowd.read_back(10) == ""
+    return told
+
+
+class Together(Visitor):
+    def act(self, http: Http) -> None:
+        new = self.unique()
+        http.post("/things", json={"id": new})
+        self.model.append(new)
+
+
+def test_two_devices_of_an_account_share_its_model(site: Site) -> None:
+    """What either did must be shown to both, and what is lost of it is found; nothing that was well is."""
+    told = both_devices(site, Together, turns=60)
+    assert {one.device for one in told} == {"user-001.1", "user-001.2"}
+    acted = [one for one in told if one.kind is Kind.ACT]
+    assert any(a.device != b.device and a.begin < b.end and b.begin < a.end for a in acted for b in acted)
+    judged = check(told)
+    assert judged.findings == []
+    assert judged.counts[STATE_KEPT] > 20
+    assert {len(one.answer) if isinstance(one.answer, list) else 0 for one in states(told)[-2:]} <= {0, len(acted) + 1}
+
+
+def test_what_is_lost_on_two_devices_is_found(site: Site) -> None:
+    """An app that overwrites what the other device wrote at the same time."""
+
+    class Losing(Together):
+        def act(self, http: Http) -> None:
+            super().act(http)
+            if len(site.things) >= 20 and "user-001.3" in site.things:
+                site.things.remove("user-001.3")
+
+    assert {one.promise for one in check(both_devices(site, Losing, turns=60)).findings} == {STATE_KEPT}
