@@ -15,6 +15,7 @@ from lab.oracle.between import changed_between
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
+from lab.oracle.own_app_blame import own_app_cause
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
     APPLIED_ONCE,
@@ -124,6 +125,8 @@ def judge_run(seen: ReadRecord) -> JudgedRun:
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
     between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
     findings, likely = blame(judgement.findings, events, between)
+    if scenario.users.are_of_own_app and not crashed:
+        likely = own_app_cause(findings, events, seen.history()) or likely
     unchecked = (*not_checked(judgement, report, specs=_ASKED_BY), *_stated(scenario))
     strikes = [event.fault_kind == "kill" for event in events if isinstance(event, Strike) and not event.whole_zone]
     return JudgedRun(

@@ -1,0 +1,169 @@
+"""What explains that users of somebody's own app were hurt, told by all that they did and not by the proofs alone.
+
+Each sentence is named only where nearly all that failed fits it and nothing that went well contradicts it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from lab.model import Finding, Kind, Operation, Outcome, Value
+from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
+from lab.record import AnyEvent, Step
+
+FITS = 0.9
+"""The share of what failed that a pattern must fit."""
+ENOUGH = 3
+"""So many failures at least make a pattern."""
+_FORGERY = frozenset({"403", "419", "422"})
+"""What frameworks answer to a token that they did not make."""
+_REFUSED = frozenset({Kind.ACT, Kind.READ})
+
+
+class _Answer(Value, kw_only=False, gc=False):
+    """How one request was answered, and what the user had met before."""
+
+    operation: Operation
+    replica: str
+    release: str | None
+    is_good: bool
+    by_before: str | None
+    """The replica that answered this user's request just before, if that was well."""
+    first_release: str | None
+    """The release that the user met first."""
+
+    @property
+    def at(self) -> int:
+        return self.operation.end
+
+
+def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], history: Iterable[Operation]) -> str:
+    """The likely pattern behind the findings; empty where none is known."""
+    if not findings:
+        return ""
+    logins: dict[str, list[Operation]] = {}
+    answers = list(_answers(history, logins))
+    bound = _bound_elsewhere([one for one in findings if one.anomaly == Anomaly.FORCED_LOGOUT], logins)
+    if bound:
+        return bound
+    failed = [one for one in answers if not one.is_good]
+    if len(failed) < ENOUGH or not any(one.promise in {TRIES, LOGGED_IN, STATE_KEPT} for one in findings):
+        return ""
+    good = [one for one in answers if one.is_good]
+    began = _began(events)
+    return _forged(failed, good) or _by_release(failed, good, began)
+
+
+def _answers(history: Iterable[Operation], logins: dict[str, list[Operation]]) -> Iterator[_Answer]:
+    """Every answer of the app after the login, and in `logins` each user's logins."""
+    before: dict[str, str | None] = {}
+    first: dict[str, str] = {}
+    for operation in history:
+        final = operation.final
+        if operation.kind is Kind.LOGIN and operation.outcome is Outcome.OK:
+            logins.setdefault(operation.user, []).append(operation)
+        if operation.is_conclusion or final.replica is None:
+            continue
+        if final.release is not None:
+            first.setdefault(operation.user, final.release)
+        is_good = operation.outcome is Outcome.OK and not operation.turned_away
+        if operation.kind in _REFUSED:
+            last, start = before.get(operation.device), first.get(operation.user)
+            yield _Answer(operation, final.replica, final.release, is_good, last, start)
+        before[operation.device] = final.replica if is_good else None
+
+
+def _bound_elsewhere(logouts: Sequence[Finding], logins: dict[str, list[Operation]]) -> str:
+    """Did another device of the account log in, on another release than the session's, just before it was gone?"""
+    if not logouts:
+        return ""
+    fitting = [one for one in logouts if any(_is_other_login(one, login) for login in logins.get(one.user, ()))]
+    if len(fitting) < FITS * len(logouts):
+        return ""
+    return "a login on the other release changed what the session is bound to"
+
+
+def _is_other_login(logout: Finding, login: Operation) -> bool:
+    mine, rejected = logout.witness[0], logout.witness[-1]
+    return (
+        mine.kind is Kind.LOGIN
+        and login.device != rejected.device
+        and mine.end <= login.begin <= rejected.end
+        and login.final.release != mine.final.release
+    )
+
+
+def _forged(failed: Sequence[_Answer], good: Sequence[_Answer]) -> str:
+    """Were forms refused where another replica had made them, and taken where the same one had?"""
+    refused = [one for one in failed if one.operation.kind is Kind.ACT and one.operation.final.result in _FORGERY]
+    if len(refused) < FITS * len(failed):
+        return ""
+    told = [one for one in refused if one.by_before is not None]
+    if len(told) < ENOUGH or _share(told, lambda one: one.by_before != one.replica) < FITS:
+        return ""
+    taken = [one for one in good if one.operation.kind is Kind.ACT and one.by_before is not None]
+    if _share(taken, lambda one: one.by_before != one.replica) > 1 - FITS:
+        return ""  # forms do pass from one replica to another
+    status = Counter(one.operation.final.result for one in told).most_common(1)[0][0]
+    first = told[0]
+    return (
+        f"forms are refused with {status} by another replica than the one that made them, as by {first.replica} after"
+        f" {first.by_before}: each makes its tokens with a secret of its own"
+    )
+
+
+def _by_release(failed: Sequence[_Answer], good: Sequence[_Answer], began: dict[str, int]) -> str:
+    """Does one release fail what the other one does not?"""
+    releases = sorted(began, key=began.__getitem__)
+    if len(releases) < 2:
+        return ""
+    old, new = releases[0], releases[-1]
+    if _share(failed, lambda one: one.release == old and one.at >= began[new]) >= FITS:
+        return _schema(old, new, failed, [one for one in good if one.release == old], began[new])
+    if _share(failed, lambda one: one.release == new) < FITS:
+        return ""
+    asked = _paths(failed)
+    well = [one for one in good if one.release == new and _path(one) in asked]
+    if not well:
+        return f"{new} fails {_most(failed)} whoever asks: it is broken by itself"
+    are_old = _share(failed, lambda one: one.first_release == old) >= FITS
+    if are_old and _share(well, lambda one: one.first_release == new) >= FITS:
+        return f"{new} fails those whom {old} had served first: it does not read what {old} wrote (formats)"
+    return ""
+
+
+def _schema(old: str, new: str, failed: Sequence[_Answer], good: Sequence[_Answer], since: int) -> str:
+    asked = _paths(failed)
+    if not any(one.at < since and _path(one) in asked for one in good):
+        return ""
+    if any(one.at > max(other.at for other in failed) and _path(one) in asked for one in good):
+        return ""  # it went well again while the new one was still there
+    return f"{old} fails {_most(failed)} since {new} has started: {new} changed what both share (schema)"
+
+
+def _began(events: Iterable[AnyEvent]) -> dict[str, int]:
+    """When the first replica of each release was started."""
+    began: dict[str, int] = {}
+    for event in events:
+        if isinstance(event, Step) and event.action in {"create", "start", "enter"}:
+            began[event.release] = min(event.at, began.get(event.release, event.at))
+    return began
+
+
+def _path(one: _Answer) -> str:
+    """The request's method and path, without a query and without what differs from user to user."""
+    asked = str(one.operation.argument or "").partition(" (to ")[0].partition("?")[0]
+    return "/".join("*" if any(sign.isdigit() for sign in part) else part for part in asked.split("/"))
+
+
+def _paths(answers: Iterable[_Answer]) -> Collection[str]:
+    return {_path(one) for one in answers}
+
+
+def _most(answers: Iterable[_Answer]) -> str:
+    return Counter(_path(one) for one in answers).most_common(1)[0][0]
+
+
+def _share(answers: Sequence[_Answer], fits: Callable[[_Answer], bool]) -> float:
+    return sum(1 for one in answers if fits(one)) / len(answers) if answers else 0.0

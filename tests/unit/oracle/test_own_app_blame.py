@@ -1,0 +1,107 @@
+"""The patterns behind what hurt users of somebody's own app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from lab.clock import NS
+from lab.model import Finding, Kind, Operation, Outcome
+from lab.oracle.own_app_blame import own_app_cause
+from lab.oracle.promises import LOGGED_IN, TRIES, Anomaly
+from lab.record import Step
+from tests.unit.oracle.making import op
+
+EVENTS = [
+    Step(at=0, action="enter", slot="a1", replica="a1-1", release="v1", why="first"),
+    Step(at=10 * NS, action="start", slot="a1", replica="a1-2", release="v2", why="upgrade"),
+]
+HURT = [Finding(promise=TRIES, anomaly=str(Anomaly.REFUSED), user="u", at=1, why="")]
+
+
+def asked(at: float, path: str, by: str, result: str = "200", *, user: str = "u", **more: Any) -> Operation:
+    kind = Kind.READ if path.startswith("GET") else Kind.ACT
+    good = Outcome.OK if result < "4" else Outcome.REFUSED
+    replica, _, release = by.partition("/")
+    begin = int(at * NS)
+    return op(
+        kind, begin, begin + 1000, argument=path, outcome=good, result=result, user=user, device=f"{user}.1",
+        replica=replica, release=release or "v1", **more,
+    )  # fmt: skip
+
+
+def forms(replicas: Iterable[tuple[str, str]], *, refuses: bool) -> list[Operation]:
+    """A form from one replica, sent to another one or the same."""
+    told: list[Operation] = []
+    for number, (made, took) in enumerate(replicas):
+        bad = refuses and made != took
+        told += [
+            asked(number, "GET /form", made),
+            asked(number + 0.5, "POST /form (to /x)", took, "403" if bad else "302"),
+        ]
+    return told
+
+
+PAIRS = [("a1-1", "b1-1"), ("a1-1", "a1-1"), ("b1-1", "a1-1"), ("b1-1", "b1-1"), ("a1-1", "b1-1")]
+
+
+def test_forms_that_only_their_own_maker_takes() -> None:
+    """A secret that each replica draws for itself; where forms pass, 403 has another reason."""
+    cause = own_app_cause(HURT, EVENTS, forms(PAIRS, refuses=True))
+    assert cause.startswith(
+        "forms are refused with 403 by another replica than the one that made them, as by b1-1 after"
+    )
+    passing = [
+        asked(20 + n, path, by) for n in range(3) for path, by in (("GET /form", "a1-1"), ("POST /form", "b1-1"))
+    ]
+    assert own_app_cause(HURT, EVENTS, [*forms(PAIRS, refuses=True), *passing]) == ""
+    assert own_app_cause(HURT, EVENTS, forms(PAIRS, refuses=False)) == ""
+    assert own_app_cause([], EVENTS, forms(PAIRS, refuses=True)) == ""
+
+
+BEFORE = [asked(n, "GET /cart", "a1-1/v1") for n in range(5)]
+OLD_FAILS = [asked(11 + n, "GET /cart", "b1-1/v1", "500") for n in range(4)]
+NEW_FAILS = [asked(11 + n, f"GET /cart/{n}?x={n}", "a1-2/v2", "500") for n in range(4)]
+NEW_USERS = [asked(15 + n, "GET /cart/7", "a1-2/v2", user="new") for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("history", "cause"),
+    [
+        ([*BEFORE, *OLD_FAILS], "v1 fails GET /cart since v2 has started: v2 changed what both share (schema)"),
+        ([*BEFORE, *OLD_FAILS, asked(20, "GET /cart", "b1-1/v1")], ""),
+        (OLD_FAILS, ""),
+        ([*BEFORE, *NEW_FAILS], "v2 fails GET /cart/* whoever asks: it is broken by itself"),
+        (
+            [*BEFORE, *NEW_FAILS, *NEW_USERS],
+            "v2 fails those whom v1 had served first: it does not read what v1 wrote (formats)",
+        ),
+        ([*BEFORE, *NEW_FAILS, asked(15, "GET /cart/7", "a1-2/v2")], ""),
+        ([*BEFORE, *OLD_FAILS, *NEW_FAILS], ""),
+        ([*BEFORE, *OLD_FAILS[:2]], ""),
+    ],
+)
+def test_what_one_release_fails_and_the_other_does_not(history: list[Operation], cause: str) -> None:
+    """By when it began, and whom it hurts; where something contradicts it nothing is claimed."""
+    assert own_app_cause(HURT, EVENTS, history) == cause
+
+
+@pytest.mark.parametrize(
+    ("device", "release", "at", "fits"),
+    [("u.2", "v2", 8, True), ("u.2", "v1", 8, False), ("u.1", "v2", 8, False), ("u.2", "v2", 2, False)],
+)
+def test_a_login_on_the_other_release_logs_the_first_browser_out(
+    device: str, release: str, at: int, fits: bool
+) -> None:
+    """Only one that another device of the account did in between, on another release than the session's."""
+    mine = op(Kind.LOGIN, 5 * NS, 6 * NS, session="u/1#1", replica="a1-1", release="v1")
+    gone = replace(asked(11, "GET /cart", "b1-1/v1", "302"), session="u/1#1", turned_away=True, outcome=Outcome.REFUSED)
+    other = op(Kind.LOGIN, at * NS, at * NS + 1, device=device, session="u/2#1", replica="b1-2", release=release)
+    logout = Finding(
+        promise=LOGGED_IN, anomaly=str(Anomaly.FORCED_LOGOUT), user="u", at=gone.end, why="", witness=(mine, gone)
+    )
+    cause = own_app_cause([logout], EVENTS, sorted([mine, other, gone], key=lambda one: one.end))
+    assert cause == ("a login on the other release changed what the session is bound to" if fits else "")
