@@ -10,6 +10,7 @@ import msgspec
 from lab.errors import UsageError
 from lab.users.merge import Act, states_after
 
+_encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 LONG = 256
 """Bytes of a state from which on the record holds only its digest, where it is as it must be."""
 
@@ -44,10 +45,10 @@ class AccountModel:
         return all(act.outcomes is not None and len(act.outcomes) == 1 for act in self._acts)
 
     def begin_act(self) -> Any:
-        """An action begins; the model for it."""
+        """An action begins; the model for it, not to be changed."""
         self._under_way += 1
         self._turns += 1
-        return plain(self.live)
+        return self.live
 
     def end_act(self, act: Act) -> None:
         """It has ended."""
@@ -82,13 +83,13 @@ class AccountModel:
 
 def plain(state: Any) -> Any:
     """The state as it stands in the record. Raises UsageError for what is no plain data."""
-    return msgspec.json.decode(encode(state))
+    return _decode(encode(state))
 
 
 def encode(state: Any) -> bytes:
     """Raises UsageError for what is no plain data."""
     try:
-        return msgspec.json.encode(state)
+        return _encode(state)
     except (TypeError, msgspec.MsgspecError) as exc:
         raise UsageError(
             f"a state must be plain data: {exc}", at="journey", hint="lists, dicts, texts, numbers"
@@ -102,6 +103,9 @@ def recorded(seen: Any, allowed: tuple[Any, ...] | None) -> tuple[Any, tuple[Any
     actions.
     """
     if allowed is None or seen not in allowed:
+        return seen, allowed
+    size = len(_encode(seen))
+    if size <= LONG and all(one == seen or len(_encode(one)) <= LONG for one in allowed):
         return seen, allowed
     digest = _digest(seen)
     return digest, tuple(digest if one == seen else _digest(one) for one in allowed)
@@ -122,7 +126,11 @@ def members_once(state: Any) -> int:
         if isinstance(one, dict):
             waiting += one.values()
         elif isinstance(one, list):
-            if len({encode(member) for member in one}) != len(one):
+            try:
+                different = len(set(one))
+            except TypeError:  # they are lists or objects themselves
+                different = len({encode(member) for member in one})
+            if different != len(one):
                 return 0
             found += len(one)
     return found

@@ -31,6 +31,8 @@ LOGS_IN_ANEW = 1 / 30
 """The share of the actions on an account's second device before which it logs in anew, as from another browser."""
 
 T = TypeVar("T")
+_ACT, _READ, _BROWSE, _OK = Kind.ACT, Kind.READ, Kind.BROWSE, Outcome.OK
+"""As plain names: looking one up on its class takes longer than a call."""
 
 
 class _InDoubt(Exception):
@@ -118,8 +120,8 @@ class Driven(Journey, Browser):
             await self.read_back()
 
     async def read_back(self) -> bool:
-        account = self._account
-        until = SYSTEM_CLOCK.now() + int(self._mine.within * NS)
+        account, within = self._account, self._mine.within
+        until = SYSTEM_CLOCK.now() + int(within * NS) if within else 0
         while True:
             turn = account.begin_read()
             self._dependence.asked = []
@@ -131,7 +133,7 @@ class Driven(Journey, Browser):
                 return self._was_shown_none(exc, is_alone=account.is_alone(turn))
             if not account.is_alone(turn):
                 return True
-            if not self._may_come_later(seen) or SYSTEM_CLOCK.now() >= until:
+            if not within or not self._may_come_later(seen) or SYSTEM_CLOCK.now() >= until:
                 break
             await asyncio.sleep(LOOK_AGAIN)
         answer, allowed = recorded(seen, account.allowed)
@@ -145,13 +147,14 @@ class Driven(Journey, Browser):
         )
         self._ended_early = None
         account.take(seen)
-        self._mine.model = plain(seen)
+        if self._mine.model != seen:
+            self._mine.model = plain(seen)
         return True
 
     def _may_come_later(self, seen: Any) -> bool:
         """Whether another read may show what this one does not, by an app that does it in the background."""
         allowed = self._account.allowed
-        return self._mine.within > 0 and allowed is not None and seen != allowed[-1]
+        return allowed is not None and seen != allowed[-1]
 
     def _could_not_fail(self, seen: Any) -> str:
         allowed = self._account.allowed
@@ -232,11 +235,11 @@ class Driven(Journey, Browser):
     async def _do(self, asked: RequestSpec, device: Device) -> StepAnswer:
         kind = self._kind
         reads = asked.method == "GET"
-        if kind is Kind.BROWSE:
+        if kind is _BROWSE:
             self._login_page.asked(urlsplit(asked.path).path, posts=not reads)
-        if kind is Kind.ACT and reads:
-            kind = Kind.READ
-        if kind is Kind.READ and not reads:
+        if kind is _ACT and reads:
+            kind = _READ
+        if kind is _READ and not reads:
             raise UsageError("state() may only read", at=f"{asked.method} {asked.path}", hint="do it in act()")
         page: Page | None = None
         is_away, at_write = False, self._at_write
@@ -244,10 +247,10 @@ class Driven(Journey, Browser):
         def look(came: HttpAnswer) -> Look:
             nonlocal page, is_away
             page = Page(came.status, came.headers, came.body, asked.path, method=asked.method, send=self._http.ask)
-            is_away = kind is not Kind.BROWSE and self._is_away(page, asked.expected)
+            is_away = kind is not _BROWSE and self._is_away(page, asked.expected)
             good = 200 <= came.status < 300 or came.status in REDIRECTS
             good = good if asked.expected is None else came.status in asked.expected
-            return Look(is_accepted=good and not is_away, turned_away=is_away, where=page.header("location"))
+            return Look(good and not is_away, is_away, _location(came))
 
         done = await device.do(
             kind,
@@ -261,9 +264,9 @@ class Driven(Journey, Browser):
         )
         if is_away:
             return StepAnswer(page, is_accepted=False, is_logged_out=True)
-        if kind is Kind.READ and self._kind is Kind.READ:
+        if kind is _READ and self._kind is _READ:
             self._dependence.note(asked.path, page)
-        elif kind is Kind.ACT:
+        elif kind is _ACT:
             unknown = self._note_write(done, page)
             if unknown is not None:
                 return unknown
@@ -271,11 +274,11 @@ class Driven(Journey, Browser):
             self._at_write = at_write  # it was no answer to the write
             return StepAnswer(page, is_accepted=False, is_logged_out=True)
         answered = page if done.final.answered else None
-        return StepAnswer(answered, is_accepted=done.outcome is Outcome.OK, is_logged_out=False)
+        return StepAnswer(answered, is_accepted=done.outcome is _OK, is_logged_out=False)
 
     def _note_write(self, done: Operation, page: Page | None) -> StepAnswer | None:
         """Keep in mind what came of a write; the answer to go on with where nobody knows whether it took effect."""
-        if done.outcome is Outcome.OK:
+        if done.outcome is _OK:
             self._at_write = encode(self._mine.model)
         elif done.outcome is Outcome.UNKNOWN:
             # From here on the journey imagines that it worked; without an answer to go on with, it is a good one.
@@ -339,6 +342,11 @@ class Driven(Journey, Browser):
                 # It could read a state before: what it was shown now has none.
                 raise Unexpected(f"no state was shown: {broken.what} at {broken.at}") from exc
             raise broken from exc
+
+
+def _location(came: HttpAnswer) -> str:
+    where = came.head.headers.get(b"location")
+    return where.decode("latin-1") if where else ""
 
 
 def _broken(journey: UserJourney, exc: Exception) -> UsageError:

@@ -132,8 +132,10 @@ class Http:
         expected, content = asked.expected, asked.content
         for _ in range(MOST_REDIRECTS + 1):
             page = self._page_of(asked, self._browser.do(asked))
+            if asked.expected is not None or page.status not in REDIRECTS:
+                return page
             where = page.header("location")
-            if asked.expected is not None or page.status not in REDIRECTS or not where:
+            if not where:
                 return page
             is_got = page.status == 303 or (page.status in {301, 302} and asked.method == "POST")  # as browsers do
             follow = "GET" if is_got else asked.method

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from html import unescape
 from typing import Any
 
@@ -26,6 +25,7 @@ class LoggedOut(Unexpected):
     """The app sent the user to its login page."""
 
 
+_decode = msgspec.json.Decoder().decode
 Send = Callable[..., "Page"]
 """`Http.ask`, which a form is sent by."""
 
@@ -45,17 +45,26 @@ class Page:
     ) -> None:
         self.status, self.path, self.method = status, path, method
         self._headers, self._raw, self._send = headers, body, send
+        self._unpacked: bytes | None = None
+        self._parsed: Controls | None = None
 
     @property
     def asked(self) -> str:
         """The request that this answers, for people: "GET /cart"."""
         return f"{self.method} {self.path}"
 
-    @cached_property
+    @property
     def body(self) -> bytes:
         """The body, unpacked where it was compressed. Raises Unexpected where that can't be."""
-        if self._headers.get(b"content-encoding", b"").strip().lower() not in {b"gzip", b"x-gzip", b"deflate"}:
+        coding = self._headers.get(b"content-encoding")
+        if coding is None:
             return self._raw
+        if self._unpacked is None:
+            is_packed = coding.strip().lower() in {b"gzip", b"x-gzip", b"deflate"}
+            self._unpacked = self._unpack() if is_packed else self._raw
+        return self._unpacked
+
+    def _unpack(self) -> bytes:
         unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
         try:
             unpacked = unpacker.decompress(self._raw, MOST_UNPACKED)
@@ -80,7 +89,7 @@ class Page:
     def json(self) -> Any:
         """The decoded body. Raises Unexpected where it is no JSON."""
         try:
-            return msgspec.json.decode(self.body)
+            return _decode(self.body)
         except msgspec.DecodeError as exc:
             raise Unexpected(f"{self.asked} answered {self.status} with no JSON: {self.text[:60]!r}") from exc
 
@@ -134,9 +143,11 @@ class Page:
             raise Unexpected(f"nothing like {pattern!r} in {self.asked}")
         return unescape(found[1] if found.re.groups else found[0])
 
-    @cached_property
+    @property
     def _controls(self) -> Controls:
-        return Controls(self.text)
+        if self._parsed is None:
+            self._parsed = Controls(self.text)
+        return self._parsed
 
 
 class Form:

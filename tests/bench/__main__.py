@@ -1,4 +1,4 @@
-"""`python -m tests.bench [rollouts|crowd|oracle|demo]`: figures and ratios, in some minutes, on a quiet machine."""
+"""`python -m tests.bench [rollouts|crowd|own|oracle|demo]`: figures and ratios, in some minutes, on a quiet machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.machine.places import find_places
 from lab.machine.setup import Toolbox, make_ready
-from tests.bench.crowd import bench_crowd
+from tests.bench.crowd import bench_crowd, bench_own
 from tests.bench.oracle import bench_oracle
 from tests.bench.rollouts import bench_rollouts
 
@@ -23,6 +23,7 @@ def main(asked: list[str]) -> None:
     benches: dict[str, Callable[[Toolbox], None]] = {
         "rollouts": bench_rollouts,
         "crowd": bench_crowd,
+        "own": bench_own,
         "oracle": bench_oracle,
         "demo": bench_demo,
     }

@@ -23,6 +23,7 @@ USERS, THINK, SECONDS = 1000, 0.1, 10.0
 
 MANY, MANY_THINK = 10_000, 10.0
 PER_USER = 6 * 1024
+MANY_OWN, MOST_OWN = 5_000, 512
 
 
 class Cost(NamedTuple):
@@ -32,6 +33,7 @@ class Cost(NamedTuple):
     cpu: float
     bytes_per_user: float = 0.0
     worst_lag: float = 0.0
+    resident: float = 0.0
 
     @property
     def per_cpu_second(self) -> float:
@@ -54,6 +56,18 @@ def bench_crowd(toolbox: Toolbox) -> None:
     print(f"{many.checked / SECONDS:,.0f} requests/s, driver late by {many.worst_lag:.3f} s at worst")
 
 
+def bench_own(toolbox: Toolbox) -> None:
+    """Users of an own app, in a journey of plain Python, beside the same journey by Locust; then many of them."""
+    locust = make_locust(toolbox.places.root / ".lab" / "locust")
+    own, peer = by_lab(USERS, THINK, "oracle", "own"), by_locust(locust, "own")
+    many = by_lab(MANY_OWN, MANY_THINK, "oracle", "own")
+    print(f"users of an own app, {USERS:,} users, checked requests per CPU-second")
+    print(f"  lab, judged by the oracle    {own.per_cpu_second:8,.0f}   {1e6 / own.per_cpu_second:.0f} us each")
+    print(f"  Locust FastHttpUser          {peer.per_cpu_second:8,.0f}   {1e6 / peer.per_cpu_second:.0f} us each")
+    print(f"checked requests per CPU-second vs Locust FastHttpUser: {own.per_cpu_second / peer.per_cpu_second:.1f}x")
+    print(f"users of an own app, {MANY_OWN:,} in one process: {many.resident / 2**20:.0f} MiB (of {MOST_OWN} MiB)")
+
+
 def by_lab(users: int, think: float, *how: str) -> Cost:
     """The lab's own crowd. Raises SystemExit where an answer was wrong: figures of a broken run say nothing."""
     with stub_shop() as port:
@@ -61,13 +75,13 @@ def by_lab(users: int, think: float, *how: str) -> Cost:
         said = run_json(*module, str(port), str(users), str(think), str(SECONDS), *how)
     if said["failed"] or said["findings"]:
         raise SystemExit(f"crowd: {said['failed']:.0f} requests failed, {said['findings']:.0f} findings")
-    return Cost(said["checked"], said["cpu"], said["bytes_per_user"], said["worst_lag"])
+    return Cost(said["checked"], said["cpu"], said["bytes_per_user"], said["worst_lag"], said["resident"])
 
 
-def by_locust(python: Path) -> Cost:
+def by_locust(python: Path, *how: str) -> Cost:
     with stub_shop() as port:
         script = str(HERE / "locust_shop.py")
-        said = run_json(str(python), script, str(USERS), str(THINK), str(SECONDS), STUB_PORT=str(port))
+        said = run_json(str(python), script, str(USERS), str(THINK), str(SECONDS), *how, STUB_PORT=str(port))
     if said["wrong"]:
         raise SystemExit(f"crowd: Locust saw {said['wrong']:.0f} wrong answers")
     return Cost(said["checked"], said["cpu"])

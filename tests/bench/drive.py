@@ -1,4 +1,7 @@
-"""`python -m tests.bench.drive PORT USERS THINK SECONDS [oracle]`: the lab's crowd alone in a process; prints JSON."""
+"""`python -m tests.bench.drive PORT USERS THINK SECONDS [oracle] [own]`: the lab's crowd alone; prints JSON.
+
+With `own` its users are those of somebody's own app, in a journey of plain Python.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ import json
 import resource
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 from lab.clock import SYSTEM_CLOCK
 from lab.collection import rare_collection
-from lab.model import Operation
+from lab.model import Operation, Outcome
 from lab.oracle import Oracle
-from lab.users import Crowd, CrowdSize, Door, Tries
+from lab.users import Crowd, CrowdSize, Device, Door, Journey, Shopper, Tries
+from lab.users.loading import OwnUsers
+from tests.bench.own_journey import Visitor
 
 PAGE = resource.getpagesize()
 
@@ -30,21 +36,29 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def drive(port: int, users: int, think: float, seconds: float, *, judged: bool) -> dict[str, float]:
+def drive(
+    port: int, users: int, think: float, seconds: float, *, judged: bool, are_own: bool = False
+) -> dict[str, float]:
     """Let a crowd shop for a while and say what it cost."""
     oracle, checked, failed = Oracle(), 0, 0
 
     def take(operation: Operation) -> None:
         nonlocal checked, failed
-        checked += 1
-        failed += not operation.answered_as and operation.kind != "browse" and not operation.session_rejected
+        checked += not operation.is_conclusion
+        if are_own:
+            failed += operation.outcome is not Outcome.OK
+        else:
+            failed += not operation.answered_as and operation.kind != "browse" and not operation.session_rejected
         if judged:
             oracle.feed(operation)
 
     size = CrowdSize(users=users, two_devices=0.0, think=think, logins_at_once=64)
     gc.collect()
     before = resident()
-    crowd = Crowd([Door(port=port)], size, chance=Random(7), on_operation=take, policy=Tries(timeout=20))
+    journey: Callable[[Device], Journey] = OwnUsers(Visitor, f"http://127.0.0.1:{port}") if are_own else Shopper
+    crowd = Crowd(
+        [Door(port=port)], size, chance=Random(7), on_operation=take, journey=journey, policy=Tries(timeout=20)
+    )
     with rare_collection(), crowd:  # as `lab run` does
         crowd.log_in(180)
         gc.collect()
@@ -62,6 +76,7 @@ def drive(port: int, users: int, think: float, seconds: float, *, judged: bool) 
         "bytes_per_user": per_user,
         "worst_lag": lag,
         "findings": len(oracle.findings),
+        "resident": resident(),
         "began": SYSTEM_CLOCK.now(),
     }
 
@@ -70,4 +85,8 @@ if __name__ == "__main__":
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     port, users, think, seconds, *rest = sys.argv[1:]
-    print(json.dumps(drive(int(port), int(users), float(think), float(seconds), judged="oracle" in rest)))
+    print(
+        json.dumps(
+            drive(int(port), int(users), float(think), float(seconds), judged="oracle" in rest, are_own="own" in rest)
+        )
+    )

@@ -28,6 +28,8 @@ PLAN = {
     "orders": 4,
     "logout": 2,
 }
+OWN = "own" in sys.argv[4:]
+"""Whether the journey is that of the lab's users of an own app: a cart that is filled and read."""
 CHECKED = [0]
 WRONG = [0]
 
@@ -74,10 +76,21 @@ class Shopper(FastHttpUser):
 
     @task
     def act(self):
+        if OWN:
+            self.act_as_own()
+            return
         kind = random.choices(list(PLAN), list(PLAN.values()))[0]
         if kind == "remove" and not self.lines:
             kind = "add"
         getattr(self, f"do_{kind}")()
+
+    def act_as_own(self):
+        """As tests/bench/own_journey.py."""
+        if len(self.lines) >= 5:
+            self.do_remove()
+        else:
+            self.do_add()
+        self.do_cart()
 
     def expect(self, holds):
         WRONG[0] += not holds
