@@ -204,10 +204,11 @@ class Crowd:
     def _not_logged_in(self, within: float) -> WaitTimeout:
         missing = [device for device in self.devices if not device.is_logged_in]
         seen = next((f"{device.name} last got {device.last}" for device in missing if device.last), "no login ended")
+        is_refused = any(device.last in {"401", "422"} for device in missing)
         return WaitTimeout(
             f"{len(missing)} of {len(self.devices)} devices were not logged in after {within:g} s: {seen}",
             at="users",
-            hint="another users.prefix, if accounts of an earlier crowd have these names (401, 422)",
+            hint="another users.prefix, if accounts of an earlier crowd have these names" if is_refused else "",
         )
 
     async def _begin_walks(self) -> None:

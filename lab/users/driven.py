@@ -98,14 +98,17 @@ class Driven(Journey, Browser):
         self._ended_early: str | None = None
         """Why the action before the next state ended early; empty where it did not, None where there was none."""
         self._dependence = Dependence()
+        self._chain: list[str] = []
+        """What the login under way asked for, and who answered it with what."""
 
     async def log_in(self) -> None:
         self.device.forget_session()
         self._login_page.begin()
+        self._chain.clear()
         try:
             await self._run(Kind.BROWSE, self._mine.log_in)
         except Unexpected as exc:
-            self.device.last = str(exc)
+            self.device.last = f"{exc} ({', '.join(self._chain)})"
             return
         self.device.conclude(Kind.LOGIN)
         if self._account.allowed is None and not self._account.has_read:
@@ -264,7 +267,10 @@ class Driven(Journey, Browser):
         )
         if is_away:
             return StepAnswer(page, is_accepted=False, is_logged_out=True)
-        if kind is _READ and self._kind is _READ:
+        if kind is _BROWSE:
+            by = f" by {done.final.replica}" if done.final.replica else ""
+            self._chain.append(f"{asked.method} {asked.path} -> {done.final.result}{by}")
+        elif kind is _READ and self._kind is _READ:
             self._dependence.note(asked.path, page)
         elif kind is _ACT:
             unknown = self._note_write(done, page)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise, permutations, product
+from collections.abc import Sequence
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import msgspec
 
-MOST_ACTS = 4
-MOST_STATES = 64
+MOST_ACTS = 8
+MOST_STATES = 200
 """More than these at once are not put together: then nothing is claimed until the next read."""
 
 Outcomes = tuple[Any, ...]
@@ -30,34 +30,37 @@ def states_after(base: Any, acts: Sequence[Act]) -> Outcomes | None:
 
     The last is the one in which all of them took effect, in the order of their ends.
     """
-    if len(acts) > MOST_ACTS:
+    if len(acts) > MOST_ACTS or any(act.outcomes is None for act in acts):
         return None
-    found: dict[bytes, Any] = {}
     ended = sorted(acts, key=lambda act: act.end)
-    for order in (ended, *permutations(ended)):
-        if any(later.end < act.begin for place, act in enumerate(order) for later in order[place + 1 :]):
-            continue  # one that had ended before another began came first
-        for state in _after(base, order):
-            found.setdefault(msgspec.json.encode(state, order="sorted"), state)
-            if len(found) > MOST_STATES:
-                return None
-    if any(act.outcomes is None for act in acts):
-        return None
-    *_, last = _after(base, ended)
-    del found[msgspec.json.encode(last, order="sorted")]
-    return (*found.values(), last)
+    usual = base
+    for act in ended:
+        usual = merges(usual, act.before, (act.outcomes or (usual,))[-1])[-1]
+    found = {0: {_order(base): base}}
+    for _ in ended:
+        found = _one_more(found, ended)
+        if sum(len(states) for states in found.values()) > MOST_STATES:
+            return None
+    (states,) = found.values()
+    states.pop(_order(usual), None)
+    return (*states.values(), usual)
 
 
-def _after(base: Any, order: Sequence[Act]) -> Iterator[Any]:
-    states = [base]
-    for act in order:
-        states = [
-            merged
-            for state in states
-            for outcome in act.outcomes or ()
-            for merged in merges(state, act.before, outcome)
-        ][: 4 * MOST_STATES]
-    yield from states
+def _one_more(found: dict[int, dict[bytes, Any]], acts: Sequence[Act]) -> dict[int, dict[bytes, Any]]:
+    """The states after one action more, by the actions that were done until then, each a bit."""
+    more: dict[int, dict[bytes, Any]] = {}
+    for done, states in found.items():
+        left = [place for place in range(len(acts)) if not done >> place & 1]
+        for place in left:
+            act = acts[place]
+            if any(acts[other].end < act.begin for other in left):
+                continue  # one that had ended before this one began comes first
+            here = more.setdefault(done | 1 << place, {})
+            for state in states.values():
+                for outcome in act.outcomes or ():
+                    for merged in merges(state, act.before, outcome):
+                        here.setdefault(_order(merged), merged)
+    return more
 
 
 def merges(base: Any, before: Any, after: Any) -> list[Any]:

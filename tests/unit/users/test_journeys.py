@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from lab.errors import UsageError
-from lab.model import Kind
+from lab.errors import UsageError, WaitTimeout
+from lab.model import Kind, Operation
 from lab.oracle import check
 from lab.oracle.promises import STATE_KEPT
 from lab.retry import wait_until
@@ -323,12 +323,12 @@ def test_steps_that_can_not_be_done_are_refused(text: str, at: str) -> None:
         check_journey(told_steps(STEPS.replace("act:\n", "act:\n" + text)))
 
 
-def both_devices(site: Site, make: type[UserJourney], *, turns: int) -> list[Any]:
+def both_devices(site: Site, make: type[UserJourney], *, turns: int, think: float) -> list[Any]:
     """Two devices of an account act at the same time, so many times each, and read back."""
     told: list[Any] = []
     with Crowd(
         [site.target],
-        CrowdSize(users=1, two_devices=1.0, think=0.04),
+        CrowdSize(users=1, two_devices=1.0, think=think),
         chance=random.Random(3),
         on_operation=told.append,
         journey=OwnUsers(make, f"http://127.0.0.1:{site.target.port}"),
@@ -350,7 +350,7 @@ class Together(Visitor):
 
 def test_two_devices_of_an_account_share_its_model(site: Site) -> None:
     """What either did must be shown to both, and what is lost of it is found; nothing that was well is."""
-    told = both_devices(site, Together, turns=60)
+    told = both_devices(site, Together, turns=60, think=0.04)
     assert {one.device for one in told} == {"user-001.1", "user-001.2"}
     acted = [one for one in told if one.kind is Kind.ACT]
     assert any(a.device != b.device and a.begin < b.end and b.begin < a.end for a in acted for b in acted)
@@ -369,4 +369,26 @@ def test_what_is_lost_on_two_devices_is_found(site: Site) -> None:
             if len(site.things) >= 20 and "user-001.3" in site.things:
                 site.things.remove("user-001.3")
 
-    assert {one.promise for one in check(both_devices(site, Losing, turns=60)).findings} == {STATE_KEPT}
+    assert {one.promise for one in check(both_devices(site, Losing, turns=60, think=0.1)).findings} == {STATE_KEPT}
+
+
+def test_a_login_that_fails_tells_who_answered_what(site: Site) -> None:
+    """As where the form came from one replica and another one refused it."""
+
+    class Stranger(Visitor):
+        def log_in(self, http: Http) -> None:
+            http.get("/docs/edit")
+            http.post("/nowhere", form={"name": self.name})
+
+    size = CrowdSize(users=1, two_devices=0.0, think=0.01)
+    journey = OwnUsers(Stranger, f"http://127.0.0.1:{site.target.port}")
+    told: list[Operation] = []
+    with (
+        Crowd([site.target], size, chance=random.Random(3), on_operation=told.append, journey=journey) as crowd,
+        pytest.raises(WaitTimeout) as raised,
+    ):
+        crowd.log_in(0.5)
+    assert "POST /nowhere answered 404, not 2xx (GET /docs/edit -> 200 by b1-2, POST /nowhere -> 404 by a1-1)" in str(
+        raised.value
+    )
+    assert not raised.value.hint

@@ -43,7 +43,7 @@ def test_an_action_in_doubt_may_have_happened_or_not_and_the_other_has() -> None
     one, doubt = Act(1, 5, [], (["a"],)), Act(2, 9, [], ([], ["b"]))
     assert states_after([], [one, doubt]) == (["a"], ["b", "a"], ["a", "b"])
     assert states_after([], [one, doubt._replace(outcomes=None)]) is None
-    assert states_after([], [one] * 5) is None
+    assert states_after([], [one] * 9) is None
 
 
 class Account:
