@@ -16,6 +16,7 @@ from lab.users.account_model import AccountModel, encode, members_once, plain, r
 from lab.users.device import Device, Look
 from lab.users.fiber import run_blocking, wait_for
 from lab.users.journey import Journey
+from lab.users.login_page import LoginPage
 from lab.users.merge import Act
 from lab.users.own import REDIRECTS, Browser, Http, RequestSpec, StepAnswer, UserJourney, leads_to
 from lab.users.page import LoggedOut, Page, Unexpected
@@ -39,35 +40,6 @@ class _InDoubt(Exception):
     """What follows an action of unknown outcome can't be done: it is only imagined."""
 
 
-class _LoginPage:
-    """Where whoever must log in is sent, as far as a login shows it."""
-
-    def __init__(self) -> None:
-        self._first = self._got = self._posted_from = ""
-        self.is_certain = False
-        """Whoever was redirected there was asked for a password."""
-        self.is_other = False
-        """Somebody was redirected there and was not."""
-
-    def asked(self, path: str, *, posts: bool) -> None:
-        """A login asked for this, in its turn."""
-        self._first = self._first or path
-        if posts:
-            self._posted_from = self._posted_from or self._got or path
-        else:
-            self._got = path
-
-    def begin(self) -> None:
-        """Another login begins."""
-        self._first = self._got = self._posted_from = ""
-
-    @property
-    def path(self) -> str:
-        """The page that was got before the first post, else where it began; empty for "/", which may be home too."""
-        path = self._posted_from or self._first
-        return "" if path == "/" or self.is_other else path
-
-
 class Driven(Journey, Browser):
     """One user's journey on one device, and what its model allows the app to show.
 
@@ -86,7 +58,7 @@ class Driven(Journey, Browser):
         device.log_in = None  # a session that is lost ends the action; the next turn logs in
         self._http = Http(self, origin)
         self._kind = Kind.BROWSE
-        self._login_page = _LoginPage()
+        self._login_page = LoginPage()
         self._is_imagined = False
         self._is_loose = False
         """Nobody knows what this action changed, whatever else came of it."""
@@ -239,7 +211,7 @@ class Driven(Journey, Browser):
         kind = self._kind
         reads = asked.method == "GET"
         if kind is _BROWSE:
-            self._login_page.asked(urlsplit(asked.path).path, posts=not reads)
+            self._login_page.asked(urlsplit(asked.path).path, None if reads else asked.content)
         if kind is _ACT and reads:
             kind = _READ
         if kind is _READ and not reads:
@@ -319,12 +291,12 @@ class Driven(Journey, Browser):
         def look(answer: HttpAnswer) -> Look:
             nonlocal came
             came = Page(answer.status, answer.headers, answer.body, path)
-            away = answer.status == 200 and came.has_password()
+            away = self._login_page.is_shown_by(came)
             return Look(is_accepted=answer.status < 400 and not away, turned_away=away)
 
         path = self._http.inside(page.path, page.header("location"))
         await device.do(Kind.READ, "GET", path, argument=f"GET {path}", look=look)
-        is_asked = came is not None and came.status == 200 and came.has_password()
+        is_asked = came is not None and self._login_page.is_shown_by(came)
         self._login_page.is_certain, self._login_page.is_other = is_asked, came is not None and not is_asked
         return is_asked
 

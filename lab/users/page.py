@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import unescape
 from typing import Any
 
 import msgspec
 
-from lab.users.forms import Controls, Filled, HtmlForm, encoded, entries_of
+from lab.users.forms import Control, Controls, Filled, HtmlForm, encoded, entries_of
 
 MOST_UNPACKED = 64 << 20
 """Bytes that a compressed answer may unpack to: nobody's memory is the app's to fill."""
@@ -132,9 +132,14 @@ class Page:
             raise Unexpected(f"no form {which or ''!r} in {self.asked}" if which else f"no form in {self.asked}")
         return Form(self, self._controls, place)
 
+    @property
+    def controls(self) -> Sequence[Control]:
+        """The controls of all its forms, and of none."""
+        return self._controls.controls
+
     def has_password(self) -> bool:
         """Whether it asks for a password."""
-        return b"password" in self.body.lower() and any(one.kind == "password" for one in self._controls.controls)
+        return any(one.kind == "password" for one in self.controls)
 
     def find(self, pattern: str) -> str:
         """What the first group of a regular expression matches. Raises Unexpected where nothing does."""
