@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+import msgspec
+
 from lab.model import Finding, Kind, Operation, Outcome, Value
 from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
 from lab.record import AnyEvent, Step
@@ -43,16 +45,75 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     if not findings:
         return ""
     logins: dict[str, list[Operation]] = {}
-    answers = list(_answers(history, logins))
+    late = _LateShown()
+    answers = list(_answers(_also_to(late, history), logins))
     bound = _bound_elsewhere([one for one in findings if one.anomaly == Anomaly.FORCED_LOGOUT], logins)
     if bound:
         return bound
+    if any(one.anomaly in {Anomaly.LOST_WRITE, Anomaly.CONTRADICTION} for one in findings) and late.cause:
+        return late.cause
     failed = [one for one in answers if not one.is_good]
     if len(failed) < ENOUGH or not any(one.promise in {TRIES, LOGGED_IN, STATE_KEPT} for one in findings):
         return ""
     good = [one for one in answers if one.is_good]
     began = _began(events)
     return _forged(failed, good) or _by_release(failed, good, began)
+
+
+class _LateShown:
+    """Fed with everything in order: were changes that a read missed shown later by the very replica that missed them?
+
+    A replica that keeps state in its memory never shows what another one wrote.
+    """
+
+    def __init__(self) -> None:
+        self._taker: dict[str, str | None] = {}
+        self._missed: dict[tuple[str, str | None], list[frozenset[bytes]]] = {}
+        self._count = self._healed = self._elsewhere = 0
+
+    def note(self, operation: Operation) -> None:
+        by = operation.final.replica
+        if operation.kind is Kind.ACT and operation.outcome is Outcome.OK:
+            self._taker[operation.user] = by
+        if operation.kind is not Kind.STATE:
+            return
+        shown = _leaves(operation.answer)
+        waiting = self._missed.get((operation.user, by), [])
+        left = [missing for missing in waiting if not missing <= shown]
+        self._healed += len(waiting) - len(left)
+        if waiting:
+            self._missed[operation.user, by] = left
+        allowed = operation.allowed
+        missing = _leaves(allowed[-1]) - shown if allowed and operation.answer not in allowed else frozenset()
+        if missing:
+            self._count += 1
+            self._elsewhere += self._taker.get(operation.user) != by
+            self._missed.setdefault((operation.user, by), []).append(missing)
+
+    @property
+    def cause(self) -> str:
+        if self._count < ENOUGH or self._healed < FITS * self._count:
+            return ""
+        if self._elsewhere >= FITS * self._count:
+            return "a replica shows only later what another one wrote: each has a cache of its own"
+        return (
+            "what was acknowledged shows only later: the app does it in the background (users.http.within, or within)"
+        )
+
+
+def _leaves(state: object) -> frozenset[bytes]:
+    """The members of all lists in a state, and all other values with their keys."""
+    if isinstance(state, dict):
+        return frozenset(key.encode() + b"=" + leaf for key, value in state.items() for leaf in _leaves(value))
+    if isinstance(state, list):
+        return frozenset(msgspec.json.encode(one, order="sorted") for one in state)
+    return frozenset((msgspec.json.encode(state),))
+
+
+def _also_to(late: _LateShown, history: Iterable[Operation]) -> Iterator[Operation]:
+    for operation in history:
+        late.note(operation)
+        yield operation
 
 
 def _answers(history: Iterable[Operation], logins: dict[str, list[Operation]]) -> Iterator[_Answer]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome
 from lab.oracle.own_app_blame import own_app_cause
-from lab.oracle.promises import LOGGED_IN, TRIES, Anomaly
+from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
 from lab.record import Step
 from tests.unit.oracle.making import op
 
@@ -105,3 +105,39 @@ def test_a_login_on_the_other_release_logs_the_first_browser_out(
     )
     cause = own_app_cause([logout], EVENTS, sorted([mine, other, gone], key=lambda one: one.end))
     assert cause == ("a login on the other release changed what the session is bound to" if fits else "")
+
+
+def seen(at: float, by: str, answer: list[str], *allowed: list[str]) -> Operation:
+    read = op(Kind.STATE, int(at * NS), int(at * NS), answer=answer, replica=by, release="v1")
+    return replace(read, allowed=allowed, is_conclusion=True)
+
+
+def missed_by(reader: str, taker: str, *, heals: bool) -> list[Operation]:
+    """Three times something is written to one replica, missed by another, and shown by it later or never."""
+    told: list[Operation] = []
+    notes: list[str] = []
+    for number in range(3):
+        at, before = 20.0 * number, list(notes)
+        notes.append(f"n{number}")
+        told += [
+            asked(at, "POST /add", taker),
+            seen(at + 1, reader, before, list(notes)),
+            seen(at + 9, reader, list(notes) if heals else before, before),
+        ]
+    return told
+
+
+@pytest.mark.parametrize(
+    ("reader", "heals", "cause"),
+    [
+        ("b1-1", True, "a replica shows only later what another one wrote: each has a cache of its own"),
+        ("a1-1", True, "what was acknowledged shows only later: the app does it in the background"),
+        ("b1-1", False, ""),
+    ],
+)
+def test_what_is_shown_later_was_not_lost(reader: str, heals: bool, cause: str) -> None:
+    """By the very replica that had missed it: memory of its own never heals."""
+    lost = [Finding(promise=STATE_KEPT, anomaly=str(Anomaly.LOST_WRITE), user="u", at=1, why="")]
+    told = own_app_cause(lost, EVENTS, missed_by(reader, "a1-1", heals=heals))
+    assert told.startswith(cause)
+    assert bool(told) == bool(cause)
