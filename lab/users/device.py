@@ -37,6 +37,8 @@ class Look(NamedTuple):
     turned_away: bool = False
     where: str = ""
     """Where it redirects to."""
+    doubt: Callable[[], Awaitable[bool]] | None = None
+    """Whether the user is turned away by it, where that takes another request to know."""
 
 
 class Ticket(NamedTuple):
@@ -181,6 +183,8 @@ class Device:
                 if story.tries[-1].result not in TRIED_AGAIN or not self._may_try_again(story):
                     break
                 await asyncio.sleep(self._pause_before(len(story.tries) + 1))
+            if story.doubt is not None and await story.doubt():
+                story.is_accepted, story.turned_away = False, True
         except BaseException:  # cancelled: a user would have waited, or tried again
             story.is_broken_off = True
             raise
@@ -210,13 +214,13 @@ class Device:
     def tabs(self, count: int) -> list[Device]:
         """The same browser so many times over, each with a connection of its own, to do that many things at once.
 
-        `follow` takes over what becomes of them; nothing else may be done on the device until then.
+        `follow` takes over what becomes of them.
         """
         while len(self._beside) < count:
             self._beside += (self._connection.another(),)
         tabs = [copy.copy(self) for _ in range(count)]
         for tab, connection in zip(tabs, self._beside, strict=False):
-            tab._connection, tab._beside = connection, ()
+            tab._connection, tab._beside, tab._is_busy = connection, (), False
         return tabs
 
     def follow(self, tabs: Sequence[Device]) -> None:
@@ -306,7 +310,7 @@ class Device:
         result = head.result
         if look is not None:
             seen = look(came)
-            story.is_accepted, story.turned_away = seen.is_accepted, seen.turned_away
+            story.is_accepted, story.turned_away, story.doubt = seen.is_accepted, seen.turned_away, seen.doubt
             if seen.where:
                 story.argument = f"{story.argument} (to {seen.where})"
         elif 200 <= head.status < 300 and not story.read(came.body, normalise):
@@ -314,7 +318,7 @@ class Device:
         one = Try(done.begin, done.end, result, True, head.replica, head.release, head.edge)
         # What its journey does not take for a success, an app that answered has not done as far as it says.
         declined = story.is_accepted is False and head.status < 500 and len(head.edge) < 2
-        story.add(one, harmless=is_harmless(came) or story.turned_away or declined)
+        story.add(one, harmless=is_harmless(came) or story.turned_away or declined or story.doubt is not None)
 
     def _told(self, story: OperationDraft) -> Operation:
         """The operation as it ended; where the story is followed, after the device's own session has followed it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -217,15 +218,15 @@ class Driven(Journey, Browser):
         if kind is _READ and not reads:
             raise UsageError("state() may only read", at=f"{asked.method} {asked.path}", hint="do it in act()")
         page: Page | None = None
-        is_away, at_write = False, self._at_write
 
         def look(came: HttpAnswer) -> Look:
-            nonlocal page, is_away
+            nonlocal page
             page = Page(came.status, came.headers, came.body, asked.path, method=asked.method, send=self._http.ask)
             is_away = kind is not _BROWSE and self._is_away(page, asked.expected)
             good = 200 <= came.status < 300 or came.status in REDIRECTS
             good = good if asked.expected is None else came.status in asked.expected
-            return Look(good and not is_away, is_away, _location(came))
+            doubt = partial(self._is_asked_to_log_in, page, device) if self._is_suspect(page, kind) else None
+            return Look(good and not is_away, is_away, _location(came), doubt)
 
         done = await device.do(
             kind,
@@ -237,7 +238,7 @@ class Driven(Journey, Browser):
             look=look,
             is_repeatable=reads or asked.once,
         )
-        if is_away:
+        if done.turned_away:
             return StepAnswer(page, is_accepted=False, is_logged_out=True)
         if kind is _BROWSE:
             by = f" by {done.final.replica}" if done.final.replica else ""
@@ -248,9 +249,6 @@ class Driven(Journey, Browser):
             unknown = self._note_write(done, page)
             if unknown is not None:
                 return unknown
-        if page is not None and self._is_suspect(page, kind) and await self._is_asked_for_password(page, device):
-            self._at_write = at_write  # it was no answer to the write
-            return StepAnswer(page, is_accepted=False, is_logged_out=True)
         answered = page if done.final.answered else None
         return StepAnswer(answered, is_accepted=done.outcome is _OK, is_logged_out=False)
 
@@ -284,18 +282,18 @@ class Driven(Journey, Browser):
             return False
         return leads_to(page, login.path)
 
-    async def _is_asked_for_password(self, page: Page, device: Device) -> bool:
+    async def _is_asked_to_log_in(self, page: Page, device: Device) -> bool:
         """Follow a redirect to where a login began, as a browser does: what comes there says whether it is a logout."""
         came: Page | None = None
 
         def look(answer: HttpAnswer) -> Look:
             nonlocal came
             came = Page(answer.status, answer.headers, answer.body, path)
-            away = self._login_page.is_shown_by(came)
-            return Look(is_accepted=answer.status < 400 and not away, turned_away=away)
+            return Look(is_accepted=answer.status < 500)
 
         path = self._http.inside(page.path, page.header("location"))
-        await device.do(Kind.READ, "GET", path, argument=f"GET {path}", look=look)
+        (tab,) = device.tabs(1)
+        await tab.do(Kind.BROWSE, "GET", path, argument=f"GET {path}", look=look)
         is_asked = came is not None and self._login_page.is_shown_by(came)
         self._login_page.is_certain, self._login_page.is_other = is_asked, came is not None and not is_asked
         return is_asked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -63,6 +63,8 @@ class OperationDraft(msgspec.Struct, gc=False):
     is_accepted: bool | None = None
     """Whether somebody's own app said what was expected; None: the status tells."""
     turned_away: bool = False
+    doubt: Callable[[], Awaitable[bool]] | None = None
+    """How to find out whether it is, where the answer alone does not say."""
     is_broken_off: bool = False
 
     def add(self, done: Try, *, harmless: bool) -> None:

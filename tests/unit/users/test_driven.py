@@ -286,6 +286,9 @@ def test_a_redirect_to_the_login_page_is_a_lost_session(app: App) -> None:
     assert broken(told) == {LOGGED_IN}
     assert sum(one.kind is Kind.LOGIN for one in told) == 2
     assert len(states(told)[-1].answer["notes"]) == 2
+    (found,) = check(told).findings
+    assert found.witness[-1].argument == "POST /add (to /login?next=/notes)"  # and not what came after the redirect
+    assert "sent to log in (302)" in found.why
 
 
 class FromHome(Writer):
