@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 
 from lab.errors import UsageError
-from lab.users.merge import Act, states_after
+from lab.users.merge import Act, merges, states_after
 
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 LONG = 256
 """Bytes of a state from which on the record holds only its digest, where it is as it must be."""
+MOST_LATE = 8
+"""So many actions of an account that may still take effect are kept in mind."""
 
 
 class AccountModel:
@@ -22,7 +24,7 @@ class AccountModel:
     that another device's action overlaps is compared with nothing: it may show what nobody has acknowledged yet.
     """
 
-    __slots__ = ("_acts", "_turns", "_under_way", "allowed", "begun", "has_read", "live", "seen")
+    __slots__ = ("_acts", "_doubtful", "_late", "_turns", "_under_way", "allowed", "begun", "has_read", "live", "seen")
 
     def __init__(self, begun: Any) -> None:
         self.begun = plain(begun)
@@ -35,6 +37,10 @@ class AccountModel:
         self.has_read = False
         self._acts: list[Act] = []
         """Those that have ended since nobody acted."""
+        self._doubtful: list[Act] = []
+        """Those among them of unknown outcome, until a read."""
+        self._late: list[Act] = []
+        """Those that no read has shown so far: what was sent and not answered may take effect at any time."""
         self._under_way = self._turns = 0
 
     @property
@@ -57,6 +63,9 @@ class AccountModel:
         base = self.allowed[0] if self.allowed is not None else self.seen
         if self._under_way == 0:
             acts, self._acts = self._acts, []
+            # Only what is in doubt may come later, not what was acknowledged before it in the same action.
+            in_doubt = [one for one in acts if one.outcomes is not None and len(one.outcomes) > 1]
+            self._doubtful = [one._replace(before=one.outcomes[0]) for one in in_doubt if one.outcomes]
             only = acts[0] if len(acts) == 1 else None
             self.allowed = states_after(base, acts) if only is None else only.outcomes
             self.live = self.allowed[-1] if self.allowed is not None else self.seen
@@ -72,8 +81,22 @@ class AccountModel:
         """Whether no action was under way since `begin_read` gave this word."""
         return turn == self._turns and not self._under_way
 
+    def allow_late(self, seen: Any) -> None:
+        """Allow what was read if an action that was in doubt before explains it, which took effect only now."""
+        allowed = self.allowed
+        if allowed is None or seen in allowed:
+            return
+        for late in self._late:
+            if any(seen in merges(state, late.before, late.after) for state in allowed):
+                self._late.remove(late)
+                self.allowed = (seen, *allowed)
+                return
+
     def take(self, seen: Any) -> None:
         """This was read while nobody acted: it is the state from now on."""
+        if self.allowed is not None and seen != self.allowed[-1]:
+            self._late = [*self._late, *self._doubtful][-MOST_LATE:]
+        self._doubtful = []
         self.allowed, self.seen, self.live, self.has_read = (seen,), seen, seen, True
 
     def may_have_nothing(self) -> bool:

@@ -112,6 +112,7 @@ class Driven(Journey, Browser):
             if not within or not self._may_come_later(seen) or SYSTEM_CLOCK.now() >= until:
                 break
             await asyncio.sleep(LOOK_AGAIN)
+        account.allow_late(seen)
         answer, allowed = recorded(seen, account.allowed)
         self.device.conclude(
             Kind.STATE,

@@ -24,6 +24,11 @@ class Act(NamedTuple):
     outcomes: Outcomes | None
     """More than one: nobody knows whether it took effect; None: it may be anything."""
 
+    @property
+    def after(self) -> Any:
+        """What the model is if it took effect."""
+        return self.outcomes[-1] if self.outcomes else self.before
+
 
 def states_after(base: Any, acts: Sequence[Act]) -> Outcomes | None:
     """The states that these actions may have led to, in any order that their times allow; None: nobody knows.

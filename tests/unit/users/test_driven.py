@@ -18,7 +18,7 @@ from lab.clock import SYSTEM_CLOCK
 from lab.errors import UsageError
 from lab.model import Kind, Operation, Outcome, TryResult
 from lab.oracle import check
-from lab.oracle.promises import LOGGED_IN, STATE_KEPT
+from lab.oracle.promises import APPLIED_ONCE, LOGGED_IN, STATE_KEPT
 from lab.users import Door, Tries
 from lab.users.account_model import AccountModel
 from lab.users.device import Device, User
@@ -268,6 +268,23 @@ def test_doubt_allows_nothing_else(app: App) -> None:
         app.next = "keep silent"
 
     assert broken(live(app, Writer, nothing, lose_all)) == {STATE_KEPT}
+
+
+def test_what_was_not_answered_may_take_effect_later(app: App) -> None:
+    """Also after a read that did not show it yet; anything else that appears by itself is still found."""
+
+    def appear(note: str) -> Callable[[], None]:
+        return lambda: app.notes.append(note)
+
+    def ignore() -> None:
+        app.next = "ignore"
+
+    assert broken(live(app, Writer, nothing, ignore, appear("user-001.2"), nothing)) == set()
+    app.notes.clear()
+    assert broken(live(app, Writer, nothing, ignore, appear("user-001.9"), nothing)) == {STATE_KEPT}
+    app.notes.clear()
+    twice = live(app, Writer, nothing, ignore, appear("user-001.2"), appear("user-001.2"))
+    assert {one.promise for one in check(twice).findings} == {APPLIED_ONCE}
 
 
 def test_once_is_repeated_with_the_same_key(app: App) -> None:
