@@ -241,10 +241,12 @@ class Device:
         allowed: tuple[Any, ...] | None = None,
         ended_early: str | None = None,
         could_not_fail: str = "",
+        tries: tuple[Try, ...] | None = None,
     ) -> None:
         """Tell the witness what follows from the operations just before: a login that succeeded, a state that was read.
 
-        A LOGIN puts the device into a new session. The others are as in an Operation.
+        A LOGIN puts the device into a new session. `tries` are the last operation's if not given; the others are as in
+        an Operation.
         """
         if kind is Kind.LOGIN:
             self._logins += 1
@@ -259,7 +261,7 @@ class Device:
             begin=now,
             end=now,
             outcome=Outcome.OK,
-            tries=self._last_tries,
+            tries=self._last_tries if tries is None else tries,
             argument=argument,
             answer=answer,
             session=self.session if kind is Kind.LOGIN else None,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.errors import LabError, UsageError
-from lab.model import Kind, Operation, Outcome
+from lab.model import Kind, Operation, Outcome, Try
 from lab.users.account_model import AccountModel, encode, members_once, plain, recorded
 from lab.users.device import Device, Look
 from lab.users.fiber import run_blocking, wait_for
@@ -22,6 +22,7 @@ from lab.users.merge import Act
 from lab.users.own import REDIRECTS, Browser, Http, RequestSpec, StepAnswer, UserJourney, leads_to
 from lab.users.page import LoggedOut, Page, Unexpected
 from lab.users.replay import Dependence
+from lab.users.shown_by import shown_by
 from lab.users.wire import HttpAnswer
 
 NO_ANSWER_YET = frozenset({"408", "425", "429"})
@@ -71,6 +72,8 @@ class Driven(Journey, Browser):
         self._ended_early: str | None = None
         """Why the action before the next state ended early; empty where it did not, None where there was none."""
         self._dependence = Dependence()
+        self._reads: list[tuple[tuple[Try, ...], Page]] = []
+        """What the state under way is made from."""
         self._chain: list[str] = []
         """What the login under way asked for, and who answered it with what."""
 
@@ -101,6 +104,7 @@ class Driven(Journey, Browser):
         while True:
             turn = account.begin_read()
             self._dependence.asked = []
+            self._reads.clear()
             try:
                 seen = plain(await self._run(Kind.READ, self._mine.state))
             except LoggedOut:
@@ -121,12 +125,22 @@ class Driven(Journey, Browser):
             allowed=allowed,
             ended_early=self._ended_early,
             could_not_fail=self._could_not_fail(seen),
+            tries=self._shown_by(seen),
         )
+        self._reads.clear()
         self._ended_early = None
         account.take(seen)
         if self._mine.model != seen:
             self._mine.model = plain(seen)
         return True
+
+    def _shown_by(self, seen: Any) -> tuple[Try, ...] | None:
+        """The tries of the read that shows what is new in a state, or what should be and is not; None: the last."""
+        if len(self._reads) < 2:
+            return None
+        allowed = self._account.allowed
+        is_allowed = allowed is None or seen in allowed
+        return shown_by(self._reads, seen, self._account.seen if is_allowed or not allowed else allowed[-1])
 
     def _may_come_later(self, seen: Any) -> bool:
         """Whether another read may show what this one does not, by an app that does it in the background."""
@@ -246,6 +260,8 @@ class Driven(Journey, Browser):
             self._chain.append(f"{asked.method} {asked.path} -> {done.final.result}{by}")
         elif kind is _READ and self._kind is _READ:
             self._dependence.note(asked.path, page)
+            if page is not None:
+                self._reads.append((done.tries, page))
         elif kind is _ACT:
             unknown = self._note_write(done, page)
             if unknown is not None:
