@@ -10,6 +10,7 @@ from lab.record import AnyEvent, Step, Strike, StrikeProved
 
 PROVED_WITHIN = 2.0
 """Seconds within which a kill is taken to hit, where the record does not say when it had."""
+_WRITES = frozenset({Kind.ACT, Kind.BROWSE})
 _ENDS_AT_ONCE = frozenset({"crash", "squeeze"})
 """Faults beside SIGKILL that leave their victim no moment to answer."""
 
@@ -48,10 +49,11 @@ class InDoubt:
 
     def holds(self, write: Operation) -> bool:
         """Take in an operation that was not answered; whether it is for `split` to judge."""
-        if write.kind is not Kind.ACT or write.outcome is not Outcome.UNKNOWN or write.is_repeatable:
+        if write.kind not in _WRITES or write.outcome is not Outcome.UNKNOWN or write.is_repeatable:
             return False
         self._writes.append(write)
-        self._last[write.user] = write.id
+        if write.kind is Kind.ACT:  # what is part of a login shows in no state
+            self._last[write.user] = write.id
         return True
 
     def note_state(self, state: Operation) -> None:

@@ -77,6 +77,15 @@ def test_what_no_kill_explains_breaks_the_promise(one: Operation, event: Strike)
     assert "not answered" in report.findings[0].why
 
 
+def test_a_login_that_was_in_a_killed_replica_is_in_doubt_as_well() -> None:
+    """Its requests are writes too; whether it happened no state says."""
+    one = write(1, 9, 13, result="504").final
+    login = operation(1, Kind.BROWSE, one, is_repeatable=False)
+    report = judged(login, state(2, [1], [1]), events=(kill(10),)).report()
+    assert report.broken[TRIES] == 0
+    assert report.killed_writes.text == "1 write was in a killed replica; 0 had happened, of 1 nobody knows"
+
+
 def test_who_asks_for_an_answer_through_kills_gets_it_judged() -> None:
     """And what may be repeated is asked for one anyhow."""
     assert judged(write(1, 9, 11), events=(kill(10),), through=True).report().broken[TRIES] == 1
