@@ -15,7 +15,7 @@ from lab.errors import LabError, UsageError
 from lab.model import Kind, Operation, Outcome, Try
 from lab.users.account_model import AccountModel, encode, members_once, plain, recorded
 from lab.users.device import Device, Look
-from lab.users.fiber import run_blocking, wait_for
+from lab.users.fiber import BlockingWatch, run_blocking, wait_for
 from lab.users.journey import Journey
 from lab.users.login_page import LoginPage
 from lab.users.merge import Act
@@ -54,7 +54,10 @@ class Driven(Journey, Browser):
     to show.
     """
 
-    def __init__(self, device: Device, mine: UserJourney, account: AccountModel, origin: str) -> None:
+    def __init__(
+        self, device: Device, mine: UserJourney, account: AccountModel, origin: str, watch: BlockingWatch | None = None
+    ) -> None:
+        """Users of one loop share their `watch`."""
         super().__init__(device)
         device.take_any_domain()
         device.log_in = None  # a session that is lost ends the action; the next turn logs in
@@ -69,6 +72,7 @@ class Driven(Journey, Browser):
         self._without: Any = None
         """The model without the action that is in doubt."""
         self._mine, self._account = mine, account
+        self._watch = watch or BlockingWatch(SYSTEM_CLOCK)
         self._ended_early: str | None = None
         """Why the action before the next state ended early; empty where it did not, None where there was none."""
         self._dependence = Dependence()
@@ -320,7 +324,7 @@ class Driven(Journey, Browser):
     async def _run(self, kind: Kind, what: Callable[[Http], T]) -> T:
         self._kind = kind
         try:
-            return await run_blocking(what, self._http)
+            return await run_blocking(what, self._http, watch=self._watch)
         except (Unexpected, _InDoubt):
             raise
         except LabError:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 from greenlet import getcurrent, greenlet
 
+from lab.clock import NS, Clock
 from lab.errors import UsageError
 
 T = TypeVar("T")
@@ -18,21 +19,60 @@ class _Fiber(greenlet):
     __slots__ = ()
 
 
-async def run_blocking(what: Callable[..., T], *args: Any) -> T:
+class BlockingWatch:
+    """Finds out whether code that shares the loop's thread waits by other means than `wait_for`: then all others wait.
+
+    A machine that is too busy lets few of its stretches last long; such code does it again and again.
+    """
+
+    LONG = 0.1
+    """Seconds that a stretch between two waits may last."""
+    MOST, OF = 20, 100
+    """So many long ones of so many are no accident."""
+
+    __slots__ = ("_clock", "_long", "_seen")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen = self._long = 0
+
+    def begin(self) -> int:
+        return self._clock.now()
+
+    def end(self, begun: int) -> None:
+        """A stretch has ended. Raises UsageError where too many were long."""
+        took = self._clock.now() - begun
+        self._seen += 1
+        self._long += took > self.LONG * NS
+        if self._long >= self.MOST:
+            raise UsageError(
+                f"stops all users, for {took / NS:.2f} s just now: they share a thread",
+                at="journey",
+                hint="http.sleep(seconds) instead of time.sleep, and no other client than http",
+            )
+        if self._seen >= self.OF:
+            self._seen = self._long = 0
+
+
+async def run_blocking(what: Callable[..., T], *args: Any, watch: BlockingWatch) -> T:
     """Call `what`, which may wait by `wait_for` while everything else in the loop goes on.
 
-    Raises what it raises. Where this is cancelled, what it waits for is, and it is told by CancelledError. Whatever
-    else it does to wait stops the whole loop.
+    Raises what it raises, and what `watch` does. Where this is cancelled, what it waits for is, and it is told by
+    CancelledError.
     """
     fiber = _Fiber(what)
+    begun = watch.begin()
     asked = fiber.switch(*args)
+    watch.end(begun)
     while not fiber.dead:
         try:
             came = await asked
         except BaseException as exc:  # noqa: BLE001 -- it is for the waiting code to handle
             asked = fiber.throw(exc)
         else:
+            begun = watch.begin()
             asked = fiber.switch(came)
+            watch.end(begun)
     return cast("T", asked)
 
 

@@ -7,10 +7,12 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from lab.clock import SYSTEM_CLOCK
 from lab.errors import UsageError
 from lab.users.account_model import AccountModel
 from lab.users.device import Device
 from lab.users.driven import Driven
+from lab.users.fiber import BlockingWatch
 from lab.users.own import UserJourney
 
 MakeUser = Callable[[str, int, str, random.Random], UserJourney]
@@ -43,6 +45,7 @@ class OwnUsers:
     def __init__(self, kind: MakeUser, origin: str) -> None:
         self._kind, self._origin = kind, origin
         self._accounts: dict[str, AccountModel] = {}
+        self._watch = BlockingWatch(SYSTEM_CLOCK)
 
     def __call__(self, device: Device) -> Driven:
         user = device.user
@@ -50,4 +53,4 @@ class OwnUsers:
         mine = self._kind(user.name, number, user.password, random.Random(device.chance.random()))
         mine.device = device.number
         account = self._accounts.setdefault(user.name, AccountModel(mine.model))
-        return Driven(device, mine, account, self._origin)
+        return Driven(device, mine, account, self._origin, self._watch)
