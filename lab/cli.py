@@ -628,21 +628,20 @@ def _scale(asked: argparse.Namespace) -> int:
 
 
 def _sweep(asked: argparse.Namespace) -> int:
+    from lab.backends.choose import make_backend
     from lab.experiments.deployer_kills import KillSweepSpec, run_kill_sweep
     from lab.experiments.fault_matrix import choose, run_fault_sweep
-    from lab.machine.places import find_places
-    from lab.machine.setup import make_ready
 
     choose(asked.strategy, asked.fault, asked.at)
     if asked.deployer_kills is not None and (asked.deployer_kills < 0 or asked.strategy or asked.fault or asked.at):
         what = "kills go over every strategy, at every boundary, and so many at random"
         raise UsageError(what, at="--deployer-kills", hint="lab sweep --deployer-kills 100")
-    toolbox = make_ready(find_places(), _say)
+    backend = make_backend(_say)
     if asked.deployer_kills is not None:
         spec = KillSweepSpec(each_boundary=True, random_kills=asked.deployer_kills, seed=asked.seed)
-        return run_kill_sweep(toolbox, spec, _say)
+        return run_kill_sweep(backend, spec, _say)
     named = {"names": asked.strategy, "faults": asked.fault, "points": asked.at}
-    return run_fault_sweep(toolbox, asked.seed, _say, **named)
+    return run_fault_sweep(backend, asked.seed, _say, **named)
 
 
 def _deployer(asked: argparse.Namespace) -> int:

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import msgspec
 
-from lab.backends.docker import LiveCluster, kept_identity, release_of, run_identity
+from lab.backends.choose import backend_on
+from lab.backends.protocol import Backend, OpenProject
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.cluster.own_app import read_compose
 from lab.console.page import PageSpec, watched
@@ -20,16 +21,16 @@ from lab.console.reports import short
 from lab.deploy.rollout import Ending, Rolling
 from lab.errors import LabFault, NothingTold, ScenarioError, StateLost, UsageError
 from lab.machine.places import find_places
-from lab.machine.setup import Toolbox, make_ready
+from lab.machine.projects import kept_identity, run_identity
+from lab.machine.setup import make_ready
 from lab.model import Value, Verdict
-from lab.operate.runs import judge_and_write, sweep_abandoned, unsaid
+from lab.operate.runs import judge_and_write, unsaid
 from lab.oracle.telling import story
 from lab.oracle.verdict import Enough, Evidence
 from lab.record import RunRecord, Trouble
 from lab.retry import wait_until
 from lab.run.conductor import Conductor
 from lab.run.judge import JudgedRun
-from lab.run.own_app import check_own_app
 from lab.run.steps import Stage
 from lab.run.view import QuietView
 from lab.scenario.check import check_scenario
@@ -89,7 +90,7 @@ class ClusterSession:
     def __init__(
         self,
         cluster: ClusterSpec,
-        toolbox: Toolbox,
+        backend: Backend,
         *,
         project: str,
         seed: int,
@@ -101,20 +102,20 @@ class ClusterSession:
 
         With `say` each run has a live page, of which it tells the address.
         """
-        self.spec, self.toolbox, self.project, self.seed = cluster, toolbox, project, seed
+        self.spec, self.backend, self.project, self.seed = cluster, backend, project, seed
         self._runs, self._keeps, self._say = runs, keeps, say
         self.is_kept = False
         """Set before the end: leave it."""
         self.results: list[RunResult] = []
         self._users = 0
         self._stack = ExitStack()
-        self._live: LiveCluster | None = None
+        self._live: OpenProject | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._record = stack.enter_context(RunRecord(self._runs / self._stem))
             self._empty = self.scenario("standing", "a cluster for tests", UsersSpec())
-            self._conductor = Conductor(self._empty, self.seed, self.toolbox, self._record, QuietView())
+            self._conductor = Conductor(self._empty, self.seed, self.backend, self._record, QuietView())
             identity = kept_identity(self.project) if self._keeps else run_identity(self._stem)
             up = self._conductor.cluster(identity, is_kept=lambda: self._keeps and self.is_kept)
             self._live = stack.enter_context(up)
@@ -131,7 +132,7 @@ class ClusterSession:
         return self.project.removeprefix("lab-")
 
     @property
-    def live(self) -> LiveCluster:
+    def live(self) -> OpenProject:
         """The cluster. Raises LabFault while it is not up."""
         if self._live is None:
             raise LabFault("the cluster is not up")
@@ -153,7 +154,7 @@ class ClusterSession:
     def freshen(self) -> None:
         """Go back to the release that the cluster began with, where an earlier run left another one."""
         desk = self._conductor.desk
-        first = release_of(self.toolbox, self.spec.release)
+        first = self.backend.release(self.spec.release)
         wait_until("the cluster is as wanted", desk.is_settled, within=FRESH_WITHIN, next_step="lab status")
         if desk.read().desired.release != first:
             desk.roll(first, Rolling(batch=len(self.spec.slots)), id=f"back-{len(self.results)}", by="the next test")
@@ -292,7 +293,7 @@ class Traffic:
     def roll(self, image: str, **settings: Any) -> RollResult:
         """Upgrade, and return when it is over; raises ScenarioError for settings that make no sense."""
         spec = self._spec("roll", {"to": image, **settings})
-        self._standing.toolbox.images.make_missing(unsaid, [image])
+        self._standing.backend.provide([image], unsaid)
         self._has_rolled = True
         self._conductor.do(spec, self._open())
         rollout = self._conductor.desk.read().desired.rollout
@@ -363,12 +364,13 @@ def stand(
     places = find_places()
     toolbox = make_ready(places, say)
     spec = cluster_of(asked, lambda file: read_compose(toolbox.compose, file))
-    toolbox.images.make_missing(say, [spec.release])
-    check_own_app(toolbox, spec)
-    sweep_abandoned(toolbox, say)
+    backend = backend_on(toolbox)
+    backend.provide([spec.release], say)
+    backend.check(spec)
+    backend.sweep_abandoned(say)
     return ClusterSession(
         spec,
-        toolbox,
+        backend,
         project=project,
         seed=seed,
         runs=Path(runs).resolve() if runs else places.runs,

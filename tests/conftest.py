@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.backends.choose import backend_on
+from lab.backends.protocol import Backend
 from lab.errors import StateError
 from lab.machine.places import Places, find_places
 from lab.machine.ports import free_port
@@ -33,6 +35,12 @@ def toolbox(places: Places) -> Iterator[Toolbox]:
     box = make_ready(places, print)
     yield box
     box.engine.close()
+
+
+@pytest.fixture(scope="session")
+def backend(toolbox: Toolbox) -> Backend:
+    """Clusters on this machine's engine."""
+    return backend_on(toolbox)
 
 
 @pytest.fixture(scope="module")

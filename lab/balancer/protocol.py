@@ -25,3 +25,11 @@ class Balancer(Protocol):
     def replicas(self, names: Collection[str]) -> Mapping[str, ReplicaAnswer]:
         """By name, what these replicas say, in a slot or not. Those that do not answer are left out."""
         ...
+
+
+class LoadBalancer(Balancer, Protocol):
+    """A balancer that also says how much it is asked."""
+
+    def requests(self) -> tuple[int, int] | None:
+        """Requests of users that were answered so far, and those in flight; None where it does not answer."""
+        ...

@@ -8,11 +8,11 @@ from random import Random
 from statistics import median
 
 from lab import record
+from lab.backends.protocol import Backend
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.deploy.rollout import Canary, DrainThenMove, RedBlack, Rolling, Strategy
 from lab.errors import ExitCode
 from lab.experiments.rehearsal import OnBoundary, Rehearsal, Rolled, rehearsal
-from lab.machine.setup import Toolbox
 from lab.model import Value
 from lab.run.deployer_processes import DeployerProcess
 
@@ -96,10 +96,10 @@ class _Killer:
                 self._killed_at = None
 
 
-def sweep_kills(toolbox: Toolbox, spec: KillSweepSpec, say: Say) -> KillSweepResult:
+def sweep_kills(backend: Backend, spec: KillSweepSpec, say: Say) -> KillSweepResult:
     """Do all of it on one cluster, and say a line for each part."""
     rolled: list[Rolled] = []
-    with rehearsal(toolbox, "sweep", spec.seed) as stage:
+    with rehearsal(backend, "sweep", spec.seed) as stage:
         killer = _Killer(stage)
         for strategy in ALONE if spec.each_boundary else ():
             rolled += _kill_at_each(stage, killer, strategy, say)
@@ -213,9 +213,9 @@ def _kill_at_random(stage: Rehearsal, killer: _Killer, spec: KillSweepSpec, say:
     say(f"random: {spec.random_kills} kills in {rolls} rollouts")
 
 
-def run_kill_sweep(toolbox: Toolbox, spec: KillSweepSpec, say: Say) -> int:
+def run_kill_sweep(backend: Backend, spec: KillSweepSpec, say: Say) -> int:
     """The sweep as a command: exit 0 if every rollout ended right and no user was hurt."""
-    swept = sweep_kills(toolbox, spec, say)
+    swept = sweep_kills(backend, spec, say)
     for one in swept.wrong:
         say(f"  wrong: {one}")
     say(swept.line)

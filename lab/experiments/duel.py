@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from lab.backends.choose import backend_on
 from lab.clock import SYSTEM_CLOCK
 from lab.console.reports import short
 from lab.errors import ExitCode, UsageError
 from lab.experiments.upgrades import BEFORE, BIN, OURS, WAYS, UpgradeFigures, UserLoad, upgrade_by
 from lab.machine.places import find_places
 from lab.machine.setup import make_ready
-from lab.operate.runs import Say, sweep_abandoned
+from lab.operate.runs import Say
 
 WIDTH, LEFT, ROW, BAR, TOP = 960, 150, 84, 56, 64
 """Of the picture, in pixels: whole width, the names' part, a row, the tallest bar, the heading."""
@@ -31,7 +32,7 @@ def run_duel(ways: Sequence[str], load: UserLoad, *, before: str, to: str, pictu
         raise UsageError("needs a user, a think time over 0 and a try", at="lab duel", hint="lab duel --users 60")
     places = find_places()
     toolbox = make_ready(places, say, [before, to])
-    sweep_abandoned(toolbox, say)
+    backend_on(toolbox).sweep_abandoned(say)
     say(f"{before} to {to}, {load.users} users with {load.tries} tries each, seed {load.seed}")
     fought = []
     for way in ways or WAYS:

@@ -14,7 +14,7 @@ from lab.machine.images import GATE, ImageShelf
 from lab.model import Value
 from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike
 from lab.run.judge import scenario_of
-from lab.run.own_app import digest_of, own_files
+from lab.scenario.own_files import digest_of, own_files
 from lab.scenario.spec import Scenario, Schedule, ScheduledStrike, Settle, StepSpec, all_images_of
 
 

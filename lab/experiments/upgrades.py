@@ -12,14 +12,17 @@ import msgspec
 
 from lab import record
 from lab.backends import peer
-from lab.backends.docker import deployed, open_state, release_of, run_identity, temporary_cluster, wait_settled
+from lab.backends.choose import backend_on
+from lab.backends.protocol import ClusterOrder
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.deploy.rollout import Canary, RedBlack, Rolling, Strategy, first_desired
 from lab.machine.labels import Identity
+from lab.machine.projects import run_identity
 from lab.machine.setup import Toolbox
 from lab.model import Operation, ReplicaState, Value
 from lab.oracle.service import is_proper
 from lab.retry import wait_until
+from lab.run.deployed import deployed, wait_settled
 from lab.scenario.spec import ClusterSpec
 from lab.users import Crowd, CrowdSize, Door, Tries
 
@@ -112,8 +115,8 @@ def upgrade_here(
     way: str, strategy: Strategy, toolbox: Toolbox, load: UserLoad, before: str, to: str, *, leaving: int = 1
 ) -> UpgradeFigures:
     """By one of the lab's strategies. `leaving` slots leave at once at the end."""
-    old, new = release_of(toolbox, before), release_of(toolbox, to)
-    slots = ClusterSpec(release=before).slots
+    backend, spec = backend_on(toolbox), ClusterSpec(release=before)
+    old, new, slots = backend.release(before), backend.release(to), spec.slots
     ready: list[float] = []
     drained: list[float] = []
 
@@ -122,8 +125,8 @@ def upgrade_here(
             {"ready": ready, "remove": drained}.get(event.action, []).append(event.seconds)
 
     with (
-        temporary_cluster(toolbox, _identity(), slots, old.image) as live,
-        open_state(toolbox.places) as state,
+        backend.bring_up(ClusterOrder(identity=_identity(), spec=spec)) as live,
+        backend.state() as state,
         deployed(live, state, note, first=first_desired(old, slots)) as (desk, deployer),
     ):
         wait_settled(desk, deployer, within=90)

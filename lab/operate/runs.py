@@ -8,13 +8,13 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import msgspec
 
-from lab.backends.docker import take_down
+from lab.backends.choose import make_backend
+from lab.backends.protocol import Backend
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.collection import rare_collection
 from lab.console.page import PageSpec, watched
@@ -22,15 +22,12 @@ from lab.console.reports import folder_of, leave_report, report_path, short
 from lab.console.terminal import choose_view
 from lab.errors import ExitCode, LabError, LabFault, RecordError
 from lab.machine.places import find_places
-from lab.machine.setup import Toolbox, make_ready
-from lab.machine.sweep import find_clusters, sweep
 from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
 from lab.oracle.telling import story
 from lab.record import ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
 from lab.run.conductor import Conductor
 from lab.run.judge import JudgedRun, judge_run, run_seconds
-from lab.run.own_app import check_own_app
 from lab.run.view import QuietView
 from lab.scenario.overrides import Overrides, read_changed
 from lab.scenario.plan import plan_lines
@@ -90,34 +87,23 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
         return ExitCode.HELD
     out = sys.stderr if spec.as_json else sys.stdout
     say = _say_on(out) if spec.as_json else say
-    toolbox = make_ready(find_places(), say, [image for _, scenario in read for image in all_images_of(scenario)])
+    backend = make_backend(say, [image for _, scenario in read for image in all_images_of(scenario)])
     for _, scenario in read:
-        check_own_app(toolbox, scenario.cluster)
-    sweep_abandoned(toolbox, say)
+        backend.check(scenario.cluster)
+    backend.sweep_abandoned(say)
     codes = []
     for _, scenario in read:
         seed = next(one for one in (spec.seed, scenario.seed, secrets.randbelow(10**6)) if one is not None)
         chosen = ChosenRun(scenario=scenario, seed=seed)
         heard = _heard_on(sys.stdout.buffer) if spec.as_json else _unheard
-        judged, _ = run_one(chosen, toolbox, say=say, port=spec.port, out=out, heard=heard, page=spec.page)
+        judged, _ = run_one(chosen, backend, say=say, port=spec.port, out=out, heard=heard, page=spec.page)
         codes.append(judged.judgement.exit_code)
     return worst_of(codes)
 
 
-def sweep_abandoned(toolbox: Toolbox, say: Say) -> None:
-    """Remove what killed labs left."""
-    found = find_clusters(toolbox.engine, now=SYSTEM_CLOCK.wall())
-    abandoned = [one for one in found if one.is_abandoned]
-    swept = sweep(abandoned, partial(take_down, toolbox.engine, toolbox.places))
-    for what in swept.removed:
-        say(f"removed {what}, which a killed lab had left")
-    for why in swept.stuck:
-        say(f"what a killed lab had left stays: {why}")
-
-
 def run_one(
     chosen: ChosenRun,
-    toolbox: Toolbox,
+    backend: Backend,
     *,
     say: Say,
     port: int | None = None,
@@ -128,7 +114,7 @@ def run_one(
 ) -> tuple[JudgedRun, Path]:
     """Run one scenario, judge it from its record, tell how it ended; the record's folder beside the verdict."""
     scenario, seed = chosen.scenario, chosen.seed
-    folder = new_run(toolbox)
+    folder = new_run(backend.runs)
     repeat = chosen.repeat or f"lab repeat {folder.name}"
     began = SYSTEM_CLOCK.now()
     view = choose_view(scenario.title, out) if is_shown else QuietView()
@@ -136,7 +122,7 @@ def run_one(
     shown_on = watched(folder, scenario.title, images_of(scenario), page, say)
     with shown_on as shown, RunRecord(folder, heard=heard) as run_record:
         run_record.event(RunBegan(at=began, run=folder.name, scenario=scenario.name, title=scenario.title, seed=seed))
-        conductor = Conductor(scenario, seed, toolbox, run_record, view, port=port, repeat=repeat, hands=shown.hands)
+        conductor = Conductor(scenario, seed, backend, run_record, view, port=port, repeat=repeat, hands=shown.hands)
         with troubles_recorded(run_record), view, rare_collection():
             conductor.run()
         judged = judge_and_write(run_record)
@@ -150,9 +136,9 @@ def run_one(
     return judged, folder
 
 
-def new_run(toolbox: Toolbox) -> Path:
+def new_run(runs: Path) -> Path:
     """The folder of a new run, which is not there yet."""
-    return toolbox.places.runs / f"{SYSTEM_CLOCK.wall():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return runs / f"{SYSTEM_CLOCK.wall():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 @contextmanager

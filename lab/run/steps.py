@@ -45,7 +45,7 @@ class Stage(Value):
     hurry: Callable[[float], None]
     pin: Callable[[PinnedFaultSpec], Pinned]
     make_monkey: Callable[..., Monkey]
-    make_marksman: Callable[[Schedule], Monkey]
+    make_scheduled_striker: Callable[[Schedule], Monkey]
     striker: Striker
     report: Callable[[record.AnyEvent], None]
     random: Random
@@ -75,7 +75,7 @@ def make_step(spec: StepSpec, stage: Stage) -> RunStep:
         told = "a leashed monkey only tells" if spec.monkey.leashed else "replicas that serve are struck at random"
         step = MonkeyStep(stage.make_monkey(spec.monkey, stage.random), told)
     elif spec.schedule is not None:
-        step = MonkeyStep(stage.make_marksman(spec.schedule), "replicas are killed at given moments")
+        step = MonkeyStep(stage.make_scheduled_striker(spec.schedule), "replicas are killed at given moments")
     elif spec.strike is not None:
         step = StrikeStep(spec.strike, stage.striker, stage.desk.is_settled, stage.random, stage.clock)
     elif spec.lose_zone is not None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.backends.docker import release_of, run_identity, temporary_cluster
+from lab.backends.docker import release_of, temporary_cluster
 from lab.cluster.protocol import Cluster
 from lab.errors import EngineError, Fenced
+from lab.machine.projects import run_identity
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.testing.fake_cluster import FakeCluster

@@ -10,21 +10,16 @@ from typing import Any
 import pytest
 import requests
 
-from lab.backends.docker import (
-    LiveCluster,
-    deployed,
-    open_state,
-    release_of,
-    run_identity,
-    temporary_cluster,
-    wait_settled,
-)
+from lab.backends.docker import LiveCluster, release_of, temporary_cluster
+from lab.backends.state import open_state
 from lab.cluster.compose import LAB_PASSWORD, LAB_PORT
 from lab.deploy.deployer import ENTER_SIGNAL
 from lab.deploy.rollout import first_desired
+from lab.machine.projects import run_identity
 from lab.machine.setup import Toolbox
 from lab.model import Release, ReplicaState, Slot
 from lab.retry import wait_until
+from lab.run.deployed import deployed, wait_settled
 from lab.scenario.spec import ClusterSpec
 
 IMAGES = ("shop:v1", "shop:v2", "shop:v2-never-ready")

@@ -12,23 +12,18 @@ import pytest
 import requests
 
 from lab import record
-from lab.backends.docker import (
-    LiveCluster,
-    deployed,
-    open_state,
-    release_of,
-    run_identity,
-    temporary_cluster,
-    wait_settled,
-)
+from lab.backends.docker import LiveCluster, release_of, temporary_cluster
+from lab.backends.state import open_state
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Send, Start
 from lab.deploy.rollout import Rolling, first_desired
+from lab.machine.projects import run_identity
 from lab.machine.setup import Toolbox
 from lab.model import Operation, Role
 from lab.oracle import check
 from lab.oracle.service import is_proper
 from lab.retry import wait_until
+from lab.run.deployed import deployed, wait_settled
 from lab.scenario.spec import ClusterSpec
 from lab.users import Crowd, CrowdSize, Door, Tries
 

@@ -14,6 +14,7 @@ import pytest
 from lab.backends import docker as wiring
 from lab.cluster.compose import LAB_PORT
 from lab.machine.ports import free_port, free_ports
+from lab.machine.projects import run_identity
 from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 from lab.scenario.spec import ClusterSpec
@@ -140,9 +141,7 @@ def test_a_picked_port_that_somebody_took_since_is_picked_anew(
         picks = [first, free_ports(2)]
         monkeypatch.setattr(wiring, "free_ports", lambda _: picks.pop(0))
         slots, image = ClusterSpec(release="shop:v1").slots, toolbox.images.tag("shop:v1")
-        with wiring.temporary_cluster(
-            toolbox, wiring.run_identity(f"test-{secrets.token_hex(3)}"), slots, image
-        ) as live:
+        with wiring.temporary_cluster(toolbox, run_identity(f"test-{secrets.token_hex(3)}"), slots, image) as live:
             assert not picks
             [(_, port)] = live.doors
             [(_, door)] = live.cluster.addresses(LAB_PORT)

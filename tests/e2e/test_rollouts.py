@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.backends.protocol import Backend
 from lab.clock import NS
 from lab.deploy.look import FROZEN_AFTER
 from lab.deploy.rollout import Rolling, RolloutRequest, Strategy, strategy_from
@@ -65,10 +66,10 @@ def answered(ended: Ended, begin: int, end: int) -> Counter[str | None]:
     return Counter(one.release for one in tries)
 
 
-def test_a_deployers_death_at_every_step_changes_nothing(toolbox: Toolbox) -> None:
+def test_a_deployers_death_at_every_step_changes_nothing(backend: Backend) -> None:
     """Sixty deployers and more are killed, one at each boundary of a red/black rollout and of one in place, and some
     at random: every rollout ends right, never below the floor, and no user is hurt."""
-    swept = sweep_kills(toolbox, KillSweepSpec(each_boundary=False, random_kills=6, seed=3), quiet)
+    swept = sweep_kills(backend, KillSweepSpec(each_boundary=False, random_kills=6, seed=3), quiet)
     assert swept.kills >= 60, swept.line
     assert (swept.wrong, swept.below_floor, swept.users_hurt, swept.failed) == ((), 0, 0, 0), swept.line
     assert swept.operations > 1000
@@ -76,9 +77,9 @@ def test_a_deployers_death_at_every_step_changes_nothing(toolbox: Toolbox) -> No
 
 
 @pytest.fixture(scope="module")
-def stage(toolbox: Toolbox) -> Iterator[Rehearsal]:
+def stage(backend: Backend) -> Iterator[Rehearsal]:
     """A small cluster with users at work, and two deployers that may be stopped."""
-    with rehearsal(toolbox, "stage", 5) as stage:
+    with rehearsal(backend, "stage", 5) as stage:
         yield stage
 
 
@@ -129,12 +130,12 @@ def test_a_deployer_that_slept_through_its_lease_is_refused_by_the_engine(stage:
     asleep[0].check()
 
 
-def test_a_fault_at_a_phase_is_done_there_and_healed(toolbox: Toolbox) -> None:
+def test_a_fault_at_a_phase_is_done_there_and_healed(backend: Backend) -> None:
     """The new replica dies between ready and in rotation, the balancer while slots change hands, a deployer sleeps
     through its lease: nobody loses anything; where there is nobody to hurt, that is said."""
     wanted = (PinnedFault.KILL_NEW, PinnedFault.KILL_BALANCER, PinnedFault.STOP_DEPLOYER)
     chosen, faults = choose(["rolling"], wanted, ["before", "ready"])
-    matrix = sweep_faults(toolbox, "rolling", chosen["rolling"], 7, quiet, faults=faults)
+    matrix = sweep_faults(backend, "rolling", chosen["rolling"], 7, quiet, faults=faults)
     text = {(cell.fault, cell.point): cell.text for cell in matrix.cells}
     assert text[PinnedFault.KILL_NEW, "before"] == "-"
     assert text[PinnedFault.KILL_NEW, "ready"] == "held"

@@ -11,7 +11,8 @@ import pytest
 import requests
 import yaml
 
-from lab.backends.docker import deployed, open_state, release_of, run_identity, temporary_cluster, wait_settled
+from lab.backends.docker import release_of, temporary_cluster
+from lab.backends.state import open_state
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Send, Start
 from lab.cluster.store_look import StoreLook
@@ -19,10 +20,12 @@ from lab.cluster.stores import OrdersPlace, StoreName
 from lab.deploy.rollout import first_desired
 from lab.errors import ExitCode
 from lab.machine.images import POSTGRES
+from lab.machine.projects import run_identity
 from lab.machine.setup import Toolbox
 from lab.model import Role
 from lab.oracle.promises import LOGGED_IN, LOSS_BOUND, STATE_KEPT
 from lab.retry import wait_until
+from lab.run.deployed import deployed, wait_settled
 from lab.scenario.read import LIBRARY
 from lab.scenario.spec import ClusterSpec
 from tests.e2e.conftest import ShopCluster

@@ -16,7 +16,7 @@ from lab.experiments.repeat import scenario_text
 from lab.experiments.replay import Recorded, check_same, read_recorded, strikes_in, told_one_by_one, with_strikes
 from lab.machine.images import ImageShelf
 from lab.record import AnyEvent, PhaseBegan, RunRecord, Step, Strike, StrikeSource
-from lab.run.own_app import digest_of
+from lab.scenario.own_files import digest_of
 from lab.scenario.read import LIBRARY, read_scenario
 from lab.scenario.spec import ClusterSpec, Roll, Scenario, ScheduledStrike, Settle, StepSpec
 from lab.scenario.strike_spec import StrikeSpec

@@ -9,7 +9,7 @@ import pytest
 
 from lab import record
 from lab.chaos.guard import BlastRadius
-from lab.chaos.marksman import Aim, ScheduledStriker
+from lab.chaos.scheduled_striker import Aim, ScheduledStriker
 from lab.errors import WaitTimeout
 from lab.model import Role
 from lab.retry import wait_until
