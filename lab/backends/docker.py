@@ -58,6 +58,7 @@ class DockerBackend:
 
     name = "docker"
     owns_lifecycle = True
+    is_shared = True
 
     def __init__(self, toolbox: Toolbox) -> None:
         self.toolbox = toolbox

@@ -80,6 +80,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other processes find the clusters here, so that deployers may be processes of their own."""
+        ...
+
+    @property
     def runs(self) -> Path:
         """The folder in which the records of runs lie."""
         ...

@@ -18,7 +18,7 @@ from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import RolloutRequest, first_desired
-from lab.errors import LabFault, WaitTimeout
+from lab.errors import LabFault, UsageError, WaitTimeout
 from lab.machine.labels import Identity
 from lab.machine.projects import run_identity
 from lab.model import Replica
@@ -169,6 +169,10 @@ class Conductor:
         count = cluster.begin_with
         active = None if count is None else choose_slots(cluster.slots, (), count, bounds)
         wanted = first_desired(self._backend.release(cluster.release), cluster.slots, active)
+        if scenario.deployers and not self._backend.is_shared:
+            raise UsageError(
+                f"no other process finds a cluster {self._backend.name}", at="deployers", hint="deployers: 0"
+            )
         if scenario.deployers:
             self._desk = Desk(state, live.project, clock=self._clock)
             self._desk.begin(wanted)
