@@ -242,6 +242,49 @@ class Serving(Event):
     total: int
 
 
+class CommandBegan(Event):
+    """A command of somebody's own was started."""
+
+    command: int
+    argv: tuple[str, ...]
+
+
+class CommandSaid(Event):
+    """A line that a command printed."""
+
+    command: int
+    line: str
+    is_error: bool = False
+    """Whether it came on standard error."""
+
+
+class CommandEnded(Event):
+    """A command ended, or was ended."""
+
+    command: int
+    code: int | None
+    """None: it did not end by itself, or was never started; negative: the signal that ended it."""
+    seconds: float
+    why: str = ""
+    """Why it was ended, or could not be started."""
+    dropped: int = 0
+    """Lines that were not recorded: there were too many."""
+
+    @property
+    def has_failed(self) -> bool:
+        return self.code != 0
+
+
+class Observed(Event):
+    """What was seen of a deployment that is not the lab's: never what the lab itself did."""
+
+    who: str
+    what: str  # started, ready, leaving, ended
+    release: str = ""
+    source: str = ""
+    """By whose word: the engine, a command, answers."""
+
+
 class Trouble(Event):
     """The lab itself met something it did not expect."""
 
@@ -264,6 +307,10 @@ AnyEvent = (
     | ZoneLost
     | ZoneBack
     | Serving
+    | CommandBegan
+    | CommandSaid
+    | CommandEnded
+    | Observed
     | Trouble
 )
 

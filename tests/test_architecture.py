@@ -38,7 +38,14 @@ FLOORS = {
 """Every room and module of `lab/`, from the ground up."""
 OWNERS = {
     "docker": ("lab/machine/", "lab/cluster/"),
-    "subprocess": ("lab/machine/", "lab/cluster/", "lab/backends/peer.py", "lab/run/deployer_processes.py"),
+    "subprocess": (
+        "lab/machine/",
+        "lab/cluster/",
+        "lab/backends/peer.py",
+        "lab/run/deployer_processes.py",
+        "lab/run/command_process.py",
+        "lab/run/guardian.py",
+    ),
     "yaml": ("lab/scenario/", "lab/machine/images.py", "lab/cluster/", "lab/experiments/repeat.py"),
     "tenacity": ("lab/retry.py",),
     "time": ("lab/clock.py",),
