@@ -44,6 +44,8 @@ class CommandProcess:
         self._lines = self._began = 0
         self._ended = threading.Event()
         self._has_told = False
+        self._guardian: subprocess.Popen[bytes] | None = None
+        self._threads: list[threading.Thread] = []
         self.code: int | None = None
         """Its exit code once it has ended by itself; negative: the signal that ended it."""
         self.error = ""
@@ -85,6 +87,8 @@ class CommandProcess:
     def end(self, why: str = "the run ended") -> None:
         """End it and everything that it started. Calling it again does nothing."""
         guardian = self._guardian
+        if guardian is None:
+            return
         if guardian.stdin is not None and not guardian.stdin.closed:
             guardian.stdin.close()
         try:

@@ -24,6 +24,7 @@ from lab.machine.projects import run_identity
 from lab.model import Replica
 from lab.oracle import Oracle
 from lab.report.fold import CLEAN_UP
+from lab.run.command_process import CommandProcess
 from lab.run.controls import Reach, RunControls
 from lab.run.crowds import make_crowd, own_user_of
 from lab.run.deployed import deployed
@@ -40,6 +41,7 @@ from lab.run.view import View
 from lab.scale.autoscaler import Autoscaler, Load
 from lab.scale.policy import ScaleSettings, choose_slots
 from lab.scenario.spec import OnStop, Scenario, StepSpec, name_of
+from lab.scenario.target_spec import CommandSpec
 from lab.state.protocol import State
 from lab.users import Crowd
 from lab.users.driven import MakeUser
@@ -100,6 +102,7 @@ class Conductor:
         self._random = Random(seed)
         self._crowd: Crowd | None = None
         self._scaler: Autoscaler | None = None
+        self._commands = 0
         self._pins = PinnedFaults(self._report, self._clock)
         self._seen = RunState(scenario, run_record, self._clock)
         self._supervisor = Supervisor(
@@ -204,7 +207,7 @@ class Conductor:
             self._begin_phase("log in", f"{self._scenario.users.count} users log in at {live.url}")
             in_background("everybody logs in", lambda: crowd.log_in(LOG_IN_WITHIN))
             crowd.shop()
-            with self._in_hand(self._make_stage(live, crowd)) as stage:
+            with self._in_hand(self._make_stage(live, crowd, stack)) as stage:
                 yield stage
             self._begin_phase("settle", "no new actions; what is in flight ends")
             in_background("everybody settles", lambda: crowd.settle(SETTLE_WITHIN))
@@ -312,7 +315,14 @@ class Conductor:
         active = partial(_active_of, desk)
         return Autoscaler(settings, slots, load, active, desk.scale, self._report, clock=self._clock)
 
-    def _make_stage(self, live: OpenProject, crowd: Crowd) -> Stage:
+    def _make_command(self, stack: ExitStack, spec: CommandSpec) -> CommandProcess:
+        """Ended, with all that it started, when `stack` is."""
+        self._commands += 1
+        command = CommandProcess(spec.run, self._report, number=self._commands, clock=self._clock)
+        stack.callback(command.end)
+        return command
+
+    def _make_stage(self, live: OpenProject, crowd: Crowd, stack: ExitStack) -> Stage:
         assert self._state is not None  # noqa: S101 -- opened with the desk
         scenario, clock = self._scenario, self._clock
         crew = self._deployers if isinstance(self._deployers, Crew) else None
@@ -323,6 +333,7 @@ class Conductor:
         slots = len(scenario.cluster.slots)
         return Stage(
             desk=self.desk,
+            make_command=partial(self._make_command, stack),
             release=self._backend.release,
             hurry=crowd.hurry,
             pin=partial(self._pins.pin, parts),

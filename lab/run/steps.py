@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from lab import record
 from lab.chaos.monkey import Monkey
+from lab.chaos.schedule import MonkeySettings
 from lab.chaos.striker import Striker
 from lab.clock import NS, Clock
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import RolloutRequest, pick_slots
 from lab.model import Release, Value
+from lab.run.command_step import CommandStep, MakeCommand
 from lab.run.pinned_faults import Pinned
 from lab.run.strike_steps import LoseZoneStep, StrikeStep
-from lab.scenario.spec import PaceSpec, PinnedFaultSpec, Repeat, Reverse, Roll, Scale, Schedule, Settle, StepSpec
+from lab.scenario.spec import (
+    PaceSpec,
+    PinnedFaultSpec,
+    Repeat,
+    Reverse,
+    Roll,
+    Scale,
+    Schedule,
+    Settle,
+    StepSpec,
+    name_of,
+)
+from lab.scenario.strike_spec import LoseZone, StrikeSpec
+from lab.scenario.target_spec import CommandSpec
 
 JUDGED_AFTER = 1.0
 """Seconds beyond the time that a rollout is allowed, so that users are still there when it is over."""
@@ -40,6 +55,7 @@ class Stage(Value):
     """What steps act on."""
 
     desk: Desk
+    make_command: MakeCommand
     release: Callable[[str], Release]
     """The release that an image's name stands for."""
     hurry: Callable[[float], None]
@@ -58,33 +74,8 @@ class Stage(Value):
 
 def make_step(spec: StepSpec, stage: Stage) -> RunStep:
     """The step that an entry of the scenario file asks for."""
-    step: RunStep
-    if spec.settle is not None:
-        step = SettleStep(spec.settle, stage)
-    elif spec.roll is not None:
-        step = RollStep(spec.roll, stage)
-    elif spec.reverse is not None:
-        step = ReverseStep(spec.reverse, stage)
-    elif spec.fault is not None:
-        step = PinnedFaultStep(spec.fault, stage)
-    elif spec.scale is not None:
-        step = ScaleStep(spec.scale, stage)
-    elif spec.pace is not None:
-        step = PaceStep(spec.pace, stage)
-    elif spec.monkey is not None:
-        told = "a leashed monkey only tells" if spec.monkey.leashed else "replicas that serve are struck at random"
-        step = MonkeyStep(stage.make_monkey(spec.monkey, stage.random), told)
-    elif spec.schedule is not None:
-        step = MonkeyStep(stage.make_scheduled_striker(spec.schedule), "replicas are killed at given moments")
-    elif spec.strike is not None:
-        step = StrikeStep(spec.strike, stage.striker, stage.desk.is_settled, stage.random, stage.clock)
-    elif spec.lose_zone is not None:
-        step = LoseZoneStep(spec.lose_zone, stage.striker, stage.desk.is_settled, stage.clock)
-    elif spec.repeat is not None:
-        step = RepeatStep(spec.repeat, stage)
-    else:
-        step = TogetherStep([make_step(one, stage) for one in spec.together or ()])
-    return step
+    name = name_of(spec)
+    return _MADE[name](getattr(spec, name), stage)
 
 
 class SettleStep:
@@ -305,3 +296,46 @@ class TogetherStep:
     def end(self) -> None:
         for step in self._begun:
             step.end()
+
+
+def _monkey(spec: MonkeySettings, stage: Stage) -> MonkeyStep:
+    told = "a leashed monkey only tells" if spec.leashed else "replicas that serve are struck at random"
+    return MonkeyStep(stage.make_monkey(spec, stage.random), told)
+
+
+def _schedule(spec: Schedule, stage: Stage) -> MonkeyStep:
+    return MonkeyStep(stage.make_scheduled_striker(spec), "replicas are killed at given moments")
+
+
+def _strike(spec: StrikeSpec, stage: Stage) -> StrikeStep:
+    return StrikeStep(spec, stage.striker, stage.desk.is_settled, stage.random, stage.clock)
+
+
+def _lose_zone(spec: LoseZone, stage: Stage) -> LoseZoneStep:
+    return LoseZoneStep(spec, stage.striker, stage.desk.is_settled, stage.clock)
+
+
+def _command(spec: CommandSpec, stage: Stage) -> CommandStep:
+    return CommandStep(spec, stage.make_command, stage.clock)
+
+
+def _together(specs: Sequence[StepSpec], stage: Stage) -> TogetherStep:
+    return TogetherStep([make_step(one, stage) for one in specs])
+
+
+_MADE: Mapping[str, Callable[[Any, Stage], RunStep]] = {
+    "settle": SettleStep,
+    "roll": RollStep,
+    "reverse": ReverseStep,
+    "fault": PinnedFaultStep,
+    "scale": ScaleStep,
+    "pace": PaceStep,
+    "monkey": _monkey,
+    "schedule": _schedule,
+    "repeat": RepeatStep,
+    "strike": _strike,
+    "lose_zone": _lose_zone,
+    "command": _command,
+    "together": _together,
+}
+"""How each kind of step is made, by its key in the file."""

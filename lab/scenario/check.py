@@ -35,6 +35,7 @@ from lab.scenario.strike_spec import (
     check_zone,
     role_of,
 )
+from lab.scenario.target_spec import check_command
 from lab.scenario.yaml_paths import numbers_in
 from lab.users.steps import check_journey
 
@@ -260,7 +261,9 @@ def _check_scales(scenario: Scenario, refuse: _Refuse) -> None:
 
 
 def _check_breaking(scenario: Scenario, key: str, step: StepSpec, refuse: _Refuse) -> None:
-    """What a step breaks on purpose must be there, and within the blast radius."""
+    """What a step runs or breaks on purpose must be there, and within the blast radius."""
+    if step.command is not None:
+        check_command(step.command, lambda at, *why: refuse(f"{key}.command.{at}", *why))
     there = StrikeTargets(
         zones=scenario.cluster.zones,
         slots=tuple(slot.name for slot in scenario.cluster.slots),

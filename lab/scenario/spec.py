@@ -24,6 +24,7 @@ from lab.scenario.strike_spec import (
     LoseZone,
     StrikeSpec,
 )
+from lab.scenario.target_spec import CommandSpec
 from lab.users.steps import HttpJourney
 
 
@@ -246,6 +247,7 @@ class StepSpec(Value):
     repeat: Repeat | None = None
     strike: StrikeSpec | None = None
     lose_zone: LoseZone | None = None
+    command: CommandSpec | None = None
     together: tuple[StepSpec, ...] | None = None
 
 

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab.errors import ExitCode
-from lab.record import PhaseBegan, RolloutMoved, Strike, StrikeProved, StrikeSource, StrikeUndone, Trouble
+from lab.record import (
+    CommandBegan,
+    CommandEnded,
+    CommandSaid,
+    PhaseBegan,
+    RolloutMoved,
+    Strike,
+    StrikeProved,
+    StrikeSource,
+    StrikeUndone,
+    Trouble,
+)
 from tests.in_process import InProcessLab, small
 
 
@@ -138,3 +150,27 @@ def test_deployers_of_their_own_need_a_backend_that_others_find(lab: InProcessLa
     ended = lab.run(small(deployers="2"))
     assert ended.code == ExitCode.COULD_NOT_TELL
     assert "deployers" in next(event.what for event in ended.events() if isinstance(event, Trouble))
+
+
+def test_a_command_runs_beside_the_users_and_nothing_of_it_is_left(lab: InProcessLab) -> None:
+    """Its begin, its lines and its end are in the record, in order."""
+    ended = lab.run(
+        small(steps='[{command: {run: [sh, -c, "echo deployed; sleep 300 & exit 0"]}}, {settle: {for: 0.3}}]')
+    )
+    assert ended.code == ExitCode.HELD, ended.lines
+    words = [event for event in ended.events() if isinstance(event, CommandBegan | CommandSaid | CommandEnded)]
+    assert [type(one).__name__ for one in words] == ["CommandBegan", "CommandSaid", "CommandEnded"]
+    [said] = [one.line for one in words if isinstance(one, CommandSaid)]
+    assert said == "deployed"
+    left = [one for one in psutil.Process().children(recursive=True) if "sleep" in one.name()]
+    assert not left
+
+
+def test_a_command_that_hangs_is_ended_and_nothing_is_claimed(lab: InProcessLab) -> None:
+    """Exit 4, with its last line."""
+    ended = lab.run(small(steps='[{command: {run: [sh, -c, "echo begun; sleep 300"], within: 0.8}}]'))
+    assert ended.code == ExitCode.COULD_NOT_TELL
+    trouble = next(event.what for event in ended.events() if isinstance(event, Trouble))
+    assert "did not end within 0.8 s; its last line: begun" in trouble
+    [end] = [event for event in ended.events() if isinstance(event, CommandEnded)]
+    assert (end.code, end.why) == (None, "its 0.8 s were over")
