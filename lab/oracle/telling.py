@@ -28,8 +28,8 @@ def not_checked(judgement: Judgement, service: ServiceReport) -> tuple[str, ...]
     evidence = judgement.evidence
     if service.unknown:
         lines.append(
-            f"{service.unknown} operations ended without an answer: whether each was applied is known only where a"
-            " later read showed it"
+            f"{service.unknown} operations ended without an answer that says what became of them: whether each was"
+            " applied is known only where a later read showed it"
         )
     if evidence.undecided:
         lines.append(f"{evidence.undecided} users did too much at once, or got too few answers, to be judged in full")
