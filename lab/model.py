@@ -160,6 +160,9 @@ class Kind(StrEnum):
     BROWSE = "browse"  # reads nothing that belongs to the user
     ACT = "act"  # somebody's own app: one request that may change something
     READ = "read"  # somebody's own app: one request that changes nothing
+    DEVICES = "devices"  # lists where the account is logged in
+    INTRUDE = "wrong login"  # a login with a wrong password, which must be refused
+    JOIN = "join"  # a login to account `argument`, which the user makes by it
     STATE = "state"  # somebody's own app: what its reads showed just before -> the user's state, see `allowed`
 
 
@@ -200,14 +203,36 @@ class Operation(Value, gc=False, kw_only=False):
     """Whether a user may repeat it though nobody knows what the last try did."""
     is_broken_off: bool = False
     """The lab itself ended it, as when it is interrupted: it says nothing of the app that no answer came."""
+    repeats: int = 0
+    """So many of its tries, the last ones, were made on purpose once it had been answered; `answer` is the first."""
+    answered_again: Any = None
+    """What one of these was answered, where that is something else."""
+    is_page: bool = False
+    """It was read as a browser reads: a page."""
+    foreign: str | None = None
+    """A mark of another user that its answer holds."""
+    wrong: str | None = None
+    """What the answer shows that cannot be so, whatever was done before: one sentence."""
 
     @property
     def final(self) -> Try:
         return self.tries[-1]
 
     @property
+    def answered(self) -> Try:
+        """The try that ended it for its user: the last one that was not made on purpose."""
+        return self.tries[-1 - self.repeats]
+
+    @property
     def session_rejected(self) -> bool:
-        return (self.turned_away or self.final.result == "401") and self.kind is not Kind.LOGIN
+        """Whether the session that it carried was refused. Of somebody's own app its journey alone says so."""
+        if self.turned_away:
+            return True
+        return self.final.result == "401" and self.kind not in _NO_WORD_ON_SESSIONS
+
+
+_NO_WORD_ON_SESSIONS = frozenset({Kind.LOGIN, Kind.INTRUDE, Kind.JOIN, Kind.ACT, Kind.READ})
+"""Where a 401 is about a password, or what somebody's own journey may have expected."""
 
 
 # ---------------------------------------------------------------- what was found

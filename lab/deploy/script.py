@@ -14,7 +14,7 @@ import msgspec
 
 from lab.deploy.deployer import Deployer
 from lab.deploy.plan import ClusterLook, Decision, decide
-from lab.deploy.rollout import Desired, Phase, Rolling, Rollout, ordered
+from lab.deploy.rollout import Desired, Phase, Rollout, ordered
 from lab.deploy.target import SlotTarget, target_of
 from lab.errors import UsageError
 from lab.model import Replica, Value
@@ -64,7 +64,7 @@ class ScriptedDeployer(Deployer):
 
     def _decide(self, seen: ClusterLook, desired: Desired) -> Decision:
         rollout = desired.under_way
-        if rollout is None or not isinstance(rollout.strategy, Rolling) or rollout.phase is Phase.BACK:
+        if rollout is None or not rollout.strategy.may_be_scripted or rollout.phase is Phase.BACK:
             return super()._decide(seen, desired)
         slots = [slot.name for slot in ordered(self._slots_of(desired), rollout.strategy.order)]
         by_name = {one.name: one for one in seen.replicas}

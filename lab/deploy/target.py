@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lab.deploy.rollout import Desired, Phase, RedBlack, Rollout, ordered, share_of
+from lab.deploy.rollout import Desired, Phase, Rollout, ordered, share_of
 from lab.model import Slot, Value
 
 
@@ -70,7 +70,7 @@ def moved_slots(rollout: Rollout, slots: int) -> int:
 
 def _slot_target(rollout: Rollout, *, is_moved: bool) -> SlotTarget:
     to, before = rollout.to.name, rollout.before.name
-    if not isinstance(rollout.strategy, RedBlack):
+    if not rollout.strategy.has_two_groups:
         return SlotTarget(serve=to if is_moved else before)
     if rollout.phase is Phase.BACK:
         # The new group stays until the old one serves everywhere: disabling comes only after enabling worked.

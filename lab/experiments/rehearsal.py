@@ -153,7 +153,7 @@ class Rehearsal:
         with self._lock:
             self._oracle.feed(operation)
             self._operations += 1
-            good = is_proper(operation.final)
+            good = is_proper(operation.answered, operation)
             self._failed += not good
             self._retried += good and len(operation.tries) > 1
 

@@ -195,13 +195,13 @@ def counting(count: Callable[[], int]) -> Iterator[list[int]]:
 def measure(way: str, seen: list[Operation], began: int, ended: int, *, peak: int) -> UpgradeFigures:
     """What became of the operations that began while the upgrade went on."""
     during = [one for one in seen if one.tries and began <= one.begin <= ended]
-    failed = [one for one in during if not is_proper(one.tries[0])]
+    failed = [one for one in during if not is_proper(one.tries[0], one)]
     return UpgradeFigures(
         way=way,
         seconds=(ended - began) / NS,
         requests=len(during),
         failed=len(failed),
-        saved=sum(is_proper(one.tries[-1]) for one in failed),
+        saved=sum(is_proper(one.answered, one) for one in failed),
         peak=peak,
         bins=bins_of(seen, began - int(BEFORE * NS), ended),
     )
@@ -213,7 +213,7 @@ def bins_of(seen: list[Operation], since: int, until: int) -> tuple[Bin, ...]:
     counts = [[0, 0, 0] for _ in range(many)]
     for one in seen:
         if one.tries and since <= one.begin < until:
-            fared = 0 if is_proper(one.tries[0]) else 1 if is_proper(one.tries[-1]) else 2
+            fared = 0 if is_proper(one.tries[0], one) else 1 if is_proper(one.answered, one) else 2
             counts[(one.begin - since) // int(BIN * NS)][fared] += 1
     return tuple(Bin(clean=clean, saved=saved, lost=lost) for clean, saved, lost in counts)
 

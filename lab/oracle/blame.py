@@ -12,7 +12,7 @@ from lab.model import Finding, Kind, Operation, Role
 from lab.oracle.between import MISSING, Between
 from lab.oracle.breach import seconds
 from lab.oracle.loss import LOSING, StoreStrike, store_strikes
-from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, LOGGED_IN, ORDERS_ONCE, ROLLOUTS_END, Anomaly
+from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, ORDERS_ONCE, PROMISES, Anomaly
 from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 
 JUST_BEFORE = 5.0
@@ -57,16 +57,16 @@ def _dropped(finding: Finding, change: Operation) -> str:
 
 
 def _cause(finding: Finding, events: Sequence[AnyEvent]) -> str:
-    if finding.promise == ROLLOUTS_END:
-        return ""  # it tells itself who did what; that a replica was removed just before explains nothing
+    promise = PROMISES[finding.promise]
+    if promise.explains_itself:
+        return ""
     parts: list[str] = []
     maker, reader = _maker(finding), _reader(finding)
-    what = "made the session" if finding.promise == LOGGED_IN else "answered first"
     if reader is not None:
         is_same = maker is not None and maker.id != reader.id and _replica(maker) == _replica(reader)
-        parts.append(f"answered by {_who(reader)}" + (f", which had {what}" if is_same else ""))
+        parts.append(f"answered by {_who(reader)}" + (f", which had {promise.maker}" if is_same else ""))
         if maker is not None and _replica(maker) != _replica(reader):
-            parts.append(f"{_who(maker)} had {what}")
+            parts.append(f"{_who(maker)} had {promise.maker}")
     fate = _fate(_replica(maker) if maker is not None else None, finding.at, events)
     if fate:
         parts.append(fate)

@@ -6,20 +6,11 @@ from collections.abc import Sequence
 
 from lab.clock import NS
 from lab.model import Finding, Value, Verdict
-from lab.oracle.promises import (
-    CLEAN_STOPS,
-    NAME_REGISTER,
-    ORDERS_ONCE,
-    PROMISES,
-    SERVING_FLOOR,
-    STATE_KEPT,
-    TRIES,
-)
+from lab.oracle.promises import NAME_REGISTER, ORDERS_ONCE, PROMISES, STATE_KEPT
 from lab.oracle.verdict import Judgement
 
 _INDENT = " " * 7
 _REASONS_SHOWN = 3
-_SERVICE = (TRIES, CLEAN_STOPS, SERVING_FLOOR)
 
 
 class RunFacts(Value):
@@ -67,14 +58,14 @@ def _broken(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
     first = of_it[0]
     at = f"first at {_seconds_in(first, facts):.1f} s"
     also = f"; also {', '.join(one.promise for one in broken[1:])}" if len(broken) > 1 else ""
-    if worst.promise in _SERVICE:
-        head = f"{PROMISES[worst.promise].title}: not so {_plural(worst.broken, 'time')} in {_number(worst.count)}"
+    promise = PROMISES[worst.promise]
+    if not promise.hurt:
+        head = f"{promise.title}: not so {_plural(worst.broken, 'time')} in {_number(worst.count)}"
     elif not first.user:
-        head = f"{PROMISES[worst.promise].title}: not so"
+        head = f"{promise.title}: not so"
     else:
         users = len({one.user for one in of_it})
-        hurt = "lost state" if worst.promise == STATE_KEPT else "were hurt"
-        head = f"{_number(users)} of {_plural(judgement.evidence.users, 'user')} {hurt}"
+        head = f"{_number(users)} of {_plural(judgement.evidence.users, 'user')} {promise.hurt}"
     cause = f"; {first.cause}" if first.cause else ""
     who = f"{first.user}: " if first.user else ""
     likely = f"likely: {judgement.likely}      " if judgement.likely else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lab.clock import NS
-from lab.model import TRIED_AGAIN, Finding, Kind, Operation, Outcome, Try, Value
+from lab.model import TRIED_AGAIN, Finding, Operation, Outcome, Try, Value
 from lab.oracle.latency import Latencies, Latency
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
@@ -18,6 +18,7 @@ from lab.oracle.promises import (
     Anomaly,
 )
 from lab.oracle.recovery import Recovery, find_recoveries, judge_recoveries
+from lab.oracle.refusals import Refusals
 from lab.oracle.rollouts import judge_rollouts
 from lab.oracle.serving import judge_floor
 from lab.oracle.stops import find_cut, is_cut, planned_stops
@@ -26,10 +27,7 @@ from lab.record import AnyEvent, Strike, StrikeProved, Trouble
 FINDINGS_SHOWN = 20
 """Findings kept of one promise of the service; all are counted."""
 
-_RIGHTLY_REFUSED = frozenset({(Kind.ADD, "409"), (Kind.LOGIN, "429")})
-"""What the shop may answer to a user who does nothing wrong: the cart is full, and whoever logs in again and again has
-to wait. Why it was again and again is for others to judge; who stays outside is missed where everybody reads back."""
-_OWN_KINDS = frozenset({Kind.ACT, Kind.READ})
+_OK = Outcome.OK
 
 
 class ServiceRules(Value):
@@ -93,7 +91,7 @@ class Service:
         self._actions = self._clean = self._saved = self._lost = self._repeated = self._most = self._dropped = 0
         self._unanswered: list[Finding] = []
         self._broken_tries = 0
-        self._known: set[str] = set()
+        self._refusals = Refusals()
         self._failed: list[tuple[Operation, Try]] = []
         self._improper: list[tuple[int, int]] = []
         self._first_tries_failed = self._unknown = 0
@@ -116,57 +114,43 @@ class Service:
                 self._requests[one.release] = self._requests.get(one.release, 0) + 1
                 self._users.setdefault(one.release, set()).add(operation.user)
         self._unknown += operation.outcome is Outcome.UNKNOWN
-        if operation.kind is Kind.LOGIN and operation.outcome is Outcome.OK:
-            self._known.add(operation.user)
+        is_refused = self._refusals.is_wrong(operation)
         if operation.is_broken_off or self._must_have_been(operation):
             self._dropped += 1
             return
         self._actions += 1
-        self._first_tries_failed += not tries or not is_proper(tries[0])
-        self._improper += [(one.begin, one.end) for one in tries if not is_proper(one)]
-        self._most = max(self._most, len(tries))
+        needed = len(tries) - operation.repeats
+        answered, is_clean = is_proper(tries[needed - 1], operation), is_proper(tries[0], operation)
+        self._first_tries_failed += not is_clean
+        if not is_clean or len(tries) > 1:
+            self._improper += [(one.begin, one.end) for one in tries if not is_proper(one, operation)]
+        self._most = max(self._most, needed)
         meant = operation.begin if operation.due is None else min(operation.due, operation.begin)
-        took = operation.end - meant  # a stall is not hidden by those who waited to begin
+        took = tries[needed - 1].end - meant  # a stall is not hidden by those who waited to begin
         self._latencies.add(took)
         self._slow += took > self._allowed
-        answered = bool(tries) and is_proper(tries[-1])
         if not answered:
             self._lost += 1
-        elif len(tries) == 1:
+        elif needed == 1:
             self._clean += 1
         else:
             self._saved += 1
-        if not answered or len(tries) > self._rules.tries:
+        if not answered or needed > self._rules.tries:
             self._broken_tries += 1
             if len(self._unanswered) < FINDINGS_SHOWN:
                 self._unanswered.append(_not_answered(operation, self._rules.tries))
-        elif operation.outcome is not Outcome.OK and self._is_refused(operation):
+        elif is_refused:
             self._broken_tries += 1
             if len(self._unanswered) < FINDINGS_SHOWN:
                 self._unanswered.append(_refused(operation))
         self._repeated += any(len(one.edge) > 1 for one in tries)
         self._failed += [(operation, one) for one in tries if is_cut(one)]
 
-    def _is_refused(self, operation: Operation) -> bool:
-        """Did the app refuse by a 4xx what this user may do? Told of operations that were answered and are not ok.
-
-        A session that is refused with 401 is for `logged_in` to judge, and without one it is the right answer. A login
-        is held against the app only once it has let the user in: before, the account may be somebody else's. Of
-        somebody's own app what its journey expects is ok, what makes up its login is for the journey alone, and after
-        a try that nobody knows the effect of the app may rightly say that it has been done.
-        """
-        kind, result = operation.kind, operation.final.result
-        if not result.startswith("4") or (kind, result) in _RIGHTLY_REFUSED:
-            return False
-        if kind is Kind.LOGIN:
-            return operation.user in self._known
-        if kind is Kind.BROWSE:
-            return operation.session is not None
-        return not operation.session_rejected and (kind not in _OWN_KINDS or operation.outcome is Outcome.REFUSED)
-
     def _must_have_been(self, operation: Operation) -> bool:
         """Was it broken off, as in a record that is older than this word? No user stops there while tries are left."""
         tries = operation.tries
+        if operation.repeats:
+            return False
         return tries[-1].result in TRIED_AGAIN and operation.is_repeatable and len(tries) < self._rules.tries
 
     def event(self, event: AnyEvent) -> None:
@@ -264,18 +248,27 @@ class Service:
         return Finding(promise=promise, anomaly=str(anomaly), user="", at=self._until, why=why)
 
 
-def is_proper(one: Try) -> bool:
-    """Is this an answer that a user can go on with? Not: no answer, a garbled one, or a 5xx."""
-    return one.answered and int(one.result) < 500
+def is_proper(one: Try, of: Operation) -> bool:
+    """Is this an answer that a user can go on with?
+
+    Not: no answer, a garbled one, a 5xx, or a redirect that is neither what the operation wanted nor a way to log in.
+    """
+    result = one.result
+    if result == "200":
+        return True
+    if not one.answered or result >= "500":
+        return False
+    return result[0] != "3" or of.outcome is _OK or of.turned_away
 
 
 def _refused(operation: Operation) -> Finding:
+    may = "it had been answered before, with the same key" if operation.repeats else "the user may do it"
     return Finding(
         promise=TRIES,
         anomaly=str(Anomaly.REFUSED),
         user=operation.user,
         at=operation.end,
-        why=f"{operation.kind} was refused with {operation.final.result}, though the user may do it",
+        why=f"{operation.kind} was refused with {operation.final.result}, though {may}",
         witness=(operation,),
     )
 
@@ -283,6 +276,8 @@ def _refused(operation: Operation) -> Finding:
 def _not_answered(operation: Operation, most: int) -> Finding:
     results = ", ".join(one.result for one in operation.tries)
     why = f"{operation.kind} was not answered within {most} tries: {results}"
+    if operation.final.result[0] == "3":
+        why = f"{operation.kind} was answered with {operation.final.result}, which is not what was asked for"
     return Finding(
         promise=TRIES,
         anomaly=str(Anomaly.NOT_ANSWERED),

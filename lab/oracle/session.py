@@ -142,7 +142,7 @@ class Sessions:
             )
             return breach(LOGGED_IN, Anomaly.ALIVE_AFTER_LOGOUT, why, session.login, session.logout, operation)
         if session.rejected is not None and session.rejected.end < begin:
-            why = "the session was rejected with 401, and later accepted again"
+            why = f"the session was {_refusal(session.rejected)}, and later accepted again"
             return breach(LOGGED_IN, Anomaly.FLAPPING, why, session.login, session.rejected, operation)
         return None
 
@@ -156,7 +156,7 @@ class Sessions:
         if self._may_have_run_out(session, login, operation):
             return None
         why = (
-            f"a session that was {seconds(operation.end - login.end)} old was rejected with 401, "
+            f"a session that was {seconds(operation.end - login.end)} old was {_refusal(operation)}, "
             "and nobody had logged out"
         )
         return breach(LOGGED_IN, Anomaly.FORCED_LOGOUT, why, login, operation)
@@ -164,3 +164,8 @@ class Sessions:
     def _may_have_run_out(self, session: _Session, login: Operation, rejected: Operation) -> bool:
         idle_until = session.used + int(self._limits.idle * NS / 2)
         return rejected.end >= min(idle_until, login.begin + int(self._limits.absolute * NS))
+
+
+def _refusal(operation: Operation) -> str:
+    result = operation.final.result
+    return "rejected with 401" if result == "401" else f"sent to the login page with {result}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from lab.clock import NS
 from lab.model import Finding, Operation
 from lab.oracle.promises import PROMISES
@@ -20,18 +18,18 @@ NEVER_CHECKED = (
 """True of every run, so that nobody takes a green one for more than it is."""
 
 
-def not_checked(judgement: Judgement, service: ServiceReport, *, specs: Mapping[str, str]) -> tuple[str, ...]:
-    """What nothing is claimed about, one sentence each. `specs`: by promise, how a scenario would ask for it."""
+def not_checked(judgement: Judgement, service: ServiceReport) -> tuple[str, ...]:
+    """What nothing is claimed about, one sentence each."""
     asked = {one.promise for one in judgement.promises}
-    lines = [f"{name}: not asked for ({specs[name]})" for name in PROMISES if name not in asked and name in specs]
+    lines = [f"{name}: not asked for ({one.ask})" for name, one in PROMISES.items() if name not in asked]
     lines += [
         f"{one.promise}: nothing came up that it could be checked by" for one in judgement.promises if not one.count
     ]
     evidence = judgement.evidence
     if service.unknown:
         lines.append(
-            f"{service.unknown} operations ended without an answer: whether each was applied is known only where a"
-            " later read showed it"
+            f"{service.unknown} operations ended without an answer that says what became of them: whether each was"
+            " applied is known only where a later read showed it"
         )
     if evidence.undecided:
         lines.append(f"{evidence.undecided} users did too much at once, or got too few answers, to be judged in full")

@@ -11,34 +11,14 @@ from lab.errors import ExitCode
 from lab.model import Finding, PromiseResult, Value, Verdict
 from lab.oracle.loss import LossJudgement, StoreLoss
 from lab.oracle.oracle import Oracle
-from lab.oracle.promises import (
-    APPLIED_ONCE,
-    DEVICES_AGREE,
-    LOGGED_IN,
-    LOSS_BOUND,
-    NAME_REGISTER,
-    ORDERS_ONCE,
-    OWN_DATA,
-    PROMISES,
-    STATE_KEPT,
-    TRIES,
-)
+from lab.oracle.promises import LOSS_BOUND, PROMISES, RunTerms, asked_promises
 from lab.oracle.service import FirstTries, ServiceReport
 
-STATE_PROMISES = (
-    STATE_KEPT,
-    APPLIED_ONCE,
-    ORDERS_ONCE,
-    LOGGED_IN,
-    OWN_DATA,
-    NAME_REGISTER,
-    DEVICES_AGREE,
-)
-COMPARE_STATE = tuple(one for one in STATE_PROMISES if one not in {LOGGED_IN, OWN_DATA})
-"""Those whose checks compare what the app shows with what was acknowledged; that users are logged in and see what is
-theirs is looked at with every answer, so thousands of those say nothing of any state."""
-ALWAYS_ASKED = (*STATE_PROMISES, TRIES)
-OWN_APP_ASKED = (STATE_KEPT, LOGGED_IN, TRIES)
+STATE_PROMISES = tuple(one.name for one in PROMISES.values() if one.is_of_state)
+COMPARE_STATE = tuple(one.name for one in PROMISES.values() if one.compares)
+ALWAYS_ASKED = asked_promises(RunTerms())
+"""Of users of the lab's own shop, in every run."""
+OWN_APP_ASKED = asked_promises(RunTerms(own_app=True))
 """Of somebody's own app only its own journey knows what its answers mean."""
 
 LONGEST_OPERATION = 30.0

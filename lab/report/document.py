@@ -153,12 +153,12 @@ class OperationCounts:
         """One more operation, in the order in which they ended."""
         if operation.is_conclusion:
             return
-        count = len(operation.tries)
+        count = len(operation.tries) - operation.repeats
         self.tries[count] = self.tries.get(count, 0) + 1
         place = max((place for place, at in enumerate(self._begins) if at <= operation.end), default=None)
         if place is not None:
             self._operations[place] += 1
-            self._latencies[place].add(operation.end - operation.begin)
+            self._latencies[place].add(operation.answered.end - operation.begin)
 
     def of(self, place: int) -> tuple[int, Latency]:
         """How many operations ended in a phase, and how long they took."""

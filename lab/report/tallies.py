@@ -61,7 +61,7 @@ class SampleTally:
     def _count(self, operation: Operation, release_number: Callable[[str], int]) -> None:
         tries = operation.tries
         self._retries += max(len(tries) - 1, 0)
-        self._lost += not tries or not is_proper(tries[-1])
+        self._lost += not is_proper(operation.answered, operation)
         self._took.append(operation.end - operation.begin)
         for one in tries:
             self._repeated += len(one.edge) > 1

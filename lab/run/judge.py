@@ -15,31 +15,13 @@ from lab.oracle.between import changed_between
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
-from lab.oracle.promises import (
-    ANSWERS_IN_TIME,
-    AVAILABLE,
-    CLEAN_STOPS,
-    LOSS_BOUND,
-    RECOVERS,
-    ROLLOUTS_END,
-    SERVING_FLOOR,
-)
+from lab.oracle.promises import RunTerms, asked_promises
 from lab.oracle.service import Service, ServiceReport, ServiceRules
 from lab.oracle.telling import not_checked
-from lab.oracle.verdict import ALWAYS_ASKED, OWN_APP_ASKED, Judgement, gather, judge
+from lab.oracle.verdict import Judgement, gather, judge
 from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, ZoneLost
 from lab.report.plan import RunPlan
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
-
-_ASKED_BY = {
-    CLEAN_STOPS: "no replica was stopped on purpose, or a release was rolled back",
-    RECOVERS: "promises.recovers_within",
-    AVAILABLE: "promises.available",
-    ANSWERS_IN_TIME: "promises.p99_within",
-    ROLLOUTS_END: "promises.rollout_within",
-    LOSS_BOUND: "promises.loses_at_most, or a strike on a store that states a bound",
-}
-"""How a scenario asks for what is not always asked for."""
 
 
 class JudgedRun(Value):
@@ -116,12 +98,12 @@ def judge_run(seen: ReadRecord) -> JudgedRun:
         rolled_back=rolled_back,
         lost=lost,
     )
-    asked = _asked(scenario, rolled_back=rolled_back)
+    asked = asked_promises(_terms(scenario, rolled_back=rolled_back))
     judgement = judge(evidence, scenario.enough, asked)
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
     between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
     findings, likely = blame(judgement.findings, events, between)
-    unchecked = (*not_checked(judgement, report, specs=_ASKED_BY), *_stated(scenario))
+    unchecked = (*not_checked(judgement, report), *_stated(scenario))
     strikes = [event.fault_kind == "kill" for event in events if isinstance(event, Strike) and not event.whole_zone]
     return JudgedRun(
         judgement=msgspec.structs.replace(judgement, findings=findings, likely=likely, not_checked=unchecked),
@@ -189,19 +171,21 @@ def _rules(scenario: Scenario) -> ServiceRules:
     )
 
 
-def _asked(scenario: Scenario, *, rolled_back: bool) -> list[str]:
-    """The promises that this scenario's verdict rests on."""
+def _terms(scenario: Scenario, *, rolled_back: bool) -> RunTerms:
+    """What this scenario asks for."""
     promises = scenario.promises
-    specified = (
-        (CLEAN_STOPS, bool(rolled_to(scenario.steps)) and not rolled_back),
-        (RECOVERS, promises.recovers_within),
-        (AVAILABLE, promises.available),
-        (ANSWERS_IN_TIME, promises.p99_within),
-        (ROLLOUTS_END, promises.rollout_within),
-        (LOSS_BOUND, promises.loses_at_most is not None or _strikes_a_store(scenario)),
+    return RunTerms(
+        own_app=scenario.users.are_of_own_app,
+        two_devices=scenario.users.doubled > 0,
+        rolls=bool(rolled_to(scenario.steps)),
+        rolled_back=rolled_back,
+        serving_at_least=promises.serving_at_least,
+        recovers_within=promises.recovers_within,
+        available=promises.available,
+        p99_within=promises.p99_within,
+        rollout_within=promises.rollout_within,
+        bounds_loss=promises.loses_at_most is not None or _strikes_a_store(scenario),
     )
-    always = OWN_APP_ASKED if scenario.users.are_of_own_app else ALWAYS_ASKED
-    return [*always, SERVING_FLOOR, *(name for name, is_asked_for in specified if is_asked_for)]
 
 
 def _new_release(scenario: Scenario) -> str | None:
@@ -226,7 +210,7 @@ def plan_of(seen: ReadRecord) -> RunPlan:
         seed=environment.get("seed"),
         slots=scenario.cluster.slots,
         users=scenario.users.count,
-        asked=tuple(_asked(scenario, rolled_back=False)),
+        asked=asked_promises(_terms(scenario, rolled_back=False)),
         rules=_rules(scenario),
         repeat=environment.get("repeat", ""),
     )

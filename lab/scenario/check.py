@@ -223,10 +223,10 @@ def _check_fault(scenario: Scenario, key: str, fault: PinnedFaultSpec, refuse: _
     slots = [slot.name for slot in scenario.cluster.slots]
     if fault.at.slot not in {None, *slots}:
         refuse(f"{key}.at.slot", f"there is no slot {fault.at.slot}", f"one of {', '.join(slots)}")
-    strategies = {step.roll.strategy for _, step in walk_steps(scenario.steps) if step.roll is not None}
+    strategies = [step.roll.wanted_strategy for _, step in walk_steps(scenario.steps) if step.roll is not None]
     if not strategies:
         refuse(key, "its moment is one of a rollout, and there is none", "beside a `roll`, in `together`")
-    if fault.at.phase in {Phase.PREPARE, Phase.KEEP} and "red-black" not in strategies:
+    if fault.at.phase in {Phase.PREPARE, Phase.KEEP} and not any(one.has_two_groups for one in strategies):
         refuse(f"{key}.at.phase", f"only a red-black rollout is ever at {fault.at.phase}", "strategy: red-black")
 
 
@@ -241,7 +241,7 @@ def _check_reverses(scenario: Scenario, refuse: _Refuse) -> None:
         if not rolls:
             refuse(f"{key}.reverse", "there is no rollout to be reversed", "beside a `roll`, in `together`")
         phase = step.reverse.at
-        if (phase == "prepare" and all(one.strategy != "red-black" for one in rolls)) or (
+        if (phase == "prepare" and all(one.wanted_strategy.first_phase != phase for one in rolls)) or (
             phase == "keep" and not any(one.wanted_strategy.keeps_old for one in rolls)
         ):
             what = f"only a red-black rollout that keeps its old group is ever at {phase}"

@@ -11,7 +11,6 @@ import msgspec
 import yaml
 
 from lab.cluster.stores import Stores
-from lab.deploy.rollout import RedBlack
 from lab.errors import UsageError
 from lab.machine.images import is_own_image
 from lab.model import Value
@@ -138,10 +137,7 @@ def _extra(step: StepSpec, slots: int) -> int:
     """Containers of the app that a step may have beside one for each slot."""
     if step.roll is None:
         return 0
-    strategy = step.roll.wanted_strategy
-    if strategy.in_place:
-        return 0
-    return slots if isinstance(strategy, RedBlack) else strategy.at_once(slots)
+    return step.roll.wanted_strategy.peak(slots)
 
 
 def _strikers(step: StepSpec) -> int:

@@ -88,8 +88,9 @@ def _table_of_stores() -> str:
 
 
 def _table_of_promises() -> str:
-    rows = [f"| `{one.name}` | {one.title} | {one.checks} |" for one in PROMISES.values()]
-    return "## Promises\n\n| promise | | what its count counts |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    rows = [f"| `{one.name}` | {one.title} | {one.rule} | {one.checks} | {one.ask} |" for one in PROMISES.values()]
+    head = "| promise | | it is broken if | what its count counts | asked for by |\n|---|---|---|---|---|\n"
+    return "## Promises\n\n" + head + "\n".join(rows) + "\n"
 
 
 def _verbs(verbs: Mapping[str, tuple[str, argparse.ArgumentParser]]) -> Iterator[str]:

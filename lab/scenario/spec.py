@@ -14,7 +14,7 @@ from lab.chaos.guard import BlastRadius, StopWhen
 from lab.chaos.schedule import MonkeySettings
 from lab.cluster.stores import OrdersPlace, StoreName, Stores, stores_of
 from lab.deploy.gate import JudgeSettings
-from lab.deploy.rollout import Order, Strategy, strategy_from
+from lab.deploy.rollout import Order, Strategy, StrategyName, strategy_from
 from lab.machine.images import POSTGRES
 from lab.model import Front, Slot, Value
 from lab.oracle.verdict import Enough
@@ -132,7 +132,7 @@ class Roll(Value):
 
     to: str
     """The new release's image."""
-    strategy: Literal["rolling", "drain-then-move", "canary", "red-black"] = "rolling"
+    strategy: StrategyName = StrategyName.ROLLING
     """How; see the table of strategies."""
     batch: int | str | None = None
     """Slots under change at once: a number, or a percentage of the slots ("25%", rounded up)."""

@@ -17,9 +17,10 @@ import msgspec
 
 from lab.errors import LabError, UsageError
 from lab.model import Kind, Outcome
-from lab.users.device import Device, Look
+from lab.users.device import Device
 from lab.users.journey import Journey
-from lab.users.own import REDIRECTS, Http, LoggedOut, Page, RequestSpec, StepAnswer, Unexpected, UserJourney
+from lab.users.meaning import Meaning, meaning_of, sends_to
+from lab.users.own import Http, LoggedOut, Page, RequestSpec, StepAnswer, Unexpected, UserJourney
 from lab.users.wire import HttpAnswer
 
 LOOK = 0.5
@@ -88,6 +89,9 @@ class Driven(Journey):
         self._mine = make(device)
         self._begun = _plain(self._mine.model)
         self._has_read = False
+        self._before_redirect: tuple[Any, ...] = ()
+        """The model before the first action since the last read that was answered with a redirect to where a login
+        seems to begin: it holds if that read says that the session is gone."""
         self._allowed: tuple[Any, ...] | None = (self._begun,)
 
     async def log_in(self) -> None:
@@ -110,6 +114,7 @@ class Driven(Journey):
         try:
             seen = _plain(await self._run(Kind.READ, self._mine.state))
         except LoggedOut:
+            self._doubt_redirects()
             return False
         except Unexpected as exc:
             if not self._was_answered():
@@ -120,11 +125,18 @@ class Driven(Journey):
                 self.device.conclude(Kind.STATE, answer=str(exc), allowed=self._allowed)
                 self._allowed = None  # until a read says how life goes on
             return False
+        self._before_redirect = ()
         answer, allowed = _recorded(seen, self._allowed)
         self.device.conclude(Kind.STATE, answer=answer, allowed=allowed)
         self._allowed, self._has_read = (seen,), True
         self._mine.model = _plain(seen)
         return True
+
+    def _doubt_redirects(self) -> None:
+        """The session is gone: whoever was redirected to where a login begins may have been sent away."""
+        if self._allowed is not None:
+            self._allowed = (*self._before_redirect, *self._allowed)
+        self._before_redirect = ()
 
     def _was_answered(self) -> bool:
         """Whether the app answered the read just before, and did not ask to come again later."""
@@ -137,11 +149,12 @@ class Driven(Journey):
 
     async def _act(self) -> None:
         """Let the user act; both outcomes are allowed where one of them is unknown, any if the other isn't known."""
-        self._is_imagined, self._at_write, is_whole = False, b"", True
+        self._is_imagined, self._at_write, is_whole, is_away = False, b"", True, False
         try:
             await self._run(Kind.ACT, self._mine.act)
-        except (Unexpected, _InDoubt):
+        except (Unexpected, _InDoubt) as exc:
             is_whole = False  # what was written into the model until then was acknowledged
+            is_away = isinstance(exc, LoggedOut)
         if self._is_imagined:
             self._allowed = (self._without, _plain(self._mine.model)) if is_whole else None
         elif not is_whole and self._at_write == _encoded(self._mine.model):
@@ -149,6 +162,8 @@ class Driven(Journey):
         else:
             self._allowed = (_plain(self._mine.model),)
         self._is_imagined = False
+        if is_away:
+            self._doubt_redirects()
 
     # in the user's thread
 
@@ -183,13 +198,18 @@ class Driven(Journey):
         page: Page | None = None
         login_page = self._mine.login_page or self._login_page.path
 
-        def look(came: HttpAnswer) -> Look:
+        is_guess = not reads and not self._mine.login_page
+        before = _plain(self._mine.model) if is_guess else None
+
+        def look(came: HttpAnswer) -> Meaning:
             nonlocal page
             page = Page(came.status, came.headers, came.body, asked.path)
-            away = kind is not Kind.BROWSE and self._mine.is_logged_out(page, login_page)
-            good = 200 <= came.status < 300 or came.status in REDIRECTS
-            good = good if asked.expected is None else came.status in asked.expected
-            return Look(is_accepted=good and not away, turned_away=away)
+            is_away = kind is not Kind.BROWSE and self._mine.is_logged_out(page, login_page)
+            if is_away and is_guess and came.status != 401 and sends_to(came, login_page):
+                # Apps redirect to a page that holds their login form after an action, too: the next read says which.
+                self._before_redirect = self._before_redirect or (before,)
+                is_away = False
+            return meaning_of(came, expected=asked.expected, follows=True, is_away=is_away)
 
         done = await device.do(
             kind,

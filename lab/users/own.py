@@ -16,10 +16,10 @@ import msgspec
 
 from lab.errors import UsageError
 from lab.model import TRIED_AGAIN
+from lab.users.meaning import REDIRECTS, path_of
 from lab.users.request import FORM, JSON, Content
 
 MOST_REDIRECTS = 5
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _NO_BODY = frozenset({"HEAD", "CONNECT"})
 
@@ -236,7 +236,7 @@ class UserJourney(ABC):
 
         `login_path` is that page, empty where it isn't known; see `login_page`.
         """
-        sent_to = _path_of(page.header("location")) if page.status in REDIRECTS else ""
+        sent_to = path_of(page.header("location")) if page.status in REDIRECTS else ""
         return page.status == 401 or bool(login_path and sent_to == login_path)
 
 
@@ -247,14 +247,6 @@ def statuses(expect: Expect, *, at: str) -> frozenset[int] | None:
         if str(one) in TRIED_AGAIN:
             raise UsageError(f"{one} is no success: users try again after it", at=at, hint="expect 4xx or less")
     return expected
-
-
-def _path_of(address: str) -> str:
-    """Empty for what is no address."""
-    try:
-        return urlsplit(address).path
-    except ValueError:
-        return ""
 
 
 def _checked(headers: Mapping[str, str]) -> Mapping[str, str]:

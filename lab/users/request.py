@@ -22,6 +22,9 @@ class Content(Value):
     headers: Mapping[str, str] = {}
 
 
+PAGE = Content()
+"""What a browser asks for."""
+
 _encode = msgspec.json.Encoder().encode
 
 

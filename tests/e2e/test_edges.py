@@ -79,7 +79,7 @@ def test_edges_may_die_one_by_one_and_a_rollout_goes_on(toolbox: Toolbox) -> Non
     oracle = check(seen)
     assert not oracle.findings
     assert oracle.comparisons > 500
-    lost = [one for one in seen if not is_proper(one.final)]
+    lost = [one for one in seen if not is_proper(one.answered, one)]
     assert [(one.kind, [(each.result, each.edge) for each in one.tries]) for one in lost] == []
     assert max(len(one.tries) for one in seen) <= 3
     cut = [one for one in seen if len(one.tries) > 1]

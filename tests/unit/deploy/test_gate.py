@@ -166,6 +166,15 @@ def test_a_session_that_its_user_had_ended_is_refused_rightly() -> None:
     assert window.figures(101 * NS).of("v2").failed == 3
 
 
+@pytest.mark.parametrize(("result", "kind"), [("303", Kind.ADD), ("409", Kind.ADD), ("403", Kind.CART)])
+def test_an_answer_that_does_nothing_is_a_failure(result: str, kind: Kind) -> None:
+    """A redirect, or a refusal that nothing explains, is no good answer of the release that gave it."""
+    window = ResultWindow()
+    outcome = Outcome.UNKNOWN if result == "303" else Outcome.REFUSED
+    window.note(msgspec.structs.replace(operation(100, one_try(100, result, "v2"), kind=kind), outcome=outcome))
+    assert window.figures(101 * NS).of("v2").failed == 1
+
+
 def test_whom_a_release_has_met() -> None:
     """Since when, and nobody else."""
     window = ResultWindow()

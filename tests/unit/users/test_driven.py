@@ -67,6 +67,8 @@ class Answers(BaseHTTPRequestHandler):
             self._say(200, b'<input type="hidden" name="token" value="t&amp;1">')
         elif not self._is_in():
             self._say(302, b"", Location=f"/login?next={path}")
+        elif path == "/secret":
+            self._say(401, b"")
         elif path == "/notes" and self.server.shows is not None:
             self._say(*self.server.shows)
         elif path == "/notes":
@@ -275,7 +277,7 @@ def test_once_is_repeated_with_the_same_key(app: App) -> None:
 
 def test_a_redirect_to_the_login_page_is_a_lost_session(app: App) -> None:
     """Nobody had logged out: `logged_in` is broken; the next action logs in again, and the state is still there."""
-    told = live(app, Writer, nothing, app.sessions.clear, nothing)
+    told = live(app, Writer, nothing, app.sessions.clear, nothing, nothing)
     assert broken(told) == {LOGGED_IN}
     assert sum(one.kind is Kind.LOGIN for one in told) == 2
     assert len(states(told)[-1].answer["notes"]) == 2
@@ -293,6 +295,42 @@ class ThroughHome(Writer):
     def log_in(self, http: Http) -> None:
         http.get("/")
         super().log_in(http)
+
+
+def test_a_redirect_to_where_the_login_form_is_says_nothing_by_itself(app: App) -> None:
+    """Its form stands on the page that every action ends at, too: that somebody is logged out, the next read says."""
+    app.answers_a_note = (303, "/login")
+    told = live(app, Writer, nothing, nothing)
+    assert [len(one.answer["notes"]) for one in states(told)] == [1, 2]
+    assert broken(told) == set()
+    app.next = "lose"
+    assert broken(live(app, Writer, nothing, nothing)) == {STATE_KEPT}
+
+
+class SaysSoItself(Writer):
+    """Knows better than a status who is logged out, and expects a 401 now and then."""
+
+    def act(self, http: Http) -> None:
+        super().act(http)
+        http.get("/secret", expect=(200, 401))
+
+    def is_logged_out(self, page: Page, login_path: str) -> bool:
+        return page.path != "/secret" and super().is_logged_out(page, login_path)
+
+
+class ExpectsIt(Writer):
+    def act(self, http: Http) -> None:
+        super().act(http)
+        http.get("/secret", expect=(200, 401))
+
+
+@pytest.mark.parametrize("make", [SaysSoItself, ExpectsIt])
+def test_a_401_that_is_expected_logs_nobody_out(app: App, make: MakeUser) -> None:
+    """What a journey expects, or says is no logout, is none."""
+    told = live(app, make, nothing, nothing)
+    assert [one.final.result for one in told if one.final.result == "401"] == ["401"] * 2
+    assert sum(one.kind is Kind.LOGIN for one in told) == 1
+    assert broken(told) == set()
 
 
 @pytest.mark.parametrize("make", [FromHome, ThroughHome])
