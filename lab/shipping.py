@@ -10,8 +10,10 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ("images", "compose")
+DOCUMENTS = ("README.md", "CHANGELOG.md", "docs", "images/pictures")
+"""What only an archive of the sources has."""
 NOT_SHIPPED = {"pictures", "__pycache__"}
-"""The README's pictures, and what Python leaves behind."""
+"""The documents' pictures, and what Python leaves behind."""
 
 
 def shipped_files(root: Path = ROOT) -> Iterator[Path]:
@@ -20,6 +22,13 @@ def shipped_files(root: Path = ROOT) -> Iterator[Path]:
         for path in sorted((root / folder).rglob("*")):
             if path.is_file() and not NOT_SHIPPED & set(path.parts):
                 yield path
+
+
+def documents(root: Path = ROOT) -> Iterator[Path]:
+    """The pages and their pictures, by path."""
+    for name in DOCUMENTS:
+        path = root / name
+        yield from (one for one in ([path] if path.is_file() else sorted(path.rglob("*"))) if one.is_file())
 
 
 class WithSources(build_py):
@@ -36,4 +45,7 @@ class WithSources(build_py):
 
     def get_source_files(self) -> list[str]:
         """What an archive of the sources needs for the same wheel to be built from it."""
-        return [*super().get_source_files(), *(str(path.relative_to(ROOT)) for path in shipped_files())]
+        return [
+            *super().get_source_files(),
+            *(str(path.relative_to(ROOT)) for path in (*shipped_files(), *documents())),
+        ]
