@@ -14,11 +14,10 @@ import pytest
 from lab.machine.setup import Toolbox
 from lab.record import ReadRecord
 from lab.run.judge import judge_run
-from tests.e2e.test_own_app import DJANGO, ROOT, django_images, readme_files
+from tests.e2e.own_apps import DJANGO
+from tests.e2e.runs import ROOT
 
-pytestmark = pytest.mark.e2e
-
-__all__ = ["django_images", "readme_files"]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("django_images")]
 
 RED = """
 import pytest

@@ -26,9 +26,8 @@ from lab.retry import wait_until
 from lab.scenario.read import LIBRARY
 from lab.scenario.spec import ClusterSpec
 from tests.e2e.conftest import ShopCluster
+from tests.e2e.hardening import breaches
 from tests.e2e.runs import lab, scenario
-from tests.e2e.test_hardening import breaches
-from tests.e2e.test_kill import log_in
 
 pytestmark = pytest.mark.e2e
 
@@ -83,7 +82,7 @@ def test_orders_whose_database_died_in_between_are_finished(replicated: ShopClus
     """The store has taken the cart, the database is dead: the answer is "nobody knows", everything else goes on. The
     repeat with the same key makes it one order, whole; where nobody repeats it, whoever looks next finds it."""
     shop, names = replicated, [f"{who}-{secrets.token_hex(3)}" for who in ("repeats", "leaves", "looks")]
-    repeats, leaves, looks = (log_in(shop, name) for name in names)
+    repeats, leaves, looks = (shop.log_in(name) for name in names)
     harm = EngineHarm(shop.toolbox.engine, project=shop.live.project)
     database = next(one.container for one in harm.victims() if one.role is Role.ORDERS)
     assert post(shop, repeats, "/cart", f"{names[0]}.1", sku="mug", quantity=2).status_code == 200
@@ -120,7 +119,7 @@ def test_orders_whose_database_died_in_between_are_finished(replicated: ShopClus
 def test_a_store_reads_all_of_its_file_when_it_comes_back(replicated: ShopCluster) -> None:
     """What scripts wrote is there after a kill so short that no failover comes of it, and nobody had to repeat it."""
     shop, account = replicated, f"file-{secrets.token_hex(3)}"
-    client = log_in(shop, account)
+    client = shop.log_in(account)
     for number in range(5):
         assert post(shop, client, "/items/mug/view", f"{account}.{number}").status_code == 200
     harm = EngineHarm(shop.toolbox.engine, project=shop.live.project)

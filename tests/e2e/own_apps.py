@@ -1,0 +1,38 @@
+"""A team's own app: the site in `tests/apps/django`, and what the README says to write beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from docker import APIClient
+
+from tests.e2e.runs import ROOT
+
+DJANGO = ROOT / "tests" / "apps" / "django"
+VARIANTS = {
+    "v1": {"VERSION": "v1"},
+    "v2": {"VERSION": "v2"},
+    "v1-locmem": {"VERSION": "v1", "SESSIONS": "locmem"},
+    "v2-locmem": {"VERSION": "v2", "SESSIONS": "locmem"},
+}
+
+
+def build_django(engine: APIClient, base: str) -> None:
+    """Django from Debian's packages, in two releases, and both with sessions in the process."""
+    for tag, settings in VARIANTS.items():
+        arguments = {"BASE": base, **settings}
+        for line in engine.build(
+            path=str(DJANGO), tag=f"django-notes:{tag}", rm=True, decode=True, buildargs=arguments
+        ):
+            assert "error" not in line, line["error"]
+
+
+def write_readme_files(folder: Path) -> None:
+    """The files that the README shows, beside the site's compose file."""
+    text = (ROOT / "README.md").read_text()
+    for name in ("lab.yaml", "journey.py"):
+        found = re.search(rf"^```\w+\n# {re.escape(name)}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        assert found, name
+        (folder / name).write_text(found[1])
+    (folder / "compose.yaml").write_text((DJANGO / "compose.yaml").read_text())
