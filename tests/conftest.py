@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +15,47 @@ from lab.machine.setup import Toolbox, make_ready
 from lab.retry import wait_until
 from lab.state.redis import RedisState
 from tests.browsing import find_browser, go_without
+from tests.machine import JUDGES_TIME, could_not_tell, load_now
 from tests.yard import Yard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+
+SHARED = {
+    "shop_cluster": "shop cluster",
+    "lab": "plugin",  # its clusters wait for each other, over all processes
+    **dict.fromkeys(("stage", "replicated", "hand", "redis_url", "yard", "installed", "browser"), ""),
+}
+"""Fixtures that take seconds to make: tests that share one run in one worker. By fixture the group's name, if it is
+shared by more than one module; the first that a test asks for counts."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on containers mostly wait, so a few run beside each other (`--dist loadgroup`), each cluster made once."""
+    for item in items:
+        asked = getattr(item, "fixturenames", ())
+        shared = next((one for one in SHARED if one in asked), None)
+        if shared is not None and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(SHARED[shared] or f"{item.path.stem} {shared}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A check that judges time and fails on a machine that is late has told nothing, and says so."""
+    report = yield
+    load, cores = load_now()
+    judges_time = item.get_closest_marker(JUDGES_TIME) is not None
+    said = could_not_tell(report, judges_time=judges_time, load=load, cores=cores)
+    if said:
+        first = str(call.excinfo.value).splitlines()[:1] if call.excinfo is not None else []
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, "; ".join([said, *first]))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from lab.retry import wait_until
 from tests.e2e.conftest import ShopCluster
 from tests.e2e.runs import Ended, is_gone, lab, scenario
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 
 def strikes(ended: Ended) -> dict[str, list[bool]]:

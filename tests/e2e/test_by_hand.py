@@ -20,7 +20,7 @@ from lab.state.file import FileState
 from lab.state.redis import RedisState
 from tests.e2e.runs import Ended, is_gone, lab, start, wait
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 
 @dataclass

@@ -32,7 +32,7 @@ from lab.retry import wait_until
 from lab.scenario.spec import ClusterSpec
 from lab.users import Crowd, CrowdSize, Door, Tries
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 ZONES = ("a", "b", "c")
 

@@ -19,7 +19,7 @@ from lab.model import Replica
 from lab.retry import wait_until
 from tests.e2e.conftest import ShopCluster
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 REQUESTS = 18
 """Three for each of six replicas: the frozen one has surely got some."""

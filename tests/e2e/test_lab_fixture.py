@@ -12,7 +12,7 @@ from lab.pytest_plugin import Lab
 from lab.record import ContainerEvent, ReadRecord, Serving
 from tests.e2e.runs import first_tries_failed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.lab(image="shop:v1", zones=3, replicas=6)]
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time, pytest.mark.lab(image="shop:v1", zones=3, replicas=6)]
 
 
 def record_of(lab: Lab) -> ReadRecord:

@@ -18,7 +18,7 @@ from lab.machine.setup import Toolbox
 from lab.record import Office, Strike
 from tests.e2e.runs import Ended, is_gone, lab, start, wait
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 LESSONS = read_lessons()
 FIRST, DEPLOYER = find_lesson(LESSONS, "1"), find_lesson(LESSONS, "13")
 

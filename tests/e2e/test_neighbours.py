@@ -20,7 +20,7 @@ from lab.scenario.spec import ClusterSpec
 from tests.e2e.conftest import ShopCluster
 from tests.e2e.runs import is_gone, lab, scenario, start, wait
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 LONG = "[{settle: {for: 100}}]"
 

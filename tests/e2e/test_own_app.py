@@ -16,7 +16,7 @@ from lab.model import Kind
 from tests.e2e.own_apps import DJANGO
 from tests.e2e.runs import ROOT, Ended, first_tries_failed, is_gone, lab
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("django_images")]
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time, pytest.mark.usefixtures("django_images")]
 
 
 def run(toolbox: Toolbox, scenario: Path, *argv: str) -> Ended:

@@ -10,7 +10,7 @@ from lab.machine.setup import Toolbox
 from lab.record import ContainerEvent, RolloutMoved, Serving, Strike, StrikeProved
 from tests.e2e.runs import first_tries_failed, is_gone, lab, scenario
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 
 @pytest.fixture(scope="module", autouse=True)
