@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.chaos.faults import FAULTS, Fault
+from lab.chaos.faults import FAULTS
 from lab.cli import EXIT_CODES, SCENARIOS, build_parser
-from lab.cluster.stores import TIERS, Tier
+from lab.cluster.stores import TIERS
 from lab.errors import ExitCode
 from lab.oracle.promises import PROMISES
 from lab.scenario.read import LIBRARY
@@ -26,10 +26,9 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
     return dict(found.choices)
 
 
-@pytest.mark.parametrize("verb", sorted(verbs()))
-def test_every_verb_is_in_the_readme(verb: str) -> None:
+def test_every_verb_is_in_the_readme() -> None:
     """No verb without a line for people."""
-    assert f"`lab {verb}" in README or f"`lab {verb}`" in README
+    assert [verb for verb in verbs() if not re.search(rf"`lab {verb}\b", README)] == []
 
 
 def test_every_verb_in_the_readme_exists() -> None:
@@ -54,11 +53,12 @@ def test_what_a_shell_would_read_itself_is_in_quotes() -> None:
                 assert not re.match(r" *lab .*[][*?]", bare), f"{path.name}: {line}"
 
 
-@pytest.mark.parametrize("code", list(ExitCode), ids=lambda code: code.name)
-def test_every_exit_code_is_documented(code: ExitCode) -> None:
+def test_every_exit_code_is_documented() -> None:
     """In the README and in the help."""
-    assert re.search(rf"^\| [0-9, ]*\b{code.value}\b", README, re.MULTILINE)
-    assert re.search(rf"\b{code.value}\b", EXIT_CODES)
+    row = re.compile(r"^\| ([0-9, ]+) ", re.MULTILINE)
+    in_readme = {int(one) for cell in row.findall(README) for one in re.findall(r"\d+", cell)}
+    assert [code.name for code in ExitCode if code.value not in in_readme] == []
+    assert [code.name for code in ExitCode if not re.search(rf"\b{code.value}\b", EXIT_CODES)] == []
 
 
 def test_every_target_has_a_line_of_help() -> None:
@@ -73,12 +73,12 @@ def test_every_target_has_a_line_of_help() -> None:
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)) <= helped
 
 
-@pytest.mark.parametrize("path", sorted(LIBRARY.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_scenario_is_named_in_help_and_readme(path: Path) -> None:
+def test_every_scenario_is_named_in_help_and_readme() -> None:
     """What comes with the lab can be found."""
-    assert path.stem in README
-    told = verbs()["run"].format_help()
-    assert path.stem in re.sub(r"-\n\s+", "-", told)  # which breaks lines at hyphens
+    told = re.sub(r"-\n\s+", "-", verbs()["run"].format_help())  # which breaks lines at hyphens
+    names = sorted(path.stem for path in LIBRARY.glob("*.yaml"))
+    assert names
+    assert [name for name in names if name not in README or name not in told] == []
 
 
 def test_the_help_names_every_scenario_and_no_other() -> None:
@@ -111,17 +111,19 @@ def test_every_picture_of_the_readme_is_there() -> None:
             assert (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.name)
-def test_the_readme_has_the_whole_table_of_faults(fault: Fault) -> None:
+def test_the_readme_has_the_whole_table_of_faults() -> None:
     """Each row as the code has it: name, victims, what it does, how it is undone, what proves it."""
-    row = [f"`{fault.name}`", ", ".join(fault.hits), fault.about, fault.undone, f"`{fault.proof}`"]
-    assert f"| {' | '.join(row)} |" in README
+    rows = [
+        f"| `{fault.name}` | {', '.join(fault.hits)} | {fault.about} | {fault.undone} | `{fault.proof}` |"
+        for fault in FAULTS.values()
+    ]
+    assert [row for row in rows if row not in README] == []
 
 
-@pytest.mark.parametrize("tier", TIERS.values(), ids=lambda tier: tier.name)
-def test_the_readme_says_of_every_store_what_it_may_lose(tier: Tier) -> None:
+def test_the_readme_says_of_every_store_what_it_may_lose() -> None:
     """Each row as the code has it: name, what it is made of, its bound."""
-    assert f"| `{tier.name}` | {tier.about} | {tier.bound} |" in README
+    rows = [f"| `{tier.name}` | {tier.about} | {tier.bound} |" for tier in TIERS.values()]
+    assert [row for row in rows if row not in README] == []
 
 
 def test_the_readme_has_no_other_fault() -> None:
