@@ -5,7 +5,7 @@ READY := .venv/.ready
 BROWSER := .venv/.browser
 BESIDE := 3
 QUICK := -m pytest -n 2 -m 'not e2e and not browser and not prove'
-REAL := -m pytest -n $(BESIDE) --dist loadgroup -m '(e2e or browser) and not prove'
+REAL := -m pytest -n $(BESIDE) --dist loadgroup --no-loadscope-reorder -m '(e2e or browser) and not prove'
 
 .PHONY: help demo demo-broken smoke test test-unit prove check fix sweep sabotage workshop lessons bench setup doctor clean
 .DEFAULT_GOAL := help

@@ -31,14 +31,33 @@ SHARED = {
 shared by more than one module; the first that a test asks for counts."""
 
 
+LONG = ("test_lessons", "test_rollouts")
+"""Modules whose tests take the longest: they begin first, so that short ones are left for the end."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on containers mostly wait, so a few run beside each other (`--dist loadgroup`), each cluster made once."""
     for item in items:
         asked = getattr(item, "fixturenames", ())
         shared = next((one for one in SHARED if one in asked), None)
-        if shared is not None and item.get_closest_marker("xdist_group") is None:
+        if item.get_closest_marker("xdist_group") is not None:
+            continue
+        if shared is not None:
             item.add_marker(pytest.mark.xdist_group(SHARED[shared] or f"{item.path.stem} {shared}"))
+        elif item.path.parent.name == "contract":  # whose parameters choose the fixture
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} contract"))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """When a test's turn comes: long ones, then those that share a cluster, then what is short and may fill gaps."""
+    if item.get_closest_marker("e2e") is None:
+        return 0
+    group = item.get_closest_marker("xdist_group")
+    if group is not None:
+        return 0 if group.args == ("plugin",) else 2
+    return 1 if item.path.stem in LONG else 3
 
 
 @pytest.hookimpl(wrapper=True)

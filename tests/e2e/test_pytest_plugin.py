@@ -17,7 +17,12 @@ from lab.run.judge import judge_run
 from tests.e2e.own_apps import DJANGO
 from tests.e2e.runs import ROOT
 
-pytestmark = [pytest.mark.e2e, pytest.mark.judges_time, pytest.mark.usefixtures("django_images")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.judges_time,
+    pytest.mark.usefixtures("django_images"),
+    pytest.mark.xdist_group("plugin"),  # whose clusters wait for each other, over all processes
+]
 
 RED = """
 import pytest
