@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from lab.errors import StateError
@@ -21,6 +22,9 @@ from tests.yard import Yard
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+
+hypothesis.settings.register_profile("lab", deadline=None)  # how long an example takes is the machine's doing
+hypothesis.settings.load_profile("lab")
 
 SHARED = {
     "shop_cluster": "shop cluster",

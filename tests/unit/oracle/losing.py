@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -43,10 +45,11 @@ def strike_of(
     ]
 
 
-def history(seed: int, *, loses: float, users: int = 6) -> list[Operation]:
+@cache
+def history(seed: int, *, loses: float, users: int = 6) -> Sequence[Operation]:
     """Users who shop before and after a strike at which the store forgets the last `loses` seconds of everything."""
     made = (_of_one(f"u{number}", Random(f"{seed}/{number}"), loses) for number in range(users))
-    return with_quiet_points([one for ones in made for one in ones])
+    return tuple(with_quiet_points([one for ones in made for one in ones]))
 
 
 class _Shopper:
