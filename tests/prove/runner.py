@@ -12,6 +12,7 @@ import msgspec
 
 from lab.clock import NS, Clock
 from lab.model import Value
+from tests.machine import load_now
 from tests.prove.parts import Part
 
 ENDS_WITHIN = 60.0
@@ -20,12 +21,14 @@ Say = Callable[[str], None]
 
 
 class Proof(Value):
-    """What came of one part. `last` is the last line that it said: its own count of what it did."""
+    """What came of one part. `last` is the last line that it said: its own count of what it did; `load` the machine's
+    load average when it ended, which says how much a failure to be in time is worth."""
 
     part: str
     proves: str
     result: str
     seconds: float
+    load: float
     last: str
 
     @property
@@ -77,6 +80,7 @@ def prove(part: Part, say: Say, *, cwd: Path, clock: Clock) -> Proof:
         proves=part.proves,
         result=_result(code, is_late=late.is_set(), within=part.within),
         seconds=round((clock.now() - began) / NS, 1),
+        load=round(load_now()[0], 1),
         last=last,
     )
 
@@ -109,12 +113,14 @@ def choose(asked: Sequence[str], parts: Sequence[Part]) -> list[Part]:
 
 def table(proofs: Proofs) -> str:
     """What was proven, the seconds and the result of each, for people."""
-    rows = [("part", "seconds", "result", "last line")]
-    rows += [(one.part, f"{one.seconds:.0f}", one.result, one.last) for one in proofs.parts]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    rows = [("part", "seconds", "load", "result", "last line")]
+    rows += [(one.part, f"{one.seconds:.0f}", f"{one.load:.1f}", one.result, one.last) for one in proofs.parts]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
-        "  ".join([name.ljust(widths[0]), seconds.rjust(widths[1]), result.ljust(widths[2]), last]).rstrip()
-        for name, seconds, result, last in rows
+        "  ".join(
+            [part.ljust(widths[0]), took.rjust(widths[1]), load.rjust(widths[2]), result.ljust(widths[3]), last]
+        ).rstrip()
+        for part, took, load, result, last in rows
     ]
     good = sum(one.is_good for one in proofs.parts)
     return "\n".join([*lines, f"prove: {good} of {len(proofs.parts)} parts proven, at commit {proofs.commit}"])
