@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -72,14 +74,15 @@ PARTICIPANTS = re.compile(r"lessons/\d\d-")
 MODULES = [path for path in sorted(LAB.rglob("*.py")) if not PARTICIPANTS.search(path.as_posix())]
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return found
+    return frozenset(found)
 
 
 def package(module: str) -> str | None:
@@ -87,27 +90,44 @@ def package(module: str) -> str | None:
     return parts[1] if parts[0] == "lab" and len(parts) > 1 else None
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LAB)))
-def test_imports_point_strictly_down(path: Path) -> None:
-    """A package imports itself and lower floors, never a sibling; actors know ports by protocol modules below them."""
+def wrong_imports(path: Path) -> list[str]:
+    """The imports of a module that point up or sideways, or at a room that there is none of."""
     own = path.relative_to(LAB).parts[0].removesuffix(".py")
-    if own == "__init__":
-        return
-    for module in imports(path):
-        other = package(module)
-        if other is None or other == own or module in {"lab", "lab.record"}:
-            continue
-        assert other in FLOORS, f"{path.name} of {own} imports {module}, a room that there is none of"
-        assert FLOORS[other] < FLOORS[own], f"{path.name} of {own} imports {module}"
+    others = {module: package(module) for module in imports(path) if module not in {"lab", "lab.record"}}
+    return [
+        f"{path.relative_to(LAB)} imports {module}"
+        for module, other in others.items()
+        if own != "__init__" and other not in {None, own} and FLOORS.get(other or "", math.inf) >= FLOORS[own]
+    ]
 
 
-@pytest.mark.parametrize("library", OWNERS)
-def test_each_outside_library_has_one_owner(library: str) -> None:
+def test_imports_point_strictly_down() -> None:
+    """A package imports itself and lower floors, never a sibling; actors know ports by protocol modules below them."""
+    assert [wrong for path in MODULES for wrong in wrong_imports(path)] == []
+
+
+def test_each_outside_library_has_one_owner() -> None:
     """Swapping one means changing one place."""
-    for path in MODULES:
-        name = path.relative_to(LAB.parent).as_posix()
-        if any(module == library or module.startswith(f"{library}.") for module in imports(path)):
-            assert name.startswith(OWNERS[library]), f"{name} imports {library}"
+    names = {path: path.relative_to(LAB.parent).as_posix() for path in MODULES}
+    assert [
+        f"{name} imports {library}"
+        for path, name in names.items()
+        for library, owners in OWNERS.items()
+        if not name.startswith(owners)
+        and any(module == library or module.startswith(f"{library}.") for module in imports(path))
+    ] == []
+
+
+def test_no_test_file_imports_another() -> None:
+    """What tests share lives in modules that are no tests: else to run one file, or to move it, needs the other."""
+    files = Path(__file__).parent.rglob("*.py")
+    assert [
+        f"{path.relative_to(LAB.parent)} imports {module}"
+        for path in files
+        if "apps" not in path.parts
+        for module in imports(path)
+        if module.startswith("tests.") and any(part.startswith("test_") for part in module.split(".")[:-1])
+    ] == []
 
 
 def test_every_module_has_a_floor() -> None:

@@ -47,7 +47,7 @@ from tests.unit.report.making import MS, in_time, read, step, strike
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.judges_time]
 
 PLAN = RunPlan(
     run="20260101-000000-abcd",

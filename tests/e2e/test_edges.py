@@ -27,7 +27,7 @@ from lab.run.deployed import deployed, wait_settled
 from lab.scenario.spec import ClusterSpec
 from lab.users import Crowd, CrowdSize, Door, Tries
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 ZONES = ("a", "b", "c")
 

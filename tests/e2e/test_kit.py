@@ -14,7 +14,7 @@ from lab.record import AnyEvent, ReadRecord, RunBegan, RunEnded, Strike, StrikeP
 from lab.scenario.read import read_scenario
 from tests.e2e.runs import ROOT, lab, scenario
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -19,9 +19,9 @@ from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 from lab.scenario.spec import ClusterSpec
 from tests.e2e.conftest import ShopCluster
-from tests.e2e.runs import lab, scenario, start, wait
+from tests.e2e.runs import is_gone, lab, scenario, start, wait
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 LONG = "[{settle: {for: 100}}]"
 
@@ -47,15 +47,6 @@ def wait_for_run(toolbox: Toolbox, process: subprocess.Popen[str]) -> str:
         pytest.fail(f"the run said nothing: {process.stderr.read() if process.stderr else ''}")
     wait_until(f"{project} has its replicas", lambda: len(containers_of(toolbox, project)) >= 3, within=60)
     return project
-
-
-def is_gone(toolbox: Toolbox, project: str) -> bool:
-    only, engine = {"label": f"lab.project={project}"}, toolbox.engine
-    return not (
-        engine.containers(all=True, filters=only)
-        or engine.networks(filters=only)
-        or engine.volumes(filters=only)["Volumes"]
-    )
 
 
 @pytest.fixture

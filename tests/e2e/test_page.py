@@ -18,7 +18,7 @@ from tests.e2e.runs import Ended, scenario, start, wait
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time, pytest.mark.browser]
 
 TOLD = "JSON.stringify(tape.filter((one) => one.k !== 'verdict'))"
 """All that the page was told, but for the verdict, whose words name the report."""

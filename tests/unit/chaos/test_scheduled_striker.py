@@ -13,8 +13,7 @@ from lab.chaos.scheduled_striker import Aim, ScheduledStriker
 from lab.errors import WaitTimeout
 from lab.model import Role
 from lab.retry import wait_until
-from tests.unit.chaos.making import store, striking
-from tests.unit.chaos.test_monkey import Field
+from tests.unit.chaos.making import Field, store, striking
 
 
 def shoot(field: Field, folder: Path, aims: Sequence[Aim], *, patience: float = 20.0) -> ScheduledStriker:

@@ -12,7 +12,9 @@ from lab.deploy.rollout import Ending, Rolling
 from lab.deploy.script import ScriptedDeployer, load_script
 from lab.errors import UsageError
 from lab.state.file import FileState
-from tests.unit.deploy.test_deployer import SLOTS, V2, Ground, Killed, in_a_hurry  # noqa: F401 -- used by its name
+from tests.unit.deploy.ground import SLOTS, V2, Ground, Killed
+
+pytestmark = pytest.mark.usefixtures("in_a_hurry")
 
 LESSON = Path(__file__).resolve().parents[3] / "lab" / "lessons" / "13-deployer-dies"
 REMEMBERS, LOOKS = LESSON / "broken" / "rollout.py", LESSON / "solution" / "rollout.py"

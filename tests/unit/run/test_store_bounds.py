@@ -15,7 +15,7 @@ from lab.record import ReadRecord, RunRecord, Serving
 from lab.run.judge import JudgedRun, judge_run
 from lab.scenario.spec import ClusterSpec, Promises, Scenario, Settle, StepSpec
 from lab.scenario.strike_spec import LoseZone, StrikeSpec
-from tests.unit.oracle.test_loss import history, strike_of
+from tests.unit.oracle.losing import history, strike_of
 
 KILL = StepSpec(strike=StrikeSpec(do="kill", to="store"))
 
