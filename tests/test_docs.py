@@ -417,7 +417,7 @@ def test_the_makefile_that_is_shown_runs_the_lab(tmp_path: Path) -> None:
     """As make reads it."""
     (tmp_path / "Makefile").write_text(shown_file(DOCS / "how-to" / "ci.md", "Makefile"))
     said = subprocess.run(["make", "-n", "lab"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert said.splitlines()[-1] == ".venv/bin/lab run lab.yaml"
+    assert ".venv/bin/lab run lab.yaml" in said.splitlines()  # a make that is run by make says more
 
 
 def test_the_library_uses_every_key_of_a_scenario() -> None:
@@ -426,5 +426,6 @@ def test_the_library_uses_every_key_of_a_scenario() -> None:
     text = "\n".join(path.read_text() for path in (*LIBRARY.glob("*.yaml"), *lessons))
     for key in set(Scenario.__struct_fields__) - {"seed"}:
         assert re.search(rf"^{key}:", text, re.MULTILINE), key
+    text += "\n".join(block.text for block in all_blocks())  # a command is somebody's own, and shown by a page
     for key in StepSpec.__struct_fields__:
         assert re.search(rf"- {{?{key}:", text), key
