@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
 from lab.chaos.faults import FAULTS, Fault
-from lab.cli import EXIT_CODES, SCENARIOS, build_parser
+from lab.cli import EXIT_CODES, SCENARIOS, root
 from lab.cluster.stores import TIERS, Tier
 from lab.errors import ExitCode
 from lab.oracle.promises import PROMISES
@@ -21,9 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def verbs() -> dict[str, argparse.ArgumentParser]:
-    found = next(one for one in build_parser()._actions if isinstance(one, argparse._SubParsersAction))
-    return dict(found.choices)
+def verbs() -> dict[str, click.Command]:
+    return dict(root.commands)
 
 
 @pytest.mark.parametrize("verb", sorted(verbs()))
@@ -77,7 +76,8 @@ def test_every_target_has_a_line_of_help() -> None:
 def test_every_scenario_is_named_in_help_and_readme(path: Path) -> None:
     """What comes with the lab can be found."""
     assert path.stem in README
-    told = verbs()["run"].format_help()
+    run = verbs()["run"]
+    told = run.get_help(click.Context(run))
     assert path.stem in re.sub(r"-\n\s+", "-", told)  # which breaks lines at hyphens
 
 
