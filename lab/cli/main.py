@@ -45,7 +45,6 @@ def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -
     cls=LabGroup,
     epilog=EXIT_CODES,
     subcommand_metavar="VERB [ARGS]...",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @flag("-v", "--verbose", help="show the traceback of an error")
 @option("--color", type=click.Choice(("auto", "never")), default="auto", help="NO_COLOR is honoured too")

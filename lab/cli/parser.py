@@ -15,6 +15,8 @@ from click.shell_completion import CompletionItem
 LARGEST_PORT = 65535
 LIBRARY = Path(__file__).resolve().parents[1] / "scenarios"
 
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
 Decorated = TypeVar("Decorated", bound="Callable[..., Any] | click.Command")
 
 
@@ -55,6 +57,10 @@ class LabOption(click.Option):
 
 class LabVerb(click.Command):
     """A verb."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        # Its own, though it would have its parent's: click keeps what it made for the first context it was shown in.
+        super().__init__(*args, context_settings=SETTINGS, **attributes)
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         found = super().get_help_option(ctx)

@@ -64,7 +64,7 @@ def leave_report(folder: Path, judged: JudgedRun, closing: tuple[str, ...], *, s
     except LabError as exc:
         say(f"the report is missing: {exc}")
     except Exception as exc:  # noqa: BLE001 -- a fault of the report must not look like one of the run
-        say(f"the report is missing: a fault of the lab itself: {type(exc).__name__}: {exc}")
+        say(f"the report is missing: internal error: {type(exc).__name__}: {exc}")
 
 
 def append_summary(told: RunReports, path: Path) -> None:

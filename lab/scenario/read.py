@@ -29,7 +29,9 @@ def find_scenario(named: str) -> Path:
     if named not in known:
         meant = did_you_mean(named, known)
         hint = f"lab run {' | '.join(known)} | FILE.yaml"
-        raise ScenarioError("there is no such scenario", at=named, hint=f"lab run {meant}" if meant else hint)
+        raise ScenarioError(
+            "there is no such scenario", at=named, hint=f"did you mean {meant}? {hint}" if meant else hint
+        )
     return LIBRARY / f"{named}.yaml"
 
 
