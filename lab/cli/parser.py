@@ -60,7 +60,8 @@ class LabVerb(click.Command):
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         # Its own, though it would have its parent's: click keeps what it made for the first context it was shown in.
-        super().__init__(*args, context_settings=SETTINGS, **attributes)
+        attributes.setdefault("context_settings", SETTINGS)
+        super().__init__(*args, **attributes)
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         found = super().get_help_option(ctx)
