@@ -12,7 +12,7 @@ from pathlib import Path
 from lab.clock import SYSTEM_CLOCK
 from lab.console.page_acts import ACTS, PageActs
 from lab.console.reports import folder_of
-from lab.errors import ExitCode, RecordError
+from lab.errors import ExitCode, RecordError, printable
 from lab.machine.places import find_places
 from lab.model import Value
 from lab.record import ReadRecord
@@ -88,7 +88,7 @@ def show_run(named: str | None, *, port: int | None, say: Say) -> int:
     feed, recorded = Feed(), _Recorded(folder)
     follower = Follower(folder, recorded.fold, recorded.ending, feed, say=say)
     with PageServer(live_page(title, PageConfig()), feed, port=port) as server, follower:
-        say(f"{title}\n  run {folder.name}\n  page {server.url}     Ctrl-C ends it")
+        say(f"{printable(title, keep='')}\n  run {folder.name}\n  page {server.url}     Ctrl-C ends it")
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

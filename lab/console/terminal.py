@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.clock import NS
+from lab.errors import printable
 from lab.report.board import Board, SlotView
 from lab.run.view import Moment, View
 from lab.users.counts import CrowdCounts
@@ -45,7 +46,7 @@ class PlainView:
         pass
 
     def say(self, line: str) -> None:
-        print(line, file=self._out, flush=True)
+        print(printable(line, keep=""), file=self._out, flush=True)
 
     def show(self, moment: Moment) -> None:
         board = moment.board
@@ -74,7 +75,7 @@ class LiveView:
         self._live.__exit__(None, None, None)
 
     def say(self, line: str) -> None:
-        self._live.console.print(line, markup=False, emoji=False, highlight=False)
+        self._live.console.print(printable(line, keep=""), markup=False, emoji=False, highlight=False)
 
     def show(self, moment: Moment) -> None:
         self._live.update(self._draw(moment), refresh=True)
@@ -96,10 +97,10 @@ class LiveView:
         parts: list[RenderableType] = [head, Text(""), zones, Text("")]
         if moment.counts is not None:
             parts += [self._draw_users(moment, moment.counts), *self._draw_rates(board, moment.counts)]
-        parts += [Text(""), *(Text(line, style="dim") for line in board.news[-NEWS_SHOWN:])]
+        parts += [Text(""), *(Text(printable(line, keep=""), style="dim") for line in board.news[-NEWS_SHOWN:])]
         if board.trouble:
-            parts.append(Text(f"trouble: {board.trouble}", style="bold"))
-        return Panel(Group(*parts), title=Text(self._title), title_align="left", border_style="dim")
+            parts.append(Text(f"trouble: {printable(board.trouble)}", style="bold"))
+        return Panel(Group(*parts), title=Text(printable(self._title, keep="")), title_align="left", border_style="dim")
 
     def _draw_slot(self, view: SlotView) -> Text:
         colour = self._colour(view.release) if view.release else "dim"

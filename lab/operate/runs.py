@@ -20,7 +20,7 @@ from lab.collection import rare_collection
 from lab.console.page import PageSpec, watched
 from lab.console.reports import folder_of, leave_report, report_path, short
 from lab.console.terminal import choose_view
-from lab.errors import ExitCode, LabError, LabFault, RecordError
+from lab.errors import ExitCode, LabError, LabFault, RecordError, blame, printable
 from lab.machine.places import find_places
 from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
@@ -118,7 +118,7 @@ def run_one(
     repeat = chosen.repeat or f"lab repeat {folder.name}"
     began = SYSTEM_CLOCK.now()
     view = choose_view(scenario.title, out) if is_shown else QuietView()
-    say(f"{scenario.title}\n  run {folder.name}, seed {seed}")
+    say(f"{printable(scenario.title, keep='')}\n  run {folder.name}, seed {seed}")
     shown_on = watched(folder, scenario.title, images_of(scenario), page, say)
     with shown_on as shown, RunRecord(folder, heard=heard) as run_record:
         run_record.event(RunBegan(at=began, run=folder.name, scenario=scenario.name, title=scenario.title, seed=seed))
@@ -148,8 +148,11 @@ def troubles_recorded(run_record: RunRecord) -> Iterator[None]:
         yield
     except LabError as exc:
         run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=str(exc)))
+    except SystemExit as exc:  # a journey's or a script's: its code is no verdict
+        what, at = blame(exc)
+        run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=f"{at}: {what}"))
     except Exception as exc:  # noqa: BLE001 -- the lab's own fault
-        what = f"a fault of the lab itself: {type(exc).__name__}: {exc}"
+        what = f"internal error: {type(exc).__name__}: {exc}"
         (run_record.folder / "fault.txt").write_text(traceback.format_exc())
         run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=what))
 
@@ -234,7 +237,8 @@ def list_runs(*, say: Say) -> int:
         ended, title = _said_in(folder, "verdict.json", "verdict"), _said_in(folder, "scenario.json", "title")
         say(f"{folder.name}  {'not judged' if ended is None else ended:<16} {title or ''}")
     if not folders:
-        say("no runs yet\n  try: lab run demo")
+        say("no runs yet")
+        say("  try: lab run demo")
     return ExitCode.HELD
 
 

@@ -27,7 +27,11 @@ def find_scenario(named: str) -> Path:
         return path
     known = sorted(one.stem for one in LIBRARY.glob("*.yaml"))
     if named not in known:
-        raise ScenarioError("there is no such scenario", at=named, hint=f"lab run {' | '.join(known)} | FILE.yaml")
+        meant = did_you_mean(named, known)
+        hint = f"lab run {' | '.join(known)} | FILE.yaml"
+        raise ScenarioError(
+            "there is no such scenario", at=named, hint=f"did you mean {meant}? {hint}" if meant else hint
+        )
     return LIBRARY / f"{named}.yaml"
 
 

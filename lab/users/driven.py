@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import random
-import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from lab.errors import LabError, UsageError
+from lab.errors import LabError, UsageError, blame
 from lab.model import Kind, Outcome
 from lab.users.device import Device
 from lab.users.journey import Journey
@@ -204,7 +203,7 @@ class Driven(Journey):
         def look(came: HttpAnswer) -> Meaning:
             nonlocal page
             page = Page(came.status, came.headers, came.body, asked.path)
-            is_away = kind is not Kind.BROWSE and self._mine.is_logged_out(page, login_page)
+            is_away = kind is not Kind.BROWSE and self._is_logged_out(page, login_page)
             if is_away and is_guess and came.status != 401 and sends_to(came, login_page):
                 # Apps redirect to a page that holds their login form after an action, too: the next read says which.
                 self._before_redirect = self._before_redirect or (before,)
@@ -233,6 +232,13 @@ class Driven(Journey):
 
     # in the crowd's loop
 
+    def _is_logged_out(self, page: Page, login_page: str) -> bool:
+        """As the journey has it, which must not end the loop: `sys.exit` in a task does."""
+        try:
+            return self._mine.is_logged_out(page, login_page)
+        except SystemExit as exc:
+            raise _broken(type(self._mine).__name__, exc) from exc
+
     async def _run(self, kind: Kind, what: Callable[[Http], T]) -> T:
         self._kind, self._loop = kind, asyncio.get_running_loop()
         try:
@@ -243,10 +249,10 @@ class Driven(Journey):
             if self._is_imagined:
                 raise _InDoubt from None
             raise
-        except Exception as exc:
-            if self._is_imagined:
+        except (Exception, SystemExit) as exc:
+            if self._is_imagined and not isinstance(exc, SystemExit):
                 raise _InDoubt from exc  # it wanted more of an answer than there was
-            raise _broken(self._mine, exc) from exc
+            raise _broken(type(self._mine).__name__, exc) from exc
 
 
 def _plain(state: Any) -> Any:
@@ -281,10 +287,9 @@ def _encoded(state: Any) -> bytes:
         ) from exc
 
 
-def _broken(journey: UserJourney, exc: Exception) -> UsageError:
-    where = traceback.extract_tb(exc.__traceback__)[-1]
-    what = f"{type(exc).__name__}: {exc}"
-    return UsageError(f"{type(journey).__name__} broke: {what}", at=f"{where.filename}:{where.lineno}")
+def _broken(name: str, exc: BaseException) -> UsageError:
+    what, at = blame(exc)
+    return UsageError(f"{name} broke: {what}", at=at)
 
 
 def load_journey(named: str) -> type[UserJourney]:
@@ -296,8 +301,9 @@ def load_journey(named: str) -> type[UserJourney]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as exc:
-        raise UsageError(f"can't be loaded: {type(exc).__name__}: {exc}", at=file, hint=f"python3 {file}") from exc
+    except (Exception, SystemExit) as exc:
+        what, at = blame(exc, file)
+        raise UsageError(f"can't be loaded: {what}", at=at, hint=f"python3 {file}") from exc
     found = getattr(module, name, None)
     if not (isinstance(found, type) and issubclass(found, UserJourney)):
         raise UsageError(f"{name} is no journey", at=file, hint=f"class {name}(lab.Journey): ...")
@@ -312,6 +318,12 @@ def maker_of(kind: MakeUser) -> MakeJourney:
 
     def make(device: Device) -> UserJourney:
         number = int(device.user.name.rpartition("-")[2])
-        return kind(device.user.name, number, device.user.password, random.Random(device.chance.random()))
+        chance = random.Random(device.chance.random())
+        try:
+            return kind(device.user.name, number, device.user.password, chance)
+        except LabError:
+            raise
+        except (Exception, SystemExit) as exc:
+            raise _broken(getattr(kind, "__name__", "the journey"), exc) from exc
 
     return make

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from lab.console.terminal import LiveView
+from lab.console.terminal import LiveView, PlainView
 from lab.model import Slot
 from lab.report.board import Board, SlotView
 from lab.run.view import Moment
@@ -35,3 +35,14 @@ def test_words_are_nothing_but_words(words: str) -> None:
     """A scenario's title, and what is said: neither is markup."""
     assert words in drawn(words)
     assert words in drawn("t", say=words)
+
+
+def test_what_a_run_says_can_not_steer_the_terminal() -> None:
+    """A title is a file's, and news quote what an app answered."""
+    forged, shown = "x\x1b]0;owned\x07\nHELD", "x\\u001b]0;owned\\u0007\\nHELD"
+    for text in (drawn(forged), drawn("t", say=forged)):
+        assert shown in text
+        assert "\x1b]" not in text
+    plain = io.StringIO()
+    PlainView(plain).say(forged)
+    assert plain.getvalue() == f"{shown}\n"

@@ -145,7 +145,7 @@ def test_the_command_line_goes_before_the_environment() -> None:
     """And a variable that is no value is refused by its name."""
     assert "users       9," in lab("run", "demo", "--dry-run", "--users", "9", LAB_USERS="12").stdout
     for wrong in ({"LAB_USERS": "many"}, {"LAB_DRY_RUN": "perhaps"}, {"LAB_COLOR": "red"}):
-        said = lab("run", "demo", "--dry-run", **wrong)
+        said = lab("run", "demo", **wrong)
         [(name, value)] = wrong.items()
         assert said.returncode == ExitCode.USAGE
         assert f"{name}={value}" in said.stderr

@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 import yaml
 
-from lab.cli import EXIT_CODES, abouts_of, build_parser
+from lab.cli import EXIT_CODES, root
+from lab.cli.verb_docs import docs_of_verbs
 from lab.oracle.promises import PROMISES
 from lab.scenario import reference, schema
 from lab.scenario.init import SCHEMA, scenario_text
@@ -23,7 +24,7 @@ from lab.scenario.reference import keys_of_shape, reference_text
 from lab.scenario.schema import schema_text, shapes_of
 from lab.scenario.spec import Scenario, StepSpec
 
-REFERENCE = reference_text(abouts_of(build_parser()), EXIT_CODES)
+REFERENCE = reference_text(docs_of_verbs(root), EXIT_CODES)
 
 
 def validator() -> jsonschema.Draft202012Validator:
@@ -107,9 +108,19 @@ def test_everything_that_can_be_named_is_in_the_reference() -> None:
     """Steps, promises, faults, verbs and every option with its variable."""
     for name in (*StepSpec.__struct_fields__, *PROMISES, *(fault.value for fault in PinnedFault)):
         assert f"| `{name}` |" in REFERENCE, name
-    for name, (about, parser) in abouts_of(build_parser()).items():
-        assert f"### `lab {name}`" in REFERENCE
-        assert about, name
-        for option in (one for action in parser._actions for one in action.option_strings):
-            assert option in {"-h", "--help"} or f"{option}" in REFERENCE
+    for verb in docs_of_verbs(root):
+        part = REFERENCE.partition(f"### `lab {verb.name}`\n")[2].partition("\n### ")[0]
+        assert verb.about, verb.name
+        assert part.startswith(f"\n{verb.about[0].upper()}")
+        for one in verb.arguments:
+            assert f"| `{one.spelled}`" in part, f"{verb.name} {one.spelled}"
+            assert not one.variable or f" `{one.variable}` |" in part
     assert "`LAB_DRY_RUN`" in REFERENCE
+
+
+def test_consent_has_no_variable_in_the_reference() -> None:
+    """What can't be undone is asked for by hand, and the reference names no other way."""
+    part = REFERENCE.partition("### `lab clean`\n")[2].partition("\n## ")[0]
+    assert "| `--all` |" in part
+    assert "| `-y, --yes` |" in part
+    assert "LAB_" not in part

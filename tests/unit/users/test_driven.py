@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -22,7 +24,7 @@ from lab.oracle import check
 from lab.oracle.promises import LOGGED_IN, STATE_KEPT
 from lab.users import Door, Tries
 from lab.users.device import Device, User
-from lab.users.driven import Driven, MakeUser, load_journey
+from lab.users.driven import Driven, MakeUser, load_journey, maker_of
 from lab.users.own import Http, Page, Unexpected, UserJourney
 from lab.users.steps import HttpJourney, StepsJourney, check_journey
 
@@ -427,6 +429,37 @@ def test_a_mistake_in_reading_an_answer_says_where_and_is_told(app: App) -> None
         live(app, Misreading, nothing, told=told)
     assert "test_driven.py:" in raised.value.at
     assert (told[-1].outcome, told[-1].final.result) == (Outcome.UNKNOWN, TryResult.CUT)
+
+
+class Leaving(Writer):
+    def act(self, http: Http) -> None:  # noqa: ARG002 -- as the journey has it
+        sys.exit(0)
+
+
+class LeavingAtAnAnswer(Writer):
+    def is_logged_out(self, page: Page, login_path: str) -> bool:  # noqa: ARG002
+        sys.exit(0)
+
+
+@pytest.mark.parametrize("journey", [Leaving, LeavingAtAnAnswer])
+def test_a_journey_that_ends_the_process_says_where(app: App, journey: type[Writer]) -> None:
+    """`sys.exit(0)` in somebody's own file would pass for a verdict."""
+    with pytest.raises(UsageError, match=rf"{journey.__name__} broke: ended the process: sys\.exit\(0\)") as raised:
+        live(app, journey, nothing)
+    assert "test_driven.py:" in raised.value.at
+
+
+class LeavingAtOnce(Writer):
+    def __init__(self, *_: object) -> None:
+        sys.exit(0)
+
+
+def test_a_journey_that_can_not_be_made_says_where() -> None:
+    """Before its user did anything."""
+    device = SimpleNamespace(user=User(name="user-001", password="pw"), chance=random.Random(1))
+    with pytest.raises(UsageError, match=r"LeavingAtOnce broke: ended the process: sys\.exit\(0\)") as raised:
+        maker_of(LeavingAtOnce)(cast("Device", device))
+    assert "test_driven.py:" in raised.value.at
 
 
 class Lost(Writer):
