@@ -40,7 +40,6 @@ README = ROOT / "README.md"
 TRAINER = ROOT / "lab" / "lessons" / "TRAINER.md"
 WITH_COMMANDS = {"sh", "", "groovy", "make"}
 """Languages of blocks whose lines are typed; CI's YAML files have theirs by name."""
-COMING = {"smoke", "prove"}
 LONGEST_README = 180
 
 OWN_APP = """
@@ -113,7 +112,7 @@ def test_a_call_that_does_not_exist_is_found() -> None:
 
 def test_what_is_typed_exists() -> None:
     """Commands with their options, and targets, in every block that a person or a CI would type."""
-    known = targets() | COMING
+    known = targets()
     for block, line in [(one, line) for one in typed_blocks() for line in commands_of(one)]:
         for use in uses_of(line):
             assert wrong_in(use) == "", f"{block.at}: {line}"
@@ -123,7 +122,7 @@ def test_what_is_typed_exists() -> None:
 
 def test_what_is_called_in_running_text_exists() -> None:
     """`lab run --ui` and `make test` between words."""
-    known = targets() | COMING
+    known = targets()
     for page in (*PAGES, TRAINER):
         prose = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
         for words in (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)):
@@ -281,10 +280,10 @@ def test_the_map_of_rooms_has_every_room() -> None:
 
 
 def test_files_that_contributors_are_sent_to_exist() -> None:
-    """Or are being made: the command line's room, and the seam of backends."""
+    """But for the place of a lesson that is yet to be written."""
     text = (DOCS / "CONTRIBUTING.md").read_text()
     for path in re.findall(r"`((?:lab|tests|images|compose)/[\w./-]+)`", text):
-        if not path.startswith(("lab/cli", "lab/backends/protocol", "lab/lessons/NN")):
+        if not path.startswith("lab/lessons/NN"):
             assert (ROOT / path).exists(), path
 
 

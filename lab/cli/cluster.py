@@ -11,7 +11,7 @@ from lab.cli.terminal import say
 @verb("up")
 @option("--release", default="shop:v1", help="the app's image (default: shop:v1)")
 @users_port
-@option("--store", default="redis", help="what keeps the state: see the README's table of stores")
+@option("--store", default="redis", help="what keeps the state: see docs/reference/stores.md")
 @option("--orders", type=click.Choice(("redis", "postgres")), default="redis", help="what keeps the orders")
 @project
 def up(release: str, port: int | None, store: str, orders: str, project: str | None) -> int:
