@@ -111,13 +111,22 @@ class Desk:
 
     def is_settled(self) -> bool:
         """Whether the cluster is as wanted by now and no rollout is under way."""
+        return not self.unsettled()
+
+    def unsettled(self) -> str:
+        """What is still missing until the cluster is as wanted, for a person; "" where nothing is."""
         kept, status = self.read(), self.status()
-        return (
-            status is not None
-            and status.is_settled
-            and status.desired == kept.version
-            and kept.desired.under_way is None
-        )
+        rollout = kept.desired.under_way
+        if rollout is not None:
+            return f"the rollout to {rollout.to.name} is under way, in phase {rollout.phase}"
+        if status is None:
+            return "no deployer has looked at the cluster yet"
+        if status.is_settled and status.desired == kept.version:
+            return ""
+        served = {replica.slot for replica in status.serving}
+        empty = [slot for slot in kept.desired.active if slot not in served]
+        last = f"the deployer's last step: {status.step or 'none'}"
+        return f"no replica serves in {', '.join(empty)}; {last}" if empty else last
 
     def lease(self) -> Lease | None:
         """Who leads, if anybody does."""

@@ -35,7 +35,7 @@ from lab.operate.rollouts import resume
 from lab.record import StrikeSource
 from lab.report.sentences import tell_event
 from lab.run.strike_steps import pick_fault, pick_victims
-from lab.scenario.check import LARGEST
+from lab.scenario.bounds import LARGEST
 from lab.scenario.strike_spec import ANY, check_cut, role_of, zone_of
 
 Say = Callable[[str], None]

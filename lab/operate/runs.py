@@ -82,7 +82,8 @@ def worst_of(codes: Iterable[int]) -> ExitCode:
 
 def run_scenarios(spec: RunRequest, say: Say) -> int:
     """Run scenarios one after another; the worst exit code. Nothing is started before all have been read whole."""
-    read = [(named, read_changed(find_scenario(named), spec.overrides)) for named in spec.scenarios]
+    notice = _say_on(sys.stderr)
+    read = [(named, read_changed(find_scenario(named), spec.overrides, notice=notice)) for named in spec.scenarios]
     if spec.is_dry:
         for _, scenario in read:
             for line in plan_lines(scenario, seed=spec.seed if spec.seed is not None else scenario.seed):

@@ -232,7 +232,7 @@ class Conductor:
                     deployed(live, state, self._report, first=wanted, boundary=boundary, clock=self._clock)
                 )
             stack.callback(self._begin_phase, CLEAN_UP, "nobody acts any more, the cluster goes")
-            self._watch_until("every slot serves", self._desk.is_settled, within=90)
+            self._watch_until("every slot serves", self._desk.is_settled, within=90, seen=self._desk.unsettled)
             yield live
 
     # the phases
@@ -297,7 +297,7 @@ class Conductor:
             report=self._report,
             random=self._random,
             clock=self._clock,
-            deadline=self._clock.now() + int(self._scenario.longer_than * NS),
+            deadline=self._clock.now() + int(self._scenario.time_limit * NS),
             rollout_within=self._scenario.promises.rollout_within,
         )
 
@@ -315,8 +315,9 @@ class Conductor:
             except WaitTimeout as exc:
                 if self._clock.now() < stage.deadline:  # the step's own wait, which says more
                     raise
-                over = f"the run's time (longer_than: {self._scenario.longer_than:g} s) was over"
-                raise WaitTimeout(f"{over} in the step {name_of(spec)!r}", hint="a larger longer_than") from exc
+                over = f"the run's time (time_limit: {self._scenario.time_limit:g} s) was over"
+                what = f"{over} in the step {name_of(spec)!r}, which waited for {step.pending}"
+                raise WaitTimeout(what, hint="see events.jsonl; a larger time_limit if it was on its way") from exc
 
     @contextmanager
     def doing(self, spec: StepSpec, stage: Stage) -> Iterator[RunStep]:
@@ -363,7 +364,9 @@ class Conductor:
 
     # waiting, watched
 
-    def _watch_until(self, what: str, is_so: Callable[[], bool], *, within: float) -> None:
+    def _watch_until(
+        self, what: str, is_so: Callable[[], bool], *, within: float, seen: Callable[[], str] | None = None
+    ) -> None:
         def look() -> bool:
             try:
                 self._show()
@@ -377,7 +380,9 @@ class Conductor:
             return is_so()
 
         looked = borne(look, clock=self._clock)  # a state that is away for a moment ends no run
-        wait_until(what, looked, within=within, every=LOOK_EVERY, next_step="see events.jsonl", clock=self._clock)
+        wait_until(
+            what, looked, within=within, every=LOOK_EVERY, next_step="see events.jsonl", seen=seen, clock=self._clock
+        )
 
     def _check_stop(self) -> None:
         """Raises Stopped where the run's chaos must end now."""

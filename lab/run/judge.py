@@ -8,7 +8,7 @@ import msgspec
 
 from lab.clock import NS
 from lab.collection import no_collection
-from lab.errors import RecordError
+from lab.errors import RecordError, UsageError
 from lab.model import Role, Value, release_name
 from lab.oracle import Oracle
 from lab.oracle.between import changed_between
@@ -29,6 +29,7 @@ from lab.oracle.telling import not_checked
 from lab.oracle.verdict import ALWAYS_ASKED, OWN_APP_ASKED, Judgement, gather, judge
 from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, ZoneLost
 from lab.report.plan import RunPlan
+from lab.scenario.renames import with_new_keys
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
 
 _ASKED_BY = {
@@ -76,8 +77,8 @@ def scenario_of(seen: ReadRecord) -> Scenario:
     if document is None:
         raise RecordError("the record holds no scenario", at=str(seen.folder), hint="run it again")
     try:
-        return msgspec.convert(document, Scenario)
-    except msgspec.ValidationError as exc:
+        return msgspec.convert(with_new_keys(document), Scenario)
+    except (msgspec.ValidationError, UsageError) as exc:
         at = str(seen.folder / "scenario.json")
         raise RecordError(f"is no scenario of this lab: {exc}", at=at, hint="run it again") from exc
 
@@ -181,7 +182,7 @@ def _rules(scenario: Scenario) -> ServiceRules:
     promises = scenario.promises
     return ServiceRules(
         tries=scenario.users.tries,
-        floor=promises.serving_at_least,
+        floor=scenario.serving_floor,
         recovers_within=promises.recovers_within,
         available=promises.available,
         p99_within=promises.p99_within,
