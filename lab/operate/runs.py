@@ -173,11 +173,17 @@ def judge_and_write(run_record: RunRecord) -> JudgedRun:
     """Judge a run that is over by its record, and make the verdict part of it."""
     ended = SYSTEM_CLOCK.now()
     run_record.flush()
-    judged = judge_run(ReadRecord(run_record.folder))
+    judged = judge_run(ReadRecord(run_record.folder), is_over=True)
     judgement = judged.judgement
     run_record.write("verdict.json", judgement)
     run_record.event(
-        RunEnded(at=ended, verdict=judgement.verdict, exit_code=int(judgement.exit_code), reasons=judgement.reasons)
+        RunEnded(
+            at=ended,
+            verdict=judgement.verdict,
+            exit_code=int(judgement.exit_code),
+            reasons=judgement.reasons,
+            operations=run_record.operations,
+        )
     )
     return judged
 

@@ -595,6 +595,7 @@ class Conductor:
 
     def _environment(self, scenario: Scenario, releases: dict[str, Release]) -> dict[str, object]:
         return {
+            **record.written_by(),
             "run": self._record.folder.name,
             "seed": self._seed,
             "repeat": self._repeat,

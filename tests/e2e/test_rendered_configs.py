@@ -22,7 +22,7 @@ from tests.unit.scenario.fuzzing import struct_of
 from tests.unit.scenario.test_fuzz import EXAMPLES, SETTINGS
 
 pytestmark = pytest.mark.e2e
-LEAST = 20
+LEAST = 15
 """Different configurations that must have come together."""
 OWN = {
     "http": {
