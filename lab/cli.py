@@ -248,6 +248,7 @@ def _add_cluster_verbs(verbs: _Verbs) -> None:
     up.set_defaults(verb=_up)
 
     down = verbs.add_parser("down", help="remove the cluster that `lab up` made, with its volumes")
+    down.add_argument("-y", "--yes", action="store_true", help="even if it is the cluster of a run that goes on")
     _add_project(down)
     down.set_defaults(verb=_down)
 
@@ -582,7 +583,7 @@ def _up(asked: argparse.Namespace) -> int:
 def _down(asked: argparse.Namespace) -> int:
     from lab.operate.cluster import bring_down
 
-    return bring_down(asked.project, say=_say)
+    return bring_down(asked.project, is_agreed=asked.yes, say=_say)
 
 
 def _status(asked: argparse.Namespace) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 
 import psutil
 
@@ -32,6 +34,8 @@ ADDRESS = "lab.address"
 IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
 """All of these must be there before the lab calls something its own; half of them is a stranger's."""
 
+_NUMBER = re.compile("[0-9]{1,15}")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 KEPT = "kept"
 """The owner of a cluster that outlives the command that made it (`lab up`)."""
 
@@ -59,20 +63,44 @@ def identity_of(labels: Mapping[str, str] | None) -> Identity | None:
     """The identity that labels carry, or None for anything that is not wholly the lab's."""
     if not labels or any(not labels.get(name) for name in IDENTIFYING):
         return None
-    if not labels[EXPIRES].isdigit() or not is_project(labels[PROJECT]):
+    expires = _number(labels[EXPIRES])
+    if expires is None or not is_project(labels[PROJECT]):
         return None
-    return Identity(project=labels[PROJECT], run=labels[RUN], owner=labels[OWNER], expires=int(labels[EXPIRES]))
+    return Identity(project=labels[PROJECT], run=labels[RUN], owner=labels[OWNER], expires=expires)
+
+
+def _number(text: str) -> int | None:
+    """A label's whole number, as the lab writes it; None for whatever else somebody may have put there."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def this_process() -> str:
-    """An owner: this process on this machine, told apart from a later one with the same number."""
+    """An owner: this process on this machine, told apart from a later one with the same number.
+
+    HOST:PID:STARTED:BOOT:NAMESPACE. Two containers of one machine may have one host's name, and so may two machines: a
+    number of a process means the same only within one boot and one namespace of process ids.
+    """
     pid = os.getpid()
-    return f"{socket.gethostname()}:{pid}:{_started(pid):.2f}"
+    return ":".join((socket.gethostname(), str(pid), f"{_started(pid):.2f}", *_numbering()))
+
+
+def _numbering() -> tuple[str, str]:
+    """Within what the numbers of processes mean the same: the machine's boot and this namespace; "" where unknown."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 -- "pid:[4026531836]" is no path
+        return BOOT_ID.read_text(encoding="ascii").strip(), "".join(filter(str.isdigit, namespace))
+    except (OSError, ValueError):
+        return "", ""
 
 
 def is_owner_gone(owner: str) -> bool:
     """Whether the process behind an owner surely no longer runs. Another machine's owner is never surely gone."""
     return _runs(owner) is False
+
+
+def surely_runs(owner: str) -> bool:
+    """Whether the process behind an owner is known to run."""
+    return _runs(owner) is True
 
 
 def may_be_missed(identity: Identity, now: datetime) -> bool:
@@ -88,9 +116,10 @@ def _runs(owner: str) -> bool | None:
     """Whether an owner's process runs; None where that can't be known from here."""
     if owner == KEPT:
         return None
-    host, _, rest = owner.partition(":")
-    pid, _, started = rest.partition(":")
-    if host != socket.gethostname() or not pid.isdigit():
+    host, pid, started, *numbering = (*owner.split(":"), "", "")[:5]
+    if host != socket.gethostname() or _number(pid) is None:
+        return None
+    if any(numbering) and tuple(numbering) != _numbering():
         return None
     try:
         return f"{_started(int(pid)):.2f}" == started and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
@@ -128,6 +157,6 @@ def replica_of(container: str, labels: Mapping[str, str], state: str) -> Replica
         slot=labels.get(SLOT, ""),
         zone=labels.get(ZONE, ""),
         release=labels.get(RELEASE, ""),
-        generation=int(labels.get(GENERATION, "0")),
+        generation=_number(labels.get(GENERATION, "0")) or 0,
         state=_STATES.get(state, ReplicaState.DEAD),
     )

@@ -21,15 +21,16 @@ from lab.balancer.nginx import NginxBalancer
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.compose import LAB_PORT
 from lab.cluster.stores import OrdersPlace, StoreName
-from lab.deploy.desk import Desk
 from lab.deploy.rollout import first_desired
 from lab.errors import ExitCode, LabError, UsageError
-from lab.machine.engine import connect
+from lab.machine.engine import APIClient, connect
 from lab.machine.images import POSTGRES
+from lab.machine.labels import KEPT, surely_runs
 from lab.machine.places import find_places
 from lab.machine.setup import make_ready
 from lab.machine.sweep import find_clusters
 from lab.model import Replica, Value
+from lab.operate.recovery import desk_of
 from lab.operate.rollouts import describe_lead
 from lab.scenario.spec import ClusterSpec
 
@@ -87,13 +88,30 @@ def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, por
     return ExitCode.HELD
 
 
-def bring_down(project: str | None, *, say: Say) -> int:
-    """Remove a cluster with its volumes, by labels. A cluster that is not there is no error."""
-    places = find_places()
+def bring_down(project: str | None, *, say: Say, is_agreed: bool = False) -> int:
+    """Remove a cluster with its volumes, by labels. A cluster that is not there is no error.
+
+    Raises UsageError for the cluster of a run that may be going on, unless that `is_agreed`.
+    """
+    places, engine = find_places(), connect()
     project = project_of(places, project)
-    removed = take_down(connect(), places, project)
+    if not is_agreed:
+        _check_is_nobodys_run(engine, project)
+    removed = take_down(engine, places, project)
     say("\n".join(f"removed {what}" for what in removed) or f"{project}: nothing to remove")
     return ExitCode.HELD
+
+
+def _check_is_nobodys_run(engine: APIClient, project: str) -> None:
+    """A run's cluster goes with its run: taken away before, it leaves a run that can tell nothing."""
+    for one in find_clusters(engine, now=SYSTEM_CLOCK.wall()):
+        if one.identity.project == project and one.identity.owner != KEPT and not one.is_abandoned:
+            knows = "goes on" if surely_runs(one.identity.owner) else "may go on"
+            raise UsageError(
+                f"is the cluster of the run {one.identity.run}, which {knows} ({one.identity.owner})",
+                at=project,
+                hint=f"end that run; or, so that it can tell nothing: lab down -p {project} --yes",
+            )
 
 
 def show_status(project: str | None, *, say: Say) -> int:
@@ -118,7 +136,7 @@ def show_status(project: str | None, *, say: Say) -> int:
     for one in replicas:
         say(f"{one.zone:<6}{one.slot:<6}{one.name:<10}{one.release:<16}{one.state:<10}{_answers(one, answering)}")
     with open_state(places) as state:
-        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+        desk = desk_of(state, engine, places, project, say=say)
         desired = desk.read().desired
         filled = {one.slot for one in replicas}
         for slot in desired.slots:

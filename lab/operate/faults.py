@@ -24,13 +24,13 @@ from lab.cluster.cutter import remove_cutters
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Victim
 from lab.cluster.store_look import StoreLook
-from lab.deploy.desk import Desk
 from lab.errors import ExitCode, UsageError
 from lab.machine.engine import connect
 from lab.machine.halt import halt, halted_by, lift
 from lab.machine.labels import this_process
 from lab.machine.places import find_places
 from lab.model import ReplicaState, Role, Value
+from lab.operate.recovery import desk_of
 from lab.operate.rollouts import resume
 from lab.record import StrikeSource
 from lab.report.sentences import tell_event
@@ -64,7 +64,7 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
     places, engine = find_places(), connect()
     project = project_of(places, project)
     with open_state(places) as state:
-        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+        desk = desk_of(state, engine, places, project, say=say)
         slots = desk.read().desired.slots
         cluster = open_cluster(engine, project, slots)
         opened = OpenFaults(state, project)

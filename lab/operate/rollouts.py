@@ -27,6 +27,7 @@ from lab.machine.labels import is_owner_gone, this_process
 from lab.machine.places import find_places
 from lab.machine.setup import make_ready
 from lab.model import Value
+from lab.operate.recovery import desk_of
 from lab.report.sentences import tell_event
 from lab.run.deployer_processes import ask_at_boundary, serve_events
 
@@ -55,7 +56,7 @@ def at_hand(
     places, engine = find_places(), connect()
     project = project_of(places, project)
     with open_state(places) as state:
-        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+        desk = desk_of(state, engine, places, project)
         slots = desk.read().desired.slots
         cluster = open_cluster(engine, project, slots)
         with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
