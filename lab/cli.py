@@ -57,7 +57,7 @@ def run_command_line(argv: Sequence[str]) -> int:
             verb: Callable[[argparse.Namespace], int] = asked.verb
             return int(verb(asked))
         except Interrupted as exc:
-            print(f"lab: {exc}", file=sys.stderr)
+            print("\n".join((f"lab: {exc}", *getattr(exc, "__notes__", ()))), file=sys.stderr)
             return exc.exit_code
         except LabError as exc:
             if asked.verbose:

@@ -13,7 +13,6 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from random import Random
@@ -78,6 +77,7 @@ from lab.state.protocol import State
 from lab.users import Crowd, CrowdCounts, CrowdSize, Device, Door, Journey, Shopper, Tries
 from lab.users.driven import Driven, MakeUser, load_journey, maker_of
 from lab.users.steps import StepsJourney
+from lab.users.threads import UserThreads
 
 T = TypeVar("T")
 
@@ -444,7 +444,7 @@ class Conductor:
         users = self._scenario.users
         journey: Callable[[Device], Journey] = Shopper
         if self._own_user is not None:
-            threads = stack.enter_context(ThreadPoolExecutor(users.count, thread_name_prefix="user"))
+            threads = stack.enter_context(UserThreads(users.count, stuck=self._note_stuck))
             journey = partial(Driven, make=maker_of(self._own_user), threads=threads, origin=live.url)
         return Crowd(
             [Door(host=host, port=port) for host, port in live.doors],
@@ -460,6 +460,9 @@ class Conductor:
             policy=Tries(most=users.tries, timeout=users.answer_timeout),
             clock=self._clock,
         )
+
+    def _note_stuck(self, what: str) -> None:
+        self._report(record.Trouble(at=self._clock.now(), what=what))
 
     def _make_scaler(self, live: LiveCluster, settings: ScaleSettings) -> Autoscaler:
         def load() -> Load | None:
