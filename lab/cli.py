@@ -14,7 +14,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, TypeAlias
 
-from lab.errors import ExitCode, Interrupted, LabError, UsageError
+from lab.errors import ExitCode, Interrupted, LabError, UsageError, printable
 
 _Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -62,7 +62,7 @@ def run_command_line(argv: Sequence[str]) -> int:
         except LabError as exc:
             if asked.verbose:
                 traceback.print_exc()
-            print(f"lab: {exc}", file=sys.stderr)
+            print(printable(f"lab: {exc}"), file=sys.stderr)
             return exc.exit_code
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -779,7 +779,7 @@ def _clean(asked: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(printable(line), flush=True)
 
 
 @contextmanager

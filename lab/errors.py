@@ -23,6 +23,13 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: what an app or a record holds must not move its cursor or change its title."""
+    return text.translate(_CONTROL)
+
 
 class ExitCode(IntEnum):
     """What the process ends with: a documented contract (README, `lab --help`)."""
