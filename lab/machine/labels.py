@@ -77,20 +77,23 @@ def _number(text: str) -> int | None:
 def this_process() -> str:
     """An owner: this process on this machine, told apart from a later one with the same number.
 
-    HOST:PID:STARTED:BOOT:NAMESPACE. Two containers of one machine may have one host's name, and so may two machines: a
-    number of a process means the same only within one boot and one namespace of process ids.
+    HOST/BOOT/NAMESPACE:PID:STARTED. Two containers of one machine may have one host's name, and so may two machines: a
+    number of a process means the same only within one boot and one namespace of process ids. These stand with the host:
+    a lab of before, which knows nothing of them, then takes the owner for another machine's and not for one that is
+    gone.
     """
     pid = os.getpid()
-    return ":".join((socket.gethostname(), str(pid), f"{_started(pid):.2f}", *_numbering()))
+    return f"{_here()}:{pid}:{_started(pid):.2f}"
 
 
-def _numbering() -> tuple[str, str]:
-    """Within what the numbers of processes mean the same: the machine's boot and this namespace; "" where unknown."""
+def _here() -> str:
+    """Within what the numbers of processes mean the same."""
+    host = socket.gethostname()
     try:
         namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 -- "pid:[4026531836]" is no path
-        return BOOT_ID.read_text(encoding="ascii").strip(), "".join(filter(str.isdigit, namespace))
-    except (OSError, ValueError):
-        return "", ""
+        return f"{host}/{BOOT_ID.read_text(encoding='ascii')[:8]}/{''.join(filter(str.isdigit, namespace))}"
+    except (OSError, ValueError):  # not Linux
+        return host
 
 
 def is_owner_gone(owner: str) -> bool:
@@ -116,10 +119,9 @@ def _runs(owner: str) -> bool | None:
     """Whether an owner's process runs; None where that can't be known from here."""
     if owner == KEPT:
         return None
-    host, pid, started, *numbering = (*owner.split(":"), "", "")[:5]
-    if host != socket.gethostname() or _number(pid) is None:
-        return None
-    if any(numbering) and tuple(numbering) != _numbering():
+    where, _, rest = owner.partition(":")
+    pid, _, started = rest.partition(":")
+    if where not in {_here(), socket.gethostname()} or _number(pid) is None:  # the host alone: a lab of before
         return None
     try:
         return f"{_started(int(pid)):.2f}" == started and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE

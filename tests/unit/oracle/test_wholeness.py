@@ -12,8 +12,8 @@ from lab.clock import NS
 from lab.errors import ExitCode
 from lab.model import Kind, Operation, Outcome, Try, Verdict
 from lab.oracle.wholeness import Wholeness
-from lab.record import AnyEvent, PhaseBegan, ReadRecord, RunEnded, Trouble
-from lab.run.judge import judge_run
+from lab.record import AnyEvent, PhaseBegan, ReadRecord, RunEnded, Trouble, written_by
+from lab.run.judge import judge_run, scenario_of
 from tests.golden import unpack
 
 Lines = list[bytes]
@@ -118,3 +118,20 @@ def test_what_the_run_itself_counted_is_held_against_the_record() -> None:
 def test_a_run_that_met_trouble_says_so_in_its_own_words() -> None:
     """Beside which nothing is told of what it lacks."""
     assert reasons([Trouble(at=1, what="the engine went away")], [READ]) == ()
+
+
+def test_a_record_of_before_is_judged_by_what_was_asked_then(tmp_path: Path) -> None:
+    """`serving_at_least` was 5 where a scenario said nothing; a key had another name."""
+    folder = unpack("demo-held", tmp_path)
+    document = msgspec.json.decode((folder / "scenario.json").read_bytes())
+    document.pop("time_limit", None)
+    (folder / "scenario.json").write_bytes(
+        msgspec.json.encode({**document, "promises": {}, "longer_than": 77, "cluster": {"release": "shop:v1"}})
+    )
+    before = scenario_of(ReadRecord(folder))
+    assert (before.serving_floor, before.time_limit) == (5, 77)
+    zones = {"release": "shop:v1", "zones": {"a": 9}}
+    (folder / "scenario.json").write_bytes(msgspec.json.encode({**document, "promises": {}, "cluster": zones}))
+    assert scenario_of(ReadRecord(folder)).serving_floor == 5
+    (folder / "environment.json").write_bytes(msgspec.json.encode(written_by()))
+    assert scenario_of(ReadRecord(folder)).serving_floor == 8
