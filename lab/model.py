@@ -5,6 +5,7 @@ Times are monotonic nanoseconds (`lab.clock`) unless a name says otherwise.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any, dataclass_transform
 
@@ -57,6 +58,20 @@ def release_name(image: str) -> str:
     """What a release of this image is called: "shop:v1" is release v1."""
     name, colon, tag = image.rpartition(":")
     return tag if colon and "/" not in tag and name else image
+
+
+_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"  # the registry's host
+    rf"{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@[a-zA-Z][\w.+-]*:[0-9a-fA-F]{{32,}})?",
+    re.ASCII,
+)
+MOST_IN_IMAGE_NAME = 255
+
+
+def is_image_name(text: str) -> bool:
+    """Whether an engine takes this for the name of an image: the grammar of its references."""
+    return len(text) <= MOST_IN_IMAGE_NAME and _IMAGE.fullmatch(text) is not None
 
 
 class Front(Value):

@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
@@ -52,6 +54,8 @@ class RunEnded(Event):
     verdict: str
     exit_code: int
     reasons: tuple[str, ...] = ()
+    operations: int | None = None
+    """How many the record holds; None in records from before this was written down."""
 
 
 class PhaseBegan(Event):
@@ -316,6 +320,8 @@ AnyEvent = (
 
 # ---------------------------------------------------------------- writing
 
+FORMAT = 2
+"""Counts up when a record of before can't be read in the same way any more. 2: environment.json says the format."""
 _encoder = msgspec.json.Encoder()
 _T = TypeVar("_T")
 
@@ -338,6 +344,8 @@ class RunRecord:
         self._lock = threading.Lock()
         self._waiting: list[Operation] = []
         self._written = 0
+        self.operations = 0
+        """How many were given to it."""
         self._torn = set[IO[bytes]]()
         try:
             folder.mkdir(parents=True, exist_ok=False)
@@ -368,6 +376,7 @@ class RunRecord:
         """Append an operation; it is in the file at the next batch or at `close`."""
         with self._lock:
             self._waiting.append(operation)
+            self.operations += 1
             is_due = self._clock.now() - self._written >= self.WRITTEN_WITHIN
             if is_due or len(self._waiting) >= self.OPERATIONS_PER_WRITE:
                 self._flush()
@@ -386,10 +395,8 @@ class RunRecord:
     def write(self, name: str, content: object) -> None:
         """Write one whole document, such as verdict.json; whoever reads meanwhile finds all of it or none."""
         path = self.folder / name
-        part = path.with_name(f".{name}.part")
         try:
-            part.write_bytes(msgspec.json.format(_encoder.encode(content), indent=2) + b"\n")
-            part.replace(path)
+            write_whole(path, msgspec.json.format(_encoder.encode(content), indent=2) + b"\n")
         except OSError as exc:
             raise _unwritable(path, exc) from exc
 
@@ -420,6 +427,27 @@ class RunRecord:
             raise _unwritable(self.folder, f"only {taken} of {len(data)} bytes were taken")
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that whoever reads meanwhile finds the old one or the new one, never a part. Raises OSError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def written_by() -> dict[str, object]:
+    """What a record says of the lab that wrote it: the format, and the version that reads it."""
+    try:
+        version = metadata.version("cluster-lab")
+    except metadata.PackageNotFoundError:  # called from its sources
+        version = ""
+    return {"format": FORMAT, "lab": version}
+
+
 def _unwritable(path: Path, exc: Exception | str) -> RecordError:
     return RecordError(f"the run's record can't be written: {exc}", at=str(path), hint="df -h .   # then run again")
 
@@ -429,16 +457,42 @@ def _unwritable(path: Path, exc: Exception | str) -> RecordError:
 
 CHUNK = 1 << 16
 """Bytes that are decoded at once."""
+LONGEST = 1 << 27
+"""Bytes of one line, and of one document: what is longer was never written by a lab."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no JSON, no text, or another shape than is wanted."""
+_OTHER = "the record was changed or is not the lab's; run it again"
 
 
 class ReadRecord:
-    """Reads one run's record. A torn last line (a killed lab, a full disk) is skipped and counted."""
+    """Reads one run's record. A torn last line (a killed lab, a full disk) is skipped and counted.
+
+    Raises RecordError, with file and line, for whatever this lab can't read: no such run, a record of a later format,
+    lines and documents of another shape.
+    """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise RecordError("there is no such run", at=str(folder), hint="ls runs")
         self.folder = folder
         self._torn: set[str] = set()
+        self.format: int | None = None
+        """The format that it says it has; None in records from before there was one."""
+        self._written_by = ""
+        self._check_format()
+
+    def _check_format(self) -> None:
+        try:
+            said = self.document("environment.json")
+        except RecordError:  # told to whoever asks for that document
+            return
+        found = said.get("format") if isinstance(said, dict) else None
+        if isinstance(found, int):
+            self.format, self._written_by = found, str(said.get("lab") or "")
+            if found > FORMAT:
+                needed = f"cluster-lab {self._written_by}".strip()
+                what = f"is of format {found}; this lab reads records up to format {FORMAT}"
+                raise RecordError(what, at=str(self.folder / "environment.json"), hint=f"{needed} or later")
 
     @property
     def torn(self) -> int:
@@ -458,39 +512,47 @@ class ReadRecord:
         if not path.exists():
             return None
         try:
-            return msgspec.json.decode(path.read_bytes())
-        except (OSError, msgspec.DecodeError) as exc:
-            raise RecordError(f"can't be read: {exc}", at=str(path)) from exc
+            with path.open("rb") as file:
+                content = file.read(LONGEST + 1)
+            if len(content) > LONGEST:
+                raise RecordError(f"is larger than {LONGEST} bytes", at=str(path), hint=_OTHER)
+            return msgspec.json.decode(content)
+        except (OSError, *_UNREADABLE) as exc:
+            raise RecordError(f"can't be read: {exc}", at=str(path), hint=_OTHER) from exc
 
     def _lines(self, name: str, decoder: msgspec.json.Decoder[_T]) -> Iterator[_T]:
         path = self.folder / name
         read = 0
         try:
             with path.open("rb") as file:
-                for chunk, is_last in _chunks(file):
+                for chunk in _chunks(file, path):
                     try:
                         decoded = decoder.decode_lines(chunk)
-                    except msgspec.DecodeError:
-                        decoded = self._one_by_one(chunk, decoder, path, read=read, is_last=is_last)
+                    except _UNREADABLE:
+                        decoded = self._one_by_one(chunk, decoder, path, read=read)
                     yield from decoded
                     read += len(decoded)
         except OSError as exc:
-            raise RecordError(f"can't be read: {exc}", at=str(path)) from exc
+            raise RecordError(f"can't be read: {exc}", at=str(path), hint=_OTHER) from exc
 
-    def _one_by_one(
-        self, chunk: bytes, decoder: msgspec.json.Decoder[_T], path: Path, *, read: int, is_last: bool
-    ) -> list[_T]:
-        """What can be read of lines of which one is bad: all but the last line of the file must be good."""
-        lines = chunk.splitlines()
+    def _one_by_one(self, chunk: bytes, decoder: msgspec.json.Decoder[_T], path: Path, *, read: int) -> list[_T]:
+        """What can be read of lines of which one is bad: all but one without an end, the file's last, must be good."""
         decoded: list[_T] = []
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(filter(None, chunk.split(b"\n")), 1):
             try:
                 decoded.append(decoder.decode(line))
-            except msgspec.DecodeError as exc:
-                if not is_last or number < len(lines):
-                    raise RecordError(f"line {read + number}: {exc}", at=str(path)) from exc
+            except _UNREADABLE as exc:
+                is_torn = not chunk.endswith(b"\n") and chunk.endswith(line) and number == chunk.count(b"\n") + 1
+                if not is_torn:
+                    newer = f"; cluster-lab {self._written_by} wrote it" if self._written_by else ""
+                    hint = f"a later lab may have written it{newer}" if _has_other_shape(exc) else _OTHER
+                    raise RecordError(f"can't be read: {exc}", at=f"{path}, line {read + number}", hint=hint) from exc
                 self._torn.add(path.name)
         return decoded
+
+
+def _has_other_shape(exc: Exception) -> bool:
+    return isinstance(exc, msgspec.ValidationError)
 
 
 class FollowedRecord:
@@ -504,6 +566,7 @@ class FollowedRecord:
         self._read = {"events.jsonl": 0, "history.jsonl": 0}
         self._events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
         self._operations = msgspec.json.Decoder(Operation)
+        self._lines = {"events.jsonl": 0, "history.jsonl": 0}
 
     def events(self) -> list[AnyEvent]:
         return self._fresh("events.jsonl", self._events)
@@ -520,19 +583,26 @@ class FollowedRecord:
             decoded = decoder.decode_lines(whole)
         except FileNotFoundError:
             return []
-        except (OSError, msgspec.DecodeError) as exc:
-            raise RecordError(f"can't be read: {exc}", at=str(path)) from exc
+        except (OSError, *_UNREADABLE) as exc:
+            at = f"{path}, after line {self._lines[name]}"
+            raise RecordError(f"can't be read: {exc}", at=at, hint=_OTHER) from exc
         self._read[name] += len(whole) + len(newline)
+        self._lines[name] += len(decoded)
         return decoded
 
 
-def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Whole lines, some hundred at a time, and whether they are the file's last; only those may end within a line."""
-    waiting = rest = b""
-    while chunk := file.read(CHUNK):
-        whole, newline, after = (rest + chunk).rpartition(b"\n")
-        if newline and waiting:
-            yield waiting, False
-        waiting, rest = (whole + newline, after) if newline else (waiting, after)
-    if waiting or rest:
-        yield waiting + rest, True
+def _chunks(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    """Whole lines, some hundred at a time; only the file's last may lack its end. Takes time in proportion to them."""
+    lines: list[bytes] = []
+    size = number = 0
+    while line := file.readline(LONGEST):
+        number += 1
+        if len(line) == LONGEST and not line.endswith(b"\n"):
+            raise RecordError(f"is longer than {LONGEST} bytes", at=f"{path}, line {number}", hint=_OTHER)
+        lines.append(line)
+        size += len(line)
+        if size >= CHUNK:
+            yield b"".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield b"".join(lines)

@@ -33,16 +33,18 @@ from lab.run.conductor import Conductor
 from lab.run.judge import JudgedRun
 from lab.run.steps import Stage
 from lab.run.view import QuietView
-from lab.scenario.check import check_scenario
+from lab.scenario.check import check_cluster, check_scenario, check_settings
 from lab.scenario.spec import ClusterSpec, Promises, Scenario, StepSpec, UsersSpec
 from lab.users.own import UserJourney
 
 FRESH_WITHIN = 120.0
-LONGER_THAN = 600.0
+TIME_LIMIT = 600.0
 """Seconds that one run may take."""
 OPERATIONS_PER_USER = 5
 """What each user must have done at least for a run to tell anything, and how often its state was compared."""
 
+MARKER = "marker lab"
+"""Where its arguments stand, for whoever wrote them."""
 _SECONDS = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|)")
 _UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -148,7 +150,7 @@ class ClusterSession:
             users=users,
             steps=steps,
             seed=self.seed,
-            longer_than=LONGER_THAN,
+            time_limit=TIME_LIMIT,
         )
 
     def freshen(self) -> None:
@@ -383,29 +385,47 @@ def cluster_of(asked: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any
     """The cluster that a marker asks for: pure but for `read`, which says what Compose makes of a file."""
     unknown = sorted(asked.keys() - {"compose", "service", "image", "port", "ready", "replicas", "zones"})
     if unknown:
-        raise UsageError(f"there is no {unknown[0]!r} here", at="marker lab", hint="pytest --markers")
+        raise UsageError(f"there is no {unknown[0]!r} here", at=MARKER, hint="pytest --markers")
     told = {key: asked[key] for key in ("compose", "service", "port", "ready") if asked.get(key) is not None}
     told |= {"zones": _zones(asked.get("zones", 3), asked.get("replicas")), "release": asked.get("image") or "shop:v1"}
     if "compose" in told and asked.get("image") is None:
         service = (read(Path(told["compose"])).get("services") or {}).get(told.get("service"), {})
         if not service.get("image"):
-            raise UsageError("says no image, and the service has none", at="marker lab", hint='image="web:dev"')
+            raise UsageError("says no image, and the service has none", at=MARKER, hint='image="web:dev"')
         told["release"] = service["image"]
     try:
         spec = msgspec.convert(told, ClusterSpec)
     except msgspec.ValidationError as exc:
-        raise UsageError(str(exc).replace("$.", ""), at="marker lab", hint="pytest --markers") from exc
+        raise _misfit(exc, MARKER) from exc
+    check_cluster(spec, lambda key: f"{MARKER}: {'image' if key == 'release' else key}".removesuffix(": "))
     return spec
 
 
 def _zones(zones: object, replicas: object) -> dict[str, int]:
-    """Replicas by zone: as they are told, or so many spread over so many zones called a, b, c."""
+    """Replicas by zone: as they are specified, or so many spread over so many zones called a, b, c."""
     if isinstance(zones, Mapping):
-        return {str(zone): int(count) for zone, count in zones.items()}
+        for zone, count in zones.items():
+            if not isinstance(zone, str) or not isinstance(count, int) or isinstance(count, bool):
+                at = f"{MARKER}: zones"
+                raise UsageError(
+                    f"{zone!r}: {count!r} is not a name and a number", at=at, hint="zones={'a': 2, 'b': 1}"
+                )
+        if replicas is not None:
+            what = "zones names the replicas of each zone, so replicas can't be given beside it"
+            raise UsageError(what, at=f"{MARKER}: replicas", hint="leave replicas out")
+        return dict(zones)
     count = 2 * zones if replicas is None and isinstance(zones, int) else replicas
     if not isinstance(zones, int) or not isinstance(count, int) or not 1 <= zones <= min(count, 26):
-        raise UsageError(f"zones={zones}, replicas={replicas}", at="marker lab", hint="zones=3, replicas=6")
+        raise UsageError(f"zones={zones!r}, replicas={replicas!r}", at=MARKER, hint="zones=3, replicas=6")
     return {chr(ord("a") + place): (count - place + zones - 1) // zones for place in range(zones)}
+
+
+def _misfit(exc: msgspec.ValidationError, at: str) -> UsageError:
+    """What msgspec says of an argument, with the name that the argument has for whoever wrote it."""
+    what, _, key = str(exc).partition(" - at ")
+    named = key.strip("`").removeprefix("$").lstrip(".")
+    hint = "pytest --markers" if at == MARKER else "lab reference"
+    return UsageError(what, at=f"{at}: {named}" if named else at, hint=hint)
 
 
 def traffic_of(
@@ -419,18 +439,15 @@ def traffic_of(
 ) -> AbstractContextManager[Traffic]:
     """Traffic as a test asks for it. Raises UsageError for what makes no sense."""
     named = None if journey is None else f"{inspect.getfile(journey)}:{journey.__name__}"
-    asked = {"serving_at_least": max(1, len(standing.spec.slots) - 1), **(promises or {})}
     try:
         spec = msgspec.convert({**users, "journey": named}, UsersSpec)
         if named is None and spec.on_two_devices is None:
             spec = msgspec.structs.replace(spec, on_two_devices=spec.count // 3)
-        return standing.traffic(
-            journey,
-            test,
-            users=spec,
-            promises=msgspec.convert(asked, Promises),
-            enough=None if enough is None else msgspec.convert(enough, Enough),
-            repeat=repeat,
-        )
+        promised = msgspec.convert(promises or {}, Promises)
+        wanted = None if enough is None else msgspec.convert(enough, Enough)
     except msgspec.ValidationError as exc:
-        raise UsageError(str(exc).replace("$.", ""), at="lab.traffic", hint="lab reference") from exc
+        raise _misfit(exc, "lab.traffic") from exc
+    for part in (spec, promised, wanted):
+        if part is not None:
+            check_settings(part, lambda key: f"lab.traffic: {key}")
+    return standing.traffic(journey, test, users=spec, promises=promised, enough=wanted, repeat=repeat)

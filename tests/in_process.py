@@ -60,7 +60,7 @@ users: {count: 8, on_two_devices: 3, think: 0.05, tries: 3}
 promises: {serving_at_least: 2}
 steps: [{settle: {for: 0.5}}]
 enough: {operations: 20, checks: 20}
-longer_than: 60
+time_limit: 60
 """
 
 

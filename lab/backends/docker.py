@@ -13,7 +13,7 @@ import msgspec
 from lab.backends.own_app import balancer_settings, check_own_app, own_app
 from lab.backends.protocol import ClusterOrder, OpenProject, Report, Say
 from lab.backends.state import open_state
-from lab.balancer.config import BalancerSettings, render
+from lab.balancer.config import BalancerSettings, render, slots_in
 from lab.balancer.nginx import NginxBalancer, speaks_http
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.commands import ClusterPlan
@@ -22,6 +22,7 @@ from lab.cluster.cutter import remove_cutters
 from lab.cluster.edges import Edge
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.events import EngineWatch
+from lab.cluster.found import FoundCluster, find_cluster
 from lab.cluster.gated import GatedCluster
 from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, front_of, others_of, read_compose
 from lab.cluster.store_look import StoreLook
@@ -35,7 +36,7 @@ from lab.machine.places import Places
 from lab.machine.ports import free_ports
 from lab.machine.setup import Toolbox
 from lab.machine.subnets import free_subnet
-from lab.machine.sweep import check_name_is_free, find_clusters, sweep
+from lab.machine.sweep import Leftover, check_name_is_free, find_clusters, sweep
 from lab.model import Release, Slot, release_name
 from lab.retry import wait_until
 from lab.scenario.spec import ClusterSpec, Edges
@@ -109,9 +110,15 @@ class DockerBackend:
     def cluster(self, project: str) -> ComposeCluster:
         return open_cluster(self.toolbox.engine, project, ())
 
-    def is_there(self, project: str) -> bool:
+    def found_again(self, project: str) -> FoundCluster | None:
+        return find_cluster(self.toolbox.engine, project, _slots_of(self.toolbox.places, project))
+
+    def owner(self, project: str) -> Leftover | None:
         found = find_clusters(self.toolbox.engine, now=SYSTEM_CLOCK.wall())
-        return any(one.identity.project == project for one in found)
+        return next((one for one in found if one.identity.project == project), None)
+
+    def is_there(self, project: str) -> bool:
+        return self.owner(project) is not None
 
     def events(
         self, project: str, report: Report, *, clock: Clock = SYSTEM_CLOCK
@@ -143,6 +150,14 @@ class DockerBackend:
 
     def take_down(self, project: str) -> list[str]:
         return take_down(self.toolbox.engine, self.toolbox.places, project)
+
+
+def _slots_of(places: Places, project: str) -> tuple[str, ...]:
+    """Those that its balancer knows, by the file that it was given; none where that is not here."""
+    try:
+        return slots_in((places.cluster(project) / "nginx.conf").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
 
 
 def release_of(toolbox: Toolbox, image: str) -> Release:

@@ -10,9 +10,11 @@ from typing import Protocol
 from lab import record
 from lab.balancer.protocol import LoadBalancer
 from lab.clock import SYSTEM_CLOCK, Clock
+from lab.cluster.found import FoundCluster
 from lab.cluster.harm import Strikable
 from lab.cluster.protocol import Cluster
 from lab.machine.labels import Identity
+from lab.machine.sweep import Leftover
 from lab.model import Release, Slot, Value
 from lab.scenario.spec import ClusterSpec, Scenario, may_be_empty
 from lab.state.protocol import State
@@ -121,6 +123,14 @@ class Backend(Protocol):
 
     def cluster(self, project: str) -> Cluster:
         """The replicas of a cluster alone, also where no balancer answers; none where there is no such cluster."""
+        ...
+
+    def found_again(self, project: str) -> FoundCluster | None:
+        """What stands of a cluster that was kept, by what its parts say of themselves; None if nothing does."""
+        ...
+
+    def owner(self, project: str) -> Leftover | None:
+        """Whose a cluster is, and whether they are gone; None where there is none of this name."""
         ...
 
     def is_there(self, project: str) -> bool:

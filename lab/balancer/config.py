@@ -7,6 +7,7 @@ is ready renames its socket over the slot's name, one that drains takes the name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -91,6 +92,12 @@ def render(slots: Iterable[Slot], settings: BalancerSettings) -> str:
     )
 
 
+def slots_in(configuration: str) -> tuple[str, ...]:
+    """The names of the slots that a rendered configuration knows, in their order."""
+    return tuple(dict.fromkeys(_SLOT.findall(configuration)))
+
+
+_SLOT = re.compile(rf"server unix:{re.escape(SLOTS_FOLDER)}/([a-z0-9-]+)\.sock ")
 _NOTHING_FROM = ("default-src", "base-uri", "form-action", "frame-ancestors")
 _KEEP = """\
     keepalive 64;

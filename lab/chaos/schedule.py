@@ -160,11 +160,13 @@ def check_monkey(settings: MonkeySettings) -> None:
 def _check_calendar(calendar: Calendar) -> None:
     try:
         ZoneInfo(calendar.time_zone)
-        date.fromisoformat(calendar.begins)
+        date.fromisoformat(calendar.begins) + timedelta(days=calendar.days)
         opens, closes = time.fromisoformat(calendar.opens), time.fromisoformat(calendar.closes)
-    except ZoneInfoNotFoundError as exc:
+    except (ZoneInfoNotFoundError, OSError) as exc:  # OSError: the name of a folder of the data base
         raise UsageError("is not a time zone", at="calendar.time_zone", hint="time_zone: Europe/Berlin") from exc
-    except ValueError as exc:
+    except (ValueError, OverflowError) as exc:
         raise UsageError(str(exc), at="calendar", hint='begins: "2026-01-01", opens: "09:00"') from exc
+    if opens.tzinfo is not None or closes.tzinfo is not None:
+        raise UsageError("opens and closes are by the clocks of time_zone", at="calendar.opens", hint='opens: "09:00"')
     if opens >= closes or calendar.days < 1 or calendar.day_lasts <= 0 or calendar.most_a_day < 1:
         raise UsageError("has no hour in which to strike", at="calendar", hint='opens: "09:00", closes: "15:00"')

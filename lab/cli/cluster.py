@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lab.cli.parser import option, project, users_port, verb
+from lab.cli.parser import flag, option, project, users_port, verb
 from lab.cli.terminal import say
 
 
@@ -22,12 +22,13 @@ def up(release: str, port: int | None, store: str, orders: str, project: str | N
 
 
 @verb("down")
+@flag("-y", "--yes", typed_only=True, help="even if it is the cluster of a run that goes on")
 @project
-def down(project: str | None) -> int:
+def down(yes: bool, project: str | None) -> int:
     """Remove the cluster that `lab up` made, with its volumes."""
     from lab.operate.cluster import bring_down
 
-    return bring_down(project, say=say)
+    return bring_down(project, say=say, is_agreed=yes)
 
 
 @verb("status")

@@ -53,7 +53,12 @@ def _limits(function: Decorated) -> Decorated:
 @_who
 @option("--zone", default="", help="one of this zone's")
 @flag("--any", "anyone", help="one drawn at random: what is meant if nobody is named")
-@option("--how", type=click.Choice(("kill", "crash", "stop", "squeeze")), default="kill", help="see docs/reference/faults.md")
+@option(
+    "--how",
+    type=click.Choice(("kill", "crash", "stop", "squeeze")),
+    default="kill",
+    help="see docs/reference/faults.md",
+)
 @option(
     "--signal",
     type=click.Choice(("SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP")),

@@ -406,6 +406,8 @@ class StuckPart(Value):
     kind: str
     name: str
     why: str
+    is_engines_own: bool = False
+    """A network in which no container is: the engine forgot to let go of one that was."""
 
 
 def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, clock: Clock = SYSTEM_CLOCK) -> list[str]:
@@ -413,7 +415,8 @@ def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, cl
 
     Nothing is chosen by name, and what bears only some of the lab's labels is left alone. May be repeated, and by
     several labs at once: what is still in use after that is tried again for GONE_WITHIN seconds.
-    Raises EngineError, with the engine's own words, where something stays.
+    Raises EngineError, with the engine's own words, where something stays; all else is removed by then. A network that
+    only the engine itself still holds is not waited for twice.
     """
     removed: list[str] = []
     stays: list[StuckPart] = []
@@ -424,20 +427,26 @@ def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, cl
         return not stays
 
     try:
-        if not is_gone():
+        if not is_gone() and (removed or not all(one.is_engines_own for one in stays)):
             wait_until(f"{project} is gone", is_gone, within=GONE_WITHIN, every=0.3, clock=clock)
-    except WaitTimeout as exc:
-        one = stays[0]
-        held = f"{'name' if one.kind == 'container' else one.kind}={one.name}"
-        raise EngineError(
-            f"can't remove {one.kind} {one.name}: {one.why}",
-            at=project,
-            hint=f"docker ps -a --filter {held}   # who has it; then: lab down -p {project}",
-        ) from exc
-    if folder is not None and folder.exists():
+    except WaitTimeout:
+        pass
+    if folder is not None and folder.exists() and all(one.is_engines_own for one in stays):
         with suppress(FileNotFoundError):  # somebody else's `down` was quicker
             shutil.rmtree(folder)
+    if stays:
+        raise _stuck(project, stays)
     return removed
+
+
+def _stuck(project: str, stays: Sequence[StuckPart]) -> EngineError:
+    one = next((one for one in stays if not one.is_engines_own), stays[0])
+    if one.is_engines_own:
+        what = f"the engine keeps {one.kind} {one.name} though no container is in it; all else is removed"
+        return EngineError(what, at=project, hint="a fault of the engine's own: the network goes with its next start")
+    held = f"{'name' if one.kind == 'container' else one.kind}={one.name}"
+    hint = f"docker ps -a --filter {held}   # who has it; then: lab down -p {project}"
+    return EngineError(f"can't remove {one.kind} {one.name}: {one.why}", at=project, hint=hint)
 
 
 def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[StuckPart]:
@@ -466,11 +475,42 @@ def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[S
         except APIError as exc:
             if exc.status_code not in IN_USE:
                 raise
-            stays.append(StuckPart(kind=kind, name=name, why=str(exc.explanation or exc)))
+            is_own = kind == "network" and not ours() and _is_empty(engine, key)
+            if is_own and _let_go(engine, key, [_name_of(one) for one in found]):
+                removed.append(f"{kind} {name}")
+                continue
+            why = str(exc.explanation or exc)
+            stays.append(StuckPart(kind=kind, name=name, why=why, is_engines_own=is_own))
         else:
             removed.append(f"{kind} {name}")
     # One that somebody else is removing is still told of; another may be a deployer's that made it meanwhile.
     return stays or [StuckPart(kind="container", name=_name_of(one), why="it is still there") for one in ours()]
+
+
+def _is_empty(engine: APIClient, network: str) -> bool:
+    """Whether the engine itself says that no container is in a network."""
+    try:
+        return not engine.inspect_network(network).get("Containers")
+    except NotFound:
+        return True
+
+
+def _let_go(engine: APIClient, network: str, names: Sequence[str]) -> bool:
+    """Make the engine drop what is left of these containers in a network, and remove it; whether that worked.
+
+    An engine may keep an endpoint of a container that was removed while it started. A disconnection by force finds it
+    by the container's name, though there is no container of it any more.
+    """
+    for name in names:
+        with suppress(APIError):
+            engine.disconnect_container_from_network(name, network, force=True)
+    try:
+        engine.remove_network(network)
+    except NotFound:
+        return True
+    except APIError:
+        return False
+    return True
 
 
 def _name_of(container: Mapping[str, Any]) -> str:

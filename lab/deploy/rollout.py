@@ -113,7 +113,7 @@ class _Strategy(Value, tag_field="strategy"):
             count = self.batch
         else:
             number = self.batch.removesuffix("%")
-            if not self.batch.endswith("%") or not number.isdecimal():
+            if not self.batch.endswith("%") or not number.isdecimal() or len(number) > len("100"):
                 raise UsageError("is neither a number nor a percentage", at=f"batch: {self.batch}", hint="25%")
             count = math.ceil(slots * int(number) / 100)
         if not count >= 1:

@@ -52,6 +52,8 @@ class KillSweepResult(Value):
     operations: int
     resumed: tuple[float, ...]
     """Seconds from a kill to the next act of another deployer."""
+    left: tuple[str, ...] = ()
+    """What could not be removed in the end, in words."""
 
     @property
     def line(self) -> str:
@@ -117,6 +119,7 @@ def sweep_kills(backend: Backend, spec: KillSweepSpec, say: Say) -> KillSweepRes
         failed=sum(one.failed for one in rolled),
         operations=sum(one.operations for one in rolled),
         resumed=tuple(killer.resumed),
+        left=tuple(stage.left),
     )
 
 
@@ -214,9 +217,16 @@ def _kill_at_random(stage: Rehearsal, killer: _Killer, spec: KillSweepSpec, say:
 
 
 def run_kill_sweep(backend: Backend, spec: KillSweepSpec, say: Say) -> int:
-    """The sweep as a command: exit 0 if every rollout ended right and no user was hurt."""
+    """The sweep as a command: exit 0 if every rollout ended right and no user was hurt.
+
+    What could not be removed is told after the results, and ends a good sweep in 4.
+    """
     swept = sweep_kills(backend, spec, say)
     for one in swept.wrong:
         say(f"  wrong: {one}")
     say(swept.line)
-    return ExitCode.HELD if swept.is_good else ExitCode.BROKEN
+    for one in swept.left:
+        say(one)
+    if not swept.is_good:
+        return ExitCode.BROKEN
+    return ExitCode.COULD_NOT_TELL if swept.left else ExitCode.HELD

@@ -171,6 +171,8 @@ def sweep_faults(
                 cells.append(_try(stage, course, point, pin, fault))
                 if cells[-1].hit and cells[-1].text != "held":
                     say(_tell(cells[-1]))
+    for one in stage.left:
+        say(one)
     late = stage.finish()
     if late:
         say(f"found when all was read back: {late[-1].why}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from random import Random
 
 from lab import record
@@ -12,6 +12,7 @@ from lab.backends.protocol import Backend, ClusterOrder, OpenProject
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ending, Phase, RolloutRequest, Strategy, first_desired
+from lab.errors import EngineError
 from lab.machine.projects import run_identity
 from lab.model import Finding, Operation, Release, Value
 from lab.oracle import Oracle
@@ -81,6 +82,8 @@ class Rehearsal:
         self._operations = self._retried = self._failed = 0
         self.crew: Crew | None = None
         self.troubles: list[str] = []
+        self.left: list[str] = []
+        """What could not be removed when the rehearsal was over, in words."""
         self.refused: list[str] = []
         """What was said whenever a deployer that leads no more was refused."""
 
@@ -186,16 +189,32 @@ class Rehearsal:
 
 
 @contextmanager
+def _left_over(cluster: AbstractContextManager[OpenProject], left: list[str]) -> Iterator[OpenProject]:
+    """The cluster; what its clean-up can't remove goes into `left`, so that it takes no result's place."""
+    is_over = False
+    try:
+        with cluster as live:
+            yield live
+            is_over = True
+    except EngineError as exc:
+        if not is_over:
+            raise
+        left.append(str(exc))
+
+
+@contextmanager
 def rehearsal(backend: Backend, name: str, seed: int) -> Iterator[Rehearsal]:
     """A cluster of three slots with users who shop until the block ends, and who read everything back then."""
     releases = [backend.release(image) for image in ("shop:v1", "shop:v2")]
     identity = run_identity(f"{name}-{seed}-{Random().getrandbits(24):06x}")
     with ExitStack() as stack:
-        live = stack.enter_context(backend.bring_up(ClusterOrder(identity=identity, spec=CLUSTER)))
+        left: list[str] = []
+        live = stack.enter_context(_left_over(backend.bring_up(ClusterOrder(identity=identity, spec=CLUSTER)), left))
         state = stack.enter_context(backend.state())
         desk = Desk(state, live.project, clock=SYSTEM_CLOCK)
         desk.begin(first_desired(releases[0], SLOTS))
         stage = Rehearsal(live, desk, releases, seed)
+        stage.left = left
         stack.enter_context(backend.events(live.project, stage.note_event))
         crew = Crew(live.project, DEPLOYERS, stage.note_event, on_boundary=stage.reach)
         stage.crew = stack.enter_context(crew)

@@ -36,18 +36,31 @@ class Recorded(Value):
         return [_place_of(event) for event in self.events if isinstance(event, Strike)]
 
 
+class _Environment(msgspec.Struct):
+    """What a repetition needs of what the record says of its machine."""
+
+    seed: int
+    images: dict[str, str]
+    files: dict[str, str] = {}
+
+
 def read_recorded(folder: Path) -> Recorded:
     """Raises RecordError where the record does not say enough."""
     seen = ReadRecord(folder)
     environment = seen.document("environment.json")
     if environment is None or seen.document("scenario.json") is None:
         raise RecordError("the record does not say what was run", at=str(folder), hint="lab runs")
+    scenario, at = scenario_of(seen), str(folder / "environment.json")
+    try:
+        told = msgspec.convert(environment, _Environment)
+    except msgspec.ValidationError as exc:
+        raise RecordError(f"does not say how it was run: {exc}", at=at, hint="lab runs") from exc
     return Recorded(
         folder=folder,
-        scenario=scenario_of(seen),
-        seed=environment["seed"],
-        images=environment["images"],
-        files=environment.get("files", {}),
+        scenario=scenario,
+        seed=told.seed,
+        images=told.images,
+        files=told.files,
         events=tuple(seen.events()),
     )
 

@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from lab import record
 from lab.backends.choose import connect_backend, make_backend
-from lab.backends.protocol import ClusterOrder
-from lab.clock import SYSTEM_CLOCK
+from lab.backends.protocol import Backend, ClusterOrder
 from lab.cluster.stores import OrdersPlace, StoreName
-from lab.deploy.desk import Desk
 from lab.deploy.rollout import first_desired
 from lab.errors import ExitCode, LabError, UsageError
 from lab.machine.images import POSTGRES
+from lab.machine.labels import KEPT, surely_runs
 from lab.machine.places import find_places
 from lab.machine.projects import kept_identity, project_of
 from lab.model import Replica, Value
+from lab.operate.recovery import desk_of
 from lab.operate.rollouts import describe_lead
 from lab.run.deployed import deployed, wait_settled
 from lab.scenario.spec import ClusterSpec
@@ -66,12 +66,30 @@ def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, por
     return ExitCode.HELD
 
 
-def bring_down(project: str | None, *, say: Say) -> int:
-    """Remove a cluster with its volumes, by labels. A cluster that is not there is no error."""
+def bring_down(project: str | None, *, say: Say, is_agreed: bool = False) -> int:
+    """Remove a cluster with its volumes, by labels. A cluster that is not there is no error.
+
+    Raises UsageError for the cluster of a run that may be going on, unless that `is_agreed`.
+    """
     project = project_of(find_places(), project)
-    removed = connect_backend().take_down(project)
+    backend = connect_backend()
+    if not is_agreed:
+        _check_is_nobodys_run(backend, project)
+    removed = backend.take_down(project)
     say("\n".join(f"removed {what}" for what in removed) or f"{project}: nothing to remove")
     return ExitCode.HELD
+
+
+def _check_is_nobodys_run(backend: Backend, project: str) -> None:
+    """A run's cluster goes with its run: taken away before, it leaves a run that can tell nothing."""
+    one = backend.owner(project)
+    if one is not None and one.identity.owner != KEPT and not one.is_abandoned:
+        knows = "goes on" if surely_runs(one.identity.owner) else "may go on"
+        raise UsageError(
+            f"is the cluster of the run {one.identity.run}, which {knows} ({one.identity.owner})",
+            at=project,
+            hint=f"end that run; or, so that it can tell nothing: lab down -p {project} --yes",
+        )
 
 
 def show_status(project: str | None, *, say: Say) -> int:
@@ -94,7 +112,7 @@ def show_status(project: str | None, *, say: Say) -> int:
     for one in replicas:
         say(f"{one.zone:<6}{one.slot:<6}{one.name:<10}{one.release:<16}{one.state:<10}{_answers(one, answering)}")
     with backend.state() as state:
-        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+        desk = desk_of(backend, state, project, say=say)
         desired = desk.read().desired
         filled = {one.slot for one in replicas}
         for slot in desired.slots:

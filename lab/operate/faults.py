@@ -18,17 +18,17 @@ from lab.chaos.opened import OpenFaults
 from lab.chaos.striker import Striker, StrikeResult, StrikerParts
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.harm import Victim
-from lab.deploy.desk import Desk
 from lab.errors import ExitCode, UsageError
 from lab.machine.labels import this_process
 from lab.machine.places import find_places
 from lab.machine.projects import project_of
 from lab.model import ReplicaState, Role, Value
+from lab.operate.recovery import desk_of
 from lab.operate.rollouts import resume
 from lab.record import StrikeSource
 from lab.report.sentences import tell_event
 from lab.run.strike_steps import pick_fault, pick_victims
-from lab.scenario.check import LARGEST
+from lab.scenario.bounds import LARGEST
 from lab.scenario.strike_spec import ANY, check_cut, role_of, zone_of
 
 Say = Callable[[str], None]
@@ -58,7 +58,7 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
     project = project_of(places, project)
     backend = connect_backend()
     with backend.state() as state:
-        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+        desk = desk_of(backend, state, project, say=say)
         slots = desk.read().desired.slots
         opened = OpenFaults(state, project)
         last = max((one.strike for one in opened.read().faults), default=0)

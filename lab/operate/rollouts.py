@@ -25,6 +25,7 @@ from lab.machine.labels import is_owner_gone, this_process
 from lab.machine.places import find_places
 from lab.machine.projects import project_of
 from lab.model import Value
+from lab.operate.recovery import desk_of
 from lab.report.sentences import tell_event
 from lab.run.deployed import lost_zones_of
 from lab.run.deployer_processes import ask_at_boundary, serve_events
@@ -54,7 +55,7 @@ def at_hand(
     project = project_of(find_places(), project)
     backend = connect_backend()
     with backend.state() as state:
-        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+        desk = desk_of(backend, state, project)
         with backend.attach(project, desk.read().desired.slots) as live:
             # A lock of a script's own is as long as it says, whatever is known of who has it.
             make = Deployer if script is None else partial(ScriptedDeployer, script)

@@ -79,7 +79,8 @@ def worst_of(codes: Iterable[int]) -> ExitCode:
 
 def run_scenarios(spec: RunRequest, say: Say) -> int:
     """Run scenarios one after another; the worst exit code. Nothing is started before all have been read whole."""
-    read = [(named, read_changed(find_scenario(named), spec.overrides)) for named in spec.scenarios]
+    notice = _say_on(sys.stderr)
+    read = [(named, read_changed(find_scenario(named), spec.overrides, notice=notice)) for named in spec.scenarios]
     if spec.is_dry:
         for _, scenario in read:
             for line in plan_lines(scenario, seed=spec.seed if spec.seed is not None else scenario.seed):
@@ -161,11 +162,17 @@ def judge_and_write(run_record: RunRecord) -> JudgedRun:
     """Judge a run that is over by its record, and make the verdict part of it."""
     ended = SYSTEM_CLOCK.now()
     run_record.flush()
-    judged = judge_run(ReadRecord(run_record.folder))
+    judged = judge_run(ReadRecord(run_record.folder), is_over=True)
     judgement = judged.judgement
     run_record.write("verdict.json", judgement)
     run_record.event(
-        RunEnded(at=ended, verdict=judgement.verdict, exit_code=int(judgement.exit_code), reasons=judgement.reasons)
+        RunEnded(
+            at=ended,
+            verdict=judgement.verdict,
+            exit_code=int(judgement.exit_code),
+            reasons=judgement.reasons,
+            operations=run_record.operations,
+        )
     )
     return judged
 

@@ -12,7 +12,7 @@ from lab.clock import NS
 from lab.errors import RecordError
 from lab.oracle.service import ServiceReport
 from lab.oracle.verdict import Judgement
-from lab.record import PhaseBegan, ReadRecord
+from lab.record import PhaseBegan, ReadRecord, write_whole
 from lab.report.chaostoolkit import chaostoolkit
 from lab.report.document import OperationCounts, Report, build_report, ended
 from lab.report.events import AnyPageEvent
@@ -73,7 +73,7 @@ class RunReports(msgspec.Struct, frozen=True):
             path = folder / FILES[one]
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                path.write_text(self.text(one, beside=folder.samefile(self.record)), encoding="utf-8")
+                write_whole(path, self.text(one, beside=folder.samefile(self.record)).encode())
             except OSError as exc:
                 raise RecordError(f"the report can't be written: {exc}", at=str(path), hint="df -h .") from exc
             yield path

@@ -29,6 +29,11 @@ class CommandStep:
     def text(self) -> str:
         return f"runs {self._spec.text}"
 
+    @property
+    def pending(self) -> str:
+        said = f"; its last line: {self._command.last_line}" if self._command.last_line else ""
+        return f"the command {self._spec.text} to end{said}"
+
     def begin(self) -> None:
         self._until = self._clock.now() + int(self._spec.within * NS)
         self._command.start()

@@ -225,8 +225,9 @@ class Conductor:
             except WaitTimeout as exc:
                 if self._clock.now() < stage.deadline:  # the step's own wait, which says more
                     raise
-                over = f"the run's time (longer_than: {self._scenario.longer_than:g} s) was over"
-                raise WaitTimeout(f"{over} in the step {name_of(spec)!r}", hint="a larger longer_than") from exc
+                over = f"the run's time (time_limit: {self._scenario.time_limit:g} s) was over"
+                what = f"{over} in the step {name_of(spec)!r}, which waited for {step.pending}"
+                raise WaitTimeout(what, hint="see events.jsonl; a larger time_limit if it was on its way") from exc
 
     @contextmanager
     def doing(self, spec: StepSpec, stage: Stage) -> Iterator[RunStep]:
@@ -303,8 +304,12 @@ class Conductor:
             first_user=self._first_user,
             random=self._random,
             on_operation=self._seen.operation,
+            stuck=self._note_stuck,
             clock=self._clock,
         )
+
+    def _note_stuck(self, what: str) -> None:
+        self._report(record.Trouble(at=self._clock.now(), what=what))
 
     def _make_scaler(self, live: OpenProject, settings: ScaleSettings) -> Autoscaler:
         def load() -> Load | None:
@@ -345,7 +350,7 @@ class Conductor:
             report=self._report,
             random=self._random,
             clock=clock,
-            deadline=clock.now() + int(scenario.longer_than * NS),
+            deadline=clock.now() + int(scenario.time_limit * NS),
             rollout_within=scenario.promises.rollout_within,
         )
 

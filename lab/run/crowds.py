@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from random import Random
@@ -15,6 +14,7 @@ from lab.scenario.spec import UsersSpec
 from lab.users import Crowd, CrowdSize, Device, Door, Journey, Shopper, Tries
 from lab.users.driven import Driven, MakeUser, load_journey, maker_of
 from lab.users.steps import StepsJourney
+from lab.users.threads import UserThreads
 
 
 def own_user_of(users: UsersSpec) -> MakeUser | None:
@@ -33,12 +33,13 @@ def make_crowd(
     first_user: int,
     random: Random,
     on_operation: Callable[[Operation], None],
+    stuck: Callable[[str], None],
     clock: Clock,
 ) -> Crowd:
-    """Nobody is logged in yet. Threads of users of one's own end with `stack`."""
+    """Nobody is logged in yet. Threads of users of one's own end with `stack`; `stuck` is told of one that does not."""
     journey: Callable[[Device], Journey] = Shopper
     if own_user is not None:
-        threads = stack.enter_context(ThreadPoolExecutor(users.count, thread_name_prefix="user"))
+        threads = stack.enter_context(UserThreads(users.count, stuck=stuck))
         journey = partial(Driven, make=maker_of(own_user), threads=threads, origin=live.url)
     return Crowd(
         [Door(host=host, port=port) for host, port in live.doors],

@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 
+from lab import record
 from lab.backends.protocol import Backend
 from lab.clock import Clock
 from lab.model import release_name
@@ -18,6 +19,7 @@ def environment_of(
 ) -> dict[str, object]:
     """The document, as it is now."""
     return {
+        **record.written_by(),
         "run": run,
         "seed": seed,
         "repeat": repeat,

@@ -8,7 +8,7 @@ import msgspec
 
 from lab.clock import NS
 from lab.collection import no_collection
-from lab.errors import RecordError
+from lab.errors import RecordError, UsageError
 from lab.model import Role, Value, release_name
 from lab.oracle import Oracle
 from lab.oracle.between import changed_between
@@ -19,9 +19,14 @@ from lab.oracle.promises import RunTerms, asked_promises
 from lab.oracle.service import Service, ServiceReport, ServiceRules
 from lab.oracle.telling import not_checked
 from lab.oracle.verdict import Judgement, gather, judge
+from lab.oracle.wholeness import Wholeness
 from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, ZoneLost
 from lab.report.plan import RunPlan
+from lab.scenario.renames import with_new_keys
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
+
+OLD_FLOOR = 5
+"""Replicas that had to serve where a record of before 2026-12 asks for no number."""
 
 
 class JudgedRun(Value):
@@ -58,32 +63,46 @@ def scenario_of(seen: ReadRecord) -> Scenario:
     if document is None:
         raise RecordError("the record holds no scenario", at=str(seen.folder), hint="run it again")
     try:
-        return msgspec.convert(document, Scenario)
-    except msgspec.ValidationError as exc:
+        scenario = msgspec.convert(with_new_keys(document), Scenario)
+        return scenario if seen.format is not None else _with_old_floor(scenario)
+    except (msgspec.ValidationError, UsageError) as exc:
         at = str(seen.folder / "scenario.json")
         raise RecordError(f"is no scenario of this lab: {exc}", at=at, hint="run it again") from exc
 
 
-def judge_run(seen: ReadRecord) -> JudgedRun:
+def _with_old_floor(scenario: Scenario) -> Scenario:
+    """Records without a format are from when `serving_at_least` was 5 where nothing was given."""
+    given = scenario.promises.serving_at_least
+    promises = msgspec.structs.replace(scenario.promises, serving_at_least=OLD_FLOOR if given is None else given)
+    return msgspec.structs.replace(scenario, promises=promises)
+
+
+def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     """Read a run's record and judge it by the scenario that is part of it.
 
-    Raises RecordError where there is no scenario to judge by; whatever else is missing or torn is for the
-    verdict to say.
+    `is_over`: whoever asks has written it, and but for the verdict nothing more comes.
+
+    Raises RecordError where there is no scenario to judge by; whatever else is missing or torn is for the verdict to
+    say.
     """
     scenario = scenario_of(seen)
-    oracle, service = Oracle(), Service(_rules(scenario))
+    oracle, service, whole = Oracle(), Service(_rules(scenario)), Wholeness()
     last, crashed, events, lost = 0, "", list[AnyEvent](), None
     try:
         for event in seen.events():
             events.append(event)
             service.event(event)
+            whole.event(event)
         with no_collection():
             for operation in seen.history():
                 oracle.feed(operation)
                 service.feed(operation)
+                whole.operation(operation)
                 last = max(last, operation.end)
             oracle.finish()
             lost = _judge_loss(scenario, oracle, seen, events)
+    except RecordError as exc:
+        crashed = f"{exc.at}: {exc.what}"
     except Exception as exc:  # noqa: BLE001 -- a check that dies is "could not tell", never green and never lost
         crashed = f"{type(exc).__name__}: {exc}"
     report = service.report()
@@ -98,6 +117,9 @@ def judge_run(seen: ReadRecord) -> JudgedRun:
         rolled_back=rolled_back,
         lost=lost,
     )
+    if not crashed:
+        missing = whole.reasons(is_over=is_over)
+        evidence = msgspec.structs.replace(evidence, troubles=(*evidence.troubles, *missing))
     asked = asked_promises(_terms(scenario, rolled_back=rolled_back))
     judgement = judge(evidence, scenario.enough, asked)
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
@@ -163,7 +185,7 @@ def _rules(scenario: Scenario) -> ServiceRules:
     promises = scenario.promises
     return ServiceRules(
         tries=scenario.users.tries,
-        floor=promises.serving_at_least,
+        floor=scenario.serving_floor,
         recovers_within=promises.recovers_within,
         available=promises.available,
         p99_within=promises.p99_within,
@@ -179,7 +201,7 @@ def _terms(scenario: Scenario, *, rolled_back: bool) -> RunTerms:
         two_devices=scenario.users.doubled > 0,
         rolls=bool(rolled_to(scenario.steps)),
         rolled_back=rolled_back,
-        serving_at_least=promises.serving_at_least,
+        serving_at_least=scenario.serving_floor,
         recovers_within=promises.recovers_within,
         available=promises.available,
         p99_within=promises.p99_within,

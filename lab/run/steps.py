@@ -44,6 +44,11 @@ class RunStep(Protocol):
         """What is being done, for a person."""
         ...
 
+    @property
+    def pending(self) -> str:
+        """What it still waits for and what is missing, for a person; asked where the run's time is over."""
+        ...
+
     def begin(self) -> None: ...
 
     def is_over(self) -> bool: ...
@@ -89,6 +94,10 @@ class SettleStep:
     def text(self) -> str:
         return f"users shop for {self._spec.seconds:g} s, nothing is broken"
 
+    @property
+    def pending(self) -> str:
+        return f"its {self._spec.seconds:g} s to pass and every slot to serve; {self._stage.desk.unsettled()}"
+
     def begin(self) -> None:
         self._until = self._stage.clock.now() + int(self._spec.seconds * NS)
 
@@ -112,6 +121,10 @@ class RollStep:
     @property
     def text(self) -> str:
         return f"{self._spec.strategy} upgrade to {self._spec.to}"
+
+    @property
+    def pending(self) -> str:
+        return f"the {self.text} to end; {self._stage.desk.unsettled()}"
 
     def begin(self) -> None:
         to = self._stage.release(self._spec.to)
@@ -139,6 +152,12 @@ class ReverseStep:
     def text(self) -> str:
         return f"reversed once it is at {self._spec.at}"
 
+    @property
+    def pending(self) -> str:
+        if not self._is_asked:
+            return f"the rollout to be in phase {self._spec.at}, to reverse it; {self._stage.desk.unsettled()}"
+        return f"the reversed rollout to end; {self._stage.desk.unsettled()}"
+
     def begin(self) -> None:
         pass
 
@@ -165,6 +184,10 @@ class PinnedFaultStep:
         where = f" of {self._spec.at.slot}" if self._spec.at.slot else ""
         return f"{self._spec.do} {self._spec.at.moment} {self._spec.at.action}{where}"
 
+    @property
+    def pending(self) -> str:
+        return f"its moment to come: {self.text}"
+
     def begin(self) -> None:
         pass
 
@@ -184,6 +207,10 @@ class ScaleStep:
     @property
     def text(self) -> str:
         return "scaled to " + ", ".join(f"{count} in {zone}" for zone, count in self._spec.to.items())
+
+    @property
+    def pending(self) -> str:
+        return f"the cluster to be {self.text}; {self._stage.desk.unsettled()}"
 
     def begin(self) -> None:
         desired = self._stage.desk.read().desired
@@ -206,6 +233,10 @@ class PaceStep:
     def text(self) -> str:
         return f"every device acts about every {self._spec.think:g} s"
 
+    @property
+    def pending(self) -> str:
+        return "nothing"
+
     def begin(self) -> None:
         self._stage.hurry(self._spec.think)
 
@@ -221,6 +252,10 @@ class MonkeyStep:
 
     def __init__(self, monkey: Monkey, text: str) -> None:
         self._monkey, self.text = monkey, text
+
+    @property
+    def pending(self) -> str:
+        return f"all of its strikes to be made: {self.text}"
 
     def begin(self) -> None:
         self._monkey.__enter__()
@@ -244,6 +279,10 @@ class RepeatStep:
     @property
     def text(self) -> str:
         return f"again and again for {self._spec.seconds:g} s"
+
+    @property
+    def pending(self) -> str:
+        return f"its round to end: {self._now.pending if self._now is not None else 'no step is under way'}"
 
     def begin(self) -> None:
         self._until = self._stage.clock.now() + int(self._spec.seconds * NS)
@@ -279,10 +318,15 @@ class TogetherStep:
     def __init__(self, steps: Sequence[RunStep]) -> None:
         self._steps = steps
         self._begun: list[RunStep] = []
+        self._left = list(steps)
 
     @property
     def text(self) -> str:
         return "; ".join(step.text for step in self._steps)
+
+    @property
+    def pending(self) -> str:
+        return " and for ".join(step.pending for step in self._left)
 
     def begin(self) -> None:
         for step in self._steps:
@@ -290,8 +334,8 @@ class TogetherStep:
             step.begin()
 
     def is_over(self) -> bool:
-        over = [step.is_over() for step in self._steps]  # each is asked: that is what drives some of them
-        return all(over)
+        self._left = [step for step in self._steps if not step.is_over()]  # each is asked: that drives some of them
+        return not self._left
 
     def end(self) -> None:
         for step in self._begun:
@@ -308,11 +352,12 @@ def _schedule(spec: Schedule, stage: Stage) -> MonkeyStep:
 
 
 def _strike(spec: StrikeSpec, stage: Stage) -> StrikeStep:
-    return StrikeStep(spec, stage.striker, stage.desk.is_settled, stage.random, stage.clock)
+    desk = stage.desk
+    return StrikeStep(spec, stage.striker, desk.is_settled, stage.random, stage.clock, unsettled=desk.unsettled)
 
 
 def _lose_zone(spec: LoseZone, stage: Stage) -> LoseZoneStep:
-    return LoseZoneStep(spec, stage.striker, stage.desk.is_settled, stage.clock)
+    return LoseZoneStep(spec, stage.striker, stage.desk.is_settled, stage.clock, unsettled=stage.desk.unsettled)
 
 
 def _command(spec: CommandSpec, stage: Stage) -> CommandStep:

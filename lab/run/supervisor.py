@@ -48,8 +48,13 @@ class Supervisor:
         self._halted = ""
         self._halt_asked_at = 0
 
-    def wait(self, what: str, is_so: Callable[[], bool], *, within: float) -> None:
-        """Wait until it is so. Raises WaitTimeout, Stopped, or what ended a part of the lab."""
+    def wait(
+        self, what: str, is_so: Callable[[], bool], *, within: float, seen: Callable[[], str] | None = None
+    ) -> None:
+        """Wait until it is so. Raises WaitTimeout, Stopped, or what ended a part of the lab.
+
+        `seen` says what is still missing, for the error of a wait that took too long.
+        """
 
         def look() -> bool:
             try:
@@ -64,7 +69,9 @@ class Supervisor:
             return is_so()
 
         looked = borne(look, clock=self._clock)  # a state that is away for a moment ends no run
-        wait_until(what, looked, within=within, every=LOOK_EVERY, next_step="see events.jsonl", clock=self._clock)
+        wait_until(
+            what, looked, within=within, every=LOOK_EVERY, next_step="see events.jsonl", seen=seen, clock=self._clock
+        )
 
     def in_background(self, what: str, act: Callable[[], T], *, within: float) -> T:
         """Do something that blocks while the view goes on; gives what it gave, or raises what it raised."""

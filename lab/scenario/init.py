@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ def write_scenario(compose: str | None, service: str | None, folder: Path, say: 
     read = read_compose(provide_compose(say), file)
     made[folder / "lab.yaml"] = scenario_text(read, service or choose_service(read, file), file)
     for path, text in made.items():
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         say(f"wrote {path}")
     scenario, journey, _ = made
     say(f"  next: tell {journey} how a user logs in, acts and reads; then: lab run {shlex.quote(str(scenario))}")
@@ -65,13 +66,19 @@ def scenario_text(read: Mapping[str, Any], service: str, file: Path) -> str:
     ports = [int(port["target"]) for port in told.get("ports") or ()] + [int(one[0]) for one in exposed if one]
     return _SCENARIO.format(
         schema=SCHEMA,
-        compose=file.name,
-        service=service,
+        title=_quoted(f"A rolling upgrade of {service}"),
+        compose=_quoted(file.name),
+        service=_quoted(service),
         port=ports[0] if ports else USUAL_PORT,
-        image=tagged,
-        to=f"{tagged.rpartition(':')[0]}:next",
+        image=_quoted(tagged),
+        to=_quoted(f"{tagged.rpartition(':')[0]}:next"),
         front=_front_line(services, service),
     )
+
+
+def _quoted(text: str) -> str:
+    """As YAML, whatever it is: `yes` and `1.0` are names too, and what JSON quotes YAML reads."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _front_line(services: Mapping[str, Any], service: str) -> str:
@@ -84,7 +91,7 @@ def _front_line(services: Mapping[str, Any], service: str) -> str:
     if len(before) != 1:
         return ""
     [(name, port)] = before
-    return f"  front: {{service: {name}, port: {port}}}        # users come through it\n"
+    return f"  front: {{service: {_quoted(name)}, port: {port}}}        # users come through it\n"
 
 
 def _find_compose(folder: Path) -> Path:
@@ -99,14 +106,14 @@ _SCENARIO = """\
 # Do logged-in users of your app keep their state through an upgrade? `lab run lab.yaml` tells. Times are in seconds.
 lab: 1
 name: own-app
-title: "A rolling upgrade of {service}"
+title: {title}
 
 cluster:
   compose: {compose}
   service: {service}                    # the stateless one: it is multiplied and upgraded; the others stay as they are
   port: {port}                            # where it listens inside its container
 {front}  ready: /healthz                       # answers 2xx once it is ready
-  release: "{image}"
+  release: {image}
   zones: {{a: 1, b: 1, c: 1}}             # replicas in each zone
 
 users: {{count: 20, journey: "journey.py:Visitor", think: 0.4, tries: 3}}
@@ -115,11 +122,11 @@ promises: {{serving_at_least: 3}}
 
 steps:
   - settle: {{for: 3}}
-  - roll: {{to: "{to}"}}
+  - roll: {{to: {to}}}
   - settle: {{for: 3}}
 
 enough: {{operations: 300, checks: 100, users_served_by_new: 20}}
-longer_than: 240
+time_limit: 240
 """
 
 _JOURNEY = '''\

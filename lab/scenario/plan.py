@@ -77,7 +77,7 @@ def plan_lines(scenario: Scenario, *, seed: int | None) -> Iterator[str]:
     yield from _step_lines(scenario.steps, "    ")
     yield f"  promised    {_compact(scenario.promises)}"
     yield f"  enough      {_compact(enough)}"
-    yield f"  at most     {scenario.longer_than:g} s"
+    yield f"  at most     {scenario.time_limit:g} s"
     yield "  images"
     for image in all_images_of(scenario):
         whose = "made here from images/ where it is missing" if is_own_image(image) else "taken as the engine has it"

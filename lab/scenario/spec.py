@@ -266,8 +266,9 @@ class OnStop(StrEnum):
 class Promises(Value):
     """What is asserted beside what is always asserted: that users keep their state."""
 
-    serving_at_least: int = 5
-    """Replicas serving at any time but after a strike."""
+    serving_at_least: int | None = None
+    """Replicas serving at any time but after a strike. If not given: one fewer than the fewest that are ever wanted,
+    which is all slots unless `begin_with`, `scale` or `autoscale` say otherwise; at least one."""
     recovers_within: float = 0.0
     """Seconds after a strike until as many serve as before and nobody's tries fail; 0: told, not judged."""
     available: float = 0.0
@@ -316,8 +317,14 @@ class Scenario(Value):
     """Below any of these the verdict is "could not tell" (exit 5)."""
     seed: int | None = None
     """Of users and strikes; drawn and told at the start if not given here or by `--seed`."""
-    longer_than: float = 300.0
+    time_limit: float = 300.0
     """Seconds after which the run is stopped and nothing can be told."""
+
+    @property
+    def serving_floor(self) -> int:
+        """How many replicas must serve at any time but after a strike."""
+        given = self.promises.serving_at_least
+        return max(1, len(self.cluster.slots) - may_be_empty(self) - 1) if given is None else given
 
 
 def may_be_empty(scenario: Scenario) -> int:

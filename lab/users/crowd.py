@@ -207,7 +207,7 @@ class Crowd:
         return WaitTimeout(
             f"{len(missing)} of {len(self.devices)} devices were not logged in after {within:g} s: {seen}",
             at="users",
-            hint="another users.prefix, if accounts of an earlier crowd have these names (401, 422)",
+            hint="if they got 401 or 422, accounts of these names are there already: begin with an empty store",
         )
 
     async def _begin_walks(self) -> None:

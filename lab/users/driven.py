@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,7 +72,7 @@ class Driven(Journey):
     to show.
     """
 
-    def __init__(self, device: Device, make: MakeJourney, threads: ThreadPoolExecutor, origin: str) -> None:
+    def __init__(self, device: Device, make: MakeJourney, threads: Executor, origin: str) -> None:
         super().__init__(device)
         device.log_in = None  # a session that is lost ends the action; the next turn logs in
         self._threads = threads

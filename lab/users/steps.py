@@ -15,6 +15,7 @@ from lab.model import Value
 from lab.users.own import Http, Page, Unexpected, UserJourney, statuses
 
 _HOLE = re.compile(r"\{(?:any:\s*(?P<any>[^{}]+)|(?P<name>\w+))\}")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _KNOWN = frozenset({"n", "name", "password", "new"})
 
 
@@ -89,6 +90,8 @@ def check_journey(journey: HttpJourney) -> None:
             at = f"{part}[{number}]"
             if (step.get is None) == (step.post is None):
                 raise UsageError("a step is either a get or a post", at=at, hint="- get: /")
+            _check_path(f"{at}.{'get' if step.get is not None else 'post'}", step.get or step.post or "")
+            _check_headers(f"{at}.headers", step.headers or {})
             statuses(step.expect, at=f"{at}.expect")
             for name in _holes((step.get, step.post, step.form, step.json, step.headers, step.adds)):
                 if name not in kept:
@@ -97,10 +100,25 @@ def check_journey(journey: HttpJourney) -> None:
             for name, pick in step.keep.items():
                 _check_pick(f"{at}.keep.{name}", pick)
             kept |= step.keep.keys()
-    if journey.login_page and not journey.login_page.startswith("/"):
-        raise UsageError("is no path", at="login_page", hint="login_page: /login")
+    _check_path("state.get", journey.state.get)
+    if journey.login_page:
+        _check_path("login_page", journey.login_page)
     if not any(step.adds for step in journey.act):
         raise UsageError("no step adds anything, so nothing could be lost", at="act", hint='adds: "{new}"')
+
+
+def _check_path(at: str, path: str) -> None:
+    """What is put into a hole is quoted when it is sent; the rest must be what a request line can hold."""
+    rest = _HOLE.sub("x", path)
+    if not rest.startswith("/") or not rest.isascii() or not rest.isprintable() or " " in rest:
+        raise UsageError(f"{path!r} is not a valid path", at=at, hint="a path such as /cart, with its spaces as %20")
+
+
+def _check_headers(at: str, headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(name) or not value.isascii() or not value.isprintable():
+            what = f"{name!r}: {value!r} is not a valid header"
+            raise UsageError(what, at=at, hint="printable ASCII in one line")
 
 
 def _check_pick(at: str, pick: str | Pick) -> None:

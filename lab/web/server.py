@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hmac
+import re
+import sys
 import threading
 from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -32,6 +34,8 @@ _ALWAYS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_ONCE = ("Host", "Origin", "X-Lab-Token", "Content-Length", "Transfer-Encoding", "Last-Event-ID")
+_NUMBER = re.compile("[0-9]{1,15}")
 _BODY: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, str])
 
 
@@ -111,9 +115,19 @@ class PageServer:
         self._thread.join()
 
 
+def _number(text: str) -> int | None:
+    """The whole number that a header holds; None for whatever else somebody may have put there."""
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away in the middle of a request is nothing that the run's terminal should tell of."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -160,12 +174,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._act(controls, act)
 
     def _act(self, controls: Controls, act: str) -> None:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > LARGEST_BODY:
+        length = _number(self.headers.get("Content-Length", ""))
+        if length is None or length > LARGEST_BODY:
             self._say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body of at most {LARGEST_BODY} bytes is wanted")
             return
         try:
-            self._say(HTTPStatus.OK, controls.do(act, _BODY.decode(self.rfile.read(int(length)))))
+            self._say(HTTPStatus.OK, controls.do(act, _BODY.decode(self.rfile.read(length))))
         except msgspec.DecodeError as exc:
             self._say(HTTPStatus.BAD_REQUEST, f"not understood: {exc}")
         except UsageError as exc:
@@ -174,15 +188,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.INTERNAL_SERVER_ERROR, exc.what)
 
     def _is_for_us(self) -> bool:
-        """A name that somebody else made to mean this machine is refused: its pages must not read this one."""
-        if self.headers.get("Host", "") in self._of.hosts:
+        """A name that somebody else made to mean this machine is refused: its pages must not read this one.
+
+        So is whatever says twice what is decided by: another reader might take the other word.
+        """
+        is_twice = any(len(self.headers.get_all(name, ())) > 1 for name in _ONCE)
+        if not is_twice and self.headers.get("Host", "") in self._of.hosts:
             return True
         self._say(HTTPStatus.BAD_REQUEST, f"ask for {self._of.url}")
         return False
 
     def _stream(self) -> None:
-        last = self.headers.get("Last-Event-ID", "")
-        number = int(last) + 1 if last.isdigit() else 0
+        last = _number(self.headers.get("Last-Event-ID", ""))
+        number = 0 if last is None else last + 1
         if not self._of.join_streams():
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, "too many pages are open")
             return

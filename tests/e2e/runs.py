@@ -32,7 +32,7 @@ promises: {serving_at_least: 2}
 steps:
   - settle: {for: 2}
 enough: {operations: 100, checks: 100}
-longer_than: 120
+time_limit: 120
 """
 
 

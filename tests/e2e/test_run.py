@@ -67,7 +67,7 @@ def test_a_release_that_never_gets_ready_leaves_the_old_one_serving(toolbox: Too
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"longer_than": "1"}, 4),
+        ({"time_limit": "1"}, 4),
         ({"enough": "{operations: 1000000}"}, 5),
         ({"enough": "{operations: 100, checks: 100, strikes_that_hit: 1}"}, 5),
         ({"enough": "{operations: 100, checks: 100, users_served_by_new: 1}"}, 5),

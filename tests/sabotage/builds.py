@@ -36,7 +36,7 @@ steps:
   - roll: {{to: "shop:{then}"}}
   - settle: {{for: {after}}}
 enough: {{operations: 500, checks: 500}}
-longer_than: 120
+time_limit: 120
 """
 
 

@@ -13,8 +13,11 @@ from typing import Any
 from lab import record
 from lab.backends.protocol import ClusterOrder, OpenProject, Report, Say
 from lab.clock import SYSTEM_CLOCK, Clock
+from lab.cluster.found import FoundCluster
 from lab.cluster.harm import Victim
 from lab.errors import UsageError
+from lab.machine.labels import Identity
+from lab.machine.sweep import Leftover
 from lab.model import Release, Role, Slot, release_name
 from lab.scenario.spec import ClusterSpec, Edges
 from lab.state.protocol import State
@@ -47,6 +50,7 @@ class InProcessBackend:
     ) -> None:
         self.runs, self._apps, self._make_store, self._open_state = runs, apps, make_store, open_state
         self._worlds: dict[str, World] = {}
+        self._identities: dict[str, Identity] = {}
         self._opened: dict[str, tuple[tuple[str, int], ...]] = {}
         self._closing: dict[str, ExitStack] = {}
         self._listeners: dict[str, list[SimpleQueue[record.ContainerEvent | None]]] = {}
@@ -87,6 +91,7 @@ class InProcessBackend:
             world.on_balancer = lambda victim: _follow(world, by_container[victim.container], victim)
             stack.callback(_close, world, doors)
             self._worlds[project] = world
+            self._identities[project] = order.identity
             self._opened[project] = tuple(("127.0.0.1", one.port) for one in doors)
             self._closing[project] = stack.pop_all()
         try:
@@ -100,6 +105,14 @@ class InProcessBackend:
 
     def cluster(self, project: str) -> InProcessCluster:
         return InProcessCluster(self._find(project))
+
+    def found_again(self, project: str) -> FoundCluster | None:  # noqa: ARG002
+        """What is here never outlives what is written down of it."""
+        return None
+
+    def owner(self, project: str) -> Leftover | None:
+        identity = self._identities.get(project)
+        return None if identity is None else Leftover(identity=identity, parts=1, is_abandoned=False)
 
     def is_there(self, project: str) -> bool:
         return project in self._worlds
@@ -148,7 +161,7 @@ class InProcessBackend:
         with self._open_state() as state:
             state.forget(project)
         self._closing.pop(project).close()
-        del self._worlds[project], self._opened[project]
+        del self._worlds[project], self._opened[project], self._identities[project]
         return [f"world {project}"]
 
     def _open_door(self, world: World, zone: str, port: int | None, spec: ClusterSpec) -> Door:

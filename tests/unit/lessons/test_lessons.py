@@ -11,7 +11,7 @@ import pytest
 from lab.deploy.script import load_script
 from lab.errors import UsageError
 from lab.lessons.command import to_edit
-from lab.lessons.dev_check import what_is_wrong_with_broken
+from lab.lessons.dev_check import check_lessons, what_is_wrong_with_broken
 from lab.lessons.lesson import LIBRARY, Lesson, LessonFile, files_of, find_lesson, read_lessons
 from lab.lessons.workplace import complete, layer_files, own_releases, read_spec
 from lab.oracle.promises import PROMISES
@@ -183,3 +183,10 @@ def test_what_is_broken_must_break_by_its_own_promise(broken: set[str], wrong: s
     """And by no other, but for those that its author gave a reason for."""
     said = what_is_wrong_with_broken(TOLD, broken)
     assert (wrong in said) if wrong else not said
+
+
+@pytest.mark.parametrize("seeds", [0, -1, 10**9])
+def test_a_check_of_lessons_that_tries_nothing_is_refused(seeds: int) -> None:
+    """It used to say "0 of 0" and end in 0."""
+    with pytest.raises(UsageError, match="--seeds"):
+        check_lessons([], seeds=seeds, say=lambda _: None)

@@ -199,7 +199,11 @@ def test_what_becomes_of_a_rollout_when_the_run_is_stopped(
 @pytest.mark.parametrize(
     ("is_over", "told"),
     [
-        (lambda: False, "the run's time (longer_than: 5 s) was over in the step 'settle'\n  try: a larger longer_than"),
+        (
+            lambda: False,
+            "the run's time (time_limit: 5 s) was over in the step 'settle', which waited for every slot to serve; no"
+            " replica serves in a1\n  try: see events.jsonl; a larger time_limit",
+        ),
         (lambda: wait_until("a1 is ready", lambda: False, within=0, clock=FakeClock(NS)), "a1 is ready"),
     ],
     ids=["the run's", "the step's own"],
@@ -211,9 +215,9 @@ def test_a_wait_that_ends_a_run_says_whose_time_was_over(
 
     @contextmanager
     def doing(*_: object) -> Iterator[object]:
-        yield SimpleNamespace(is_over=is_over)
+        yield SimpleNamespace(is_over=is_over, pending="every slot to serve; no replica serves in a1")
 
-    conductor._scenario = msgspec.structs.replace(conductor._scenario, longer_than=5.0)
+    conductor._scenario = msgspec.structs.replace(conductor._scenario, time_limit=5.0)
     conductor._desk = cast(Any, Rolling())
     monkeypatch.setattr(conductor, "doing", doing)
     with pytest.raises(WaitTimeout) as raised:

@@ -65,7 +65,7 @@ def test_too_little_is_never_green(lab: InProcessLab) -> None:
 
 def test_a_run_whose_time_is_over_tells_nothing(lab: InProcessLab) -> None:
     """Exit 4, with what was waited for."""
-    ended = lab.run(small(steps="[{settle: {for: 30}}]", longer_than="0.5"))
+    ended = lab.run(small(steps="[{settle: {for: 30}}]", time_limit="0.5"))
     assert ended.code == ExitCode.COULD_NOT_TELL
     trouble = next(event.what for event in ended.events() if isinstance(event, Trouble))
     assert "settle" in trouble

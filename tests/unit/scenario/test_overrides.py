@@ -98,7 +98,7 @@ def test_a_soak_goes_on_as_long_as_wanted() -> None:
     )
     repeat = next(step.repeat for step in scenario.steps if step.repeat is not None)
     assert repeat.seconds == 7200
-    assert scenario.longer_than == before.longer_than + 7200 - 600
+    assert scenario.time_limit == before.time_limit + 7200 - 600
 
 
 def radius_of(name: str) -> tuple[int, int, int | None, int]:

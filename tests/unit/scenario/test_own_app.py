@@ -287,3 +287,13 @@ def test_init_overwrites_nothing(tmp_path: Path, there: str) -> None:
         write_scenario(None, None, tmp_path, print)
     assert (tmp_path / there).read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["yes", "1.0", "null", 'a"b', "a: b", "{x}"])
+def test_init_quotes_what_yaml_would_read_as_something_else(name: str) -> None:
+    """A service may be called `yes`; an image of a compose file may hold a quotation mark."""
+    read = {"services": {name: {"image": f"{name}:v1", "ports": [{"target": 80}]}}}
+    written_yaml = yaml.safe_load(scenario_text(read, name, Path(f"{name}.yaml")))
+    assert written_yaml["cluster"]["service"] == name
+    assert written_yaml["cluster"]["release"] == f"{name}:v1"
+    assert written_yaml["cluster"]["compose"] == f"{name}.yaml"
