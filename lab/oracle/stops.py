@@ -80,17 +80,50 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
             f"a request {how} {seconds(max(0, one.end - stop.begin))} after {stop.replica} "
             "had been told to leave, and no strike explains it"
         )
-        found.append(
-            Finding(
-                promise=CLEAN_STOPS,
-                anomaly=str(Anomaly.CUT_BY_STOP),
-                user=operation.user,
-                at=one.end,
-                why=why,
-                witness=(operation,),
-            )
-        )
+        found.append(_cut(operation, one, why))
     return found
+
+
+def find_repeated(repeated: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]) -> list[Finding]:
+    """The tries that the balancer repeated elsewhere because a planned stop cut them, and that no strike explains.
+
+    Whoever leaves while another replica has its slot already is asked by nobody new, so that whatever had to be
+    repeated from that slot was under way there. Where none has, only what was begun before the stop can have been: a
+    slot that is given up refuses what comes after, and nothing of that is lost. `events` are in time order.
+    """
+    stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
+    strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
+    entered: dict[str, list[Step]] = {}
+    for event in events:
+        if isinstance(event, Step) and event.action == "enter":
+            entered.setdefault(event.slot, []).append(event)
+    found: list[Finding] = []
+    for operation, one in repeated:
+        places = {*one.edge[:-1]}
+        stop = next((stop for stop in stops.during(one) if stop.slot in places), None)
+        if stop is None or any(_explains(struck, one, places) for struck in strikes.during(one)):
+            continue
+        holder = [step for step in entered.get(stop.slot, ()) if step.at <= stop.begin]
+        was_replaced = bool(holder) and holder[-1].replica != stop.replica
+        if one.begin > stop.begin and not was_replaced:
+            continue
+        why = (
+            f"the balancer had to repeat a request elsewhere: {stop.replica} did not answer it, which had been told to"
+            f" leave {seconds(max(0, one.end - stop.begin))} before, and no strike explains it"
+        )
+        found.append(_cut(operation, one, why))
+    return found
+
+
+def _cut(operation: Operation, one: Try, why: str) -> Finding:
+    return Finding(
+        promise=CLEAN_STOPS,
+        anomaly=str(Anomaly.CUT_BY_STOP),
+        user=operation.user,
+        at=one.end,
+        why=why,
+        witness=(operation,),
+    )
 
 
 T = TypeVar("T")

@@ -13,6 +13,7 @@ from lab.cluster.stores import MEMBERS, OrdersPlace, StoreName
 from lab.deploy.rollout import Phase, check_strategy
 from lab.errors import ScenarioError, UsageError
 from lab.model import release_name
+from lab.oracle.promises import OCCASIONS
 from lab.scale.policy import bounds_of_all, check_scale, choose_slots
 from lab.scenario.pin_spec import OF_DEPLOYERS
 from lab.scenario.spec import (
@@ -57,6 +58,9 @@ def check_scenario(scenario: Scenario, place: Callable[[str], str]) -> None:
     if scenario.lab != 1:
         refuse("lab", f"format {scenario.lab} is not known", "lab: 1")
     _check_whole(scenario, refuse)
+    for name in scenario.enough.occasions:
+        if name not in OCCASIONS:
+            refuse(f"enough.occasions.{name}", "there is no such occasion", f"one of {', '.join(OCCASIONS)}")
     for key, step in walk_steps(scenario.steps):
         _check_step(scenario, key, step, refuse)
     _check_reverses(scenario, refuse)
