@@ -42,6 +42,7 @@ class _Sorts(NamedTuple):
     doubled: list[Finding]
     unanswered: list[Finding]
     cut: list[Finding]
+    others: list[Finding]
 
 
 def likely_pattern(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
@@ -60,12 +61,14 @@ def likely_pattern(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> s
 
 def _sort(findings: Sequence[Finding]) -> _Sorts:
     hurt = [one for one in findings if one.witness]
+    told = (*_SESSIONS, *MISSING, *_DOUBLED, *_UNANSWERED, Anomaly.CUT_BY_STOP)
     return _Sorts(
         sessions=[one for one in hurt if one.anomaly in _SESSIONS],
         missing=[one for one in hurt if one.anomaly in MISSING],
         doubled=[one for one in hurt if one.promise in {APPLIED_ONCE, ORDERS_ONCE} and one.anomaly in _DOUBLED],
         unanswered=[one for one in hurt if one.promise == TRIES and one.anomaly in _UNANSWERED],
         cut=[one for one in hurt if one.promise == CLEAN_STOPS],
+        others=[one for one in hurt if one.anomaly not in told],
     )
 
 
