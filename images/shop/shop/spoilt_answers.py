@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
-from random import random
 from typing import Any
 
 from shop.edge import App, Message, Receive, Send
@@ -300,7 +299,7 @@ class Uneven(Around):
     """Takes now more time, now less."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(random() * 0.08)
+        await asyncio.sleep(self.turn * 37 % 80 / 1000)
         await super().__call__(scope, receive, send)
 
 
