@@ -63,13 +63,20 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
     A failed try is laid at a planned stop if they overlap (STOP_LINGERS longer), and the try was answered by the
     stopping replica, or by none and went to its slot, or names no slot either. A strike explains it if the try
     names no slot, or the strike none, and it began until STRIKE_EXPLAINS after the strike or while that lasted; or if
-    it went to the victim's slot while it lasted or before that one had a new replica. `events` are in time order.
+    it went to the victim's slot while it lasted or before that one had a new replica. A timeout that names no slot
+    is laid at no stop where others came while nobody was stopped or struck: then the machine, or the app as a whole,
+    was too slow for somebody's patience, and that is for other promises to tell. `events` are in time order.
     """
     stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
     strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
     slots = {event.replica: event.slot for event in events if isinstance(event, Step)}
+    failed = list(failed)
+    silent = [one for _, one in failed if _is_silence(one)]
+    is_slow = any(next(stops.during(one), None) is None and not any(strikes.during(one)) for one in silent)
     found: list[Finding] = []
     for operation, one in failed:
+        if is_slow and _is_silence(one):
+            continue
         places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
         under_way = (stop for stop in stops.during(one) if not places or stop.slot in places)
         stop = next((stop for stop in under_way if one.replica in {stop.replica, None}), None)
@@ -82,6 +89,11 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
         )
         found.append(_cut(operation, one, why))
     return found
+
+
+def _is_silence(one: Try) -> bool:
+    """A timeout of which nothing says who let it happen."""
+    return one.result == TryResult.TIMEOUT and one.replica is None and not one.edge
 
 
 def find_repeated(repeated: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]) -> list[Finding]:

@@ -207,6 +207,19 @@ def test_a_strike_explains_what_is_repeated() -> None:
     assert not served(*STOP, strike, repeated(10.1, 10.3, "a1", "b1")).broken[CLEAN_STOPS]
 
 
+def test_silence_is_laid_at_no_stop_where_there_is_silence_without_one() -> None:
+    """A machine that is too slow for everybody cuts somebody off at a stop, too."""
+
+    def silent(begin: float) -> Operation:
+        tries = (Try(int(begin * NS), int((begin + 1) * NS), "timeout"), Try(40 * NS, 41 * NS, "200", replica="b1-1"))
+        return op(Kind.CART, tries[0].begin, tries[1].end, tries=tries)
+
+    assert served(*STOP, silent(9.5)).broken[CLEAN_STOPS] == 1
+    assert served(*STOP, silent(9.5), silent(30)).broken[CLEAN_STOPS] == 0
+    cut = replace(silent(9.5), tries=(replace(silent(9.5).tries[0], result="cut"), silent(9.5).tries[1]))
+    assert served(*STOP, cut, silent(30)).broken[CLEAN_STOPS] == 1
+
+
 def serving(at: float, total: int) -> Serving:
     return Serving(at=int(at * NS), by_release={"v1": total}, total=total)
 
