@@ -286,3 +286,7 @@ class PromiseResult(Value):
     checks: str
     broken: int = 0
     note: str = ""
+    upper: float | None = None
+    """Where it never broke: the share of its checks below which, with 95 % confidence, breaches lie (3/count)."""
+    occasions: dict[str, int] = {}
+    """How often it could have failed, by what puts it to the test."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+JSON = "application/json"
 SKUS = ("tea", "cup", "pot")
 
 
@@ -105,7 +106,7 @@ class ShopContract:
             self.sessions.pop(token_of(seen), None)
             extra = ["Set-Cookie: __Host-sid=; Path=/; Secure; Max-Age=0"]
         said = {"account": name, **self._effect(self.accounts[name], seen)}
-        if seen.headers.get("accept", "").startswith("text/html"):
+        if "application/json" not in seen.headers.get("accept", JSON):
             return 200, [*extra, "Content-Type: text/html"], page_of(seen.path, said).encode()
         return 200, extra, msgspec.json.encode(said)
 

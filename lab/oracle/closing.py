@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from lab.clock import NS
 from lab.model import Finding, Value, Verdict
+from lab.oracle.confidence import bound_text
 from lab.oracle.promises import NAME_REGISTER, ORDERS_ONCE, PROMISES, STATE_KEPT
+from lab.oracle.service import FirstTries
 from lab.oracle.verdict import Judgement
 
 _INDENT = " " * 7
@@ -93,9 +95,14 @@ def _checked(judgement: Judgement) -> str:
         f"{_plural(reads, 'read')} compared",
         f"{_plural(evidence.checks.get(ORDERS_ONCE, 0), 'order')} counted once",
         f"{_plural(tries.saved, 'action')} needed a retry (max {tries.most_tries} tries)",
-        f"{_number(tries.lost)} failed",
+        f"{_number(tries.lost)} failed{_bound(tries)}",
     ]
     return ", ".join(parts)
+
+
+def _bound(tries: FirstTries) -> str:
+    """What it says that none of so many failed."""
+    return "" if tries.lost or not tries.actions else f" of {_number(tries.actions)} ({bound_text(tries.actions)})"
 
 
 def _through(facts: RunFacts) -> str:

@@ -86,6 +86,23 @@ class RunTerms(Value):
     """A bound of loss is stated, and a step strikes the store that states it; or the scenario sets one."""
 
 
+class Occasion(Value):
+    """Something that must have come up for a promise to have been put to the test: else it could not have failed."""
+
+    name: str
+    """As `enough.occasions` knows it."""
+    what: str
+    """What is counted."""
+    least: int
+    """Fewer are told under "not checked"."""
+    gates: bool = False
+    """With fewer of these the promise itself was not put to the test."""
+    needs_rollout: bool = False
+    """It can only come up where a release is rolled out."""
+    of_own_apps: bool = False
+    """It is known of the users of any app, and not only of the shop's."""
+
+
 class Promise(Value):
     """One promise: all that anything says of it."""
 
@@ -109,6 +126,8 @@ class Promise(Value):
     """What became of users where it is broken; empty: it is counted in breaches, not in users."""
     maker: str = "answered first"
     """What the first replica of a finding had done."""
+    occasions: tuple[Occasion, ...] = ()
+    """What puts it to the test."""
     explains_itself: bool = False
     """Its findings say who did what: nothing that happened just before adds to them."""
 
@@ -137,6 +156,15 @@ PROMISES: dict[str, Promise] = {
             is_of_state=True,
             compares=True,
             hurt="lost state",
+            occasions=(
+                Occasion(
+                    name="read_elsewhere",
+                    what="reads of what another replica had written",
+                    least=5,
+                    gates=True,
+                    of_own_apps=True,
+                ),
+            ),
         ),
         Promise(
             name=APPLIED_ONCE,
@@ -147,6 +175,10 @@ PROMISES: dict[str, Promise] = {
             ask=_SHOP_ONLY,
             is_of_state=True,
             compares=True,
+            occasions=(
+                Occasion(name="sent_again", what="writes sent again with their key", least=5, gates=True),
+                Occasion(name="sent_again_elsewhere", what="of these answered by another replica", least=3),
+            ),
         ),
         Promise(
             name=ORDERS_ONCE,
@@ -157,6 +189,7 @@ PROMISES: dict[str, Promise] = {
             ask=_SHOP_ONLY,
             is_of_state=True,
             compares=True,
+            occasions=(Occasion(name="orders_sent_again", what="checkouts sent again with their key", least=1),),
         ),
         Promise(
             name=LOGGED_IN,
@@ -167,6 +200,33 @@ PROMISES: dict[str, Promise] = {
             ask=_EVERY_RUN,
             is_of_state=True,
             maker="made the session",
+            occasions=(
+                Occasion(
+                    name="sessions_elsewhere",
+                    what="requests with a session that another replica had made",
+                    least=5,
+                    gates=True,
+                    of_own_apps=True,
+                ),
+                Occasion(
+                    name="older_sessions",
+                    what="requests with a session older than the replica",
+                    least=5,
+                    needs_rollout=True,
+                    of_own_apps=True,
+                ),
+                Occasion(
+                    name="sessions_across",
+                    what="requests with a session that another release had made",
+                    least=5,
+                    needs_rollout=True,
+                    of_own_apps=True,
+                ),
+                Occasion(name="ended_sessions", what="ended sessions shown again", least=1),
+                Occasion(name="logins_again", what="logins of devices that were logged in", least=1),
+                Occasion(name="device_lists", what="lists of devices read", least=1),
+                Occasion(name="newcomers", what="accounts made at the new release", least=1, needs_rollout=True),
+            ),
         ),
         Promise(
             name=OWN_DATA,
@@ -176,6 +236,16 @@ PROMISES: dict[str, Promise] = {
             asked_if=_of_the_shop,
             ask=_SHOP_ONLY,
             is_of_state=True,
+            occasions=(
+                Occasion(
+                    name="neighbours",
+                    what="answers by a replica that had just answered somebody else",
+                    least=20,
+                    gates=True,
+                ),
+                Occasion(name="pages", what="pages read as a browser does", least=5),
+                Occasion(name="wrong_passwords", what="logins with a wrong password", least=1),
+            ),
         ),
         Promise(
             name=NAME_REGISTER,
@@ -186,6 +256,7 @@ PROMISES: dict[str, Promise] = {
             ask=_SHOP_ONLY,
             is_of_state=True,
             compares=True,
+            occasions=(Occasion(name="odd_names", what="display names that are long or hard to write", least=1),),
         ),
         Promise(
             name=DEVICES_AGREE,
@@ -214,6 +285,16 @@ PROMISES: dict[str, Promise] = {
             asked_if=lambda terms: terms.rolls and not terms.rolled_back,
             ask="no replica was stopped on purpose, or a release was rolled back",
             hurt="",
+            occasions=(
+                Occasion(
+                    name="busy_stops",
+                    what="planned stops while requests were being answered there",
+                    least=1,
+                    gates=True,
+                    needs_rollout=True,
+                    of_own_apps=True,
+                ),
+            ),
         ),
         Promise(
             name=SERVING_FLOOR,
@@ -273,3 +354,16 @@ PROMISES: dict[str, Promise] = {
 def asked_promises(terms: RunTerms) -> tuple[str, ...]:
     """The promises that a run on these terms is judged by, in the order in which they are shown."""
     return tuple(name for name, promise in PROMISES.items() if promise.asked_if(terms))
+
+
+OCCASIONS: dict[str, Occasion] = {one.name: one for promise in PROMISES.values() for one in promise.occasions}
+"""All of them, by name."""
+
+
+def due_occasions(name: str, terms: RunTerms) -> tuple[Occasion, ...]:
+    """Those of a promise that can come up in a run on these terms."""
+    return tuple(
+        one
+        for one in PROMISES[name].occasions
+        if (one.of_own_apps or not terms.own_app) and (terms.rolls or not one.needs_rollout)
+    )

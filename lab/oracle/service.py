@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from lab.clock import NS
 from lab.model import TRIED_AGAIN, Finding, Operation, Outcome, Try, Value
 from lab.oracle.latency import Latencies, Latency
+from lab.oracle.mute import MuteSpell, MuteSpells
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
     AVAILABLE,
@@ -21,7 +22,7 @@ from lab.oracle.recovery import Recovery, find_recoveries, judge_recoveries
 from lab.oracle.refusals import Refusals
 from lab.oracle.rollouts import judge_rollouts
 from lab.oracle.serving import judge_floor
-from lab.oracle.stops import find_cut, is_cut, planned_stops
+from lab.oracle.stops import find_cut, find_repeated, is_cut, planned_stops
 from lab.record import AnyEvent, Strike, StrikeProved, Trouble
 
 FINDINGS_SHOWN = 20
@@ -78,6 +79,8 @@ class ServiceReport(Value):
     """Operations whose effect nobody was told: both outcomes were allowed for."""
     recoveries: tuple[Recovery, ...]
     troubles: tuple[str, ...]
+    mute: tuple[MuteSpell, ...] = ()
+    """Slots whose replica said that it was ready, and answered nobody properly."""
 
 
 class Service:
@@ -93,6 +96,9 @@ class Service:
         self._broken_tries = 0
         self._refusals = Refusals()
         self._failed: list[tuple[Operation, Try]] = []
+        self._at_the_edge: list[tuple[Operation, Try]] = []
+        """What the balancer repeated."""
+        self._mute = MuteSpells()
         self._improper: list[tuple[int, int]] = []
         self._first_tries_failed = self._unknown = 0
         self._requests: dict[str, int] = {}
@@ -122,29 +128,46 @@ class Service:
         needed = len(tries) - operation.repeats
         answered, is_clean = is_proper(tries[needed - 1], operation), is_proper(tries[0], operation)
         self._first_tries_failed += not is_clean
-        if not is_clean or len(tries) > 1:
-            self._improper += [(one.begin, one.end) for one in tries if not is_proper(one, operation)]
         self._most = max(self._most, needed)
         meant = operation.begin if operation.due is None else min(operation.due, operation.begin)
         took = tries[needed - 1].end - meant  # a stall is not hidden by those who waited to begin
         self._latencies.add(took)
         self._slow += took > self._allowed
-        if not answered:
-            self._lost += 1
-        elif needed == 1:
-            self._clean += 1
-        else:
-            self._saved += 1
+        self._lost += not answered
+        self._clean += answered and needed == 1
+        self._saved += answered and needed > 1
         if not answered or needed > self._rules.tries:
-            self._broken_tries += 1
-            if len(self._unanswered) < FINDINGS_SHOWN:
-                self._unanswered.append(_not_answered(operation, self._rules.tries))
+            self._break_tries(operation, _not_answered)
         elif is_refused:
-            self._broken_tries += 1
-            if len(self._unanswered) < FINDINGS_SHOWN:
-                self._unanswered.append(_refused(operation))
-        self._repeated += any(len(one.edge) > 1 for one in tries)
+            self._break_tries(operation, _refused)
+        if not is_clean or len(tries) > 1 or len(tries[0].edge) > 1:
+            self._note_failures(operation)
+        elif self._mute.is_any_silent and tries[0].edge:
+            self._mute.note_good(tries[0].edge[0])
+
+    def _break_tries(self, operation: Operation, told: Callable[[Operation, int], Finding]) -> None:
+        self._broken_tries += 1
+        if len(self._unanswered) < FINDINGS_SHOWN:
+            self._unanswered.append(told(operation, self._rules.tries))
+
+    def _note_failures(self, operation: Operation) -> None:
+        """What did not go well, and which slots were asked and did not answer."""
+        tries = operation.tries
+        self._improper += [(one.begin, one.end) for one in tries if not is_proper(one, operation)]
+        at_the_edge = [(operation, one) for one in tries if len(one.edge) > 1]
+        self._at_the_edge += at_the_edge
+        self._repeated += bool(at_the_edge)
         self._failed += [(operation, one) for one in tries if is_cut(one)]
+        for one in tries:
+            edge = one.edge
+            if not edge:
+                continue
+            for slot in edge[:-1]:
+                self._mute.note_failed(slot, one)
+            if is_proper(one, operation):
+                self._mute.note_good(edge[-1])
+            else:
+                self._mute.note_failed(edge[-1], one)
 
     def _must_have_been(self, operation: Operation) -> bool:
         """Was it broken off, as in a record that is older than this word? No user stops there while tries are left."""
@@ -174,10 +197,11 @@ class Service:
         """Judge the service by what was fed so far."""
         events: Sequence[AnyEvent] = sorted(self._events, key=lambda event: event.at)
         stops = planned_stops(events)
-        cut = find_cut(self._failed, events)
+        cut = [*find_cut(self._failed, events), *find_repeated(self._at_the_edge, events)]
+        mute = self._mute.of_the_ready(events)
         counts, below = 0, list[Finding]()
         if self._rules.floor:
-            counts, below = judge_floor(events, self._rules.floor, until=self._until or None)
+            counts, below = judge_floor(events, self._rules.floor, until=self._until or None, mute=mute)
         recoveries = find_recoveries(events, self._improper)
         recovered, late = judge_recoveries(recoveries, self._rules.recovers_within, self._until)
         if not self._rules.recovers_within:
@@ -213,6 +237,7 @@ class Service:
                 *unended[:FINDINGS_SHOWN],
                 *quality,
             ),
+            mute=tuple(mute),
             unknown=self._unknown,
             recoveries=tuple(recoveries),
             requests_by_release=dict(sorted(self._requests.items())),
@@ -261,7 +286,7 @@ def is_proper(one: Try, of: Operation) -> bool:
     return result[0] != "3" or of.outcome is _OK or of.turned_away
 
 
-def _refused(operation: Operation) -> Finding:
+def _refused(operation: Operation, _: int) -> Finding:
     may = "it had been answered before, with the same key" if operation.repeats else "the user may do it"
     return Finding(
         promise=TRIES,

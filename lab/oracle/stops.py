@@ -63,13 +63,20 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
     A failed try is laid at a planned stop if they overlap (STOP_LINGERS longer), and the try was answered by the
     stopping replica, or by none and went to its slot, or names no slot either. A strike explains it if the try
     names no slot, or the strike none, and it began until STRIKE_EXPLAINS after the strike or while that lasted; or if
-    it went to the victim's slot while it lasted or before that one had a new replica. `events` are in time order.
+    it went to the victim's slot while it lasted or before that one had a new replica. A timeout that names no slot
+    is laid at no stop where others came while nobody was stopped or struck: then the machine, or the app as a whole,
+    was too slow for somebody's patience, and that is for other promises to tell. `events` are in time order.
     """
     stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
     strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
     slots = {event.replica: event.slot for event in events if isinstance(event, Step)}
+    failed = list(failed)
+    silent = [one for _, one in failed if _is_silence(one)]
+    is_slow = any(next(stops.during(one), None) is None and not any(strikes.during(one)) for one in silent)
     found: list[Finding] = []
     for operation, one in failed:
+        if is_slow and _is_silence(one):
+            continue
         places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
         under_way = (stop for stop in stops.during(one) if not places or stop.slot in places)
         stop = next((stop for stop in under_way if one.replica in {stop.replica, None}), None)
@@ -80,17 +87,55 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
             f"a request {how} {seconds(max(0, one.end - stop.begin))} after {stop.replica} "
             "had been told to leave, and no strike explains it"
         )
-        found.append(
-            Finding(
-                promise=CLEAN_STOPS,
-                anomaly=str(Anomaly.CUT_BY_STOP),
-                user=operation.user,
-                at=one.end,
-                why=why,
-                witness=(operation,),
-            )
-        )
+        found.append(_cut(operation, one, why))
     return found
+
+
+def _is_silence(one: Try) -> bool:
+    """A timeout of which nothing says who let it happen."""
+    return one.result == TryResult.TIMEOUT and one.replica is None and not one.edge
+
+
+def find_repeated(repeated: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]) -> list[Finding]:
+    """The tries that the balancer repeated elsewhere because a planned stop cut them, and that no strike explains.
+
+    Whoever leaves while another replica has its slot already is asked by nobody new, so that whatever had to be
+    repeated from that slot was under way there. Where none has, only what was begun before the stop can have been: a
+    slot that is given up refuses what comes after, and nothing of that is lost. `events` are in time order.
+    """
+    stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
+    strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
+    entered: dict[str, list[Step]] = {}
+    for event in events:
+        if isinstance(event, Step) and event.action == "enter":
+            entered.setdefault(event.slot, []).append(event)
+    found: list[Finding] = []
+    for operation, one in repeated:
+        places = {*one.edge[:-1]}
+        stop = next((stop for stop in stops.during(one) if stop.slot in places), None)
+        if stop is None or any(_explains(struck, one, places) for struck in strikes.during(one)):
+            continue
+        holder = [step for step in entered.get(stop.slot, ()) if step.at <= stop.begin]
+        was_replaced = bool(holder) and holder[-1].replica != stop.replica
+        if one.begin > stop.begin and not was_replaced:
+            continue
+        why = (
+            f"the balancer had to repeat a request elsewhere: {stop.replica} did not answer it, which had been told to"
+            f" leave {seconds(max(0, one.end - stop.begin))} before, and no strike explains it"
+        )
+        found.append(_cut(operation, one, why))
+    return found
+
+
+def _cut(operation: Operation, one: Try, why: str) -> Finding:
+    return Finding(
+        promise=CLEAN_STOPS,
+        anomaly=str(Anomaly.CUT_BY_STOP),
+        user=operation.user,
+        at=one.end,
+        why=why,
+        witness=(operation,),
+    )
 
 
 T = TypeVar("T")

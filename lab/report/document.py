@@ -10,6 +10,7 @@ import msgspec
 from lab.clock import NS
 from lab.errors import RecordError
 from lab.model import Finding, Operation, Value
+from lab.oracle.confidence import bound_text
 from lab.oracle.latency import Latencies, Latency
 from lab.oracle.promises import PROMISES
 from lab.oracle.recovery import Recovery
@@ -227,7 +228,7 @@ def judged_promises(judgement: Judgement) -> tuple[JudgedPromise, ...]:
             count=one.count,
             checks=one.checks,
             broken=one.broken,
-            note=one.note,
+            note=one.note or ("" if one.upper is None else f"breaches {bound_text(one.count)}"),
         )
         for one in sorted(judgement.promises, key=lambda one: list(PROMISES).index(one.promise))
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -15,12 +15,14 @@ from lab.oracle.between import changed_between
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
+from lab.oracle.occasions import OccasionCounts
 from lab.oracle.promises import RunTerms, asked_promises
 from lab.oracle.service import Service, ServiceReport, ServiceRules
+from lab.oracle.taken_down import find_taken_down
 from lab.oracle.telling import not_checked
 from lab.oracle.verdict import Judgement, gather, judge
 from lab.oracle.wholeness import Wholeness
-from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, ZoneLost
+from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, StrikeProved, WouldStrike, ZoneLost
 from lab.report.plan import RunPlan
 from lab.scenario.renames import with_new_keys
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
@@ -88,16 +90,20 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     scenario = scenario_of(seen)
     oracle, service, whole = Oracle(), Service(_rules(scenario)), Wholeness()
     last, crashed, events, lost = 0, "", list[AnyEvent](), None
+    releases = _ReleaseContents.of(seen, scenario)
+    occasions: OccasionCounts | None = None
     try:
         for event in seen.events():
             events.append(event)
             service.event(event)
             whole.event(event)
+        occasions = OccasionCounts(events, new_release=releases.new)
         with no_collection():
             for operation in seen.history():
                 oracle.feed(operation)
                 service.feed(operation)
                 whole.operation(operation)
+                occasions.feed(operation)
                 last = max(last, operation.end)
             oracle.finish()
             lost = _judge_loss(scenario, oracle, seen, events)
@@ -107,26 +113,37 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
         crashed = f"{type(exc).__name__}: {exc}"
     report = service.report()
     rolled_back = any(isinstance(event, RolloutMoved) and event.ending == "rolled back" for event in events)
+    terms = _terms(scenario, rolled_back=rolled_back)
+    events.sort(key=lambda event: event.at)
     evidence = gather(
         oracle,
         report,
         last=last,
-        new_release=_new_release(scenario),
+        new_release=releases.new,
         torn=seen.torn,
         crashed=crashed,
         rolled_back=rolled_back,
         lost=lost,
+        terms=terms,
+        occasions=None if occasions is None else occasions.counts(),
+        taken_down=find_taken_down(events, until=last),
     )
     if not crashed:
         missing = whole.reasons(is_over=is_over)
         evidence = msgspec.structs.replace(evidence, troubles=(*evidence.troubles, *missing))
-    asked = asked_promises(_terms(scenario, rolled_back=rolled_back))
+    asked = asked_promises(terms)
     judgement = judge(evidence, scenario.enough, asked)
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
     between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
     findings, likely = blame(judgement.findings, events, between)
-    unchecked = (*not_checked(judgement, report), *_stated(scenario))
-    strikes = [event.fault_kind == "kill" for event in events if isinstance(event, Strike) and not event.whole_zone]
+    unchecked = (
+        *not_checked(judgement, report),
+        *_never_done(scenario, events, releases),
+        *_stated(scenario),
+    )
+    missed = {event.strike for event in events if isinstance(event, StrikeProved) and not event.hit}
+    made = [event for event in events if isinstance(event, Strike) and event.strike not in missed]
+    strikes = [event.fault_kind == "kill" for event in made if not event.whole_zone]
     return JudgedRun(
         judgement=msgspec.structs.replace(judgement, findings=findings, likely=likely, not_checked=unchecked),
         service=report,
@@ -135,7 +152,11 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
         other_strikes=len(strikes) - sum(strikes),
         began=min((event.at for event in events), default=0),
         replacements=sum(
-            isinstance(event, Step) and event.action == "enter" and event.why != "first" for event in events
+            isinstance(event, Step)
+            and event.action == "enter"
+            and event.why != "first"
+            and not (event.why == "upgrade" and releases.same)
+            for event in events
         ),
     )
 
@@ -210,10 +231,48 @@ def _terms(scenario: Scenario, *, rolled_back: bool) -> RunTerms:
     )
 
 
-def _new_release(scenario: Scenario) -> str | None:
-    """The release that the last upgrade goes to, as replicas call themselves."""
-    asked = rolled_to(scenario.steps)
-    return release_name(asked[-1]) if asked else None
+class _ReleaseContents(Value):
+    """The release that the last upgrade goes to, by what it is and not only by its tag."""
+
+    new: str | None = None
+    """As replicas call themselves; None where nothing is rolled out, or only another tag of the same image is."""
+    same: str = ""
+    """Which tags are of one image."""
+
+    @classmethod
+    def of(cls, seen: ReadRecord, scenario: Scenario) -> _ReleaseContents:
+        rolled = rolled_to(scenario.steps)
+        if not rolled:
+            return cls()
+        new, every = release_name(rolled[-1]), {release_name(one) for one in (scenario.cluster.release, *rolled)}
+        contents = _contents(seen)
+        known = {contents.get(name) for name in every}
+        if len(every) > 1 and len(known) == 1 and None not in known:
+            return cls(same=", ".join(sorted(every)))
+        return cls(new=new)
+
+
+def _contents(seen: ReadRecord) -> dict[str, str]:
+    """The content id of each release's image, by its name, as far as the record says."""
+    document = seen.document("environment.json")
+    if not isinstance(document, dict):
+        return {}
+    images, releases = document.get("images"), document.get("releases")
+    if not isinstance(images, dict) or not isinstance(releases, dict):
+        return {}
+    return {str(name): str(images[image]) for name, image in releases.items() if image in images}
+
+
+def _never_done(scenario: Scenario, events: Sequence[AnyEvent], releases: _ReleaseContents) -> Iterator[str]:
+    """What the scenario's steps are for, and did not do."""
+    if releases.same:
+        yield f"an upgrade: {releases.same} are tags of one image, so nothing new was rolled out"
+    steps = [step for _, step in walk_steps(scenario.steps)]
+    strikes = any(step.monkey or step.schedule or step.strike or step.lose_zone for step in steps)
+    if strikes and not any(isinstance(event, Strike) for event in events):
+        leashed = sum(isinstance(event, WouldStrike) for event in events)
+        why = f"; a monkey on a leash would have made {leashed}" if leashed else ""
+        yield f"chaos: the scenario strikes, and no strike was made{why}"
 
 
 def plan_of(seen: ReadRecord) -> RunPlan:

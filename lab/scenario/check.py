@@ -14,6 +14,7 @@ from lab.cluster.stores import MEMBERS, OrdersPlace, StoreName
 from lab.deploy.rollout import Phase, check_strategy
 from lab.errors import ScenarioError, UsageError
 from lab.model import is_image_name
+from lab.oracle.promises import OCCASIONS
 from lab.scale.policy import bounds_of_all, check_scale, choose_slots
 from lab.scenario.bounds import MOST_SLOTS, Refuse, check_bounds
 from lab.scenario.check_rolls import check_reverses, check_rolls
@@ -56,6 +57,9 @@ def check_scenario(scenario: Scenario, place: Callable[[str], str]) -> None:
     refuse = _refuse_at(place)
     check_bounds(scenario, refuse)
     _check_whole(scenario, refuse)
+    for name in scenario.enough.occasions:
+        if name not in OCCASIONS:
+            refuse(f"enough.occasions.{name}", "there is no such occasion", f"one of {', '.join(OCCASIONS)}")
     for key, step in walk_steps(scenario.steps):
         _check_step(scenario, key, step, refuse)
     check_rolls(scenario, refuse)

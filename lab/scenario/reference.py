@@ -109,7 +109,20 @@ def _table_of_stores() -> str:
 def _table_of_promises() -> str:
     rows = [f"| `{one.name}` | {one.title} | {one.rule} | {one.checks} | {one.ask} |" for one in PROMISES.values()]
     head = "| promise | | it is broken if | what its count counts | asked for by |\n|---|---|---|---|---|\n"
-    return "## Promises\n\n" + head + "\n".join(rows) + "\n"
+    return "## Promises\n\n" + head + "\n".join(rows) + "\n\n" + _table_of_occasions()
+
+
+def _table_of_occasions() -> str:
+    said = (
+        "What puts a promise to the test, and how many of each must come up: with fewer it was not put to the test"
+        " (**bold**), or only in part, and that stands under *not checked*. `enough.occasions` may ask for more.\n\n"
+    )
+    rows = [
+        f"| `{promise.name}` | `{one.name}` | {one.what} | {f'**{one.least}**' if one.gates else one.least} |"
+        for promise in PROMISES.values()
+        for one in promise.occasions
+    ]
+    return f"### Occasions\n\n{said}| promise | occasion | | least |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
 def _verbs(verbs: Sequence[VerbDoc]) -> Iterator[str]:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.machine.images import SPOILT
-from tests.sabotage.builds import BUILDS, HEALTHY, Build, try_build
+from lab.machine.images import SPOILT, UNUSUAL
+from tests.sabotage.builds import BUILDS, HEALTHY, RIGHT, Build, try_build
 
-SHORT = ("lost-update", "doubled", "no-drain")
-TRIED = [(build, 1) for build in BUILDS if build.name in SHORT] + [(HEALTHY, 1)]
+SHORT = ("lost-update", "doubled", "no-drain", "redirects", "hidden-cut", "any-password")
+HOLDS = ("chunked",)
+TRIED = [(build, 1) for build in BUILDS if build.name in SHORT]
+TRIED += [(build, 1) for build in RIGHT if build.name in HOLDS] + [(HEALTHY, 1)]
 
 
 def test_every_spoilt_image_has_a_promise_to_break() -> None:
@@ -19,6 +21,13 @@ def test_every_spoilt_image_has_a_promise_to_break() -> None:
     tried = {name for build in BUILDS for name in (build.first, build.then)}
     assert {name.partition("-")[2] for name in made} <= {name.partition("-")[2] for name in tried}
     assert all(build.breaks for build in BUILDS)
+    assert len(BUILDS) >= 30
+
+
+def test_every_unusual_image_must_hold() -> None:
+    """None is built for nothing, and there are enough of them."""
+    assert {one.name.partition(":")[2] for one in UNUSUAL} == {build.then for build in RIGHT}
+    assert len(RIGHT) >= 12
 
 
 @pytest.mark.e2e

@@ -20,6 +20,7 @@ from lab.deploy.gate import (
 from lab.deploy.results import WINDOW, ResultWindow
 from lab.errors import UsageError
 from lab.model import Kind, Operation, Outcome, Try
+from tests.bench.gate import simulate_null_rollouts
 
 SETTINGS = JudgeSettings()
 CASES = [(3, 10, 1, 12), (0, 5, 2, 9), (4, 4, 0, 8)]
@@ -93,6 +94,14 @@ def test_an_equal_release_is_hardly_ever_turned_back() -> None:
         new, old = (sum(random.random() < 0.02 for _ in range(count)) for count in (150, 600))
         back += verdict(answered(150, failed=new), answered(600, failed=old)) is GateVerdict.ROLL_BACK
     assert back <= 8
+
+
+def test_null_rollouts_are_not_turned_back() -> None:
+    """Of 1,000 whole rollouts to a release that is no worse, asked every second, at most two; worse ones are."""
+    null = simulate_null_rollouts(1000)
+    assert null.asked >= 1000 * 40
+    assert null.turned_back <= 2
+    assert simulate_null_rollouts(100, worse=0.05).rate >= 0.85
 
 
 def test_a_release_that_fails_one_try_in_twenty_is_caught_within_600_tries() -> None:
