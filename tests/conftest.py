@@ -18,7 +18,7 @@ from lab.machine.setup import Toolbox, make_ready
 from lab.retry import wait_until
 from lab.state.redis import RedisState
 from tests.browsing import find_browser, go_without
-from tests.machine import JUDGES_TIME, could_not_tell, load_now
+from tests.machine import JUDGES_TIME, could_not_tell, in_short, load_now
 from tests.yard import Yard
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def pytest_runtest_makereport(
     judges_time = item.get_closest_marker(JUDGES_TIME) is not None
     said = could_not_tell(report, judges_time=judges_time, load=load, cores=cores)
     if said:
-        first = str(call.excinfo.value).splitlines()[:1] if call.excinfo is not None else []
+        failure = in_short(str(call.excinfo.value)) if call.excinfo is not None else ""
         report.outcome = "skipped"
-        report.longrepr = (str(item.path), item.location[1] or 0, "; ".join([said, *first]))
+        report.longrepr = (str(item.path), item.location[1] or 0, f"{said}; {failure}")
     return report
 
 

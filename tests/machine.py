@@ -35,3 +35,9 @@ def could_not_tell(report: pytest.TestReport, *, judges_time: bool, load: float,
 def load_now() -> tuple[float, int]:
     """The load average of the last minute, and the cores that share it."""
     return os.getloadavg()[0], os.cpu_count() or 1
+
+
+def in_short(failure: str) -> str:
+    """The one line of a failure that says the most: a run's verdict, if there is one, or else the first."""
+    lines = failure.splitlines()
+    return next((line for line in lines if line.startswith(("BROKEN", "COULD NOT TELL", "lab:"))), "".join(lines[:1]))

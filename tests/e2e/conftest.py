@@ -111,6 +111,16 @@ class ShopCluster:
         for one in old:
             cluster.remove(one)
 
+    def mend(self, release: str) -> None:
+        """Put a replica of this release into every slot that answers nobody; what is left of an earlier one goes."""
+        answers = self.live.balancer.holders([slot.name for slot in self.slots])
+        empty = [slot.name for slot in self.slots if not ((said := answers.get(slot.name)) and said.is_ready)]
+        for one in self.live.cluster.replicas():
+            if one.slot in empty:
+                self.live.cluster.signal(one, "SIGKILL")  # a frozen one obeys nothing else
+        for slot in empty:
+            self.upgrade(slot, release)
+
     def _container(self, role: str) -> str:
         wanted = [f"lab.project={self.live.project}", f"lab.role={role}"]
         return str(self.toolbox.engine.containers(filters={"label": wanted})[0]["Id"])
@@ -143,3 +153,10 @@ def shop_cluster(toolbox: Toolbox) -> Iterator[ShopCluster]:
         ):
             wait_settled(desk, deployer, within=90)
         yield ShopCluster(live=live, toolbox=toolbox, releases=releases)
+
+
+@pytest.fixture
+def whole_again(shop_cluster: ShopCluster) -> Iterator[None]:
+    """However a test ends that breaks the shared cluster, the next one finds a replica in every slot."""
+    yield
+    shop_cluster.mend("v1")

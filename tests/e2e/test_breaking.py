@@ -73,6 +73,7 @@ def test_a_run_that_must_stop_undoes_what_is_open_and_turns_its_rollout_back(tmp
     assert serving.by_release == {"v1": 3}
 
 
+@pytest.mark.usefixtures("whole_again")
 def test_a_person_breaks_a_cluster_within_bounds_and_heals_it(shop_cluster: ShopCluster) -> None:
     """Each verb says whom it hits and proves it; a second strike is refused; one `heal` mends all that is left open."""
     here = ("-p", shop_cluster.live.project)

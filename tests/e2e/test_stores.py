@@ -40,9 +40,14 @@ ENOUGH = "{operations: 150, checks: 150, strikes_that_hit: 1}"
 
 
 @pytest.fixture(scope="module")
-def replicated(toolbox: Toolbox) -> Iterator[ShopCluster]:
-    """Three replicas of the shop, a replicated store, and orders in a database of their own."""
+def database(toolbox: Toolbox) -> None:
+    """The database's image is there before a run is timed."""
     toolbox.images.make_missing(print, [POSTGRES])
+
+
+@pytest.fixture(scope="module")
+def replicated(toolbox: Toolbox, database: None) -> Iterator[ShopCluster]:
+    """Three replicas of the shop, a replicated store, and orders in a database of their own."""
     spec = ClusterSpec(
         release="shop:v1", zones={"a": 1, "b": 1, "c": 1}, store=StoreName.REDIS_HA, orders=OrdersPlace.POSTGRES
     )
@@ -201,6 +206,7 @@ def check_nothing_was_lost(ended: Ended, strikes: int) -> None:
     assert re.match(rf"nothing was lost in {strikes} strikes? on the store$", bound["note"])
 
 
+@pytest.mark.usefixtures("database")
 def test_the_store_and_the_orders_database_die_and_nobody_loses_anything(tmp_path: Path) -> None:
     """The primary is killed and a replica takes its place, then the database is killed in the middle of checkouts."""
     kill = {"strike": {"do": "kill", "to": "store", "for": 3}}
@@ -208,6 +214,7 @@ def test_the_store_and_the_orders_database_die_and_nobody_loses_anything(tmp_pat
     check_nothing_was_lost(lose_the_store(tmp_path, [settle, kill, settle, database, settle], 2), 1)
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.prove
 def test_the_store_may_be_lost_in_every_way_and_nobody_loses_anything(tmp_path: Path) -> None:
     """Its primary killed, frozen and cut off, and the orders' database: the scenario, but for the zone, to be quick."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from tests.machine import PER_CORE, could_not_tell
+from tests.machine import PER_CORE, could_not_tell, in_short
 
 pytest_plugins = ("pytester",)
 
@@ -35,6 +35,13 @@ def test_only_a_late_machine_excuses_what_judges_time(
     """No load excuses anything else."""
     said = could_not_tell(one, judges_time=judges_time, load=load, cores=2)
     assert said == "" if is_told else "load average 12.0 on 2 cores" in said
+
+
+def test_of_a_runs_output_its_verdict_is_told() -> None:
+    """Of anything else the first line."""
+    assert in_short("A title\n1 s\nBROKEN tries at 3 s\nreport") == "BROKEN tries at 3 s"
+    assert in_short("assert 3 < 2\n +  where") == "assert 3 < 2"
+    assert in_short("") == ""
 
 
 def test_a_failure_on_a_late_machine_is_reported_as_skipped(pytester: pytest.Pytester) -> None:
