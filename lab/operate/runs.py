@@ -19,7 +19,7 @@ from lab.clock import NS, SYSTEM_CLOCK
 from lab.collection import rare_collection
 from lab.console.page import PageSpec, watched
 from lab.console.reports import folder_of, leave_report, report_path, short
-from lab.console.terminal import choose_view
+from lab.console.terminal import choose_view, say_closing
 from lab.errors import ExitCode, LabError, LabFault, RecordError
 from lab.machine.places import find_places
 from lab.machine.setup import Toolbox, make_ready
@@ -145,8 +145,7 @@ def run_one(
         if is_shown:
             leave_report(folder, judged, closing, say=say)
         shown.tell(judged, closing)
-    for line in closing:
-        say(line)
+    say_closing(closing, out if is_shown else None, say=say)
     return judged, folder
 
 

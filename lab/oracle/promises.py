@@ -78,7 +78,7 @@ PROMISES: dict[str, Promise] = {
         Promise(name=DEVICES_AGREE, title="All devices show the same in the end", checks="last reads compared"),
         Promise(name=TRIES, title="Every action is answered within its tries", checks="actions"),
         Promise(name=CLEAN_STOPS, title="A planned stop cuts nobody off", checks="planned stops"),
-        Promise(name=SERVING_FLOOR, title="Enough replicas serve at all times", checks="counts of the serving"),
+        Promise(name=SERVING_FLOOR, title="Enough replicas serve at all times", checks="looks at who serves"),
         Promise(name=RECOVERS, title="Every strike is made good in time", checks="strikes recovered from"),
         Promise(name=AVAILABLE, title="Nearly every first try is answered", checks="first tries"),
         Promise(name=ANSWERS_IN_TIME, title="99 of 100 answers come in time", checks="answers timed"),

@@ -17,6 +17,8 @@ from lab.report.events import AnyPageEvent
 from lab.report.markdown import MARKS
 
 FOLDER = Path(__file__).with_name("page")
+SCRIPT = tuple(f"{name}.js" for name in ("fold", "state", "board", "timeline", "time", "control", "begin"))
+"""The page's script, in the order in which its parts are put together: one element, one hash."""
 KINDS = {"held": "held", "broken": "broken"}
 BAR = 480
 """Width of the longest bar of a histogram, of 640."""
@@ -77,7 +79,7 @@ def _render(
     }
     given = {} if report is None else {"beside": beside, **_for_report(report)}
     page = environment.get_template("page.html")
-    css, js = (Markup(_asset(name)) for name in ("page.css", "page.js"))  # noqa: S704 -- our own files
+    css, js = (Markup(text) for text in (_asset("page.css"), _script()))  # noqa: S704 -- our own files
     return page.render(title=title, csp=csp, css=css, js=js, config=config, tape=tape or "", report=report, **given)
 
 
@@ -106,9 +108,13 @@ def _asset(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
+def _script() -> str:
+    return "".join(_asset(name) for name in SCRIPT)
+
+
 def _policy(*more: str) -> str:
     """Nothing but this document's own style and script, named by their hashes."""
-    style, script = (_hash(_asset(name)) for name in ("page.css", "page.js"))
+    style, script = _hash(_asset("page.css")), _hash(_script())
     parts = ("default-src 'none'", f"script-src '{script}'", f"style-src '{style}'", "img-src data:", "base-uri 'none'")
     return "; ".join((*parts, "form-action 'none'", *more))
 

@@ -152,6 +152,7 @@ class Conductor:
             self._board = Board(
                 began=self._clock.now(),
                 slots={slot.name: SlotView(slot=slot.name, zone=slot.zone) for slot in scenario.cluster.slots},
+                to_come=("up", "log in", *map(name_of, scenario.steps), "settle", "read back", CLEAN_UP),
             )
             self._served = RecentAnswers()
             self._crowd: Crowd | None = None
@@ -580,7 +581,9 @@ class Conductor:
             board=board,
             counts=self._counts,
             users_hurt=len(self.oracle.users_hurt),
-            checks=self.oracle.comparisons,
+            checks=self.oracle.counts,
+            findings=self.oracle.findings,
+            within=self._scenario.longer_than,
         )
         try:
             self._view.show(moment)
