@@ -15,9 +15,13 @@ from lab.model import Value
 from lab.report.document import Report
 from lab.report.events import AnyPageEvent
 from lab.report.markdown import MARKS
+from lab.report.requests import RequestTable
 
 FOLDER = Path(__file__).with_name("page")
-SCRIPT = tuple(f"{name}.js" for name in ("fold", "state", "board", "timeline", "time", "control", "begin"))
+SCRIPT = tuple(
+    f"{name}.js"
+    for name in ("fold", "state", "board", "timeline", "latency", "time", "ask", "control", "report", "begin")
+)
 """The page's script, in the order in which its parts are put together: one element, one hash."""
 KINDS = {"held": "held", "broken": "broken"}
 BAR = 480
@@ -36,6 +40,8 @@ class PageConfig(Value, omit_defaults=False):
     """What the page's script is told; no control: it only looks."""
 
     control: PageControl | None = None
+    run: str = ""
+    """The run whose record holds what this file does not."""
 
 
 class LivePage(Value):
@@ -51,13 +57,14 @@ def live_page(title: str, config: PageConfig) -> LivePage:
     return LivePage(html=html, policy=_policy("connect-src 'self'", "frame-ancestors 'none'"))
 
 
-def report_page(report: Report, tape: Sequence[AnyPageEvent], *, beside: bool) -> str:
+def report_page(report: Report, tape: Sequence[AnyPageEvent], requests: RequestTable, *, beside: bool) -> str:
     """The report as one file that opens from disk, carries its own policy, and needs no network.
 
     Only one that lies `beside` the record links to the record's files.
     """
-    config = _data(PageConfig())
-    return _render(title=report.title, config=config, tape=_data(tape), report=report, beside=beside, csp=_policy())
+    config = _data(PageConfig(run=report.run))
+    given = {"config": config, "tape": _data(tape), "requests": _data(requests)}
+    return _render(title=report.title, **given, report=report, beside=beside, csp=_policy())
 
 
 def _render(
@@ -65,6 +72,7 @@ def _render(
     title: str,
     config: Markup,
     tape: Markup | None = None,
+    requests: Markup | None = None,
     report: Report | None = None,
     beside: bool = False,
     csp: str = "",
@@ -80,7 +88,8 @@ def _render(
     given = {} if report is None else {"beside": beside, **_for_report(report)}
     page = environment.get_template("page.html")
     css, js = (Markup(text) for text in (_asset("page.css"), _script()))  # noqa: S704 -- our own files
-    return page.render(title=title, csp=csp, css=css, js=js, config=config, tape=tape or "", report=report, **given)
+    given |= {"config": config, "tape": tape or "", "requests": requests or ""}
+    return page.render(title=title, csp=csp, css=css, js=js, report=report, **given)
 
 
 def _for_report(report: Report) -> dict[str, object]:

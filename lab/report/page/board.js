@@ -24,7 +24,7 @@ function build() {
     slots.append(...names.map((name) => {
       const slot = el("div", "slot empty");
       slot.dataset.slot = name;
-      slot.append(el("b", "name", name), el("div", "words"), el("b", "release"), el("div", "beside"));
+      slot.append(pick("name", name, () => inspect({ what: "slot", slot: name, t: S.t }), `requests of slot ${name}`), el("div", "words"), el("b", "release"), el("div", "beside"));
       slot.children[1].append(el("span"), el("small"));
       if (can("kill") || can("freeze")) {
         const acts = el("div", "acts");
@@ -65,6 +65,7 @@ function paint() {
   paintUsers();
   paintLog();
   paintTimeline();
+  if (view === "requests") paintKinds();
 }
 // The tab says how it stands, for whoever has gone on to another one: by a word and by a shape.
 function paintTab(kind, word) {
@@ -132,9 +133,9 @@ function paintPromises() {
   if (list.dataset.key === key) return;
   list.dataset.key = key;
   list.replaceChildren(...all.map((one) => {
-    const made = el("div", `promise ${one.state}`);
+    const made = el("div", `promise ${one.state}`), first = S.why[one.name];
     made.dataset.promise = one.name;
-    made.append(el("span", "mark", one.mark), el("span", "name", one.title), el("span", "count", one.count));
+    made.append(el("span", "mark", one.mark), one.state === "broken" && first ? pick("name", one.title, () => reveal(first)) : el("span", "name", one.title), el("span", "count", one.count));
     if (one.why) {
       made.append(el("span", "why", `first: ${one.why}`));
       made.lastChild.title = one.why; // it may be longer than its line
@@ -144,15 +145,16 @@ function paintPromises() {
 }
 function paintUsers() {
   const grid = $("grid");
-  while (grid.children.length < S.users.length) grid.append(el("div", "user"));
+  while (grid.children.length < S.users.length) grid.append(square(grid.children.length));
   while (grid.children.length > S.users.length) grid.lastChild.remove();
-  if (grid.dataset.count !== `${S.users.length}`) { grid.dataset.count = S.users.length; columns(); }
+  if (grid.dataset.count !== `${S.users.length}`) { grid.dataset.count = S.users.length; cls(grid, S.users.length > 300 ? "many" : ""); columns(); }
   S.users.forEach((one, i) => {
     const square = grid.children[i], hurt = S.hurt.has(i);
     const retried = S.t - one.retried < 2.5 && !S.ended ? " retried" : "";
     cls(square, "user" + (one.release >= 0 ? ` seen ${shade(one.release)}` : "") + (hurt ? " hurt" : retried));
     put(square, hurt ? "✕" : S.t - one.compared < 1.5 || (S.ended && one.compared >= 0) ? "✓" : "");
-    if (square.title !== one.name) square.title = one.name;
+    const about = `${one.name || `user ${i + 1}`}${hurt ? ", hurt" : ""}`;
+    if (square.title !== about) { square.title = about; square.setAttribute("aria-label", about); }
   });
   const about = `${plural(S.users.length, "user")}, ${number(S.hurt.size)} of them hurt`;
   if (grid.getAttribute("aria-label") !== about) grid.setAttribute("aria-label", about);
@@ -181,14 +183,55 @@ function columns() {
   grid.style.fontSize = `${Math.max(9, Math.min(1.5 * box.rem, 0.56 * Math.min(w / best, h / Math.ceil(count / best))))}px`;
   grid.style.gridAutoRows = "minmax(0, 1fr)";
 }
+// Squares are many: a plain element each, which costs a fraction of a button's layout, and one listener for all.
+function square(i) {
+  const made = el("div", "user");
+  made.setAttribute("role", "button");
+  made.tabIndex = i ? -1 : 0;
+  return made;
+}
+function askUser(event) {
+  const one = event.target.closest(".user"), i = [...$("grid").children].indexOf(one);
+  if (!one || (event.type === "keydown" && event.key !== "Enter" && event.key !== " ")) return;
+  event.preventDefault();
+  event.stopPropagation();
+  if (S.hurt.has(i)) reveal({ t: S.hurt.get(i), user: i });
+  else if (S.users[i].name) inspect({ what: "user", user: S.users[i].name, t: S.t });
+}
+// Something that one can ask: it looks as what it is, and is a button for whoever has no mouse.
+function pick(look, text, does, about) {
+  const made = el("button", look, text);
+  made.type = "button";
+  if (about) made.setAttribute("aria-label", about);
+  made.addEventListener("click", does);
+  return made;
+}
+// Arrows go from one to the next within a group; tab leaves it.
+function rove(box, what) {
+  box.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key], from = event.target.closest(what);
+    if (!step || !from) return;
+    event.preventDefault();
+    const all = [...box.querySelectorAll(what)], to = all[all.indexOf(from) + step];
+    if (!to) return;
+    from.tabIndex = -1;
+    to.tabIndex = 0;
+    to.focus();
+  });
+}
 function paintLog() {
-  const newest = S.log.slice(-60).reverse(), key = `${S.log.length} ${newest.length && newest[0].text}`;
+  const words = $("sift-log").value.trim().toLowerCase(), fits = (one) => !words || one.text.toLowerCase().includes(words);
+  const newest = (words ? S.log.filter(fits) : S.log).slice(-60).reverse(), key = `${S.log.length} ${words} ${newest.length && newest[0].text}`;
   if ($("log").dataset.key === key) return;
   $("log").dataset.key = key;
-  $("log").replaceChildren(...newest.map(({ t, text, tone }) => {
-    const made = el("li", tone);
-    made.append(el("time", "", `${t.toFixed(1)} s`), el("span", "", (tone === "strike" ? `${HELD_UP.test(text) ? "‖" : "✕"} ` : "") + text));
+  const focused = $("log").contains(document.activeElement);
+  $("log").replaceChildren(...newest.map((one, i) => {
+    const { t, text, tone } = one, made = el("li", tone), line = pick("line", "", () => reveal(one));
+    line.tabIndex = i ? -1 : 0;
+    line.append(el("time", "", `${t.toFixed(1)} s`), el("span", "", (tone === "strike" ? `${HELD_UP.test(text) ? "‖" : "✕"} ` : "") + text));
+    made.append(line);
     return made;
   }));
+  if (focused && $("log").firstChild) $("log").firstChild.firstChild.focus();
 }
 

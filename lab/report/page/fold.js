@@ -20,7 +20,7 @@ const config = JSON.parse($("config").textContent);
 // ---- one pure fold: the live stream, the slider and the report all use it --------------------------------------
 const fresh = () => ({
   t: 0, plan: null, releases: [], now: {}, segments: {}, tiers: new Map(), zones: {}, strikes: [], samples: [], users: [],
-  hurt: new Map(), losses: [], counted: null, why: {}, serving: 0, phase: "", marks: [], log: [], ended: null,
+  hurt: new Map(), findings: [], losses: [], counted: null, kinds: {}, why: {}, serving: 0, phase: "", marks: [], log: [], ended: null,
 });
 
 const folds = {
@@ -66,14 +66,16 @@ const folds = {
     }
   },
   counted(s, e) { s.counted = e; },
+  kinds(s, e) { s.kinds = e.kinds; },
   hurt(s, e) {
-    s.why[e.promise] ||= { t: e.t, why: e.why };
+    s.why[e.promise] ||= { t: e.t, why: e.why, user: e.user };
+    s.findings.push(e);
     s.losses.push(e.t);
     if (e.user < 0 || s.hurt.has(e.user)) return;
     s.hurt.set(e.user, e.t);
     const last = s.log.at(-1);
     if (last && last.hurt) { last.hurt += 1; last.text = `${plural(last.hurt, "user")} hurt: ${last.first}`; }
-    else s.log.push({ t: e.t, text: `a user was hurt: ${e.why}`, tone: "bad", hurt: 1, first: e.why });
+    else s.log.push({ t: e.t, text: `a user was hurt: ${e.why}`, tone: "bad", hurt: 1, first: e.why, user: e.user });
   },
   said(s, e) { s.log.push({ t: e.t, text: e.text, tone: e.tone || "" }); },
   verdict(s, e) { s.ended = e; },

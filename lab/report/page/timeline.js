@@ -24,11 +24,40 @@ function paintTimeline() {
   geometry = frame;
   slide();
   paintAxis(frame);
-  const below = paintLanes(frame);
-  paintBars(frame, below + 0.7 * rem);
+  if (view === "latency") paintLatency(frame);
+  else paintReplicas(frame);
   g.strokeStyle = theme.ink;
   g.lineWidth = 1.5;
   line(g, frame.x(S.t), frame.top - 4, frame.x(S.t), frame.bottom);
+}
+function paintReplicas(frame) {
+  const below = paintLanes(frame);
+  paintBars(frame, below + 0.7 * frame.rem);
+}
+// Which of the three the panel shows: lanes of replicas, how long answers took, or a table of kinds of request.
+let view = "replicas";
+function show(name) {
+  view = name;
+  for (const tab of $("views").children) {
+    tab.setAttribute("aria-selected", String(tab.dataset.view === name));
+    tab.tabIndex = tab.dataset.view === name ? 0 : -1;
+  }
+  $("canvas").hidden = name === "requests";
+  $("kinds").hidden = name !== "requests";
+  measure();
+}
+function paintKinds() {
+  const rows = Object.entries(S.kinds), key = JSON.stringify(S.kinds);
+  if ($("kinds").dataset.key === key) return;
+  $("kinds").dataset.key = key;
+  $("kinds").querySelector("tbody").replaceChildren(...rows.map(([kind, one]) => {
+    const row = el("tr"), head = el("th");
+    head.scope = "row";
+    head.append(pick("kind", kind, () => inspect({ what: "kind", kind, t: S.t })));
+    row.append(head, ...[number(one.requests), number(one.failed), number(one.repeated)].map((text) => el("td", "n", text)),
+      ...[one.p50, one.p95, one.p99, one.slowest].map((ms) => el("td", "n", `${ms < 10 ? ms.toFixed(1) : number(Math.round(ms))} ms`)));
+    return row;
+  }));
 }
 function line(g, x1, y1, x2, y2) { g.beginPath(); g.moveTo(x1, y1); g.lineTo(x2, y2); g.stroke(); }
 // As much of a text as there is room for; nothing rather than a letter or two.
@@ -148,7 +177,7 @@ function paintBars(frame, from) {
   g.textAlign = "right";
   g.fillText("requests/s", left - 0.5 * rem, from + tall * 0.62);
   font(0.8);
-  g.fillText(number(most), left - 0.5 * rem, from + 0.35 * rem);
+  if (tall > 2.6 * rem) g.fillText(number(most), left - 0.5 * rem, from + 0.35 * rem); // else there is room for one of them
   g.strokeStyle = theme.line;
   g.lineWidth = 1;
   line(g, left, Math.round(from) + 0.5, right, Math.round(from) + 0.5);
