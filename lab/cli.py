@@ -181,8 +181,27 @@ def _add_record_verbs(verbs: _Verbs) -> None:
     report.add_argument("-o", "--out", metavar="DIR", help="where to (default: into the run's own folder)")
     report.set_defaults(verb=_report)
 
-    runs = verbs.add_parser("runs", help="the recorded runs and how they ended")
+    runs = verbs.add_parser("runs", help="the recorded runs: when, how long, which scenario and image, how they ended")
+    runs.add_argument("--scenario", default="", help="only those of it: a name, or a part of a name or title")
+    runs.add_argument(
+        "--verdict", default="", help="only those that ended so: held, broken, could-not-tell, not-judged"
+    )
+    runs.add_argument(
+        "--since", default="", metavar="WHEN", help="only those since a date, or for so long: 7d, 12h, 30m"
+    )
+    runs.add_argument("--last", type=int, metavar="N", help="only the newest N")
+    runs.add_argument("--json", action="store_true", help="a JSON object for each run, with its figures")
+    runs.add_argument("--page", action="store_true", help="write a page of them with trends (runs/index.html)")
+    runs.add_argument("-o", "--out", metavar="FILE", help="where that page goes to")
     runs.set_defaults(verb=_runs)
+
+    compare = verbs.add_parser(
+        "compare", help="what changed from one recorded run to another; exit 1 if a promise is newly broken"
+    )
+    compare.add_argument("before", metavar="A", help="a folder, or the name of a run in runs/")
+    compare.add_argument("after", metavar="B", help="likewise")
+    compare.add_argument("--json", action="store_true", help="all of it as JSON, and nothing else on stdout")
+    compare.set_defaults(verb=_compare)
 
 
 def options_of(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
@@ -532,10 +551,21 @@ def _report(asked: argparse.Namespace) -> int:
     return report_run(asked.run, wanted, Path(asked.out) if asked.out else None, say=_say)
 
 
-def _runs(_: argparse.Namespace) -> int:
-    from lab.operate.runs import list_runs
+def _runs(asked: argparse.Namespace) -> int:
+    from pathlib import Path
 
-    return list_runs(say=_say)
+    from lab.operate.records import list_runs, run_filter, write_runs_page
+
+    wanted = run_filter(asked.scenario, asked.verdict, asked.since, asked.last)
+    if asked.page or asked.out:
+        return write_runs_page(wanted, Path(asked.out) if asked.out else None, say=_say)
+    return list_runs(wanted, as_json=asked.json, say=_say)
+
+
+def _compare(asked: argparse.Namespace) -> int:
+    from lab.operate.compare import compare_runs
+
+    return compare_runs(asked.before, asked.after, as_json=asked.json, say=_say)
 
 
 def _repeat(asked: argparse.Namespace) -> int:

@@ -77,6 +77,13 @@ def _render(
     beside: bool = False,
     csp: str = "",
 ) -> str:
+    given = {} if report is None else {"beside": beside, **_for_report(report)}
+    given |= {"config": config, "tape": tape or "", "requests": requests or "", "title": title, "report": report}
+    return render_page("page.html", csp=csp, styles=("page.css",), scripts=SCRIPT, **given)
+
+
+def render_page(template: str, *, csp: str, styles: Sequence[str], scripts: Sequence[str], **given: object) -> str:
+    """One of our templates with our own style and script in it; all that is given is text, unless it is Markup."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
@@ -85,11 +92,8 @@ def _render(
         "ms": _milliseconds,
         "marks": {str(key): mark for key, mark in MARKS.items()},
     }
-    given = {} if report is None else {"beside": beside, **_for_report(report)}
-    page = environment.get_template("page.html")
-    css, js = (Markup(text) for text in (_asset("page.css"), _script()))  # noqa: S704 -- our own files
-    given |= {"config": config, "tape": tape or "", "requests": requests or ""}
-    return page.render(title=title, csp=csp, css=css, js=js, report=report, **given)
+    css, js = (Markup(_assets(names)) for names in (styles, scripts))  # noqa: S704 -- our own files
+    return environment.get_template(template).render(csp=csp, css=css, js=js, **given)
 
 
 def _for_report(report: Report) -> dict[str, object]:
@@ -117,13 +121,17 @@ def _asset(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-def _script() -> str:
-    return "".join(_asset(name) for name in SCRIPT)
+def _assets(names: Sequence[str]) -> str:
+    return "".join(_asset(name) for name in names)
 
 
 def _policy(*more: str) -> str:
-    """Nothing but this document's own style and script, named by their hashes."""
-    style, script = _hash(_asset("page.css")), _hash(_script())
+    return page_policy(("page.css",), SCRIPT, *more)
+
+
+def page_policy(styles: Sequence[str], scripts: Sequence[str], *more: str) -> str:
+    """Nothing but a document's own style and script, named by their hashes."""
+    style, script = _hash(_assets(styles)), _hash(_assets(scripts))
     parts = ("default-src 'none'", f"script-src '{script}'", f"style-src '{style}'", "img-src data:", "base-uri 'none'")
     return "; ".join((*parts, "form-action 'none'", *more))
 
