@@ -139,14 +139,14 @@ def figures_of(folder: Path) -> RunFigures:
         repeated += len(operation.tries) > 1
         failed += not operation.tries or not is_proper(operation.final)
         latencies.add(operation.end - operation.begin)
-    begun: dict[str, int] = {}
-    rolled = 0
+    rolled, begun = 0, None  # the record says when a rollout's phase changes, and its first step comes before that
     for event in seen.events():
         replacements += isinstance(event, Step) and event.action == "enter" and event.why != "first"
         strikes += isinstance(event, Strike)
-        if isinstance(event, RolloutMoved):
-            begin = begun.setdefault(event.rollout, event.at)
-            rolled += event.at - begin if event.ending else 0
+        if begun is None and (isinstance(event, RolloutMoved) or (isinstance(event, Step) and event.why == "upgrade")):
+            begun = event.at
+        if isinstance(event, RolloutMoved) and event.ending:
+            rolled, begun = rolled + event.at - (begun or event.at), None
     took = latencies.summary()
     return RunFigures(
         requests=requests,

@@ -105,7 +105,7 @@ def _checked(judgement: Judgement) -> str:
     parts = [
         f"{_plural(reads, 'read')} compared",
         f"{_plural(evidence.checks.get(ORDERS_ONCE, 0), 'order')} counted once",
-        f"{_plural(tries.saved, 'action')} needed a retry (max {tries.most_tries} tries)",
+        f"{_plural(tries.saved, 'action')} needed a retry (max {tries.most_tries} {'try' if tries.most_tries == 1 else 'tries'})",
         f"{_number(tries.lost)} failed",
     ]
     return ", ".join(parts)

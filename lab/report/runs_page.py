@@ -23,7 +23,7 @@ class RunFigures(Value, omit_defaults=False):
     p95: float = 0.0
     p99: float = 0.0
     rollout_seconds: float = 0.0
-    """All rollouts together, from the first phase of each to its end."""
+    """All rollouts together, from the first step of each to its end."""
     replacements: int = 0
     strikes: int = 0
 
