@@ -102,10 +102,11 @@ def _could_not_tell(judgement: Judgement, facts: RunFacts) -> tuple[str, str, st
 def _checked(judgement: Judgement) -> str:
     evidence, tries = judgement.evidence, judgement.evidence.first_tries
     reads = evidence.checks.get(STATE_KEPT, 0)  # as that promise counts them, on the page and in every report
+    most = f"{tries.most_tries} {'try' if tries.most_tries == 1 else 'tries'}"
     parts = [
         f"{_plural(reads, 'read')} compared",
         f"{_plural(evidence.checks.get(ORDERS_ONCE, 0), 'order')} counted once",
-        f"{_plural(tries.saved, 'action')} needed a retry (max {tries.most_tries} {'try' if tries.most_tries == 1 else 'tries'})",
+        f"{_plural(tries.saved, 'action')} needed a retry (max {most})",
         f"{_number(tries.lost)} failed",
     ]
     return ", ".join(parts)
