@@ -72,7 +72,7 @@ def root(verbose: bool, color: str) -> None:  # noqa: ARG001 -- `verbose` is for
 root.add_section(
     "Run", runs.init, runs.run, *(experiments.repeat, experiments.shrink, experiments.duel, experiments.sweep)
 )
-root.add_section("Look", records.runs, records.check, records.report, records.ui)
+root.add_section("Look", records.runs, records.compare, records.check, records.report, records.ui)
 root.add_section(
     "A cluster by hand",
     *(cluster.up, cluster.status, cluster.down, rollouts.roll, rollouts.resume, rollouts.reverse, rollouts.abort),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from lab.cli.parser import PORT, RUN, Decorated, flag, option, verb
 from lab.cli.terminal import say, say_one_line
-from lab.errors import ExitCode
 
 REPORTS = {
     "html": "one file that opens from disk, with a slider (report.html)",
@@ -60,8 +61,31 @@ def report(run: str, out: str | None, **formats: bool) -> int:
 
 
 @verb("runs")
-def runs() -> int:
-    """The recorded runs and how they ended."""
-    from lab.operate.runs import list_runs
+@option("--scenario", default="", help="only those of it: a name, or a part of a name or title")
+@option("--verdict", default="", help="only those that ended so: held, broken, could-not-tell, not-judged")
+@option("--since", default="", metavar="WHEN", help="only those since a date, or for so long: 7d, 12h, 30m")
+@option("--last", type=click.IntRange(min=1), metavar="N", help="only the newest N")
+@flag("--json", "as_json", help="a JSON object for each run, with its figures")
+@flag("--page", "as_page", help="write a page of them with trends (runs/index.html)")
+@option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path), help="where that page goes to")
+def runs(
+    scenario: str, verdict: str, since: str, last: int | None, *, as_json: bool, as_page: bool, out: Path | None
+) -> int:
+    """The recorded runs: when, how long, which scenario and image, how they ended."""
+    from lab.operate.records import list_runs, run_filter, write_runs_page
 
-    return ExitCode(list_runs(say=say_one_line))
+    wanted = run_filter(scenario, verdict, since, last)
+    if as_page or out is not None:
+        return write_runs_page(wanted, out, say=say_one_line)
+    return list_runs(wanted, as_json=as_json, say=say_one_line)
+
+
+@verb("compare")
+@click.argument("before", metavar="A", type=RUN)
+@click.argument("after", metavar="B", type=RUN)
+@flag("--json", "as_json", help="all of it as JSON, and nothing else on stdout")
+def compare(before: str, after: str, *, as_json: bool) -> int:
+    """What changed from one recorded run to another; exit 1 if a promise is newly broken."""
+    from lab.operate.compare import compare_runs
+
+    return compare_runs(before, after, as_json=as_json, say=say)

@@ -195,7 +195,7 @@ class Deployer:
         self._cluster = self._unfenced.fenced(tenure.lease.token)
         self._lookout = Lookout(self._balancer, self._clock)
         token = tenure.lease.token
-        self._tell("in office", f"deployer {self._holder} leads, tenure {token}", is_first=token == 1)
+        self._tell("in office", f"deployer {self._holder} leads, fencing token {token}", is_first=token == 1)
         return True
 
     def _resign(self) -> None:

@@ -150,7 +150,7 @@ def describe_lead(desk: Desk) -> list[str]:
     if status is not None and status.step:
         lines.append(f"last step: {status.step} ({_ago(status.at)})")
     if lease is not None and not is_owner_gone(lease.holder):
-        lines.append(f"led by {lease.holder} since {_at(lease.since)}, tenure {lease.token}")
+        lines.append(f"led by {lease.holder} since {_at(lease.since)}, fencing token {lease.token}")
         return lines
     gone = f"{lease.holder} is gone" if lease is not None else "nobody leads"
     todo = "go on with: lab resume" if desired.under_way is not None else "dead replicas are not replaced: lab deployer"

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 import msgspec
 
@@ -19,9 +19,8 @@ from lab.clock import NS, SYSTEM_CLOCK
 from lab.collection import rare_collection
 from lab.console.page import PageSpec, watched
 from lab.console.reports import folder_of, leave_report, report_path, short
-from lab.console.terminal import choose_view
-from lab.errors import ExitCode, LabError, LabFault, RecordError, blame, printable
-from lab.machine.places import find_places
+from lab.console.terminal import choose_view, say_closing
+from lab.errors import ExitCode, LabError, LabFault, blame, printable
 from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
 from lab.oracle.telling import story
@@ -132,8 +131,7 @@ def run_one(
         if is_shown:
             leave_report(folder, judged, closing, say=say)
         shown.tell(judged, closing)
-    for line in closing:
-        say(line)
+    say_closing(closing, out if is_shown else None, say=say)
     return judged, folder
 
 
@@ -234,28 +232,6 @@ def check_run(named: str, *, as_json: bool, say: Say) -> int:
     for line in judged.closing(seconds=run_seconds(seen), report=short(folder), repeat=""):
         say(line)
     return judged.judgement.exit_code
-
-
-def list_runs(*, say: Say) -> int:
-    """One line for each recorded run: its name, how it ended, its scenario."""
-    runs = find_places().runs
-    folders = sorted(one for one in runs.iterdir() if one.is_dir()) if runs.is_dir() else []  # pictures lie there too
-    for folder in folders:
-        ended, title = _said_in(folder, "verdict.json", "verdict"), _said_in(folder, "scenario.json", "title")
-        say(f"{folder.name}  {'not judged' if ended is None else ended:<16} {title or ''}")
-    if not folders:
-        say("no runs yet")
-        say("  try: lab run demo")
-    return ExitCode.HELD
-
-
-def _said_in(folder: Path, name: str, key: str) -> str | None:
-    """What a document of a record says; None where there is no such document, "unreadable" where it says nothing."""
-    try:
-        document = ReadRecord(folder).document(name)
-        return None if document is None else msgspec.convert(msgspec.convert(document, dict[str, Any])[key], str)
-    except (OSError, RecordError, msgspec.ValidationError, KeyError):  # one of them must not hide the others
-        return "unreadable"
 
 
 def _informing(service: ServiceReport) -> Iterator[str]:

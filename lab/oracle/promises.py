@@ -299,7 +299,7 @@ PROMISES: dict[str, Promise] = {
         Promise(
             name=SERVING_FLOOR,
             title="Enough replicas serve at all times",
-            checks="counts of the serving",
+            checks="looks at who serves",
             rule="fewer replicas serve than promised, and no strike explains it",
             asked_if=lambda terms: terms.serving_at_least > 0,
             ask="promises.serving_at_least",

@@ -13,9 +13,9 @@ def tell_event(event: record.AnyEvent) -> str:
             said = event.text
         case record.Strike():
             release = f" ({event.release})" if event.release else ""
-            what = f"{event.fault} to {event.victim}{release} while it served"
-            if event.source is record.StrikeSource.PIN:  # its victim need not have served
-                what = f"{event.fault}: {event.victim}{release}"
+            what = _struck(event.fault, f"{event.victim}{release}")
+            if event.source is not record.StrikeSource.PIN:  # whose victim need not have served
+                what = f"{what} while it served"
             said = f"{what}; {event.serving} were serving"
         case record.ZoneLost():
             said = f"zone {event.zone} is {'cut off' if event.cut_off else 'lost'}"
@@ -24,7 +24,7 @@ def tell_event(event: record.AnyEvent) -> str:
         case record.StrikeUndone():
             said = f"{event.fault} of {event.victim} is over"
         case record.WouldStrike():
-            said = f"leashed: {event.fault} to {event.victim}" + (f", {event.when}" if event.when else "")
+            said = f"leashed: {_struck(event.fault, event.victim)}" + (f", {event.when}" if event.when else "")
         case record.Trouble():
             said = f"trouble: {event.what}"
         case record.RolloutMoved():
@@ -36,6 +36,16 @@ def tell_event(event: record.AnyEvent) -> str:
         case record.Step():
             said = _tell_step(event)
     return said
+
+
+def _struck(fault: str, victim: str) -> str:
+    """As one says it: "SIGKILL to b1-2", "freeze b1-2", "cut b1-2 from the store", "stop the deployer: deployer-1"."""
+    verb, _, rest = fault.partition(" ")
+    if verb.startswith("SIG"):
+        return f"{fault} to {victim}"
+    if rest.startswith("the "):
+        return f"{fault}: {victim}"
+    return f"{verb} {victim} {rest}".rstrip()
 
 
 def _tell_step(step: record.Step) -> str:

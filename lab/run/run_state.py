@@ -11,10 +11,11 @@ from lab.deploy.results import ResultWindow
 from lab.model import Operation
 from lab.oracle import Oracle
 from lab.report.board import Board, SlotView, fold
+from lab.report.fold import CLEAN_UP
 from lab.run.recent_answers import RecentAnswers
 from lab.run.stop_monitor import StopMonitor
 from lab.run.view import Moment
-from lab.scenario.spec import Scenario
+from lab.scenario.spec import Scenario, name_of
 from lab.users import CrowdCounts
 
 
@@ -27,10 +28,12 @@ class RunState:
         self._board = Board(
             began=clock.now(),
             slots={slot.name: SlotView(slot=slot.name, zone=slot.zone) for slot in scenario.cluster.slots},
+            to_come=("up", "log in", *map(name_of, scenario.steps), "settle", "read back", CLEAN_UP),
         )
         self.oracle = Oracle()
         self.answers = RecentAnswers()
         self.stop_monitor = StopMonitor(scenario.stop_when)
+        self._time_limit = scenario.time_limit
         self.counts: CrowdCounts | None = None
         """The crowd's, as they were looked at last."""
         self.trouble = ""
@@ -74,7 +77,9 @@ class RunState:
             board=board,
             counts=self.counts,
             users_hurt=len(self.oracle.users_hurt),
-            checks=self.oracle.comparisons,
+            checks=self.oracle.counts,
+            findings=self.oracle.findings,
+            within=self._time_limit,
         )
 
     def write_results(self, desk: Desk) -> None:

@@ -253,7 +253,7 @@ class Crowd:
             return ""
         many, first = f"{len(missing)} of {len(self.devices)} devices", missing[0]
         how = "was not shown all of it" if first.is_logged_in else f"was not logged in, last got {first.last}"
-        return f"{many} could not read back what is their user's: {first.name} {how}"
+        return f"{many} could not read back their users' state: {first.name} {how}"
 
 
 async def _has_read_back(journey: Journey) -> bool:

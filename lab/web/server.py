@@ -6,12 +6,13 @@ import hmac
 import re
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Protocol, Self
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -50,6 +51,7 @@ class Controls(Protocol):
 class PageServer:
     """A server on 127.0.0.1, at a free port if none is given. Raises SetupError where the port is taken.
 
+    `requests` answers, as JSON, what a page asks of single requests; it is called from threads of the server.
     A request is answered only if its Host is this address; an act only if it also has the token, in a header that
     no other site's page can set, and comes from this origin.
     """
@@ -60,10 +62,12 @@ class PageServer:
         feed: Feed,
         *,
         controls: Controls | None = None,
+        requests: Callable[[Mapping[str, str]], bytes] | None = None,
         token: str = "",
         port: int | None = None,
     ) -> None:
         self.feed, self.page, self.controls, self.token = feed, page, controls, token
+        self.requests = requests
         self.closing = threading.Event()
         self._streams, self._fewer = 0, threading.Condition()
         try:
@@ -155,8 +159,19 @@ class _Handler(BaseHTTPRequestHandler):
             )
         elif path == "/events":
             self._stream()
+        elif path == "/requests" and self._of.requests is not None:
+            self._find(self._of.requests)
         else:
             self._say(HTTPStatus.NOT_FOUND, "there is nothing here")
+
+    def _find(self, requests: Callable[[Mapping[str, str]], bytes]) -> None:
+        try:
+            body = requests(dict(parse_qsl(self.path.partition("?")[2])))
+            self._answer(HTTPStatus.OK, body, "application/json", {})
+        except UsageError as exc:
+            self._say(HTTPStatus.BAD_REQUEST, exc.what)
+        except LabError as exc:
+            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, exc.what)
 
     def do_POST(self) -> None:
         self.close_connection = True  # a body that was not read must not be taken for the next request

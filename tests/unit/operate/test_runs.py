@@ -8,45 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import ExitCode, LabFault, RecordError
+from lab.errors import LabFault, RecordError
 from lab.experiments.replay import read_recorded
-from lab.machine.places import Places
 from lab.operate import runs as command
 from lab.record import ReadRecord
 from lab.run.judge import judge_run, plan_of
-
-
-def test_runs_are_listed_beside_whatever_else_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the pictures that `lab duel` leaves."""
-    run = tmp_path / "runs" / "20260101-000000-aaaa"
-    run.mkdir(parents=True)
-    (tmp_path / "runs" / "duel-20260101-000000.svg").write_text("<svg/>")
-    monkeypatch.setattr(command, "find_places", lambda: Places(root=tmp_path, sources=tmp_path))
-    said: list[str] = []
-    command.list_runs(say=said.append)
-    assert said == [f"{run.name}  not judged       "]
-
-
-@pytest.mark.parametrize(
-    "document", ['{"verdict": "he', "[1]", "{}", '{"verdict": 3}', '{"verdict": ["held"]}', "\xff"]
-)
-def test_a_record_that_cant_be_read_does_not_hide_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: str
-) -> None:
-    """It has a line like any other, and the next one follows."""
-    runs = tmp_path / "runs"
-    for name, text in (("20260101-000000-aaaa", document), ("20260102-000000-aaaa", '{"verdict": "held"}')):
-        (runs / name).mkdir(parents=True)
-        (runs / name / "verdict.json").write_text(text, encoding="latin-1")
-        (runs / name / "scenario.json").write_text('{"title": "A title"}')
-    (runs / "20260102-000000-aaaa" / "scenario.json").write_text("[]")
-    monkeypatch.setattr(command, "find_places", lambda: Places(root=tmp_path, sources=tmp_path))
-    said: list[str] = []
-    assert command.list_runs(say=said.append) == ExitCode.HELD
-    assert said == [
-        "20260101-000000-aaaa  unreadable       A title",
-        "20260102-000000-aaaa  held             unreadable",
-    ]
 
 
 @pytest.mark.parametrize("document", ["[1]", "{}", "3", '{"lab": 1, "name": 7}'])

@@ -296,7 +296,7 @@ def test_reading_back_says_who_could_not(shop: FakeShop, book: Book, monkeypatch
         shop.misbehave("garbage", to="GET /orders")
         begun = len(book.operations)
         said = crowd.read_back(within=10)
-    assert said.startswith("2 of 3 devices could not read back what is their user's: ")
+    assert said.startswith("2 of 3 devices could not read back their users' state: ")
     assert said.endswith(("was not logged in, last got 401", "was not shown all of it"))
     refused = book.of(first.name)[-2:]
     assert [one.kind for one in refused] == [Kind.LOGIN, Kind.LOGIN]
