@@ -142,6 +142,7 @@ def _add_run_verb(verbs: _Verbs) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the scenario: users.tries=2"
     )
     run.add_argument("--dry-run", action="store_true", help="print the plan and what could be touched; touch nothing")
+    run.add_argument("--pull", action="store_true", help="pull images of your own compose file that are missing")
     run.add_argument("--json", action="store_true", help="the run's events as JSON Lines, and nothing else on stdout")
     _add_page(run)
     run.add_argument("--control", action="store_true", help="the page may kill, freeze, roll and reverse, too")
@@ -504,6 +505,7 @@ def _run(asked: argparse.Namespace) -> int:
         port=asked.port,
         overrides=overrides,
         is_dry=asked.dry_run,
+        pulls=asked.pull,
         as_json=asked.json,
         page=PageSpec(port=asked.ui_port, control=asked.control) if is_shown else None,
     )

@@ -21,13 +21,14 @@ def wait_until(
     every: float = 0.1,
     next_step: str = "",
     gives_up: Callable[[], bool] = lambda: False,
+    shows: Callable[[], str] = lambda: "",
     clock: Clock = SYSTEM_CLOCK,
 ) -> T:
     """Call `probe` every `every` seconds until it returns something true, and return that.
 
     `what` names the state waited for ("a1 is ready"). `probe` may be called any number of times and must not
     change anything. An exception of the probe ends the wait at once, unless it is an OSError, which counts as
-    "not yet". `gives_up` ends the wait early, as a timeout.
+    "not yet". `gives_up` ends the wait early, as a timeout. `shows` tells what is still missing, for the error's text.
 
     Raises WaitTimeout, which tells what was last seen, after `within` seconds.
     """
@@ -57,6 +58,7 @@ def wait_until(
         found = waiting(probed)
     except tenacity.RetryError as exc:
         seconds = (clock.now() - began) / NS
-        raise WaitTimeout(f"{what}: not so after {seconds:.1f} s; last seen: {last!r}", hint=next_step) from exc
+        seen = shows() or repr(last)
+        raise WaitTimeout(f"{what}: not so after {seconds:.1f} s; last seen: {seen}", hint=next_step) from exc
     assert found is not None  # noqa: S101 -- retry_if_result lets nothing false through
     return found

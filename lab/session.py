@@ -14,7 +14,7 @@ import msgspec
 
 from lab.backends.docker import LiveCluster, kept_identity, release_of, run_identity
 from lab.clock import NS, SYSTEM_CLOCK
-from lab.cluster.own_app import read_compose
+from lab.cluster.own_files import files_of, read_compose
 from lab.console.page import PageSpec, watched
 from lab.console.reports import short
 from lab.deploy.rollout import Ending, Rolling
@@ -362,9 +362,9 @@ def stand(
     """
     places = find_places()
     toolbox = make_ready(places, say)
-    spec = cluster_of(asked, lambda file: read_compose(toolbox.compose, file))
+    spec = cluster_of(asked, lambda file: read_compose(toolbox.compose, files_of([file])).config)
+    check_own_app(toolbox, spec, say=say)
     toolbox.images.make_missing(say, [spec.release])
-    check_own_app(toolbox, spec)
     sweep_abandoned(toolbox, say)
     return ClusterSession(
         spec,

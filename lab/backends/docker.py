@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 
@@ -16,10 +17,22 @@ from lab.balancer.nginx import NginxBalancer, speaks_http
 from lab.chaos.opened import OpenFaults
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.commands import ClusterPlan
-from lab.cluster.compose import LAB_PORT, ComposeCluster, PortTaken, bring_up, tear_down, write_files, write_mounted
+from lab.cluster.compose import (
+    LAB_PORT,
+    ComposeCluster,
+    PortTaken,
+    bring_up,
+    start_later,
+    tear_down,
+    write_files,
+    write_mounted,
+)
 from lab.cluster.edges import Edge
 from lab.cluster.gated import GatedCluster
-from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, front_of, others_of, read_compose
+from lab.cluster.own_app import BALANCER, OwnApp, cluster_file, contents_of, front_of, jobs_of, later_of, others_of
+from lab.cluster.own_checks import check_service
+from lab.cluster.own_files import read_compose
+from lab.cluster.services import wait_for_services
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
 from lab.deploy.bearing import borne
@@ -57,6 +70,8 @@ class LiveCluster(Value):
     balancer: NginxBalancer
     doors: tuple[tuple[str, int], ...]
     """Host and port of each edge, for users."""
+    start_later: Callable[[], None] = lambda: None
+    """Starts the services that come once the app serves; may be called again."""
 
     @property
     def url(self) -> str:
@@ -227,7 +242,7 @@ def start_cluster(
         others=stores.services,
         edges=_edges(edges, port),
     )
-    _bring_up(toolbox, plan, render(slots, settings or BalancerSettings()), own, port)
+    made = _bring_up(toolbox, plan, render(slots, settings or BalancerSettings()), own, port)
     kind = ComposeCluster if own is None else GatedCluster
     cluster = kind(toolbox.engine, project=identity.project, slots=slots)
     balancer = NginxBalancer(*cluster.addresses(LAB_PORT))
@@ -250,11 +265,17 @@ def start_cluster(
         cluster=cluster,
         balancer=balancer,
         doors=cluster.addresses(),
+        start_later=partial(start_later, toolbox.compose, made),
     )
 
 
-def _bring_up(toolbox: Toolbox, plan: ClusterPlan, nginx_conf: str, own: OwnApp | None, port: int | None) -> None:
-    """Write what a cluster is made from, and make it; on other ports where one of those picked has been taken since."""
+def _bring_up(
+    toolbox: Toolbox, plan: ClusterPlan, nginx_conf: str, own: OwnApp | None, port: int | None
+) -> ClusterPlan:
+    """Write what a cluster is made from, and make it; on other ports where one of those picked has been taken since.
+
+    Gives the plan that it was made by.
+    """
     for picks_left in reversed(range(PICKS)):
         if own is None:
             write_files(plan, nginx_conf)
@@ -269,7 +290,10 @@ def _bring_up(toolbox: Toolbox, plan: ClusterPlan, nginx_conf: str, own: OwnApp 
             tear_down(toolbox.engine, plan.identity.project, folder=plan.folder)
             plan = msgspec.structs.replace(plan, edges=_edges([edge.zone for edge in plan.edges], port))
         else:
-            return
+            if own is not None:
+                wait_for_services(toolbox.engine, made)
+            return made
+    raise AssertionError("the last pick returns or raises")
 
 
 def _edges(zones: Sequence[str], port: int | None) -> tuple[Edge, ...]:
@@ -285,18 +309,21 @@ def _edges(zones: Sequence[str], port: int | None) -> tuple[Edge, ...]:
 def _plan_own(toolbox: Toolbox, plan: ClusterPlan, own: OwnApp, nginx_conf: str) -> ClusterPlan:
     """Write what a cluster of somebody's own app is made from."""
     read = read_compose(toolbox.compose, own.compose)
-    check_service(read, own)
+    config = read.config
+    check_service(config, own)
     plan = msgspec.structs.replace(
         plan,
         compose_file=plan.folder / "compose.json",
         app=own.service,
         balancer=BALANCER,
-        others=others_of(read, own),
+        others=others_of(config, own),
         front=front_of(own),
-        waits=True,
+        later=later_of(config, own),
+        jobs=jobs_of(config),
     )
-    made = cluster_file(read, own, plan, toolbox.images.tag(GATE))
-    write_mounted(plan, {"nginx.conf": nginx_conf, "compose.json": json.dumps(made)})
+    made = cluster_file(config, own, plan, toolbox.images.tag(GATE))
+    contents = contents_of(config, read.environment)
+    write_mounted(plan, {"nginx.conf": nginx_conf, "compose.json": json.dumps(made), **contents})
     return plan
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -96,9 +97,9 @@ class ComposeCluster:
             "com.docker.compose.container-number": str(generation),
         }
         told = self._told(slot, name, release)
-        body = _clone(
-            pattern, image=release.image, hostname=name, own_labels=own, told=told, aliases=self._aliases(pattern)
-        )
+        [first, *_] = [*_networks(pattern), ""]
+        aliases = self._aliases(pattern, first)
+        body = _clone(pattern, image=release.image, hostname=name, own_labels=own, told=told, aliases=aliases)
         with engine_errors(f"create replica {name}", at=release.image):
             made = self._engine.create_container_from_config(body, self._container_name(name))
         return Replica(
@@ -170,7 +171,9 @@ class ComposeCluster:
         joined = self._engine.inspect_container(address)["NetworkSettings"]["Networks"]
         for name in others:
             if name not in joined:  # a deployer may have died in between
-                self._engine.connect_container_to_network(address, name, aliases=self._aliases(pattern))
+                links = [tuple(link.split(":", 1)) for link in _endpoint(pattern, name).get("Links", ())]
+                more: dict[str, Any] = {"links": links} if links else {}
+                self._engine.connect_container_to_network(address, name, aliases=self._aliases(pattern, name), **more)
 
     def _told(self, slot: Slot, name: str, release: Release) -> Mapping[str, str]:
         """What a replica's environment says of its place."""
@@ -182,9 +185,12 @@ class ComposeCluster:
             "LAB_ENTERS": "told",
         }
 
-    def _aliases(self, pattern: Mapping[str, Any]) -> list[str]:
-        """The names under which a replica is found in its networks."""
-        return [pattern["Config"]["Labels"][SERVICE]]
+    def _aliases(self, pattern: Mapping[str, Any], network: str) -> list[str]:
+        """The names under which a replica is found in a network: those of the pattern, but for its own alone."""
+        endpoint = pattern["NetworkSettings"]["Networks"].get(network) or {}
+        own = {pattern["Id"][:12], pattern["Name"].lstrip("/")}
+        said = [one for one in endpoint.get("Aliases") or () if one not in own]
+        return list(dict.fromkeys([pattern["Config"]["Labels"][SERVICE], *said]))
 
     def _only(self, role: Role) -> list[str]:
         return [f"{labels.PROJECT}={self.project}", f"{labels.ROLE}={role.value}"]
@@ -293,12 +299,13 @@ def _clone(
     """The engine's create call for a container like the pattern, from another image, with other labels, in the first
     of the pattern's networks alone."""
     config, image_config = dict(pattern["Config"]), pattern["ImageConfig"]
+    stated = json.loads(config["Labels"].get(labels.STATED, "{}"))
     for key in _FROM_IMAGE:
-        if config.get(key) == image_config.get(key):
+        if key not in stated.get("keys", ()) and config.get(key) == image_config.get(key):
             config.pop(key, None)
-    from_image = set(image_config.get("Env") or ())
-    env = [line for line in config.get("Env") or () if line not in from_image]
-    networks = {name: {"Aliases": list(aliases)} for name in _networks(pattern)[:1]}
+    from_image, said = set(image_config.get("Env") or ()), set(stated.get("env", ()))
+    env = [line for line in config.get("Env") or () if line not in from_image or line.partition("=")[0] in said]
+    networks = {name: {**_endpoint(pattern, name), "Aliases": list(aliases)} for name in _networks(pattern)[:1]}
     return {
         **config,
         "Image": image,
@@ -314,6 +321,12 @@ def _networks(pattern: Mapping[str, Any]) -> list[str]:
     """The pattern's networks; the first is the one that the engine takes a container to be created in."""
     first = pattern["HostConfig"].get("NetworkMode")
     return sorted(pattern["NetworkSettings"]["Networks"], key=lambda name: name != first)
+
+
+def _endpoint(pattern: Mapping[str, Any], network: str) -> dict[str, Any]:
+    """What a container has in a network beside its names: the links that Compose made."""
+    links = (pattern["NetworkSettings"]["Networks"][network] or {}).get("Links")
+    return {"Links": list(links)} if links else {}
 
 
 def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
@@ -379,17 +392,24 @@ def bring_up(compose: Sequence[str], plan: ClusterPlan) -> None:
     Doing it again changes nothing. Whatever it made stays where it fails: the caller tears down.
     Raises ClusterError with Compose's own words, or PortTaken.
     """
-    argvs = [commands.create_pattern(compose, plan), commands.up(compose, plan)]
-    if plan.waits and plan.others:
-        argvs.append(commands.wait_healthy(compose, plan))
-    for argv in argvs:
-        environment = {**os.environ, **commands.environment(plan)}
-        try:
-            done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=UP_WITHIN)
-        except subprocess.TimeoutExpired as exc:
-            raise _compose_failed(plan, f"it was not done after {UP_WITHIN:g} s") from exc
-        if done.returncode:
-            raise _compose_failed(plan, done.stderr.strip() or done.stdout.strip())
+    _run_compose(commands.create_pattern(compose, plan), plan)
+    _run_compose(commands.up(compose, plan), plan)
+
+
+def start_later(compose: Sequence[str], plan: ClusterPlan) -> None:
+    """Start the services that come once the app serves; may be repeated. Raises ClusterError with Compose's words."""
+    if plan.later:
+        _run_compose(commands.up_later(compose, plan), plan)
+
+
+def _run_compose(argv: Sequence[str], plan: ClusterPlan) -> None:
+    environment = {**os.environ, **commands.environment(plan)}
+    try:
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=UP_WITHIN)
+    except subprocess.TimeoutExpired as exc:
+        raise _compose_failed(plan, f"it was not done after {UP_WITHIN:g} s") from exc
+    if done.returncode:
+        raise _compose_failed(plan, done.stderr.strip() or done.stdout.strip())
 
 
 def _compose_failed(plan: ClusterPlan, said: str) -> ClusterError:

@@ -8,6 +8,7 @@ with it: the kernel sees to that.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -62,6 +63,20 @@ class GatedCluster(ComposeCluster):
                 if exc.status_code != CONFLICT:
                     raise
             self._engine.start(name)
+            self._run_hooks(replica)
+
+    def _run_hooks(self, replica: Replica) -> None:
+        """Begin the service's `post_start` commands, as Compose does; whether they are done only `ready` can tell."""
+        hooks = json.loads(self._read_pattern()["Config"]["Labels"].get(labels.POST_START, "[]"))
+        for hook in hooks:
+            made = self._engine.exec_create(
+                self._address(replica),
+                hook["command"],
+                user=hook.get("user", ""),
+                workdir=hook.get("working_dir"),
+                environment=hook.get("environment"),
+            )
+            self._engine.exec_start(made["Id"], detach=True)
 
     def signal(self, replica: Replica, signal: str) -> bool:
         if signal not in {ENTER, LEAVE}:
@@ -88,9 +103,9 @@ class GatedCluster(ComposeCluster):
             return self._published(Role.FRONT, f"{front}/tcp")
         return super().addresses(container_port)
 
-    def _aliases(self, pattern: Mapping[str, Any]) -> list[str]:
-        """Behind a balancer of theirs the app's name is the lab's balancer's, which knows which replicas serve."""
-        return [] if labels.FRONT in pattern["Config"]["Labels"] else super()._aliases(pattern)
+    def _aliases(self, pattern: Mapping[str, Any], network: str) -> list[str]:
+        """Behind a balancer of theirs the app's names are the lab's balancer's, which knows which replicas serve."""
+        return [] if labels.FRONT in pattern["Config"]["Labels"] else super()._aliases(pattern, network)
 
     def _with_gate(self, replica: Replica, gate: str | None) -> Replica:
         """The replica as it is together with its gate: not started before both are, and stopped once its gate left."""

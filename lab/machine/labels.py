@@ -23,6 +23,11 @@ RELEASE, ZONE, SLOT, REPLICA, GENERATION = (
 PORT, GATE, FRONT = "lab.port", "lab.gate", "lab.front"
 """On the pattern of somebody's own app: where it listens, the image of its replicas' gates, and the port of their own
 balancer where users come through that."""
+READY, STOP, KEEP_ALIVE = "lab.ready", "lab.stop", "lab.keep_alive"
+"""There too: the path that says whether it is ready, when a replica that leaves gets its stop signal, and whether gates
+keep their connections to it."""
+STATED, POST_START = "lab.stated", "lab.post_start"
+"""There too: what its service states itself, which no release's image changes, and its hooks."""
 CUTTER, CUT, CUT_OFF = "cutter", "lab.cut", "lab.cut_off"
 """The role of what cuts a container off from others, what it does, and to which container."""
 CUTTER_IMAGE = "lab.cutter"

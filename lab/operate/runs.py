@@ -30,12 +30,12 @@ from lab.oracle.telling import story
 from lab.record import ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
 from lab.run.conductor import Conductor
 from lab.run.judge import JudgedRun, judge_run, run_seconds
-from lab.run.own_app import check_own_app
+from lab.run.own_app import check_dry, check_own_app
 from lab.run.view import QuietView
 from lab.scenario.overrides import Overrides, read_changed
 from lab.scenario.plan import plan_lines
 from lab.scenario.read import find_scenario
-from lab.scenario.spec import Scenario, all_images_of, images_of
+from lab.scenario.spec import Scenario, images_of, lab_images_of
 
 STORIES = 5
 Say = Callable[[str], None]
@@ -49,6 +49,8 @@ class RunRequest(Value):
     port: int | None = None
     overrides: Overrides = Overrides()
     is_dry: bool = False
+    pulls: bool = False
+    """Pull images of an app of one's own that are missing."""
     as_json: bool = False
     """Events as JSON Lines on standard output, and nothing else there."""
     page: PageSpec | None = None
@@ -85,14 +87,15 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
     read = [(named, read_changed(find_scenario(named), spec.overrides)) for named in spec.scenarios]
     if spec.is_dry:
         for _, scenario in read:
-            for line in plan_lines(scenario, seed=spec.seed if spec.seed is not None else scenario.seed):
+            own, seed = check_dry(scenario, say), spec.seed if spec.seed is not None else scenario.seed
+            for line in plan_lines(scenario, seed=seed, own=own):
                 say(line)
         return ExitCode.HELD
     out = sys.stderr if spec.as_json else sys.stdout
     say = _say_on(out) if spec.as_json else say
-    toolbox = make_ready(find_places(), say, [image for _, scenario in read for image in all_images_of(scenario)])
+    toolbox = make_ready(find_places(), say, [image for _, scenario in read for image in lab_images_of(scenario)])
     for _, scenario in read:
-        check_own_app(toolbox, scenario.cluster)
+        check_own_app(toolbox, scenario.cluster, images_of(scenario), say=say, pulls=spec.pulls)
     sweep_abandoned(toolbox, say)
     codes = []
     for _, scenario in read:

@@ -233,6 +233,7 @@ class Conductor:
                 )
             stack.callback(self._begin_phase, CLEAN_UP, "nobody acts any more, the cluster goes")
             self._watch_until("every slot serves", self._desk.is_settled, within=90)
+            live.start_later()
             yield live
 
     # the phases

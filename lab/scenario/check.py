@@ -92,8 +92,12 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
         refuse("users.on_two_devices", f"must be from 0 to users.count ({users.count})", "on_two_devices: 0")
     if users.think <= 0 or users.tries < 1:
         refuse("users", "think must be over 0 and tries at least 1", "think: 0.4")
-    if users.answer_timeout <= 0:
-        refuse("users.answer_timeout", "must be over 0", "answer_timeout: 10")
+    patience = scenario.cluster.answer_timeout
+    if patience <= 0:
+        refuse("cluster.answer_timeout", "must be over 0", "answer_timeout: 4")
+    if users.answer_timeout <= patience:
+        what = f"must be over cluster.answer_timeout ({patience:g} s), or users give up before the balancer does"
+        refuse("users.answer_timeout", what, f"answer_timeout: {2.5 * patience:g}")
     if scenario.promises.available > 1:
         refuse("promises.available", "is a share, from 0 to 1", "available: 0.99")
     if scenario.longer_than <= 0:
@@ -124,8 +128,11 @@ def _check_stores(scenario: Scenario, refuse: _Refuse) -> None:
 def _check_own_app(scenario: Scenario, refuse: _Refuse) -> None:
     cluster, users = scenario.cluster, scenario.users
     if cluster.compose is None:
-        if cluster.service is not None or cluster.port is not None or cluster.front is not None:
-            refuse("cluster.compose", "service, port and front are those of a compose file", "compose: compose.yaml")
+        if cluster.service is not None or cluster.port is not None or cluster.front is not None or cluster.services:
+            what = "service, port, front and services are those of a compose file"
+            refuse("cluster.compose", what, "compose: compose.yaml")
+    elif not cluster.compose_files:
+        refuse("cluster.compose", "names no file", "compose: compose.yaml")
     elif cluster.store is not StoreName.REDIS or cluster.orders is not OrdersPlace.REDIS:
         refuse("cluster.store", "an app of your own brings its own store", "leave store and orders out")
     elif cluster.edges is not Edges.ONE:

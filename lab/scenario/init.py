@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.cluster.own_app import read_compose
+from lab.cluster.own_files import files_of, read_compose
 from lab.errors import ExitCode, UsageError
 from lab.machine.install import provide_compose
 from lab.model import release_name
@@ -29,7 +29,7 @@ def write_scenario(compose: str | None, service: str | None, folder: Path, say: 
             raise UsageError("is there already, and nothing is overwritten", at=str(path), hint=f"mv {path} {path}.old")
     if not file.is_file():
         raise UsageError("there is no such file", at=str(file), hint="lab init --compose FILE")
-    read = read_compose(provide_compose(say), file)
+    read = read_compose(provide_compose(say), files_of([file])).config
     made[folder / "lab.yaml"] = scenario_text(read, service or choose_service(read, file), file)
     for path, text in made.items():
         path.write_text(text)

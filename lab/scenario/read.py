@@ -66,7 +66,8 @@ def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
     """The files that a scenario names lie beside it; from here on they are named in full."""
     cluster, users = scenario.cluster, scenario.users
     if cluster.compose is not None:
-        cluster = msgspec.structs.replace(cluster, compose=_beside(path, cluster.compose, "cluster.compose"))
+        named = tuple(_beside(path, one, "cluster.compose") for one in cluster.compose_files)
+        cluster = msgspec.structs.replace(cluster, compose=named if len(named) > 1 else named[0])
     if users.journey is not None:
         file, _, name = users.journey.rpartition(":")
         users = msgspec.structs.replace(users, journey=f"{_beside(path, file, 'users.journey')}:{name}")
@@ -77,7 +78,8 @@ def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
 def _beside(path: Path, named: str, key: str) -> str:
     found = (path.parent / named).resolve()
     if not found.is_file():
-        raise ScenarioError(f"there is no file {named}", at=f"{path}: {key}", hint=f"ls {found.parent}")
+        what = f"{named} is a folder, not a file" if found.is_dir() else f"there is no file {named}"
+        raise ScenarioError(what, at=f"{path}: {key}", hint=f"ls {found.parent}")
     return str(found)
 
 

@@ -12,10 +12,11 @@ from lab.balancer.config import Affinity
 from lab.chaos.faults import FaultName, Signal
 from lab.chaos.guard import BlastRadius, StopWhen
 from lab.chaos.schedule import MonkeySettings
+from lab.cluster.own_app import ServiceRole, StopWay
 from lab.cluster.stores import OrdersPlace, StoreName, Stores, stores_of
 from lab.deploy.gate import JudgeSettings
 from lab.deploy.rollout import Order, Strategy, strategy_from
-from lab.machine.images import POSTGRES
+from lab.machine.images import POSTGRES, is_own_image
 from lab.model import Front, Slot, Value
 from lab.oracle.verdict import Enough
 from lab.scale.policy import ScaleSettings
@@ -55,10 +56,14 @@ class ClusterSpec(Value):
     not if not given for an app of your own."""
     begin_with: int | None = None
     """How many replicas there are at first, over all zones; one in every slot if not given."""
-    compose: str | None = None
-    """The compose file of an app of your own, beside this file; without it the lab's own shop is meant."""
+    compose: str | tuple[str, ...] | None = None
+    """The compose file of an app of your own, beside this file, or several; without it the lab's own shop is meant. One
+    of the usual names (compose.yaml) stands for all that `docker compose` takes there: its override file, or what
+    COMPOSE_FILE lists."""
     service: str | None = None
     """The service there that is multiplied, upgraded and killed."""
+    services: dict[str, ServiceRole] = msgspec.field(default_factory=dict)
+    """What services beside it are for: store, worker or left_out. Only stores and workers may be struck."""
     port: int | None = None
     """Where it listens, inside its container."""
     front: Front | None = None
@@ -67,6 +72,18 @@ class ClusterSpec(Value):
     """The path that answers 2xx once it is ready."""
     largest_body: str = "8m"
     """What users may send it at most, as nginx writes sizes."""
+    answer_timeout: float = 4.0
+    """Seconds that one replica may take to answer before the balancer gives it up; less than `users.answer_timeout`."""
+    stop: StopWay = StopWay.AT_ONCE
+    """When a replica that leaves gets its stop signal: at_once, while requests are in it, or after_answers."""
+    keep_alive: bool = True
+    """Whether connections to an app of your own are kept between requests, as proxies do."""
+
+    @property
+    def compose_files(self) -> tuple[str, ...]:
+        """The compose files of an app of one's own, as named; none for the shop."""
+        named = () if self.compose is None else self.compose
+        return (named,) if isinstance(named, str) else named
 
     @property
     def repeats_writes(self) -> bool:
@@ -357,6 +374,13 @@ def images_of(scenario: Scenario) -> list[str]:
 def all_images_of(scenario: Scenario) -> list[str]:
     """The app's images that a scenario needs, and what its stores need beside the usual."""
     return [*images_of(scenario), *((POSTGRES,) if scenario.cluster.stores.has_orders else ())]
+
+
+def lab_images_of(scenario: Scenario) -> list[str]:
+    """What the lab must make for a scenario; the images of an app of one's own are its owner's to make."""
+    if scenario.cluster.compose is None:
+        return all_images_of(scenario)
+    return [image for image in images_of(scenario) if is_own_image(image)]
 
 
 def walk_steps(steps: tuple[StepSpec, ...], at: str = "steps") -> list[tuple[str, StepSpec]]:

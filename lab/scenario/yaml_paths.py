@@ -42,15 +42,6 @@ def line_of(text: str, key_path: str) -> int | None:
     return int(line) + 1
 
 
-def keys_under(text: str, name: str) -> set[str]:
-    """The keys of the mapping `name` at the top of a YAML text, whatever its values are: also tags that only others
-    know, such as compose's. Raises YAMLError.
-    """
-    top = yaml.compose(text, Loader=yaml.SafeLoader)
-    found = [value for key, value in top.value if key.value == name] if isinstance(top, yaml.MappingNode) else []
-    return {key.value for node in found if isinstance(node, yaml.MappingNode) for key, _ in node.value}
-
-
 def numbers_in(value: Any, key_path: str = "") -> Iterator[tuple[str, float]]:
     """Every number with a fraction that a frozen value holds, with its key path; not those in what is anybody's own."""
     if isinstance(value, float):
