@@ -108,7 +108,9 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.set_defaults(verb=_doctor)
 
     init = verbs.add_parser("init", help="write lab.yaml and journey.py for an app of your own, from its compose file")
-    init.add_argument("--compose", metavar="FILE", help="the compose file (default: the one that is here)")
+    init.add_argument(
+        "--compose", action="append", default=[], metavar="FILE", help="a compose file (default: those that are here)"
+    )
     init.add_argument("--service", help="which of its services is the app (default: as the file says)")
     init.set_defaults(verb=_init)
 
@@ -484,7 +486,8 @@ def _init(asked: argparse.Namespace) -> int:
 
     from lab.scenario.init import write_scenario
 
-    return write_scenario(asked.compose, asked.service, Path(asked.compose or "lab.yaml").parent, _say)
+    folder = Path(asked.compose[0]).parent if asked.compose else Path()
+    return write_scenario(asked.compose, asked.service, folder, _say)
 
 
 def _run(asked: argparse.Namespace) -> int:

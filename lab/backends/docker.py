@@ -72,6 +72,8 @@ class LiveCluster(Value):
     """Host and port of each edge, for users."""
     start_later: Callable[[], None] = lambda: None
     """Starts the services that come once the app serves; may be called again."""
+    recreate: Callable[[str, Release], None] = lambda _service, _release: None
+    """Makes a worker of somebody's own anew from a release's image."""
 
     @property
     def url(self) -> str:
@@ -266,6 +268,7 @@ def start_cluster(
         balancer=balancer,
         doors=cluster.addresses(),
         start_later=partial(start_later, toolbox.compose, made),
+        **({"recreate": cluster.recreate} if isinstance(cluster, GatedCluster) else {}),
     )
 
 

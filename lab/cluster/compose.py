@@ -21,6 +21,7 @@ from lab.cluster import commands
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.edges import edges_file
 from lab.cluster.members import StoreKeys, addresses, members_file, sentinel_acl, sentinel_conf, store_acl, store_conf
+from lab.cluster.protocol import AppStop
 from lab.cluster.stores import STORE_SERVICE
 from lab.errors import ClusterError, EngineError, Fenced, WaitTimeout
 from lab.machine import labels
@@ -33,6 +34,8 @@ USERS_PORT, LAB_PORT = "8080/tcp", "8081/tcp"
 
 LAB_PASSWORD = "lab_password"  # noqa: S105 -- the name of a file that no container mounts
 """The store's administrator, for tests and for people: `redis-cli --user lab`."""
+GRACE = 10.0
+"""Seconds that a draining replica has."""
 UP_WITHIN = 180.0
 """Seconds for each of Compose's parts in bringing a cluster up."""
 REMOVALS_AT_ONCE = 4
@@ -98,7 +101,7 @@ class ComposeCluster:
         }
         told = self._told(slot, name, release)
         [first, *_] = [*_networks(pattern), ""]
-        aliases = self._aliases(pattern, first)
+        aliases = self._aliases(pattern, first, pattern["Config"]["Labels"][SERVICE])
         body = _clone(pattern, image=release.image, hostname=name, own_labels=own, told=told, aliases=aliases)
         with engine_errors(f"create replica {name}", at=release.image):
             made = self._engine.create_container_from_config(body, self._container_name(name))
@@ -139,6 +142,14 @@ class ComposeCluster:
             if not remove_container(self._engine, self._address(replica)):
                 self._check_fence(replica)
 
+    @property
+    def grace(self) -> float:
+        """As long as the shop is given."""
+        return GRACE
+
+    def stop_of(self, replica: Replica) -> AppStop | None:  # noqa: ARG002 -- these replicas drain by themselves
+        return None
+
     def addresses(self, container_port: str = USERS_PORT) -> tuple[tuple[str, int], ...]:
         """Where each balancer's port is published, by zone: always on loopback, and for one that is down too.
 
@@ -157,23 +168,27 @@ class ComposeCluster:
         return tuple((one["HostIp"], int(one["HostPort"])) for one in published)
 
     def logs(self, container: str, *, last: int = 200) -> str:
-        """The last lines that a container wrote."""
+        """The last lines that a container wrote; "" where it is gone."""
         with engine_errors("read a container's log", at=container[:12]):
-            return self._engine.logs(container, tail=last).decode(errors="replace")
+            try:
+                return str(self._engine.logs(container, tail=last).decode(errors="replace"))
+            except NotFound:
+                return ""
 
     def _join_others(self, replica: Replica) -> None:
-        """Connect it to the networks beside its first one, if there are: engines before 25 create it in one alone."""
         pattern = self._read_pattern()
-        others = _networks(pattern)[1:]
-        if not others:
-            return
-        address = self._address(replica)
+        if len(_networks(pattern)) > 1:
+            self.join_others(pattern, self._address(replica), pattern["Config"]["Labels"][SERVICE])
+
+    def join_others(self, pattern: Mapping[str, Any], address: str, service: str) -> None:
+        """Connect it to the networks beside its first one, if there are: engines before 25 create it in one alone."""
         joined = self._engine.inspect_container(address)["NetworkSettings"]["Networks"]
-        for name in others:
+        for name in _networks(pattern)[1:]:
             if name not in joined:  # a deployer may have died in between
                 links = [tuple(link.split(":", 1)) for link in _endpoint(pattern, name).get("Links", ())]
                 more: dict[str, Any] = {"links": links} if links else {}
-                self._engine.connect_container_to_network(address, name, aliases=self._aliases(pattern, name), **more)
+                aliases = self._aliases(pattern, name, service)
+                self._engine.connect_container_to_network(address, name, aliases=aliases, **more)
 
     def _told(self, slot: Slot, name: str, release: Release) -> Mapping[str, str]:
         """What a replica's environment says of its place."""
@@ -185,12 +200,9 @@ class ComposeCluster:
             "LAB_ENTERS": "told",
         }
 
-    def _aliases(self, pattern: Mapping[str, Any], network: str) -> list[str]:
-        """The names under which a replica is found in a network: those of the pattern, but for its own alone."""
-        endpoint = pattern["NetworkSettings"]["Networks"].get(network) or {}
-        own = {pattern["Id"][:12], pattern["Name"].lstrip("/")}
-        said = [one for one in endpoint.get("Aliases") or () if one not in own]
-        return list(dict.fromkeys([pattern["Config"]["Labels"][SERVICE], *said]))
+    def _aliases(self, pattern: Mapping[str, Any], network: str, service: str) -> list[str]:
+        """The names under which a container is found in a network that is made as the pattern is."""
+        return aliases_of(pattern, network, service)
 
     def _only(self, role: Role) -> list[str]:
         return [f"{labels.PROJECT}={self.project}", f"{labels.ROLE}={role.value}"]
@@ -285,6 +297,22 @@ class ComposeCluster:
                 pattern["ImageConfig"] = self._engine.inspect_image(pattern["Image"])["Config"]
             self._pattern = pattern
         return self._pattern
+
+
+def aliases_of(pattern: Mapping[str, Any], network: str, service: str) -> list[str]:
+    """The names of a container in a network, but for those that are its own alone."""
+    endpoint = pattern["NetworkSettings"]["Networks"].get(network) or {}
+    own = {pattern["Id"][:12], pattern["Name"].lstrip("/")}
+    return list(dict.fromkeys([service, *(one for one in endpoint.get("Aliases") or () if one not in own)]))
+
+
+def clone(pattern: Mapping[str, Any], *, image: str, own_labels: Mapping[str, str], service: str) -> dict[str, Any]:
+    """The engine's create call for a container in another one's place, from another image."""
+    hostname = pattern["Config"].get("Hostname", "")
+    own = hostname if hostname and not pattern["Id"].startswith(hostname) else ""
+    [first, *_] = [*_networks(pattern), ""]
+    aliases = aliases_of(pattern, first, service)
+    return _clone(pattern, image=image, hostname=own, own_labels=own_labels, told={}, aliases=aliases)
 
 
 def _clone(

@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.gated import SLOTS_VOLUME
+from lab.cluster.protocol import StopWay
 from lab.machine import labels
 from lab.model import Front, Role, Value
 
@@ -22,6 +23,7 @@ PROXIES = frozenset(
         "docker-socket-proxy",
         "envoy",
         "haproxy",
+        "https-portal",
         "httpd",
         "nginx",
         "nginx-proxy",
@@ -46,15 +48,6 @@ class ServiceRole(StrEnum):
     """The lab does not bring it up."""
 
 
-class StopWay(StrEnum):
-    """When a replica that leaves gets its stop signal."""
-
-    AT_ONCE = "at_once"
-    """While requests are in it, as in production; then SIGKILL after the service's `stop_grace_period`."""
-    AFTER_ANSWERS = "after_answers"
-    """Only when all that it was asked is answered: how the app itself stops is not tested then."""
-
-
 class OwnApp(Value):
     """Which service of which compose files is multiplied, where it listens, and what the others are for."""
 
@@ -66,6 +59,7 @@ class OwnApp(Value):
     services: Mapping[str, ServiceRole] = {}
     stop: StopWay = StopWay.AT_ONCE
     keep_alive: bool = True
+    answer_timeout: float = 4.0
 
 
 def named_wrongly(app: OwnApp) -> str:
@@ -184,6 +178,7 @@ def cluster_file(config: Mapping[str, Any], app: OwnApp, plan: ClusterPlan, gate
         one["labels"] = {**one.get("labels", {}), **identity.labels(role_of_service(app, name))}
         if name in app.services:
             one["restart"] = "no"  # whoever strikes it starts it again
+            one["labels"][labels.STATED] = _stated(config, name)
     if app.front is not None:
         services[app.front.service] = _before(services[app.front.service], app.front, plan)
     pattern = services[app.service]
@@ -269,24 +264,31 @@ def _service(config: Mapping[str, Any], name: str, aside: set[str]) -> dict[str,
 def _pattern_labels(config: Mapping[str, Any], app: OwnApp, plan: ClusterPlan, gate_image: str) -> dict[str, str]:
     """What whoever makes replicas must know, and cannot see on the pattern container."""
     said = config["services"][app.service]
-    stated = {
-        "keys": [key for name, key in _STATED.items() if said.get(name) is not None],
-        "env": [name for name, value in (said.get("environment") or {}).items() if value is not None],
-    }
     found = {
         labels.PORT: str(app.port),
-        labels.READY: app.ready,
         labels.GATE: gate_image,
         labels.STOP: app.stop.value,
+        labels.ANSWER_TIMEOUT: f"{app.answer_timeout:g}",
         labels.KEEP_ALIVE: "yes" if app.keep_alive else "no",
         labels.CUTTER_IMAGE: plan.cutter_image,
-        labels.STATED: json.dumps(stated),
+        labels.STATED: _stated(config, app.service),
     }
     if app.front is not None:
         found[labels.FRONT] = str(app.front.port)
     if said.get("post_start"):
         found[labels.POST_START] = json.dumps(said["post_start"])
     return found
+
+
+def _stated(config: Mapping[str, Any], name: str) -> str:
+    """What a service says itself, so that no other image's own word takes its place."""
+    said = config["services"][name]
+    return json.dumps(
+        {
+            "keys": [key for key_of_file, key in _STATED.items() if said.get(key_of_file) is not None],
+            "env": [name for name, value in (said.get("environment") or {}).items() if value is not None],
+        }
+    )
 
 
 def _without_addresses(networks: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -95,6 +95,8 @@ class Service:
         self._broken_tries = 0
         self._known: set[str] = set()
         self._failed: list[tuple[Operation, Try]] = []
+        self._repeats: list[tuple[Operation, Try]] = []
+        """Those that the balancer made good by asking somebody else."""
         self._improper: list[tuple[int, int]] = []
         self._first_tries_failed = self._unknown = 0
         self._requests: dict[str, int] = {}
@@ -146,6 +148,7 @@ class Service:
                 self._unanswered.append(_refused(operation))
         self._repeated += any(len(one.edge) > 1 for one in tries)
         self._failed += [(operation, one) for one in tries if is_cut(one)]
+        self._repeats += [(operation, one) for one in tries if len(one.edge) > 1 and not is_cut(one)]
 
     def _is_refused(self, operation: Operation) -> bool:
         """Did the app refuse by a 4xx what this user may do? Told of operations that were answered and are not ok.
@@ -190,7 +193,7 @@ class Service:
         """Judge the service by what was fed so far."""
         events: Sequence[AnyEvent] = sorted(self._events, key=lambda event: event.at)
         stops = planned_stops(events)
-        cut = find_cut(self._failed, events)
+        cut = find_cut(self._failed, events, self._repeats)
         counts, below = 0, list[Finding]()
         if self._rules.floor:
             counts, below = judge_floor(events, self._rules.floor, until=self._until or None)
@@ -222,8 +225,8 @@ class Service:
                 **{one.promise: 1 for one in quality},
             },
             findings=(
+                *cut[:FINDINGS_SHOWN],  # first, since it is why others were not answered
                 *self._unanswered,
-                *cut[:FINDINGS_SHOWN],
                 *below[:FINDINGS_SHOWN],
                 *late[:FINDINGS_SHOWN],
                 *unended[:FINDINGS_SHOWN],

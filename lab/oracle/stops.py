@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from lab.clock import NS
-from lab.model import Finding, Operation, Try, TryResult
+from lab.model import Finding, Operation, Role, Try, TryResult
 from lab.oracle.breach import seconds
 from lab.oracle.promises import CLEAN_STOPS, Anomaly
-from lab.record import AnyEvent, Step, Strike, StrikeUndone
+from lab.record import AnyEvent, AppStopped, ContainerEvent, Step, Strike, StrikeUndone
 
 STOP_LINGERS = 0.5
 """Seconds after a replica is removed in which a failed try may still be due to its stop."""
@@ -20,6 +20,10 @@ REPLACED_WITHIN = 30.0
 """Seconds after a strike in which it explains a failed try at its victim's slot, unless a replica is ready before."""
 STOPPED_WITHIN = 15.0
 """Seconds that a stop is taken to last where the record does not say when it was over."""
+
+
+WITNESSES = 3
+"""Operations that are shown of those that one app cut."""
 
 
 class PlannedStop(NamedTuple):
@@ -57,23 +61,35 @@ def is_cut(one: Try) -> bool:
     return one.answered and int(one.result) >= 500
 
 
-def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]) -> list[Finding]:
+def find_cut(
+    failed: Iterable[tuple[Operation, Try]],
+    events: Sequence[AnyEvent],
+    repeated: Iterable[tuple[Operation, Try]] = (),
+) -> list[Finding]:
     """The tries that a planned stop cut and that no strike explains. Sound only as far as times tell.
 
     A failed try is laid at a planned stop if they overlap (STOP_LINGERS longer), and the try was answered by the
     stopping replica, or by none and went to its slot, or names no slot either. A strike explains it if the try
     names no slot, or the strike none, and it began until STRIKE_EXPLAINS after the strike or while that lasted; or if
     it went to the victim's slot while it lasted or before that one had a new replica. `events` are in time order.
+
+    Of an app that got its own stop signal it is told app by app: what it cut, those among `repeated` too that the
+    balancer then made good elsewhere, and that it was killed because it did not end in its time.
     """
     stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
     strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
     slots = {event.replica: event.slot for event in events if isinstance(event, Step)}
+    told = {event.replica: event for event in events if isinstance(event, AppStopped)}
+    cut: dict[str, list[_Cut]] = {}
     found: list[Finding] = []
     for operation, one in failed:
         places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
         under_way = (stop for stop in stops.during(one) if not places or stop.slot in places)
         stop = next((stop for stop in under_way if one.replica in {stop.replica, None}), None)
         if stop is None or any(_explains(struck, one, places) for struck in strikes.during(one)):
+            continue
+        if stop.replica in told:
+            cut.setdefault(stop.replica, []).append(_Cut(operation, one, is_saved=False))
             continue
         how = f"answered with {one.result}" if one.answered else f"ended as {one.result}"
         why = (
@@ -90,7 +106,73 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
                 witness=(operation,),
             )
         )
-    return found
+    for operation, one in repeated:
+        left = {slot for slot in one.edge[:-1] if slot != one.edge[-1]}
+        stop = next((stop for stop in stops.during(one) if stop.slot in left and _was_in(one, told, stop)), None)
+        if stop is not None and not any(_explains(struck, one, left) for struck in strikes.during(one)):
+            cut.setdefault(stop.replica, []).append(_Cut(operation, one, is_saved=True))
+    found += [_cut_by_app(told[replica], those) for replica, those in cut.items()]
+    return [*found, *_killed(told, planned_stops(events), events)]
+
+
+class _Cut(NamedTuple):
+    """A try that an app cut when it stopped; whether the balancer made it good."""
+
+    operation: Operation
+    one: Try
+    is_saved: bool
+
+
+def _was_in(one: Try, told: Mapping[str, AppStopped], stop: PlannedStop) -> bool:
+    """Whether a try was under way when the app was told: a later one was its successor's."""
+    return stop.replica in told and one.begin <= told[stop.replica].at
+
+
+def _cut_by_app(told: AppStopped, those: Sequence[_Cut]) -> Finding:
+    first = min(those, key=lambda one: one.one.end)
+    after = f"{max(0, first.one.end - told.at) / NS:.1f} s"
+    saved = sum(one.is_saved for one in those)
+    many = "1 request" if len(those) == 1 else f"{len(those)} requests"
+    process = f" (process 1 is {told.process})" if told.process else ""
+    why = f"{told.service} cut {many} {after} after {told.signal}{process}: {told.replica}"
+    if saved:
+        why += f"; the balancer repeated {saved} of them elsewhere"
+    return Finding(
+        promise=CLEAN_STOPS,
+        anomaly=str(Anomaly.CUT_BY_STOP),
+        user=first.operation.user,
+        at=first.one.end,
+        why=why,
+        witness=tuple(one.operation for one in sorted(those, key=lambda one: one.one.end)[:WITNESSES]),
+    )
+
+
+def _killed(
+    told: Mapping[str, AppStopped], stops: Iterable[PlannedStop], events: Sequence[AnyEvent]
+) -> Iterator[Finding]:
+    """The apps that had to be killed, as they had not ended in their time."""
+    killed = {event.replica: event for event in events if isinstance(event, Step) and event.action == "stop"}
+    for stop in stops:
+        if stop.replica not in told or stop.replica not in killed:
+            continue
+        app, at = told[stop.replica], killed[stop.replica].at
+        was_idle = any(
+            isinstance(event, ContainerEvent)
+            and event.role == Role.GATE
+            and event.action == "die"
+            and event.name == stop.replica
+            and event.at <= at
+            for event in events
+        )
+        process = f" (process 1 is {app.process})" if app.process else ""
+        how = f"{app.signal} ignored" if was_idle else "requests were still in it"
+        yield Finding(
+            promise=CLEAN_STOPS,
+            anomaly=str(Anomaly.KILLED_AT_STOP),
+            user="",
+            at=at,
+            why=f"{app.service} took its whole {app.grace:g} s and was killed: {how}{process}: {stop.replica}",
+        )
 
 
 T = TypeVar("T")

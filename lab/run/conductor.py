@@ -49,6 +49,7 @@ from lab.model import Operation, Release, Replica, release_name
 from lab.oracle import Oracle
 from lab.report.board import Board, SlotView, fold
 from lab.report.fold import CLEAN_UP
+from lab.report.sentences import tell_event
 from lab.retry import wait_until
 from lab.run.controls import Reach, RunControls
 from lab.run.deployer_processes import Crew, DeployerProcess
@@ -168,6 +169,7 @@ class Conductor:
             self._results = ResultWindow()
             self._results_at = self._findings_noted = 0
             self._rolling_to = ""
+            self._not_ready: dict[str, record.NotReady] = {}
 
     def run(self) -> None:
         """Do the scenario. Raises LabFault for whatever is the lab's own trouble; the cluster is gone either way."""
@@ -232,7 +234,7 @@ class Conductor:
                     deployed(live, state, self._report, first=wanted, boundary=boundary, clock=self._clock)
                 )
             stack.callback(self._begin_phase, CLEAN_UP, "nobody acts any more, the cluster goes")
-            self._watch_until("every slot serves", self._desk.is_settled, within=90)
+            self._watch_until("every slot serves", self._desk.is_settled, within=90, shows=self._why_not_ready)
             live.start_later()
             yield live
 
@@ -300,6 +302,7 @@ class Conductor:
             clock=self._clock,
             deadline=self._clock.now() + int(self._scenario.longer_than * NS),
             rollout_within=self._scenario.promises.rollout_within,
+            recreate=live.recreate,
         )
 
     @property
@@ -364,7 +367,13 @@ class Conductor:
 
     # waiting, watched
 
-    def _watch_until(self, what: str, is_so: Callable[[], bool], *, within: float) -> None:
+    def _why_not_ready(self) -> str:
+        """What replicas that never got ready answered last."""
+        return "; ".join(tell_event(event) for event in self._not_ready.values())
+
+    def _watch_until(
+        self, what: str, is_so: Callable[[], bool], *, within: float, shows: Callable[[], str] = lambda: ""
+    ) -> None:
         def look() -> bool:
             try:
                 self._show()
@@ -378,7 +387,8 @@ class Conductor:
             return is_so()
 
         looked = borne(look, clock=self._clock)  # a state that is away for a moment ends no run
-        wait_until(what, looked, within=within, every=LOOK_EVERY, next_step="see events.jsonl", clock=self._clock)
+        hint = "see events.jsonl"
+        wait_until(what, looked, within=within, every=LOOK_EVERY, next_step=hint, shows=shows, clock=self._clock)
 
     def _check_stop(self) -> None:
         """Raises Stopped where the run's chaos must end now."""
@@ -523,6 +533,10 @@ class Conductor:
         with self._lock:
             self._record.event(event)
             self._board = fold(self._board, event)
+            if isinstance(event, record.NotReady):
+                self._not_ready[event.slot] = event
+            if isinstance(event, record.Step) and event.action == "ready":
+                self._not_ready.pop(event.slot, None)
             if isinstance(event, record.Trouble):
                 self._trouble = self._trouble or event.what
             if isinstance(event, record.Step) and (event.action, event.why) == ("enter", "upgrade"):

@@ -35,6 +35,7 @@ def own_app(spec: ClusterSpec) -> OwnApp | None:
         services=spec.services,
         stop=spec.stop,
         keep_alive=spec.keep_alive,
+        answer_timeout=spec.answer_timeout,
     )
 
 

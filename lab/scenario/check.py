@@ -9,16 +9,19 @@ from collections.abc import Callable, Iterator
 
 from lab.chaos.faults import find_fault
 from lab.chaos.schedule import check_monkey
+from lab.cluster.own_app import ServiceRole
 from lab.cluster.stores import MEMBERS, OrdersPlace, StoreName
 from lab.deploy.rollout import Phase, check_strategy
 from lab.errors import ScenarioError, UsageError
 from lab.model import release_name
 from lab.scale.policy import bounds_of_all, check_scale, choose_slots
-from lab.scenario.pin_spec import OF_DEPLOYERS
+from lab.scenario.named_services import has_role, places_of
+from lab.scenario.pin_spec import OF_DEPLOYERS, PinnedFault
 from lab.scenario.spec import (
     ClusterSpec,
     Edges,
     PinnedFaultSpec,
+    Roll,
     Scenario,
     StepSpec,
     UsersSpec,
@@ -30,6 +33,7 @@ from lab.scenario.strike_spec import (
     ORDERS,
     SENTINEL,
     STORE,
+    WORKER,
     StrikeTargets,
     check_strike,
     check_zone,
@@ -120,9 +124,11 @@ def _check_stores(scenario: Scenario, refuse: _Refuse) -> None:
     cluster, most = scenario.cluster, scenario.promises.loses_at_most
     if cluster.stores.tier.is_replicated and len(cluster.zones) < MEMBERS:
         refuse("cluster.store", f"{cluster.store} needs {MEMBERS} zones", "zones: {a: 2, b: 2, c: 2}")
-    if most is not None and (most < 0 or cluster.compose is not None):
-        what = "is under 0" if most < 0 else "what an app's own store loses is not measured"
-        refuse("promises.loses_at_most", what, "loses_at_most: 0")
+    if most is not None and most < 0:
+        refuse("promises.loses_at_most", "is under 0", "loses_at_most: 0")
+    if most is not None and cluster.compose is not None and not has_role(cluster, ServiceRole.STORE):
+        what = "no service is called a store, so nobody knows whose loss it is"
+        refuse("promises.loses_at_most", what, "cluster: {services: {redis: store}}")
 
 
 def _check_own_app(scenario: Scenario, refuse: _Refuse) -> None:
@@ -177,10 +183,7 @@ def _check_step(scenario: Scenario, key: str, step: StepSpec, refuse: _Refuse) -
             "- settle: {for: 5}",
         )
     if step.roll is not None:
-        try:
-            check_strategy(step.roll.wanted_strategy, slots)
-        except UsageError as exc:
-            refuse(f"{key}.roll.{exc.at}", exc.what, exc.hint)
+        _check_roll(scenario, f"{key}.roll", step.roll, refuse)
     _check_breaking(scenario, key, step, refuse)
     if step.fault is not None:
         _check_fault(scenario, f"{key}.fault", step.fault, refuse)
@@ -210,12 +213,25 @@ def _check_step(scenario: Scenario, key: str, step: StepSpec, refuse: _Refuse) -
         )
 
 
+def _check_roll(scenario: Scenario, key: str, roll: Roll, refuse: _Refuse) -> None:
+    try:
+        check_strategy(roll.wanted_strategy, len(scenario.cluster.slots))
+    except UsageError as exc:
+        refuse(f"{key}.{exc.at}", exc.what, exc.hint)
+    for name in roll.along:
+        if scenario.cluster.services.get(name) is not ServiceRole.WORKER:
+            what = f"{name!r} is no worker of cluster.services"
+            refuse(f"{key}.with", what, f"cluster: {{services: {{{name}: worker}}}}")
+
+
 def _places(cluster: ClusterSpec) -> Iterator[str]:
     """What strikes that are told one by one may name beside slots: one container each."""
     yield BALANCER
     if cluster.edges is Edges.ZONES:
         yield from (f"{BALANCER}/{zone}" for zone in cluster.zones)
-    if cluster.compose is None:
+    if cluster.compose is not None:
+        yield from places_of(cluster)
+    else:
         stores = cluster.stores
         yield from (f"{tier}/{zone}" for tier in (STORE, SENTINEL) for zone in stores.zones)
         yield from [] if stores.tier.is_replicated else [STORE]
@@ -226,6 +242,10 @@ def _check_fault(scenario: Scenario, key: str, fault: PinnedFaultSpec, refuse: _
     """A moment that never comes would be waited for until the run's time is over."""
     if fault.do in OF_DEPLOYERS and scenario.deployers < 2:
         refuse(f"{key}.do", "somebody must stand by for a deployer that dies", "deployers: 2")
+    own = scenario.cluster.compose is not None
+    if fault.do is PinnedFault.FREEZE_STORE and own and STORE not in places_of(scenario.cluster):
+        what = "the store is the one service that cluster.services calls so, and there is none, or more than one"
+        refuse(f"{key}.do", what, "cluster: {services: {redis: store}}")
     slots = [slot.name for slot in scenario.cluster.slots]
     if fault.at.slot not in {None, *slots}:
         refuse(f"{key}.at.slot", f"there is no slot {fault.at.slot}", f"one of {', '.join(slots)}")
@@ -274,6 +294,7 @@ def _check_breaking(scenario: Scenario, key: str, step: StepSpec, refuse: _Refus
         has_edges=scenario.cluster.edges is Edges.ZONES,
         deployers=scenario.deployers,
         stores=scenario.cluster.stores if scenario.cluster.compose is None else None,
+        services=tuple(places_of(scenario.cluster)),
         radius=scenario.blast_radius,
     )
     if step.strike is not None:
@@ -285,3 +306,19 @@ def _check_breaking(scenario: Scenario, key: str, step: StepSpec, refuse: _Refus
             check_monkey(step.monkey)
         except UsageError as exc:
             refuse(f"{key}.monkey.{exc.at}", exc.what, exc.hint)
+        _check_groups(scenario.cluster, f"{key}.monkey.groups", step.monkey.groups, refuse)
+
+
+def _check_groups(cluster: ClusterSpec, key: str, groups: tuple[str, ...], refuse: _Refuse) -> None:
+    """Of an app of one's own only those services have opted in that have a role."""
+    places = places_of(cluster)
+    for group in groups:
+        tier, _, part = group.partition("/")
+        if tier == WORKER and cluster.compose is None:
+            refuse(key, "the shop has no worker", "groups: [app]")
+        if cluster.compose is None or tier not in {STORE, SENTINEL, ORDERS, WORKER}:
+            continue
+        is_there = group in places or (not part and any(one.startswith(f"{tier}/") for one in places))
+        if not is_there:
+            hint = "cluster: {services: {redis: store}}, and groups: [redis]"
+            refuse(key, f"no service of cluster.services is {group!r}: nobody else is struck", hint)

@@ -12,7 +12,8 @@ from lab.balancer.config import Affinity
 from lab.chaos.faults import FaultName, Signal
 from lab.chaos.guard import BlastRadius, StopWhen
 from lab.chaos.schedule import MonkeySettings
-from lab.cluster.own_app import ServiceRole, StopWay
+from lab.cluster.own_app import ServiceRole
+from lab.cluster.protocol import StopWay
 from lab.cluster.stores import OrdersPlace, StoreName, Stores, stores_of
 from lab.deploy.gate import JudgeSettings
 from lab.deploy.rollout import Order, Strategy, strategy_from
@@ -143,7 +144,7 @@ class Settle(Value, rename={"seconds": "for"}):
     """At least so many seconds."""
 
 
-class Roll(Value):
+class Roll(Value, rename={"along": "with"}):
     """An upgrade. Which of the keys mean something is the strategy's business, which refuses the others."""
 
     to: str
@@ -172,12 +173,16 @@ class Roll(Value):
     """Compare what users got from the new release and the old one, and go back where the new one is worse."""
     approve: bool | None = None
     """Whether a person must say `lab approve` after each share."""
+    along: tuple[str, ...] = ()
+    """Workers of an app of your own, by their services, that are made anew from the same image once it serves."""
 
     @property
     def wanted_strategy(self) -> Strategy:
         """Raises UsageError for a key that this strategy does not know."""
         asked = msgspec.to_builtins(self)
-        given = {key: value for key, value in asked.items() if key not in {"to", "strategy"} and value is not None}
+        given = {
+            key: value for key, value in asked.items() if key not in {"to", "strategy", "with"} and value is not None
+        }
         return strategy_from(self.strategy, given)
 
 

@@ -21,7 +21,7 @@ from lab.errors import ScenarioError, UsageError
 from lab.machine.labels import FRONT, PORT, ROLE, Identity, identity_of
 from lab.model import Front, release_name
 from lab.scenario import init
-from lab.scenario.init import choose_service, scenario_text, write_scenario
+from lab.scenario.init import guess_all, scenario_text, write_scenario
 from lab.scenario.plan import plan_lines
 from lab.scenario.read import read_scenario
 
@@ -307,8 +307,8 @@ def test_what_makes_no_sense_is_refused_by_its_key(tmp_path: Path, change: tuple
 
 def test_init_writes_a_scenario_that_can_be_read(tmp_path: Path) -> None:
     """With the service, the port and the image of the compose file."""
-    assert choose_service(theirs(), Path("compose.yaml")) == "web"
-    text = scenario_text(theirs(), "web", Path("compose.yaml"))
+    read = ReadCompose(config=theirs(), files=(tmp_path / "compose.yaml",))
+    text = scenario_text(read, guess_all(read, None, lambda _: {}), ["compose.yaml"])
     scenario = read_scenario(written(tmp_path, text))
     spec = scenario.cluster
     assert (spec.service, spec.port, spec.release) == ("web", 8000, "theirs-web:latest")
@@ -324,20 +324,15 @@ def test_init_says_the_command_that_runs_what_it_wrote(tmp_path: Path, monkeypat
     folder.mkdir()
     (folder / "compose.yaml").write_text("services: {}")
     said: list[str] = []
-    write_scenario(str(folder / "compose.yaml"), None, folder, said.append)
+    write_scenario([str(folder / "compose.yaml")], None, folder, said.append)
     command = shlex.split(said[-1].partition("then: ")[2])
     assert command == ["lab", "run", str(folder / "lab.yaml")]
     assert read_scenario(Path(command[-1])).cluster.service == "web"
-    assert [line.partition(" ")[2] for line in said[:-1]] == [
+    assert [line.partition(" ")[2] for line in said[:3]] == [
         str(folder / name) for name in ("lab.yaml", "journey.py", init.SCHEMA)
     ]
-
-
-@pytest.mark.parametrize("exposed", ["3000", "3000/tcp", "3000-3010"])
-def test_init_takes_the_port_that_the_app_exposes(exposed: str) -> None:
-    """However that is written."""
-    read = {"services": {"web": {"image": "web:v1", "expose": [exposed]}}}
-    assert yaml.safe_load(scenario_text(read, "web", Path("compose.yaml")))["cluster"]["port"] == 3000
+    assert "  port     8000: it publishes it" in said
+    assert "  ready    /healthz   (a guess): no health check says it" in said
 
 
 def test_a_dry_run_names_what_stands_beside_the_app(tmp_path: Path) -> None:
@@ -350,19 +345,12 @@ def test_a_dry_run_names_what_stands_beside_the_app(tmp_path: Path) -> None:
     assert any("the variable VERSION is not set" in line for line in lines)
 
 
-def test_init_guesses_nothing(tmp_path: Path) -> None:
-    """Two services that could be the app: say which."""
-    read = {"services": {"one": {"image": "a"}, "two": {"image": "b"}}}
-    with pytest.raises(UsageError, match=r"--service one \| two"):
-        choose_service(read, Path("compose.yaml"))
-
-
 @pytest.mark.parametrize("there", ["lab.yaml", "journey.py", init.SCHEMA])
 def test_init_overwrites_nothing(tmp_path: Path, there: str) -> None:
     """None of its files; and it writes not even the others."""
     (tmp_path / "compose.yaml").write_text("services: {}")
     (tmp_path / there).write_text("mine")
     with pytest.raises(UsageError, match="nothing is overwritten"):
-        write_scenario(None, None, tmp_path, print)
+        write_scenario([], None, tmp_path, print)
     assert (tmp_path / there).read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 2
