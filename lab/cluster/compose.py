@@ -34,8 +34,8 @@ USERS_PORT, LAB_PORT = "8080/tcp", "8081/tcp"
 
 LAB_PASSWORD = "lab_password"  # noqa: S105 -- the name of a file that no container mounts
 """The store's administrator, for tests and for people: `redis-cli --user lab`."""
-GRACE = 10.0
-"""Seconds that a draining replica has."""
+GRACE, READY_WITHIN = 10.0, 30.0
+"""Seconds that a draining replica has, and one that starts."""
 UP_WITHIN = 180.0
 """Seconds for each of Compose's parts in bringing a cluster up."""
 REMOVALS_AT_ONCE = 4
@@ -146,6 +146,11 @@ class ComposeCluster:
     def grace(self) -> float:
         """As long as the shop is given."""
         return GRACE
+
+    @property
+    def ready_within(self) -> float:
+        """As long as the shop is given."""
+        return READY_WITHIN
 
     def stop_of(self, replica: Replica) -> AppStop | None:  # noqa: ARG002 -- these replicas drain by themselves
         return None

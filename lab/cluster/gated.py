@@ -140,6 +140,11 @@ class GatedCluster(ComposeCluster):
     def _own_grace(self) -> float:
         return float(self._read_pattern()["Config"].get("StopTimeout") or DOCKER_GRACE)
 
+    @property
+    def ready_within(self) -> float:
+        """What the scenario says of it."""
+        return float(self._read_pattern()["Config"]["Labels"].get(labels.READY_WITHIN, super().ready_within))
+
     def stop_of(self, replica: Replica) -> AppStop | None:
         return self._stops.get(replica.container)
 

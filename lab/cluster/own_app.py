@@ -60,6 +60,7 @@ class OwnApp(Value):
     stop: StopWay = StopWay.AT_ONCE
     keep_alive: bool = True
     answer_timeout: float = 4.0
+    ready_within: float = 30.0
 
 
 def named_wrongly(app: OwnApp) -> str:
@@ -269,6 +270,7 @@ def _pattern_labels(config: Mapping[str, Any], app: OwnApp, plan: ClusterPlan, g
         labels.GATE: gate_image,
         labels.STOP: app.stop.value,
         labels.ANSWER_TIMEOUT: f"{app.answer_timeout:g}",
+        labels.READY_WITHIN: f"{app.ready_within:g}",
         labels.KEEP_ALIVE: "yes" if app.keep_alive else "no",
         labels.CUTTER_IMAGE: plan.cutter_image,
         labels.STATED: _stated(config, app.service),

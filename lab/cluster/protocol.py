@@ -73,6 +73,11 @@ class Cluster(Protocol):
         """Seconds that a replica which was told to leave has, where whoever rolls says nothing."""
         ...
 
+    @property
+    def ready_within(self) -> float:
+        """Seconds in which a replica must be ready, where there is no rollout that says it."""
+        ...
+
     def stop_of(self, replica: Replica) -> AppStop | None:
         """What the replica's app was sent when it was to leave, by this handle.
 

@@ -238,7 +238,9 @@ class Deployer:
         return decision
 
     def _decide(self, seen: ClusterLook, desired: Desired) -> Decision:
-        return decide(seen, target_of(desired, self._cluster.slots, self._cluster.grace))
+        cluster = self._cluster
+        target = target_of(desired, cluster.slots, grace=cluster.grace, ready_within=cluster.ready_within)
+        return decide(seen, target)
 
     def _slots_of(self, desired: Desired) -> tuple[Slot, ...]:
         """The slots that are to be served."""
@@ -308,6 +310,7 @@ class Deployer:
             elif one.state is ReplicaState.DEAD and is_new and one.name not in self._told_ready:
                 self._counted.add(one.container)
                 self._lookout.note_early_death(one)
+                self._say_not_ready(one, "it ended before it was ready")
                 early += rollout is not None and one.release == rollout.to.name and one.name in self._why
         if rollout is None or not early:
             return desired
@@ -481,17 +484,13 @@ class Deployer:
             if not is_new or not saw or seen.at - since < TOLD_AFTER * NS or self._told_saw.get(one.name) == saw:
                 continue
             self._told_saw[one.name] = saw
-            wrote = self._cluster.logs(one.container, last=LOG_LINES).splitlines()
-            self._report(
-                record.NotReady(
-                    at=self._clock.now(),
-                    replica=one.name,
-                    slot=one.slot,
-                    release=one.release,
-                    saw=saw,
-                    log=tuple(line[:LONGEST_LINE] for line in wrote),
-                )
-            )
+            self._say_not_ready(one, saw)
+
+    def _say_not_ready(self, one: Replica, saw: str) -> None:
+        wrote = self._cluster.logs(one.container, last=LOG_LINES).splitlines()
+        log = tuple(line[:LONGEST_LINE] for line in wrote)
+        now = self._clock.now()
+        self._report(record.NotReady(at=now, replica=one.name, slot=one.slot, release=one.release, saw=saw, log=log))
 
     def _step(self, action: str, one: Replica, took: float | None) -> record.Step:
         return record.Step(

@@ -39,6 +39,8 @@ class Lookout:
         self._holders: dict[str, str] = {}
         self._died_early: dict[str, int] = {}
         self._not_before: dict[str, int] = {}
+        self._given_up: set[str] = set()
+        """Those that are being replaced because they are silent."""
 
     def look(self, replicas: Sequence[Replica]) -> ClusterLook:
         """One look. Whoever was well within ASK_AGAIN is taken at its word; everybody else is asked."""
@@ -128,16 +130,19 @@ class Lookout:
     def _frozen(self, there: Collection[Replica]) -> set[str]:
         """Those that were ready once and have been silent since; a draining one is on its way out anyway.
 
-        At most AT_ONCE of those that are not yet replaced, the longest silent first: where all seem frozen it is more
-        likely that the machine is slow, and whoever replaced all of them would make an outage of it.
+        At most AT_ONCE at a time, the longest silent first, and the next one only when no replica is starting: where
+        all seem frozen it is more likely that the machine is slow, and whoever replaced them all would make an outage
+        of it.
         """
         now = self._clock.now()
+        here = [one for one in there if one.container not in self.drained_at]
         silent = [
             one
-            for one in there
-            if one.name in self._answered_at
-            and one.container not in self.drained_at
-            and now - self._answered_at[one.name] > FROZEN_AFTER * NS
+            for one in here
+            if one.name in self._answered_at and now - self._answered_at[one.name] > FROZEN_AFTER * NS
         ]
         silent.sort(key=lambda one: (self._answered_at[one.name], one.name))
-        return {one.container for one in silent[:AT_ONCE]}
+        self._given_up &= {one.container for one in silent}
+        if not self._given_up and all(one.name in self._answered_at for one in here):
+            self._given_up = {one.container for one in silent[:AT_ONCE]}
+        return set(self._given_up)

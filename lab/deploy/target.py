@@ -33,13 +33,19 @@ class SlotTargets(Value):
     grace: float = 10.0
 
 
-def target_of(desired: Desired, slots: Sequence[Slot], grace: float = 10.0) -> SlotTargets:
-    """The target of a cluster with these slots; `grace` is for whoever leaves, where the strategy says nothing."""
+def target_of(
+    desired: Desired, slots: Sequence[Slot], *, grace: float = 10.0, ready_within: float = 30.0
+) -> SlotTargets:
+    """The target of a cluster with these slots.
+
+    `grace` is what whoever leaves has where the strategy says nothing, `ready_within` what whoever starts has where
+    there is no rollout.
+    """
     active = tuple(slot for slot in slots if slot.name in desired.active)
     rollout = desired.under_way
     if rollout is None:
         steady = {slot.name: SlotTarget(serve=desired.release.name) for slot in active}
-        return SlotTargets(slots=steady, at_once=max(1, len(active)), grace=grace)
+        return SlotTargets(slots=steady, at_once=max(1, len(active)), grace=grace, ready_within=ready_within)
     strategy = rollout.strategy
     taken = ordered(active, strategy.order)
     moved = moved_slots(rollout, len(taken))

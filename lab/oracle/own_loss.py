@@ -9,6 +9,7 @@ then and before the strike is what was lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Value
@@ -66,11 +67,18 @@ def _lost(finding: Finding, history: History, strikes: Sequence[StoreStrike]) ->
         logins = [one.end for one in own if one.kind is Kind.LOGIN and one.outcome is Outcome.OK]
         return _Lost(finding=finding, strike=strike, age=_age(logins[-1:], strike))
     same = [one for one in own if one.allowed is not None and read.answer in one.allowed]
-    if not same:
+    if not same and not _is_empty(read.answer):
         return _Lost(finding=finding, strike=strike, age=None)
-    since = max(one.end for one in same)
+    since = max((one.end for one in same), default=0)  # nothing at all is how it began, whether or not that was read
     later = [one.end for one in own if one.kind is Kind.ACT and one.outcome is Outcome.OK and one.end > since]
     return _Lost(finding=finding, strike=strike, age=_age(later, strike))
+
+
+def _is_empty(state: Any) -> bool:
+    """Whether there is nothing in it, however deep."""
+    if isinstance(state, dict):
+        return all(map(_is_empty, state.values()))
+    return state in (None, "", 0, [])
 
 
 def _age(ends: Sequence[int], strike: StoreStrike) -> float | None:

@@ -85,6 +85,8 @@ T = TypeVar("T")
 LOOK_EVERY = 0.1
 LEAST_FREE_MB = 200
 LOG_IN_WITHIN = 60.0
+UP_WITHIN = 90.0
+"""Seconds for a new cluster to serve in every slot, at least."""
 SETTLE_WITHIN = 30.0
 READ_BACK_WITHIN = 60.0
 HALT_ASKED_EVERY = 1.0
@@ -234,7 +236,8 @@ class Conductor:
                     deployed(live, state, self._report, first=wanted, boundary=boundary, clock=self._clock)
                 )
             stack.callback(self._begin_phase, CLEAN_UP, "nobody acts any more, the cluster goes")
-            self._watch_until("every slot serves", self._desk.is_settled, within=90, shows=self._why_not_ready)
+            within = max(UP_WITHIN, 3 * scenario.cluster.ready_within)
+            self._watch_until("every slot serves", self._desk.is_settled, within=within, shows=self._why_not_ready)
             live.start_later()
             yield live
 

@@ -96,16 +96,23 @@ def _check_whole(scenario: Scenario, refuse: _Refuse) -> None:
         refuse("users.on_two_devices", f"must be from 0 to users.count ({users.count})", "on_two_devices: 0")
     if users.think <= 0 or users.tries < 1:
         refuse("users", "think must be over 0 and tries at least 1", "think: 0.4")
-    patience = scenario.cluster.answer_timeout
-    if patience <= 0:
-        refuse("cluster.answer_timeout", "must be over 0", "answer_timeout: 4")
-    if users.answer_timeout <= patience:
-        what = f"must be over cluster.answer_timeout ({patience:g} s), or users give up before the balancer does"
-        refuse("users.answer_timeout", what, f"answer_timeout: {2.5 * patience:g}")
+    _check_patience(scenario, refuse)
     if scenario.promises.available > 1:
         refuse("promises.available", "is a share, from 0 to 1", "available: 0.99")
     if scenario.longer_than <= 0:
         refuse("longer_than", "must be over 0", "longer_than: 300")
+
+
+def _check_patience(scenario: Scenario, refuse: _Refuse) -> None:
+    """Of the balancer with a replica, of users with the balancer, and of whoever deploys with one that starts."""
+    users, patience = scenario.users, scenario.cluster.answer_timeout
+    if patience <= 0:
+        refuse("cluster.answer_timeout", "must be over 0", "answer_timeout: 4")
+    if scenario.cluster.ready_within <= 0:
+        refuse("cluster.ready_within", "must be over 0", "ready_within: 30")
+    if users.answer_timeout <= patience:
+        what = f"must be over cluster.answer_timeout ({patience:g} s), or users give up before the balancer does"
+        refuse("users.answer_timeout", what, f"answer_timeout: {2.5 * patience:g}")
 
 
 def _check_zones(cluster: ClusterSpec, refuse: _Refuse) -> None:

@@ -21,6 +21,24 @@ def places_of(cluster: ClusterSpec) -> list[str]:
     return found
 
 
+def with_own_limits(scenario: Scenario) -> Scenario:
+    """The scenario with its rolls as patient with an app of one's own as the cluster is, where they say nothing."""
+    if scenario.cluster.compose is None:
+        return scenario
+    limit = scenario.cluster.ready_within
+
+    def step_of(step: StepSpec) -> StepSpec:
+        if step.roll is not None and step.roll.ready_within is None:
+            return replace(step, roll=replace(step.roll, ready_within=limit))
+        if step.repeat is not None:
+            return replace(step, repeat=replace(step.repeat, steps=tuple(map(step_of, step.repeat.steps))))
+        if step.together is not None:
+            return replace(step, together=tuple(map(step_of, step.together)))
+        return step
+
+    return replace(scenario, steps=tuple(map(step_of, scenario.steps)))
+
+
 def has_role(cluster: ClusterSpec, role: ServiceRole) -> bool:
     """Whether any service has it."""
     return role in cluster.services.values()

@@ -12,7 +12,7 @@ import yaml
 
 from lab.errors import ScenarioError
 from lab.scenario.check import check_scenario
-from lab.scenario.named_services import named_in_full
+from lab.scenario.named_services import named_in_full, with_own_limits
 from lab.scenario.spec import (
     Scenario,
 )
@@ -59,7 +59,7 @@ def read_scenario(path: Path, changes: Sequence[tuple[str, Any]] = ()) -> Scenar
         raise _misshapen(exc, place) from exc
     except RecursionError as exc:
         raise _endless(path) from exc
-    scenario = named_in_full(scenario)
+    scenario = with_own_limits(named_in_full(scenario))
     check_scenario(scenario, place)
     return _with_own_files(scenario, path)
 

@@ -75,6 +75,8 @@ class ClusterSpec(Value):
     """What users may send it at most, as nginx writes sizes."""
     answer_timeout: float = 4.0
     """Seconds that one replica may take to answer before the balancer gives it up; less than `users.answer_timeout`."""
+    ready_within: float = 30.0
+    """Seconds in which a replica of an app of your own must be ready, wherever a roll says nothing else."""
     stop: StopWay = StopWay.AT_ONCE
     """When a replica that leaves gets its stop signal: at_once, while requests are in it, or after_answers."""
     keep_alive: bool = True

@@ -113,6 +113,10 @@ class FakeCluster:
     def grace(self) -> float:
         return 10.0
 
+    @property
+    def ready_within(self) -> float:
+        return 30.0
+
     def stop_of(self, replica: Replica) -> AppStop | None:
         return self.stops.get(replica.container)
 

@@ -79,6 +79,13 @@ def test_the_oldest_that_was_lost_is_how_far_it_went_back() -> None:
     assert "redis was struck (SIGKILL); the store lost: 1 losses of 1 users" in beyond.findings[-1].why
 
 
+def test_a_store_that_shows_nothing_went_back_to_the_beginning() -> None:
+    """Though nobody read it then: the first that was acknowledged is the oldest that was lost."""
+    seen = judged(*HISTORY, state(12, wanted=(1, 2, 3)), bound=1)
+    assert seen.loss.oldest == 8.9
+    assert "the oldest acknowledged 8.90 s before it was struck; 1 s are stated" in seen.findings[-1].why
+
+
 def test_what_no_state_before_it_explains_is_beyond_any_bound() -> None:
     """A store that shows what never was has not only forgotten."""
     seen = judged(*HISTORY, state(12, 2, wanted=(1, 2, 3)), bound=100)
