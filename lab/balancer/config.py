@@ -86,7 +86,8 @@ def render(slots: Iterable[Slot], settings: BalancerSettings) -> str:
         connection="close" if settings.gated else "",
         keep="" if settings.gated else _KEEP,
         own=_KEPT_OUT if settings.gated else "",
-        question=_QUESTION if settings.gated else "",
+        of_slot=_QUESTION.format(of="slot") if settings.gated else "",
+        of_replica=_QUESTION.format(of="replica") if settings.gated else "",
         policy="; ".join(
             (f"style-src '{MAINTENANCE_STYLE}'", *(f"{rule} 'none'" for rule in _NOTHING_FROM)),
         ),
@@ -108,7 +109,7 @@ _KEPT_OUT = """\
 _QUESTION = """\
       proxy_set_header Connection "close";
       proxy_set_header Host $http_host;
-      proxy_set_header X-Lab-Question 1;
+      proxy_set_header X-Lab-Question {of};
 """
 _FORWARDED = """\
   proxy_set_header X-Forwarded-For $remote_addr;
@@ -186,11 +187,11 @@ http {{
     location = /_lab/figures {{ stub_status; }}
     location ~ ^/_lab/slot/(?<slot>[a-z0-9-]+)/readyz$ {{
       proxy_next_upstream off;
-{question}      proxy_pass http://unix:{slots}/$slot.sock:{ready};
+{of_slot}      proxy_pass http://unix:{slots}/$slot.sock:{ready};
     }}
     location ~ ^/_lab/replica/(?<replica>[a-z0-9-]+)/readyz$ {{
       proxy_next_upstream off;
-{question}      proxy_pass http://unix:{slots}/.$replica.sock:{ready};
+{of_replica}      proxy_pass http://unix:{slots}/.$replica.sock:{ready};
     }}
     location ~ ^/_lab/slot/(?<slot>[a-z0-9-]+)/(?<path>.*)$ {{
       proxy_next_upstream off;

@@ -2,8 +2,8 @@
 
 The gate is a small container that shares the replica's network. It passes requests from the slot's socket to the app's
 port, as a proxy would; told to enter it takes the slot, told to leave it gives it up, sees through what is under way
-and ends. The app gets its own stop signal in the same moment, while those requests are in it: for the last quarter of a
-second before that it has its slot again, or by then all of them would be answered. Only where the file says
+and ends. The app gets its own stop signal while those requests are in it: for a last moment before that it has its slot
+again, or by then all of them would be answered. Only where the file says
 `stop: after_answers` is it told when its gate has ended. It does not share the app's processes: what an app wrote
 before it ended still has to reach whoever asked.
 """
@@ -30,8 +30,10 @@ from lab.model import Release, Replica, ReplicaState, Role, Slot
 SLOTS_VOLUME = "lab-slots"
 DOCKER_GRACE = 10.0
 """Seconds between a stop signal and SIGKILL where a service says nothing."""
-LAST_USE = 0.25
-"""Seconds before its stop signal in which a replica that leaves is in use again, so that requests are in it then."""
+LAST_USE, SETTLES = 0.25, 0.15
+"""Seconds in which a replica that leaves is in use again, so that requests are in it when it gets its stop signal; and
+between the last of them and that signal, so that the app has surely taken them in: nobody could answer what was still
+in a queue of the kernel's then."""
 TOLD_WITHIN = 1.0
 """Seconds after a replica was told to leave in which its app is told to stop."""
 ENTER, TAKE_BACK, LEAVE = "SIGUSR1", "SIGUSR2", "SIGTERM"
@@ -46,8 +48,10 @@ class GatedCluster(ComposeCluster):
         self._told_to_stop: set[str] = set()
         """Those that got their stop signal after their gate had ended."""
         self._stops: dict[str, AppStop] = {}
-        self._leaving: dict[str, int | None] = {}
-        """By container, when it was told to leave; None once its app was told to stop."""
+        self._leaving: dict[str, int] = {}
+        """By container, when it was told to leave, and then when its gate was."""
+        self._left: set[str] = set()
+        """Those whose gates take no new request."""
         self._clock = SYSTEM_CLOCK
 
     @staticmethod
@@ -114,14 +118,24 @@ class GatedCluster(ComposeCluster):
                 return False
         return True
 
-    def _stop_in_use(self, replica: Replica) -> None:
-        """The slot goes to its successor, the gate takes no new request, and the app gets what `docker stop` sends.
+    def _go_on_leaving(self, replica: Replica) -> None:
+        """The slot goes to its successor and the gate takes no new request; then the app gets what `docker stop` sends.
 
         In the moment before, users still came to it: requests are in it, and it must answer them.
         """
+        since = self._leaving.get(replica.container)
+        if since is None or replica.container in self._stops:
+            return
+        passed = (self._clock.now() - since) / NS
+        if passed >= LAST_USE and replica.container not in self._left:
+            self._left.add(replica.container)
+            self._tell_gate(replica, LEAVE)
+            self._leaving[replica.container] = self._clock.now()
+        elif passed >= SETTLES and replica.container in self._left:
+            self._tell_to_stop(replica)
+
+    def _tell_to_stop(self, replica: Replica) -> None:
         sent, process = self._stop_signal(replica), self._first_process(replica)
-        self._leaving[replica.container] = None
-        self._tell_gate(replica, LEAVE)
         self._stops[replica.container] = AppStop(
             at=self._clock.now(),
             service=self._read_pattern()["Config"]["Labels"][SERVICE],
@@ -167,6 +181,7 @@ class GatedCluster(ComposeCluster):
     def remove(self, replica: Replica) -> None:
         self._stops.pop(replica.container, None)
         self._leaving.pop(replica.container, None)
+        self._left.discard(replica.container)
         with engine_errors(f"remove the gate of {replica.name}", at=replica.container[:12]):
             remove_container(self._engine, self._gate_address(replica))
         super().remove(replica)
@@ -207,9 +222,7 @@ class GatedCluster(ComposeCluster):
             return replica
         if gate in {None, "created"}:
             return replace(replica, state=ReplicaState.CREATED)
-        told = self._leaving.get(replica.container)
-        if told is not None and self._clock.now() - told >= LAST_USE * NS:
-            self._stop_in_use(replica)
+        self._go_on_leaving(replica)
         has_left = gate in {"exited", "dead"} and self._epoch is not None
         if has_left and not self._stops_at_once and replica.container not in self._told_to_stop:
             self._told_to_stop.add(replica.container)

@@ -66,12 +66,24 @@ def _lost(finding: Finding, history: History, strikes: Sequence[StoreStrike]) ->
     if read.allowed is None:  # not a state: a session that is gone, which was there since its login
         logins = [one.end for one in own if one.kind is Kind.LOGIN and one.outcome is Outcome.OK]
         return _Lost(finding=finding, strike=strike, age=_age(logins[-1:], strike))
-    same = [one for one in own if one.allowed is not None and read.answer in one.allowed]
-    if not same and not _is_empty(read.answer):
+    states = [one for one in own if one.allowed and one.end <= strike.until]
+    known = states[-1].allowed[-1] if states and states[-1].allowed else None
+    shown = _of_before(read.answer, known)
+    same = [one for one in states if one.allowed is not None and shown in one.allowed]
+    if not same and not _is_empty(shown):
         return _Lost(finding=finding, strike=strike, age=None)
     since = max((one.end for one in same), default=0)  # nothing at all is how it began, whether or not that was read
     later = [one.end for one in own if one.kind is Kind.ACT and one.outcome is Outcome.OK and one.end > since]
     return _Lost(finding=finding, strike=strike, age=_age(later, strike))
+
+
+def _of_before(shown: Any, known: Any) -> Any:
+    """What a state still shows of what was known before the strike: of its lists without what was added since."""
+    if isinstance(shown, dict) and isinstance(known, dict):
+        return {key: _of_before(value, known.get(key)) for key, value in shown.items()}
+    if isinstance(shown, list) and isinstance(known, list):
+        return [one for one in shown if one in known]
+    return shown
 
 
 def _is_empty(state: Any) -> bool:

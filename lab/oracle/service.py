@@ -45,6 +45,8 @@ class ServiceRules(Value):
     """Seconds within which 99 % of the operations must end, from when they were due."""
     rollout_within: float = 0.0
     """Seconds within which a rollout must end, no slot moved twice; 0: not judged."""
+    answer_timeout: float = 4.0
+    """Seconds that the balancer waits for one replica."""
 
 
 class FirstTries(Value):
@@ -193,7 +195,7 @@ class Service:
         """Judge the service by what was fed so far."""
         events: Sequence[AnyEvent] = sorted(self._events, key=lambda event: event.at)
         stops = planned_stops(events)
-        cut = find_cut(self._failed, events, self._repeats)
+        cut = find_cut(self._failed, events, self._repeats, patience=self._rules.answer_timeout)
         counts, below = 0, list[Finding]()
         if self._rules.floor:
             counts, below = judge_floor(events, self._rules.floor, until=self._until or None)

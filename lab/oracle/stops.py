@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Generic, NamedTuple, TypeVar
 
 from lab.clock import NS
@@ -65,6 +66,8 @@ def find_cut(
     failed: Iterable[tuple[Operation, Try]],
     events: Sequence[AnyEvent],
     repeated: Iterable[tuple[Operation, Try]] = (),
+    *,
+    patience: float = inf,
 ) -> list[Finding]:
     """The tries that a planned stop cut and that no strike explains. Sound only as far as times tell.
 
@@ -74,7 +77,8 @@ def find_cut(
     it went to the victim's slot while it lasted or before that one had a new replica. `events` are in time order.
 
     Of an app that got its own stop signal it is told app by app: what it cut, those among `repeated` too that the
-    balancer then made good elsewhere, and that it was killed because it did not end in its time.
+    balancer then made good elsewhere, and that it was killed because it did not end in its time. What takes longer than
+    the balancer's `patience` (seconds) is slow, and not cut.
     """
     stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
     strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
@@ -89,6 +93,8 @@ def find_cut(
         if stop is None or any(_explains(struck, one, places) for struck in strikes.during(one)):
             continue
         if stop.replica in told:
+            if one.result in {TryResult.TIMEOUT, "504"}:
+                continue  # it was slow: what it still had when it was killed is told below
             cut.setdefault(stop.replica, []).append(_Cut(operation, one, is_saved=False))
             continue
         how = f"answered with {one.result}" if one.answered else f"ended as {one.result}"
@@ -109,6 +115,8 @@ def find_cut(
     for operation, one in repeated:
         left = {slot for slot in one.edge[:-1] if slot != one.edge[-1]}
         stop = next((stop for stop in stops.during(one) if stop.slot in left and _was_in(one, told, stop)), None)
+        if one.end - one.begin >= patience * NS:
+            continue  # the balancer gave it up because it was slow
         if stop is not None and not any(_explains(struck, one, left) for struck in strikes.during(one)):
             cut.setdefault(stop.replica, []).append(_Cut(operation, one, is_saved=True))
     found += [_cut_by_app(told[replica], those) for replica, those in cut.items()]

@@ -195,6 +195,7 @@ def _rules(scenario: Scenario) -> ServiceRules:
         available=promises.available,
         p99_within=promises.p99_within,
         rollout_within=promises.rollout_within,
+        answer_timeout=scenario.cluster.answer_timeout,
     )
 
 

@@ -7,6 +7,7 @@ import string
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from lab.balancer.config import BalancerSettings
 from lab.chaos.faults import find_fault
 from lab.chaos.schedule import check_monkey
 from lab.cluster.own_app import ServiceRole
@@ -45,6 +46,8 @@ from lab.users.steps import check_journey
 _ZONE = re.compile(r"[a-z0-9][a-z0-9-]*")
 """Names of slots begin with it, and those the balancer's doors, sockets and containers go by."""
 _PATH = frozenset(f"{string.ascii_letters}{string.digits}/-._~%?=&")
+USUAL_PATIENCE = BalancerSettings().answer_timeout
+"""Users may always have been less patient than that on purpose: it is whoever asks for more that must mean it."""
 LARGEST = 1e8
 """No number with a fraction may be larger: of seconds it is three years."""
 
@@ -110,7 +113,7 @@ def _check_patience(scenario: Scenario, refuse: _Refuse) -> None:
         refuse("cluster.answer_timeout", "must be over 0", "answer_timeout: 4")
     if scenario.cluster.ready_within <= 0:
         refuse("cluster.ready_within", "must be over 0", "ready_within: 30")
-    if users.answer_timeout <= patience:
+    if users.answer_timeout <= patience and patience > USUAL_PATIENCE:
         what = f"must be over cluster.answer_timeout ({patience:g} s), or users give up before the balancer does"
         refuse("users.answer_timeout", what, f"answer_timeout: {2.5 * patience:g}")
 

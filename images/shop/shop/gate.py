@@ -24,6 +24,8 @@ LOOK = 0.02
 QUESTION, PASSED_ON = b"x-lab-question", b"x-lab-passed-on"
 """Headers of the lab's own: whether it is the lab that asks how the app is, and whether another gate was asked first.
 The balancer lets neither in from outside."""
+OF_SLOT = b"slot"
+"""The lab asks whoever has the slot: the successor, while the one that leaves is in use for a last moment."""
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
 
 
@@ -70,7 +72,10 @@ class Gate:
             asked = await read_head(caller)
             if asked is None:
                 return
-            if asked.get(QUESTION):
+            successor = self._slot.successor
+            if asked.get(QUESTION) == OF_SLOT and successor is not None:
+                await self._hand_on(asked, successor, caller, back)
+            elif asked.get(QUESTION):
                 await self._say_how_it_is(asked, back)
             else:
                 await self._pass(asked, caller, back)
@@ -149,19 +154,23 @@ class Gate:
             raise Broken("the app does not listen, nor does the one before it")
         for path in self._slot.others():
             try:
-                reader, writer = await asyncio.open_unix_connection(str(path), limit=CHUNK)
-            except OSError:
+                await self._hand_on(asked.with_lines(b"X-Lab-Passed-On: 1"), path, caller, back)
+            except (ConnectionRefusedError, FileNotFoundError):
                 continue
-            try:
-                writer.write(asked.with_lines(b"X-Lab-Passed-On: 1").encode())
-                there = asyncio.create_task(copy_all(caller, writer))
-                await copy_all(reader, back)
-            finally:
-                there.cancel()
-                await asyncio.gather(there, return_exceptions=True)
-                writer.close()
             return
         raise Broken("the app does not listen, and nobody else is there")
+
+    async def _hand_on(self, asked: Head, to: Path, caller: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        """Let another gate answer it. Raises OSError where there is none; nothing was sent then."""
+        reader, writer = await asyncio.open_unix_connection(str(to), limit=CHUNK)
+        writer.write(asked.encode())
+        there = asyncio.create_task(copy_all(caller, writer))
+        try:
+            await copy_all(reader, back)
+        finally:
+            there.cancel()
+            await asyncio.gather(there, return_exceptions=True)
+            writer.close()
 
 
 async def _send(caller: asyncio.StreamReader, app: asyncio.StreamWriter, count: int, is_sent: asyncio.Event) -> None:

@@ -52,11 +52,17 @@ class Slot:
             self._successor = self._holder()
             self._give_to(self._private)
 
+    @property
+    def successor(self) -> Path | None:
+        """The private name of whom the slot was taken back from, as long as it is."""
+        return self._successor if self.is_taken() else None
+
     def hand_back(self) -> None:
         """Give the slot, in one step, to whom it was taken back from; to nobody where that one is gone."""
         with self._locked():
             if self.is_taken() and self._successor is not None and self._successor.exists():
                 self._give_to(self._successor)
+            self._successor = None
 
     def _holder(self) -> Path | None:
         """The private name of another replica that has the slot."""

@@ -25,6 +25,8 @@ def redis(*words: str) -> list[str]:
         connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
         answer = connection.makefile("rb")
         first = answer.readline().decode().strip()
+        if not first:
+            raise ConnectionResetError("redis closed without an answer")
         if not first.startswith("*"):
             return [first]
         return [answer.read(int(answer.readline()[1:]) + 2)[:-2].decode() for _ in range(int(first[1:]))]

@@ -71,6 +71,13 @@ def test_what_came_later_is_its_successor_s() -> None:
     assert not found(act(9.9, 10.4, "200", replica="a1-1", edge=("b1", "a1")))
 
 
+def test_what_is_slow_is_not_cut() -> None:
+    """The balancer gave it up after its time: whether the app was told to stop meanwhile says nothing of it."""
+    assert not found(act(9.9, 14.0, "504", edge=("a1",)), events=[*STOP[:2], step(14.5, "remove")])
+    slow = act(9.9, 14.3, "200", replica="b1-2", edge=("a1", "b1"))
+    assert not found(slow, events=[*STOP[:2], step(14.5, "remove")])
+
+
 def test_a_strike_explains_it() -> None:
     """Whatever the app did then."""
     struck = Strike(

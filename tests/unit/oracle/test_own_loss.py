@@ -86,6 +86,13 @@ def test_a_store_that_shows_nothing_went_back_to_the_beginning() -> None:
     assert "the oldest acknowledged 8.90 s before it was struck; 1 s are stated" in seen.findings[-1].why
 
 
+def test_what_was_added_since_says_nothing_of_what_was_lost() -> None:
+    """The store went back to the state at 9 s, and took a new one."""
+    seen = judged(*HISTORY, act(11.5), state(12, 1, 2, 4, wanted=(1, 2, 3, 4)), bound=1)
+    assert seen.loss.oldest == 0.5
+    assert not seen.findings
+
+
 def test_what_no_state_before_it_explains_is_beyond_any_bound() -> None:
     """A store that shows what never was has not only forgotten."""
     seen = judged(*HISTORY, state(12, 2, wanted=(1, 2, 3)), bound=100)

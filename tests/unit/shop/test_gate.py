@@ -343,3 +343,29 @@ def test_whoever_leaves_is_in_use_for_a_last_moment(tmp_path: Path) -> None:
         assert old.is_taken(), "its successor is gone"
         old.give_up()
     assert not (tmp_path / "a1.sock").exists()
+
+
+def test_the_slot_is_its_successor_s_while_it_is_taken_back(tmp_path: Path) -> None:
+    """Whoever looks who has the slot finds the successor; users find the one that is to leave."""
+
+    async def live() -> None:
+        apps = [await asyncio.start_server(lambda r, w: serve_on(r, w, SAID), "127.0.0.1", 0) for _ in range(2)]
+        leave, lives, slots = asyncio.Event(), [], []
+        for number, app in enumerate(apps, 1):
+            slot, port = Slot(tmp_path, slot="a1", replica=f"a1-{number}"), app.sockets[0].getsockname()[1]
+            gate = Gate(slot.bind(), slot, port=port, replica=f"a1-{number}", release="v1")
+            lives.append(asyncio.create_task(gate.serve(leave)))
+            slot.take()
+            slots.append(slot)
+        slots[0].take_back()
+        assert b"X-Replica: a1-1\r\n" in await ask(tmp_path)
+        assert b"X-Replica: a1-2\r\n" in await ask(tmp_path, QUESTION.replace(b": 1", b": slot"))
+        assert b"X-Replica: a1-1\r\n" in await ask(tmp_path, QUESTION.replace(b": 1", b": replica"))
+        slots[0].hand_back()
+        assert b"X-Replica: a1-2\r\n" in await ask(tmp_path)
+        leave.set()
+        for app in apps:
+            app.close()
+        await asyncio.gather(*lives)
+
+    asyncio.run(live())
