@@ -463,6 +463,7 @@ class Deployer:
             if told is None:
                 continue
             self._told_stops.add(one.container)
+            self._lookout.drained_at[one.container] = told.at  # its own time counts from here
             self._report(
                 record.AppStopped(
                     at=told.at,

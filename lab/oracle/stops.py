@@ -164,14 +164,17 @@ def _killed(
         if stop.replica not in told or stop.replica not in killed:
             continue
         app, at = told[stop.replica], killed[stop.replica].at
-        was_idle = any(
-            isinstance(event, ContainerEvent)
-            and event.role == Role.GATE
+        ended = {
+            event.role
+            for event in events
+            if isinstance(event, ContainerEvent)
             and event.action == "die"
             and event.name == stop.replica
             and event.at <= at
-            for event in events
-        )
+        }
+        if Role.APP in ended:
+            continue  # by itself, just before
+        was_idle = Role.GATE in ended
         process = f" (process 1 is {app.process})" if app.process else ""
         how = f"{app.signal} ignored" if was_idle else "requests were still in it"
         yield Finding(

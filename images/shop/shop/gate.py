@@ -26,6 +26,7 @@ QUESTION, PASSED_ON = b"x-lab-question", b"x-lab-passed-on"
 The balancer lets neither in from outside."""
 OF_SLOT = b"slot"
 """The lab asks whoever has the slot: the successor, while the one that leaves is in use for a last moment."""
+_PASSED_ON = b"X-Lab-Passed-On: 1"
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
 
 
@@ -72,9 +73,10 @@ class Gate:
             asked = await read_head(caller)
             if asked is None:
                 return
-            successor = self._slot.successor
-            if asked.get(QUESTION) == OF_SLOT and successor is not None:
-                await self._hand_on(asked, successor, caller, back)
+            is_of_slot = asked.get(QUESTION) == OF_SLOT and not asked.get(PASSED_ON)
+            elsewhere = self._slot.elsewhere if is_of_slot else None
+            if elsewhere is not None:
+                await self._hand_on(asked.with_lines(_PASSED_ON), elsewhere, caller, back)
             elif asked.get(QUESTION):
                 await self._say_how_it_is(asked, back)
             else:
@@ -154,7 +156,7 @@ class Gate:
             raise Broken("the app does not listen, nor does the one before it")
         for path in self._slot.others():
             try:
-                await self._hand_on(asked.with_lines(b"X-Lab-Passed-On: 1"), path, caller, back)
+                await self._hand_on(asked.with_lines(_PASSED_ON), path, caller, back)
             except (ConnectionRefusedError, FileNotFoundError):
                 continue
             return

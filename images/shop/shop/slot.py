@@ -53,9 +53,11 @@ class Slot:
             self._give_to(self._private)
 
     @property
-    def successor(self) -> Path | None:
-        """The private name of whom the slot was taken back from, as long as it is."""
-        return self._successor if self.is_taken() else None
+    def elsewhere(self) -> Path | None:
+        """Where whoever really has the slot is found: by the slot's name, or where it was taken back from."""
+        if self.is_taken():
+            return self._successor
+        return self._public if self._public.exists() else None
 
     def hand_back(self) -> None:
         """Give the slot, in one step, to whom it was taken back from; to nobody where that one is gone."""

@@ -103,6 +103,8 @@ def test_an_app_that_has_to_be_killed_is_found_though_nobody_was_cut() -> None:
     [deaf] = found(events=[*killed, gate])
     assert deaf.why == "web took its whole 3 s and was killed: SIGTERM ignored (process 1 is sh): a1-1"
     assert not found(events=[one for one in killed if not isinstance(one, AppStopped)]), "it drains by itself"
+    app = ContainerEvent(at=at(12.9), action="die", container="c", name="a1-1", role="app", slot="a1")
+    assert not found(events=[*killed, app]), "it had ended just before"
 
 
 def test_an_app_that_ends_in_time_is_clean() -> None:

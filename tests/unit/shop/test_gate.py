@@ -361,7 +361,12 @@ def test_the_slot_is_its_successor_s_while_it_is_taken_back(tmp_path: Path) -> N
         assert b"X-Replica: a1-1\r\n" in await ask(tmp_path)
         assert b"X-Replica: a1-2\r\n" in await ask(tmp_path, QUESTION.replace(b": 1", b": slot"))
         assert b"X-Replica: a1-1\r\n" in await ask(tmp_path, QUESTION.replace(b": 1", b": replica"))
+        private = str(tmp_path / ".a1-1.sock")
+        reader, writer = await asyncio.open_unix_connection(private)  # as one that was accepted a moment before
         slots[0].hand_back()
+        writer.write(QUESTION.replace(b": 1", b": slot"))
+        assert b"X-Replica: a1-2\r\n" in await reader.read()
+        writer.close()
         assert b"X-Replica: a1-2\r\n" in await ask(tmp_path)
         leave.set()
         for app in apps:
