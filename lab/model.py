@@ -38,6 +38,8 @@ class Role(StrEnum):
     SENTINEL = "sentinel"  # watches the stores of a replicated tier, and says which is their primary
     ORDERS = "orders"  # the database that keeps the orders, where the store does not
     GATE = "gate"  # stands before a replica that knows nothing of slots, and shares its life
+    WORKER = "worker"  # somebody's own service that does the app's work elsewhere, by the scenario's word
+    SERVICE = "service"  # somebody's own service beside the app, which has no role and is never struck
     DEPLOYER = "deployer"  # a process, not a container; only ever struck
     PATTERN = "pattern"  # never started: what compose made of the app's service, which replicas are cloned from
 

@@ -92,6 +92,31 @@ class Step(Event):
     seconds: float | None = None
 
 
+class AppStopped(Event):
+    """An app that knows nothing of the lab has got its stop signal, while requests may be in it."""
+
+    replica: str
+    slot: str
+    service: str
+    signal: str
+    grace: float
+    """Seconds that it has before SIGKILL."""
+    process: str = ""
+    """What ran as its process 1, where that is known."""
+
+
+class NotReady(Event):
+    """A replica that is not ready, and was not before, says so in another way than it did until now."""
+
+    replica: str
+    slot: str
+    release: str
+    saw: str
+    """What was asked and what came: "GET /healthz on 8000: 503"."""
+    log: tuple[str, ...] = ()
+    """The last lines that it wrote."""
+
+
 class RolloutMoved(Event):
     """A rollout entered a phase: prepare, move, watch, keep, back, ended."""
 
@@ -301,6 +326,8 @@ AnyEvent = (
     | PhaseBegan
     | ContainerEvent
     | Step
+    | AppStopped
+    | NotReady
     | RolloutMoved
     | Scaled
     | Office

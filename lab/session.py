@@ -15,7 +15,7 @@ import msgspec
 from lab.backends.choose import backend_on
 from lab.backends.protocol import Backend, OpenProject
 from lab.clock import NS, SYSTEM_CLOCK
-from lab.cluster.own_app import read_compose
+from lab.cluster.own_files import files_of, read_compose
 from lab.console.page import PageSpec, watched
 from lab.console.reports import short
 from lab.deploy.rollout import Ending, Rolling
@@ -365,10 +365,10 @@ def stand(
     """
     places = find_places()
     toolbox = make_ready(places, say)
-    spec = cluster_of(asked, lambda file: read_compose(toolbox.compose, file))
+    spec = cluster_of(asked, lambda file: read_compose(toolbox.compose, files_of([file])).config)
     backend = backend_on(toolbox)
+    backend.check(spec, [spec.release], say)
     backend.provide([spec.release], say)
-    backend.check(spec)
     backend.sweep_abandoned(say)
     return ClusterSession(
         spec,

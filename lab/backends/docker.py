@@ -17,14 +17,26 @@ from lab.balancer.config import BalancerSettings, render, slots_in
 from lab.balancer.nginx import NginxBalancer, speaks_http
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.commands import ClusterPlan
-from lab.cluster.compose import LAB_PORT, ComposeCluster, PortTaken, bring_up, tear_down, write_files, write_mounted
+from lab.cluster.compose import (
+    LAB_PORT,
+    ComposeCluster,
+    PortTaken,
+    bring_up,
+    start_later,
+    tear_down,
+    write_files,
+    write_mounted,
+)
 from lab.cluster.cutter import remove_cutters
 from lab.cluster.edges import Edge
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.events import EngineWatch
 from lab.cluster.found import FoundCluster, find_cluster
 from lab.cluster.gated import GatedCluster
-from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, front_of, others_of, read_compose
+from lab.cluster.own_app import BALANCER, OwnApp, cluster_file, contents_of, front_of, jobs_of, later_of, others_of
+from lab.cluster.own_checks import check_service
+from lab.cluster.own_files import read_compose
+from lab.cluster.services import wait_for_services
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
 from lab.errors import LabError
@@ -46,7 +58,7 @@ PICKS = 3
 """How often ports are picked: another lab may pick one of them at the same time."""
 
 
-class LiveCluster(OpenProject):
+class LiveCluster(OpenProject, kw_only=True):
     """An open project on the engine, with what only tests and this room may ask of it."""
 
     engine: APIClient
@@ -80,8 +92,8 @@ class DockerBackend:
     def provide(self, images: Sequence[str], say: Say) -> None:
         self.toolbox.images.make_missing(say, images)
 
-    def check(self, spec: ClusterSpec) -> None:
-        check_own_app(self.toolbox, spec)
+    def check(self, spec: ClusterSpec, releases: Sequence[str], say: Say, *, pulls: bool = False) -> None:
+        check_own_app(self.toolbox, spec, releases, say=say, pulls=pulls)
 
     def bring_up(
         self, order: ClusterOrder, *, is_kept: Callable[[], bool] = lambda: False
@@ -247,7 +259,7 @@ def start_cluster(
         others=stores.services,
         edges=_edges(edges, port),
     )
-    _bring_up(toolbox, plan, render(slots, settings or BalancerSettings()), own, port)
+    made = _bring_up(toolbox, plan, render(slots, settings or BalancerSettings()), own, port)
     kind = ComposeCluster if own is None else GatedCluster
     cluster = kind(toolbox.engine, project=identity.project, slots=slots)
     balancer = NginxBalancer(*cluster.addresses(LAB_PORT))
@@ -264,12 +276,13 @@ def start_cluster(
     except LabError:
         balancer.__exit__(None, None, None)
         raise
-    return _live(toolbox.engine, cluster, balancer)
+    live = _live(toolbox.engine, cluster, balancer)
+    return msgspec.structs.replace(live, start_later=partial(start_later, toolbox.compose, made))
 
 
 def _live(engine: APIClient, cluster: ComposeCluster, balancer: NginxBalancer) -> LiveCluster:
     project = cluster.project
-    return LiveCluster(
+    live = LiveCluster(
         project=project,
         cluster=cluster,
         balancer=balancer,
@@ -279,10 +292,16 @@ def _live(engine: APIClient, cluster: ComposeCluster, balancer: NginxBalancer) -
         halted=partial(halted_by, engine),
         engine=engine,
     )
+    return msgspec.structs.replace(live, recreate=cluster.recreate) if isinstance(cluster, GatedCluster) else live
 
 
-def _bring_up(toolbox: Toolbox, plan: ClusterPlan, nginx_conf: str, own: OwnApp | None, port: int | None) -> None:
-    """Write what a cluster is made from, and make it; on other ports where one of those picked has been taken since."""
+def _bring_up(
+    toolbox: Toolbox, plan: ClusterPlan, nginx_conf: str, own: OwnApp | None, port: int | None
+) -> ClusterPlan:
+    """Write what a cluster is made from, and make it; on other ports where one of those picked has been taken since.
+
+    Gives the plan that it was made by.
+    """
     for picks_left in reversed(range(PICKS)):
         if own is None:
             write_files(plan, nginx_conf)
@@ -297,7 +316,10 @@ def _bring_up(toolbox: Toolbox, plan: ClusterPlan, nginx_conf: str, own: OwnApp 
             tear_down(toolbox.engine, plan.identity.project, folder=plan.folder)
             plan = msgspec.structs.replace(plan, edges=_edges([edge.zone for edge in plan.edges], port))
         else:
-            return
+            if own is not None:
+                wait_for_services(toolbox.engine, made)
+            return made
+    raise AssertionError("the last pick returns or raises")
 
 
 def _edges(zones: Sequence[str], port: int | None) -> tuple[Edge, ...]:
@@ -313,18 +335,21 @@ def _edges(zones: Sequence[str], port: int | None) -> tuple[Edge, ...]:
 def _plan_own(toolbox: Toolbox, plan: ClusterPlan, own: OwnApp, nginx_conf: str) -> ClusterPlan:
     """Write what a cluster of somebody's own app is made from."""
     read = read_compose(toolbox.compose, own.compose)
-    check_service(read, own)
+    config = read.config
+    check_service(config, own)
     plan = msgspec.structs.replace(
         plan,
         compose_file=plan.folder / "compose.json",
         app=own.service,
         balancer=BALANCER,
-        others=others_of(read, own),
+        others=others_of(config, own),
         front=front_of(own),
-        waits=True,
+        later=later_of(config, own),
+        jobs=jobs_of(config),
     )
-    made = cluster_file(read, own, plan, toolbox.images.tag(GATE))
-    write_mounted(plan, {"nginx.conf": nginx_conf, "compose.json": json.dumps(made)})
+    made = cluster_file(config, own, plan, toolbox.images.tag(GATE))
+    contents = contents_of(config, read.environment)
+    write_mounted(plan, {"nginx.conf": nginx_conf, "compose.json": json.dumps(made), **contents})
     return plan
 
 

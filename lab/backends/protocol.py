@@ -47,6 +47,10 @@ class OpenProject(Value):
     """Host and port of each balancer, for users."""
     halted: Callable[[], str]
     """Who has halted all strikes where this cluster is, or ""."""
+    start_later: Callable[[], None] = lambda: None
+    """Starts the services that come once the app serves; may be called again."""
+    recreate: Callable[[str, Release], None] = lambda _service, _release: None
+    """Makes a worker of somebody's own anew from a release's image."""
 
     @property
     def url(self) -> str:
@@ -107,8 +111,12 @@ class Backend(Protocol):
         """Make or fetch the images that are missing. Raises LabError for one that can't be had."""
         ...
 
-    def check(self, spec: ClusterSpec) -> None:
-        """Raise UsageError for a cluster that can't or must not be brought up here; nothing is started."""
+    def check(self, spec: ClusterSpec, releases: Sequence[str], say: Say, *, pulls: bool = False) -> None:
+        """Raise UsageError for a cluster that can't or must not be brought up here; nothing is started.
+
+        `releases` are the app's images that will be needed. What a person must know of the run is said. With `pulls`
+        images of somebody's own that are missing are pulled.
+        """
         ...
 
     def bring_up(

@@ -86,6 +86,9 @@ def render(slots: Iterable[Slot], settings: BalancerSettings) -> str:
         forwarded="" if settings.as_the_app else _FORWARDED,
         connection="close" if settings.gated else "",
         keep="" if settings.gated else _KEEP,
+        own=_KEPT_OUT if settings.gated else "",
+        of_slot=_QUESTION.format(of="slot") if settings.gated else "",
+        of_replica=_QUESTION.format(of="replica") if settings.gated else "",
         policy="; ".join(
             (f"style-src '{MAINTENANCE_STYLE}'", *(f"{rule} 'none'" for rule in _NOTHING_FROM)),
         ),
@@ -105,6 +108,16 @@ _KEEP = """\
     keepalive_requests 1000000;
 """
 
+_KEPT_OUT = """\
+  proxy_set_header X-Lab-Question "";
+  proxy_set_header X-Lab-Passed-On "";
+"""
+"""What gates say to each other and are asked by the lab: nobody outside may."""
+_QUESTION = """\
+      proxy_set_header Connection "close";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Lab-Question {of};
+"""
 _FORWARDED = """\
   proxy_set_header X-Forwarded-For $remote_addr;
   proxy_set_header X-Forwarded-Proto $scheme;
@@ -143,7 +156,7 @@ http {{
   proxy_http_version 1.1;
   proxy_set_header Connection "{connection}";
   proxy_set_header Host $http_host;
-{forwarded}  proxy_connect_timeout {connect_ms}ms;
+{own}{forwarded}  proxy_connect_timeout {connect_ms}ms;
   proxy_send_timeout {answer_ms}ms;
   proxy_read_timeout {answer_ms}ms;
 
@@ -181,11 +194,11 @@ http {{
     location = /_lab/figures {{ stub_status; }}
     location ~ ^/_lab/slot/(?<slot>[a-z0-9-]+)/readyz$ {{
       proxy_next_upstream off;
-      proxy_pass http://unix:{slots}/$slot.sock:{ready};
+{of_slot}      proxy_pass http://unix:{slots}/$slot.sock:{ready};
     }}
     location ~ ^/_lab/replica/(?<replica>[a-z0-9-]+)/readyz$ {{
       proxy_next_upstream off;
-      proxy_pass http://unix:{slots}/.$replica.sock:{ready};
+{of_replica}      proxy_pass http://unix:{slots}/.$replica.sock:{ready};
     }}
     location ~ ^/_lab/slot/(?<slot>[a-z0-9-]+)/(?<path>.*)$ {{
       proxy_next_upstream off;

@@ -13,6 +13,10 @@ class ReplicaAnswer(Value):
 
     replica: str
     is_ready: bool
+    saw: str = ""
+    """Where a gate asked it: what was asked and what came, for a person."""
+    is_silent: bool = False
+    """Where a gate asked it: the replica itself said nothing."""
 
 
 class Balancer(Protocol):

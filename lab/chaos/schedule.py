@@ -61,8 +61,8 @@ class MonkeySettings(Value, rename={"seconds": "for"}):
     seconds: float = 2.0
     """How long a fault lasts that does not end its victim."""
     groups: tuple[str, ...] = ("app",)
-    """Who has opted in: a tier ("app", "balancer", "store", "sentinel", "orders") or its share of a zone ("app/a");
-    nobody else is ever struck."""
+    """Who has opted in: a tier ("app", "balancer", "store", "sentinel", "orders"), its share of a zone ("app/a"), or a
+    service of your own that has a role ("redis"); nobody else is ever struck."""
     probability: float = 1.0
     """That a strike which is due is made; with a calendar: in each group, each day."""
     leashed: bool = False
@@ -71,7 +71,7 @@ class MonkeySettings(Value, rename={"seconds": "for"}):
     """Working days in model time, in place of the gaps."""
 
 
-GROUPS = frozenset({Role.APP, Role.BALANCER, Role.STORE, Role.SENTINEL, Role.ORDERS})
+GROUPS = frozenset({Role.APP, Role.BALANCER, Role.STORE, Role.SENTINEL, Role.ORDERS, Role.WORKER})
 """The tiers that may opt in."""
 
 

@@ -93,7 +93,8 @@ class ScheduledStriker(Monkey):
         """The balancer or member of a store that is named, or the replica that answers users in the slot."""
         role, _, zone = aim.slot.partition("/")
         if role in GROUPS:
-            there = [one for one in self._striker.victims() if one.role == role and zone in {"", one.zone}]
+            named = [one for one in self._striker.victims() if one.role == role]
+            there = [one for one in named if zone in {"", one.zone, one.name}]
         else:
             answering = {one.container for one in self._answering() if one.slot == aim.slot}
             there = [one for one in self._striker.victims() if one.container in answering]

@@ -14,15 +14,21 @@ SCENARIOS = (
 
 
 @verb("init")
-@option("--compose", metavar="FILE", help="the compose file (default: the one that is here)")
+@option(
+    "--compose",
+    type=WORDS,
+    multiple=True,
+    metavar="FILE",
+    help="a compose file (default: those that are here); may be repeated",
+)
 @option("--service", help="which of its services is the app (default: as the file says)")
-def init(compose: str | None, service: str | None) -> int:
+def init(compose: tuple[str, ...], service: str | None) -> int:
     """Write lab.yaml and journey.py for an app of your own, from its compose file."""
     from pathlib import Path
 
     from lab.scenario.init import write_scenario
 
-    return write_scenario(compose, service, Path(compose or "lab.yaml").parent, say)
+    return write_scenario(compose, service, Path(compose[0]).parent if compose else Path(), say)
 
 
 @verb("run")
@@ -45,6 +51,7 @@ def init(compose: str | None, service: str | None) -> int:
     metavar="KEY=VALUE",
     help="any key of the scenario: users.tries=2; may be repeated",
 )
+@flag("--pull", help="pull images of your own compose file that are missing")
 @flag("--dry-run", help="print the plan and what could be touched; touch nothing")
 @flag("--json", "as_json", help="the run's events as JSON Lines, and nothing else on stdout")
 @page
@@ -56,6 +63,7 @@ def run(
     think: float | None,
     duration: float | None,
     changes: tuple[str, ...],
+    pull: bool,
     dry_run: bool,
     as_json: bool,
     port: int | None,
@@ -78,6 +86,7 @@ def run(
         port=port,
         overrides=overrides,
         is_dry=dry_run,
+        pulls=pull,
         as_json=as_json,
         page=PageSpec(port=ui_port, control=control) if is_shown else None,
     )

@@ -60,8 +60,8 @@ class _Strategy(Value, tag_field="strategy"):
     """Between the end of one slot's upgrade and the begin of the next."""
     ready_within: float = 30.0
     """A new replica that is not ready by then has failed, and the release with it."""
-    grace: float = 10.0
-    """That a draining replica may take before it is killed."""
+    grace: float | None = None
+    """That a draining replica may take before it is killed; as long as its cluster says if not given."""
     order: Order = Order.SPREAD
     judge: JudgeSettings | None = None
     """Compare what users got from the new release and the old one, and roll back where the new one is worse."""

@@ -11,7 +11,7 @@ import msgspec
 from lab.clock import NS
 from lab.errors import RecordError, UsageError
 from lab.machine.images import GATE, ImageShelf
-from lab.model import Value
+from lab.model import Role, Value
 from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike
 from lab.run.judge import scenario_of
 from lab.scenario.own_files import digest_of, own_files
@@ -176,4 +176,8 @@ def _scheduled(strike: Strike, begin: int, events: Sequence[AnyEvent]) -> Schedu
 def _place_of(strike: Strike) -> str:
     """A replica's slot; whatever has none, such as a balancer or a store, by its tier and its zone."""
     tier = strike.role or strike.victim.partition("-")[0]
-    return strike.slot or (f"{tier}/{strike.zone}" if strike.zone else tier)
+    if strike.slot:
+        return strike.slot
+    # Services of somebody's own have a name each; the lab's own store, where it is alone, is called by its role.
+    part = strike.zone or (strike.victim if strike.victim != tier and tier in {Role.STORE, Role.WORKER} else "")
+    return f"{tier}/{part}" if part else tier

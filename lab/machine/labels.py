@@ -25,6 +25,12 @@ RELEASE, ZONE, SLOT, REPLICA, GENERATION = (
 PORT, GATE, FRONT = "lab.port", "lab.gate", "lab.front"
 """On the pattern of somebody's own app: where it listens, the image of its replicas' gates, and the port of their own
 balancer where users come through that."""
+STOP, KEEP_ALIVE = "lab.stop", "lab.keep_alive"
+"""There too: when a replica that leaves gets its stop signal, and whether gates keep their connections to it."""
+ANSWER_TIMEOUT, READY_WITHIN = "lab.answer_timeout", "lab.ready_within"
+"""There too: seconds that it may take to answer, and to get ready."""
+STATED, POST_START = "lab.stated", "lab.post_start"
+"""There too: what its service states itself, which no release's image changes, and its hooks."""
 CUTTER, CUT, CUT_OFF = "cutter", "lab.cut", "lab.cut_off"
 """The role of what cuts a container off from others, what it does, and to which container."""
 CUTTER_IMAGE = "lab.cutter"

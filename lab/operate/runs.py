@@ -14,6 +14,7 @@ from typing import BinaryIO, TextIO
 import msgspec
 
 from lab.backends.choose import make_backend
+from lab.backends.own_app import check_dry
 from lab.backends.protocol import Backend
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.collection import rare_collection
@@ -31,7 +32,7 @@ from lab.run.view import QuietView
 from lab.scenario.overrides import Overrides, read_changed
 from lab.scenario.plan import plan_lines
 from lab.scenario.read import find_scenario
-from lab.scenario.spec import Scenario, all_images_of, images_of
+from lab.scenario.spec import Scenario, images_of, lab_images_of
 
 STORIES = 5
 Say = Callable[[str], None]
@@ -45,6 +46,8 @@ class RunRequest(Value):
     port: int | None = None
     overrides: Overrides = Overrides()
     is_dry: bool = False
+    pulls: bool = False
+    """Pull images of an app of one's own that are missing."""
     as_json: bool = False
     """Events as JSON Lines on standard output, and nothing else there."""
     page: PageSpec | None = None
@@ -82,14 +85,15 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
     read = [(named, read_changed(find_scenario(named), spec.overrides, notice=notice)) for named in spec.scenarios]
     if spec.is_dry:
         for _, scenario in read:
-            for line in plan_lines(scenario, seed=spec.seed if spec.seed is not None else scenario.seed):
+            own, seed = check_dry(scenario, say), spec.seed if spec.seed is not None else scenario.seed
+            for line in plan_lines(scenario, seed=seed, own=own):
                 say(line)
         return ExitCode.HELD
     out = sys.stderr if spec.as_json else sys.stdout
     say = _say_on(out) if spec.as_json else say
-    backend = make_backend(say, [image for _, scenario in read for image in all_images_of(scenario)])
+    backend = make_backend(say, [image for _, scenario in read for image in lab_images_of(scenario)])
     for _, scenario in read:
-        backend.check(scenario.cluster)
+        backend.check(scenario.cluster, images_of(scenario), say, pulls=spec.pulls)
     backend.sweep_abandoned(say)
     codes = []
     for _, scenario in read:

@@ -57,6 +57,7 @@ class Anomaly(StrEnum):
     NOT_ANSWERED = "not answered"
     REFUSED = "refused"
     CUT_BY_STOP = "cut by a planned stop"
+    KILLED_AT_STOP = "killed at a planned stop"
     BELOW_FLOOR = "too few serving"
     SLOW_RECOVERY = "slow recovery"
     UNAVAILABLE = "unavailable"

@@ -44,6 +44,8 @@ class ServiceRules(Value):
     """Seconds within which 99 % of the operations must end, from when they were due."""
     rollout_within: float = 0.0
     """Seconds within which a rollout must end, no slot moved twice; 0: not judged."""
+    answer_timeout: float = 4.0
+    """Seconds that the balancer waits for one replica."""
 
 
 class FirstTries(Value):
@@ -197,7 +199,11 @@ class Service:
         """Judge the service by what was fed so far."""
         events: Sequence[AnyEvent] = sorted(self._events, key=lambda event: event.at)
         stops = planned_stops(events)
-        cut = [*find_cut(self._failed, events), *find_repeated(self._at_the_edge, events)]
+        moved = [(operation, one) for operation, one in self._at_the_edge if not is_cut(one)]
+        cut = [
+            *find_cut(self._failed, events, moved, patience=self._rules.answer_timeout),
+            *find_repeated(self._at_the_edge, events),
+        ]
         mute = self._mute.of_the_ready(events)
         counts, below = 0, list[Finding]()
         if self._rules.floor:
@@ -230,8 +236,8 @@ class Service:
                 **{one.promise: 1 for one in quality},
             },
             findings=(
+                *cut[:FINDINGS_SHOWN],  # first, since it is why others were not answered
                 *self._unanswered,
-                *cut[:FINDINGS_SHOWN],
                 *below[:FINDINGS_SHOWN],
                 *late[:FINDINGS_SHOWN],
                 *unended[:FINDINGS_SHOWN],

@@ -50,7 +50,7 @@ LOG_IN_WITHIN = 60.0
 SETTLE_WITHIN = 30.0
 READ_BACK_WITHIN = 60.0
 SERVES_WITHIN = 90.0
-"""Seconds in which every slot of a new cluster must serve."""
+"""Seconds in which every slot of a new cluster must serve, at least."""
 BACK_WITHIN = 90.0
 """Seconds for a rollout that is turned back because the run was stopped, and at least for one that goes on."""
 
@@ -162,7 +162,11 @@ class Conductor:
             self._state = stack.enter_context(self._backend.state())
             self._enter_deployers(live, self._state, stack)
             stack.callback(self._begin_phase, CLEAN_UP, "nobody acts any more, the cluster goes")
-            self._supervisor.wait("every slot serves", self.desk.is_settled, within=SERVES_WITHIN)
+            within = max(SERVES_WITHIN, 3 * scenario.cluster.ready_within)
+            self._supervisor.wait(
+                "every slot serves", self.desk.is_settled, within=within, seen=self._seen.why_not_ready
+            )
+            live.start_later()
             yield live
 
     def _enter_deployers(self, live: OpenProject, state: State, stack: ExitStack) -> None:

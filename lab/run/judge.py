@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from lab.clock import NS
+from lab.cluster.protocol import StopWay
 from lab.collection import no_collection
 from lab.errors import RecordError, UsageError
 from lab.model import Role, Value, release_name
@@ -16,6 +17,7 @@ from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
 from lab.oracle.occasions import OccasionCounts
+from lab.oracle.own_loss import judge_own_loss
 from lab.oracle.promises import RunTerms, asked_promises
 from lab.oracle.service import Service, ServiceReport, ServiceRules
 from lab.oracle.taken_down import find_taken_down
@@ -166,21 +168,28 @@ def _judge_loss(
 ) -> LossJudgement | None:
     """What strikes on the store cost, by its bound; None where it states none, or none of it was struck."""
     bound, strikes = _bound(scenario), store_strikes(events)
-    return judge_loss(oracle, seen.history, strikes, bound) if bound is not None and strikes else None
+    if bound is None or not strikes:
+        return None
+    judge_it = judge_loss if scenario.cluster.compose is None else judge_own_loss
+    return judge_it(oracle, seen.history, strikes, bound)
 
 
 def _bound(scenario: Scenario) -> float | None:
-    """What the store may lose: the scenario's own word, or else its tier's; None for an app's own store too."""
-    if scenario.cluster.compose is not None:
-        return None
+    """What the store may lose: the scenario's own word, or else its tier's; somebody's own store has no tier."""
     asked = scenario.promises.loses_at_most
+    if scenario.cluster.compose is not None:
+        return asked
     return scenario.cluster.stores.tier.loses_at_most if asked is None else asked
 
 
 def _stated(scenario: Scenario) -> tuple[str, ...]:
-    """What its store says that it may lose: nothing is claimed about that."""
-    tier = scenario.cluster.stores.tier
-    return () if scenario.cluster.compose is not None else (f"the store, {tier.name}, may lose {tier.bound}",)
+    """What its store says that it may lose, and what the lab did in the app's place: nothing is claimed about that."""
+    cluster, tier = scenario.cluster, scenario.cluster.stores.tier
+    if cluster.compose is None:
+        return (f"the store, {tier.name}, may lose {tier.bound}",)
+    if cluster.stop is StopWay.AFTER_ANSWERS and rolled_to(scenario.steps):
+        return ("how the app itself stops: it was told only when all was answered (cluster.stop: after_answers)",)
+    return ()
 
 
 def _strikes_a_store(scenario: Scenario) -> bool:
@@ -211,6 +220,7 @@ def _rules(scenario: Scenario) -> ServiceRules:
         available=promises.available,
         p99_within=promises.p99_within,
         rollout_within=promises.rollout_within,
+        answer_timeout=scenario.cluster.answer_timeout,
     )
 
 

@@ -12,6 +12,7 @@ from lab.model import Operation
 from lab.oracle import Oracle
 from lab.report.board import Board, SlotView, fold
 from lab.report.fold import CLEAN_UP
+from lab.report.sentences import tell_event
 from lab.run.recent_answers import RecentAnswers
 from lab.run.stop_monitor import StopMonitor
 from lab.run.view import Moment
@@ -39,6 +40,7 @@ class RunState:
         self.trouble = ""
         """The first trouble of the lab itself."""
         self._upgraded: dict[str, int] = {}
+        self._not_ready: dict[str, record.NotReady] = {}
         self._is_watched = True
         self._results = ResultWindow()
         self._results_at = self._findings_noted = 0
@@ -53,6 +55,10 @@ class RunState:
                 self.trouble = self.trouble or event.what
             if isinstance(event, record.Step) and (event.action, event.why) == ("enter", "upgrade"):
                 self._upgraded[event.slot] = event.at
+            if isinstance(event, record.NotReady):
+                self._not_ready[event.slot] = event
+            if isinstance(event, record.Step) and event.action == "ready":
+                self._not_ready.pop(event.slot, None)
             if isinstance(event, record.RolloutMoved):
                 self._rolling_to = "" if event.ending else event.to
 
@@ -67,6 +73,10 @@ class RunState:
     def upgraded(self, slot: str) -> int | None:
         """When this slot's upgrade was done, monotonic nanoseconds."""
         return self._upgraded.get(slot)
+
+    def why_not_ready(self) -> str:
+        """What replicas that never got ready answered last."""
+        return "; ".join(tell_event(event) for event in self._not_ready.values())
 
     def moment(self) -> Moment:
         """All that a view needs of now."""

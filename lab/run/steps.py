@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from random import Random
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from lab.chaos.schedule import MonkeySettings
 from lab.chaos.striker import Striker
 from lab.clock import NS, Clock
 from lab.deploy.desk import Desk
-from lab.deploy.rollout import RolloutRequest, pick_slots
+from lab.deploy.rollout import Ending, RolloutRequest, pick_slots
 from lab.model import Release, Value
 from lab.run.command_step import CommandStep, MakeCommand
 from lab.run.pinned_faults import Pinned
@@ -75,6 +76,8 @@ class Stage(Value):
     """When all of it must be over, monotonic nanoseconds."""
     rollout_within: float = 0.0
     """Seconds that the scenario allows a rollout; 0: as long as it takes."""
+    recreate: Callable[[str, Release], None] = lambda _service, _release: None
+    """Makes a worker of somebody's own anew from a release's image; takes as long as that one takes to stop."""
 
 
 def make_step(spec: StepSpec, stage: Stage) -> RunStep:
@@ -112,15 +115,19 @@ class RollStep:
     """Over when every slot serves the new release, or, if that was given up, the old one again.
 
     Where it is a promise that rollouts end in time, one that does not is broken already and is waited for no longer.
+    Workers that go along do so once the new release serves everywhere.
     """
 
     def __init__(self, spec: Roll, stage: Stage) -> None:
         self._spec, self._stage = spec, stage
         self._until: int | None = None
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="workers")
+        self._workers: Future[None] | None = None
 
     @property
     def text(self) -> str:
-        return f"{self._spec.strategy} upgrade to {self._spec.to}"
+        along = f", with {', '.join(self._spec.along)}" if self._spec.along else ""
+        return f"{self._spec.strategy} upgrade to {self._spec.to}{along}"
 
     @property
     def pending(self) -> str:
@@ -135,10 +142,30 @@ class RollStep:
 
     def is_over(self) -> bool:
         is_too_late = self._until is not None and self._stage.clock.now() >= self._until
-        return is_too_late or self._stage.desk.is_settled()
+        return is_too_late or (self._stage.desk.is_settled() and self._workers_are_along())
 
     def end(self) -> None:
-        pass
+        self._beside.shutdown()
+
+    def _workers_are_along(self) -> bool:
+        """Whether they are, or need not be. Raises what went wrong with them."""
+        rollout = self._stage.desk.read().desired.rollout
+        if not self._spec.along or rollout is None or rollout.ending is not Ending.DONE:
+            return True
+        if self._workers is None:
+            self._workers = self._beside.submit(self._take_along)
+        if self._workers.done():
+            self._workers.result()
+        return self._workers.done()
+
+    def _take_along(self) -> None:
+        to = self._stage.release(self._spec.to)
+        for name in self._spec.along:
+            self._stage.recreate(name, to)
+            now = self._stage.clock.now()
+            self._stage.report(
+                record.Step(at=now, action="recreate", slot="", replica=name, release=to.name, why="along")
+            )
 
 
 class ReverseStep:

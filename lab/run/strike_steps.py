@@ -36,9 +36,9 @@ def pick_victims(
         found = [one for one in there if one.zone == whole and one.is_running and one.role is not Role.BALANCER]
     elif role is Role.STORE:
         found = _pick_store(found, to.partition("/")[2], random, primary)
-    elif role in {Role.BALANCER, Role.SENTINEL, Role.ORDERS}:
-        _, _, zone = to.partition("/")
-        found = [one for one in found if zone in {"", one.zone}][:1]
+    elif role in {Role.BALANCER, Role.SENTINEL, Role.ORDERS, Role.WORKER}:
+        _, _, part = to.partition("/")
+        found = [one for one in found if part in {"", one.zone, one.name}][:1]
     elif role is Role.DEPLOYER:
         found = found[:1]
     elif to == ANY:
@@ -78,7 +78,7 @@ def pick_fault(
 def _pick_store(found: list[Victim], part: str, random: Random, primary: Callable[[], str]) -> list[Victim]:
     """The primary if no other is named, one of its replicas, or that of a zone."""
     if part not in {"", PRIMARY, REPLICA}:
-        return [one for one in found if one.zone == part]
+        return [one for one in found if part in {one.zone, one.name}]
     name = primary()
     if part == REPLICA:
         others = sorted((one for one in found if one.name != name), key=lambda one: one.name)

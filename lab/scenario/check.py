@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from lab.balancer.config import BalancerSettings
 from lab.chaos.faults import find_fault
 from lab.chaos.schedule import check_monkey
+from lab.cluster.own_app import ServiceRole
 from lab.cluster.stores import MEMBERS, OrdersPlace, StoreName
 from lab.deploy.rollout import Phase, check_strategy
 from lab.errors import ScenarioError, UsageError
@@ -18,11 +20,13 @@ from lab.oracle.promises import OCCASIONS
 from lab.scale.policy import bounds_of_all, check_scale, choose_slots
 from lab.scenario.bounds import MOST_SLOTS, Refuse, check_bounds
 from lab.scenario.check_rolls import check_reverses, check_rolls
-from lab.scenario.pin_spec import OF_DEPLOYERS
+from lab.scenario.named_services import has_role, places_of
+from lab.scenario.pin_spec import OF_DEPLOYERS, PinnedFault
 from lab.scenario.spec import (
     ClusterSpec,
     Edges,
     PinnedFaultSpec,
+    Roll,
     Scenario,
     StepSpec,
     UsersSpec,
@@ -33,6 +37,7 @@ from lab.scenario.strike_spec import (
     ORDERS,
     SENTINEL,
     STORE,
+    WORKER,
     StrikeTargets,
     check_strike,
     check_zone,
@@ -50,6 +55,8 @@ _SIZE = re.compile(r"(?P<number>[0-9]+)(?P<unit>[kmg]?)", re.IGNORECASE)
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 LARGEST_BODY = 16 * 2**30
 """Bytes."""
+USUAL_PATIENCE = BalancerSettings().answer_timeout
+"""Users may always have been less patient than that on purpose: it is whoever asks for more that must mean it."""
 
 
 def check_scenario(scenario: Scenario, place: Callable[[str], str]) -> None:
@@ -102,9 +109,12 @@ def _check_whole(scenario: Scenario, refuse: Refuse) -> None:
     if scenario.script is not None and not scenario.deployers:
         refuse("script", "is run by deployers that are processes of their own", "deployers: 2")
     _check_users(scenario, refuse)
+    _check_patience(scenario, refuse)
     promises = scenario.promises
-    if promises.loses_at_most is not None and scenario.cluster.compose is not None:
-        refuse("promises.loses_at_most", "what an app's own store loses is not measured", "leave it out")
+    own = scenario.cluster.compose is not None
+    if promises.loses_at_most is not None and own and not has_role(scenario.cluster, ServiceRole.STORE):
+        what = "no service is called a store, so nobody knows whose loss it is"
+        refuse("promises.loses_at_most", what, "cluster: {services: {redis: store}}")
     if promises.serving_at_least is not None and promises.serving_at_least > slots:
         what = f"there are only {slots} slots, so this promise is broken from the start"
         refuse("promises.serving_at_least", what, f"serving_at_least: {max(1, slots - 1)}")
@@ -147,14 +157,25 @@ def _check_own_app(cluster: ClusterSpec, refuse: Refuse) -> None:
         if service is not None and not _SERVICE.fullmatch(service):
             refuse(f"cluster.{key}", f"{service!r} is not a valid service name", "as the compose file calls it")
     if cluster.compose is None:
-        if cluster.service is not None or cluster.port is not None or cluster.front is not None:
-            refuse("cluster.compose", "service, port and front are those of a compose file", "compose: compose.yaml")
+        if cluster.service is not None or cluster.port is not None or cluster.front is not None or cluster.services:
+            what = "service, port, front and services are those of a compose file"
+            refuse("cluster.compose", what, "compose: compose.yaml")
+    elif not cluster.compose_files:
+        refuse("cluster.compose", "names no file", "compose: compose.yaml")
     elif cluster.store is not StoreName.REDIS or cluster.orders is not OrdersPlace.REDIS:
         refuse("cluster.store", "an app of your own brings its own store", "leave store and orders out")
     elif cluster.edges is not Edges.ONE:
         refuse("cluster.edges", "an app of your own has one balancer", "edges: one")
     elif cluster.service is None or cluster.port is None:
         refuse("cluster", "an app of your own needs service and port", "service: web, port: 8000")
+
+
+def _check_patience(scenario: Scenario, refuse: Refuse) -> None:
+    """Of users with the balancer, where that waits for a replica longer than it usually does."""
+    patience = scenario.cluster.answer_timeout
+    if scenario.users.answer_timeout <= patience and patience > USUAL_PATIENCE:
+        what = f"must be over cluster.answer_timeout ({patience:g} s), or users give up before the balancer does"
+        refuse("users.answer_timeout", what, f"answer_timeout: {2.5 * patience:g}")
 
 
 def _check_users(scenario: Scenario, refuse: Refuse) -> None:
@@ -190,10 +211,7 @@ def _check_step(scenario: Scenario, key: str, step: StepSpec, refuse: Refuse) ->
             "- settle: {for: 5}",
         )
     if step.roll is not None:
-        try:
-            check_strategy(step.roll.wanted_strategy, slots)
-        except UsageError as exc:
-            refuse(f"{key}.roll.{exc.at}", exc.what, exc.hint)
+        _check_roll(scenario, f"{key}.roll", step.roll, refuse)
     _check_breaking(scenario, key, step, refuse)
     if step.fault is not None:
         _check_fault(scenario, f"{key}.fault", step.fault, refuse)
@@ -223,12 +241,25 @@ def _check_step(scenario: Scenario, key: str, step: StepSpec, refuse: Refuse) ->
         )
 
 
+def _check_roll(scenario: Scenario, key: str, roll: Roll, refuse: Refuse) -> None:
+    try:
+        check_strategy(roll.wanted_strategy, len(scenario.cluster.slots))
+    except UsageError as exc:
+        refuse(f"{key}.{exc.at}", exc.what, exc.hint)
+    for name in roll.along:
+        if scenario.cluster.services.get(name) is not ServiceRole.WORKER:
+            what = f"{name!r} is no worker of cluster.services"
+            refuse(f"{key}.with", what, f"cluster: {{services: {{{name}: worker}}}}")
+
+
 def _places(cluster: ClusterSpec) -> Iterator[str]:
     """What strikes that are told one by one may name beside slots: one container each."""
     yield BALANCER
     if cluster.edges is Edges.ZONES:
         yield from (f"{BALANCER}/{zone}" for zone in cluster.zones)
-    if cluster.compose is None:
+    if cluster.compose is not None:
+        yield from places_of(cluster)
+    else:
         stores = cluster.stores
         yield from (f"{tier}/{zone}" for tier in (STORE, SENTINEL) for zone in stores.zones)
         yield from [] if stores.tier.is_replicated else [STORE]
@@ -239,6 +270,10 @@ def _check_fault(scenario: Scenario, key: str, fault: PinnedFaultSpec, refuse: R
     """A moment that never comes would be waited for until the run's time is over."""
     if fault.do in OF_DEPLOYERS and scenario.deployers < 2:
         refuse(f"{key}.do", "somebody must stand by for a deployer that dies", "deployers: 2")
+    own = scenario.cluster.compose is not None
+    if fault.do is PinnedFault.FREEZE_STORE and own and STORE not in places_of(scenario.cluster):
+        what = "the store is the one service that cluster.services calls so, and there is none, or more than one"
+        refuse(f"{key}.do", what, "cluster: {services: {redis: store}}")
     slots = [slot.name for slot in scenario.cluster.slots]
     if fault.at.slot not in {None, *slots}:
         refuse(f"{key}.at.slot", f"there is no slot {fault.at.slot}", f"one of {', '.join(slots)}")
@@ -271,6 +306,7 @@ def _check_breaking(scenario: Scenario, key: str, step: StepSpec, refuse: Refuse
         has_edges=scenario.cluster.edges is Edges.ZONES,
         deployers=scenario.deployers,
         stores=scenario.cluster.stores if scenario.cluster.compose is None else None,
+        services=tuple(places_of(scenario.cluster)),
         radius=scenario.blast_radius,
     )
     if step.strike is not None:
@@ -282,3 +318,19 @@ def _check_breaking(scenario: Scenario, key: str, step: StepSpec, refuse: Refuse
             check_monkey(step.monkey)
         except UsageError as exc:
             refuse(f"{key}.monkey.{exc.at}", exc.what, exc.hint)
+        _check_groups(scenario.cluster, f"{key}.monkey.groups", step.monkey.groups, refuse)
+
+
+def _check_groups(cluster: ClusterSpec, key: str, groups: tuple[str, ...], refuse: Refuse) -> None:
+    """Of an app of one's own only those services have opted in that have a role."""
+    places = places_of(cluster)
+    for group in groups:
+        tier, _, part = group.partition("/")
+        if tier == WORKER and cluster.compose is None:
+            refuse(key, "the shop has no worker", "groups: [app]")
+        if cluster.compose is None or tier not in {STORE, SENTINEL, ORDERS, WORKER}:
+            continue
+        is_there = group in places or (not part and any(one.startswith(f"{tier}/") for one in places))
+        if not is_there:
+            hint = "cluster: {services: {redis: store}}, and groups: [redis]"
+            refuse(key, f"no service of cluster.services is {group!r}: nobody else is struck", hint)

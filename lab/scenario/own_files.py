@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from lab.cluster.own_files import files_of
 from lab.scenario.spec import Scenario
 
 
 def own_files(scenario: Scenario) -> list[str]:
     """The files of one's own that a scenario rests on, by their full paths."""
     journey = (scenario.users.journey or "").rpartition(":")[0]
-    return [path for path in (scenario.cluster.compose, journey, scenario.script) if path]
+    composed = [str(one) for one in files_of([Path(one) for one in scenario.cluster.compose_files])]
+    return [path for path in (*composed, journey, scenario.script) if path]
 
 
 def digest_of(path: str) -> str:

@@ -12,6 +12,7 @@ import yaml
 
 from lab.errors import ScenarioError, UsageError
 from lab.scenario.check import check_scenario
+from lab.scenario.named_services import named_in_full, with_own_limits
 from lab.scenario.renames import new_path, with_new_keys
 from lab.scenario.spec import Scenario
 from lab.scenario.yaml_paths import DuplicateKey, did_you_mean, keys_of, line_of, load_yaml, put_at, unknown_field
@@ -68,6 +69,7 @@ def read_scenario(
         raise _misshapen(exc, place) from exc
     except (OverflowError, ValueError) as exc:
         raise ScenarioError(f"contains an invalid value: {exc}", at=place(""), hint="a smaller number") from exc
+    scenario = with_own_limits(named_in_full(scenario))
     check_scenario(scenario, place)
     return _with_own_files(scenario, path)
 
@@ -108,7 +110,8 @@ def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
     """The files that a scenario names lie beside it; from here on they are named in full."""
     cluster, users = scenario.cluster, scenario.users
     if cluster.compose is not None:
-        cluster = msgspec.structs.replace(cluster, compose=_beside(path, cluster.compose, "cluster.compose"))
+        named = tuple(_beside(path, one, "cluster.compose") for one in cluster.compose_files)
+        cluster = msgspec.structs.replace(cluster, compose=named if len(named) > 1 else named[0])
     if users.journey is not None:
         file, _, name = users.journey.rpartition(":")
         users = msgspec.structs.replace(users, journey=f"{_beside(path, file, 'users.journey')}:{name}")
@@ -119,11 +122,12 @@ def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
 def _beside(path: Path, named: str, key: str) -> str:
     try:
         found = (path.parent / named).resolve()
-        is_there = found.is_file()
+        is_there, is_folder = found.is_file(), found.is_dir()
     except (OSError, ValueError) as exc:  # a name that no file can have
         raise ScenarioError("is not the name of a file", at=f"{path}: {key}", hint="a file beside this one") from exc
     if not is_there:
-        raise ScenarioError(f"there is no file {named}", at=f"{path}: {key}", hint=f"ls {found.parent}")
+        what = f"{named} is a folder, not a file" if is_folder else f"there is no file {named}"
+        raise ScenarioError(what, at=f"{path}: {key}", hint=f"ls {found.parent}")
     return str(found)
 
 

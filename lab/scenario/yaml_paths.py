@@ -89,15 +89,6 @@ def line_of(text: str, key_path: str) -> int | None:
     return int(line) + 1
 
 
-def keys_under(text: str, name: str) -> set[str]:
-    """The keys of the mapping `name` at the top of a YAML text, whatever its values are: also tags that only others
-    know, such as compose's. Raises YAMLError.
-    """
-    top = yaml.compose(text, Loader=yaml.SafeLoader)
-    found = [value for key, value in top.value if key.value == name] if isinstance(top, yaml.MappingNode) else []
-    return {key.value for node in found if isinstance(node, yaml.MappingNode) for key, _ in node.value}
-
-
 def unknown_field(message: str) -> str | None:
     """The key that a msgspec message calls unknown."""
     found = _UNKNOWN_FIELD.search(message)

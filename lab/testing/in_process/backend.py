@@ -69,15 +69,22 @@ class InProcessBackend:
         for missing in (one for one in images if one not in self._apps):
             raise UsageError("there is no such image", at=missing, hint=" | ".join(self._apps))
 
-    def check(self, spec: ClusterSpec) -> None:
-        self.provide([spec.release], print)
+    def check(
+        self,
+        spec: ClusterSpec,
+        releases: Sequence[str],
+        say: Say,
+        *,
+        pulls: bool = False,  # noqa: ARG002 -- nothing here is pulled
+    ) -> None:
+        self.provide([spec.release, *releases], say)
         if spec.compose is not None:
             raise UsageError("a compose file needs an engine", at="cluster.compose", hint="lab setup")
 
     @contextmanager
     def bring_up(self, order: ClusterOrder, *, is_kept: Callable[[], bool] = lambda: False) -> Iterator[OpenProject]:
         project, spec = order.identity.project, order.spec
-        self.check(spec)
+        self.check(spec, (), print)
         with ExitStack() as stack:
             loop = stack.enter_context(_loop())
             world = World(project, spec.slots, self._apps, self._make_store(), loop)

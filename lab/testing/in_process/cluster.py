@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from lab.balancer.protocol import ReplicaAnswer
+from lab.cluster.compose import USUAL_GRACE, USUAL_READY_WITHIN
+from lab.cluster.protocol import AppStop
 from lab.errors import EngineError, Fenced
 from lab.model import Release, Replica, Role, Slot
 from lab.testing.in_process.world import KILLED, World
@@ -54,6 +56,22 @@ class InProcessCluster:
         else:
             self._world.leave(replica.container)
         return True
+
+    def logs(self, container: str, *, last: int = 200) -> str:  # noqa: ARG002
+        """Nothing here writes any."""
+        return ""
+
+    @property
+    def grace(self) -> float:
+        return USUAL_GRACE
+
+    @property
+    def ready_within(self) -> float:
+        return USUAL_READY_WITHIN
+
+    def stop_of(self, replica: Replica) -> AppStop | None:  # noqa: ARG002
+        """Apps here drain by themselves."""
+        return None
 
     def remove(self, replica: Replica) -> None:
         self._check_fence()

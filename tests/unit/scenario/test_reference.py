@@ -6,7 +6,6 @@ import inspect
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -15,8 +14,10 @@ import yaml
 
 from lab.cli import EXIT_CODES, root
 from lab.cli.verb_docs import docs_of_verbs
+from lab.cluster.own_files import ReadCompose
 from lab.oracle.promises import PROMISES
 from lab.scenario import reference, schema
+from lab.scenario.guess import guess
 from lab.scenario.init import SCHEMA, scenario_text
 from lab.scenario.pin_spec import PinnedFault
 from lab.scenario.read import LIBRARY
@@ -53,8 +54,11 @@ def test_every_scenario_of_the_library_fits_the_schema() -> None:
 
 def test_what_init_writes_fits_the_schema_that_it_names() -> None:
     """The first line tells editors where the schema lies."""
-    read = {"name": "mine", "services": {"web": {"image": "web:1", "ports": [{"target": 80}]}}}
-    text = scenario_text(read, "web", Path("compose.yaml"))
+    config = {
+        "name": "mine",
+        "services": {"web": {"image": "web:1", "ports": [{"target": 80}]}, "db": {"image": "redis"}},
+    }
+    text = scenario_text(ReadCompose(config=config, files=()), guess(config, "web"), ["compose.yaml", "more.yaml"])
     assert text.startswith(f"# yaml-language-server: $schema={SCHEMA}\n")
     validator().validate(yaml.safe_load(text))
 
