@@ -113,6 +113,8 @@ def _check_patience(scenario: Scenario, refuse: _Refuse) -> None:
         refuse("cluster.answer_timeout", "must be over 0", "answer_timeout: 4")
     if scenario.cluster.ready_within <= 0:
         refuse("cluster.ready_within", "must be over 0", "ready_within: 30")
+    if users.answer_timeout <= 0:
+        refuse("users.answer_timeout", "must be over 0", "answer_timeout: 10")
     if users.answer_timeout <= patience and patience > USUAL_PATIENCE:
         what = f"must be over cluster.answer_timeout ({patience:g} s), or users give up before the balancer does"
         refuse("users.answer_timeout", what, f"answer_timeout: {2.5 * patience:g}")
