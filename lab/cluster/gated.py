@@ -30,7 +30,7 @@ from lab.model import Release, Replica, ReplicaState, Role, Slot
 SLOTS_VOLUME = "lab-slots"
 DOCKER_GRACE = 10.0
 """Seconds between a stop signal and SIGKILL where a service says nothing."""
-LAST_USE, SETTLES = 0.25, 0.15
+LAST_USE, SETTLES = 0.25, 0.25
 """Seconds in which a replica that leaves is in use again, so that requests are in it when it gets its stop signal; and
 between the last of them and that signal, so that the app has surely taken them in: nobody could answer what was still
 in a queue of the kernel's then."""
