@@ -19,7 +19,7 @@ from typing import Any
 from docker import APIClient
 from msgspec.structs import replace
 
-from lab.clock import NS, SYSTEM_CLOCK
+from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.compose import CONFLICT, GONE_MEANWHILE, SERVICE, USERS_PORT, ComposeCluster, clone, remove_container
 from lab.cluster.protocol import AppStop, StopWay
 from lab.errors import EngineError, UsageError
@@ -30,7 +30,7 @@ from lab.model import Release, Replica, ReplicaState, Role, Slot
 SLOTS_VOLUME = "lab-slots"
 DOCKER_GRACE = 10.0
 """Seconds between a stop signal and SIGKILL where a service says nothing."""
-LAST_USE, SETTLES = 0.25, 0.15
+LAST_USE, SETTLES = 0.25, 0.25
 """Seconds in which a replica that leaves is in use again, so that requests are in it when it gets its stop signal; and
 between the last of them and that signal, so that the app has surely taken them in: nobody could answer what was still
 in a queue of the kernel's then."""
@@ -43,16 +43,22 @@ _SUFFIX = ".gate"
 class GatedCluster(ComposeCluster):
     """One cluster of somebody's own app. The pattern's labels say at which port the app listens."""
 
-    def __init__(self, engine: APIClient, *, project: str, slots: Sequence[Slot], epoch: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: APIClient,
+        *,
+        project: str,
+        slots: Sequence[Slot],
+        epoch: int | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         super().__init__(engine, project=project, slots=slots, epoch=epoch)
         self._told_to_stop: set[str] = set()
         """Those that got their stop signal after their gate had ended."""
         self._stops: dict[str, AppStop] = {}
         self._leaving: dict[str, int] = {}
-        """By container, when it was told to leave, and then when its gate was."""
-        self._left: set[str] = set()
-        """Those whose gates take no new request."""
-        self._clock = SYSTEM_CLOCK
+        """By container, when it was told to leave."""
+        self._clock = clock
 
     @staticmethod
     def is_one(engine: APIClient, project: str) -> bool:
@@ -71,7 +77,9 @@ class GatedCluster(ComposeCluster):
             one["Labels"].get(labels.REPLICA): one["State"] for one in found if one["Labels"][labels.ROLE] == Role.GATE
         }
         seen = (labels.replica_of(one["Id"], one["Labels"], one["State"]) for one in found)
-        return [self._with_gate(one, gates.get(one.name)) for one in seen if one is not None]
+        there = [one for one in seen if one is not None]
+        self._stop_in_use([one for one in there if self._is_to_stop(one)])
+        return [self._with_gate(one, gates.get(one.name)) for one in there]
 
     def start(self, replica: Replica) -> None:
         super().start(replica)
@@ -118,32 +126,29 @@ class GatedCluster(ComposeCluster):
                 return False
         return True
 
-    def _go_on_leaving(self, replica: Replica) -> None:
-        """The slot goes to its successor and the gate takes no new request; then the app gets what `docker stop` sends.
+    def _stop_in_use(self, leaving: Sequence[Replica]) -> None:
+        """The slots go to their successors and the gates take no new request; then each app gets its stop signal.
 
-        In the moment before, users still came to it: requests are in it, and it must answer them.
+        In the moment before, users still came to them: requests are in them, and they must answer them. All of them
+        together take SETTLES seconds, so that a round of whoever deploys is hardly longer.
         """
-        since = self._leaving.get(replica.container)
-        if since is None or replica.container in self._stops:
-            return
-        passed = (self._clock.now() - since) / NS
-        if passed >= LAST_USE and replica.container not in self._left:
-            self._left.add(replica.container)
-            self._tell_gate(replica, LEAVE)
-            self._leaving[replica.container] = self._clock.now()
-        elif passed >= SETTLES and replica.container in self._left:
-            self._tell_to_stop(replica)
+        told = {one.container: self._stop_of(one) for one in leaving}
+        for one in leaving:
+            self._tell_gate(one, LEAVE)
+        if leaving:
+            self._clock.sleep(SETTLES)
+        for one in leaving:
+            self._stops[one.container] = replace(told[one.container], at=self._clock.now())
+            super().signal(one, told[one.container].signal)
 
-    def _tell_to_stop(self, replica: Replica) -> None:
-        sent, process = self._stop_signal(replica), self._first_process(replica)
-        self._stops[replica.container] = AppStop(
-            at=self._clock.now(),
+    def _stop_of(self, replica: Replica) -> AppStop:
+        return AppStop(
+            at=0,
             service=self._read_pattern()["Config"]["Labels"][SERVICE],
-            signal=sent,
+            signal=self._stop_signal(replica),
             grace=self._own_grace,
-            process=process,
+            process=self._first_process(replica),
         )
-        super().signal(replica, sent)
 
     @property
     def grace(self) -> float:
@@ -166,6 +171,11 @@ class GatedCluster(ComposeCluster):
     def _stops_at_once(self) -> bool:
         return bool(self._read_pattern()["Config"]["Labels"].get(labels.STOP) != StopWay.AFTER_ANSWERS)
 
+    def _is_to_stop(self, replica: Replica) -> bool:
+        since = self._leaving.get(replica.container)
+        is_over = since is not None and self._clock.now() - since >= LAST_USE * NS
+        return is_over and replica.state is ReplicaState.RUNNING and replica.container not in self._stops
+
     def _first_process(self, replica: Replica) -> str:
         """What runs as process 1: that got the signal, and nobody passes it on unless it does. "" if not known."""
         with engine_errors(f"look at {replica.name}", at=replica.container[:12]), suppress(NotFound):
@@ -181,7 +191,6 @@ class GatedCluster(ComposeCluster):
     def remove(self, replica: Replica) -> None:
         self._stops.pop(replica.container, None)
         self._leaving.pop(replica.container, None)
-        self._left.discard(replica.container)
         with engine_errors(f"remove the gate of {replica.name}", at=replica.container[:12]):
             remove_container(self._engine, self._gate_address(replica))
         super().remove(replica)
@@ -222,7 +231,6 @@ class GatedCluster(ComposeCluster):
             return replica
         if gate in {None, "created"}:
             return replace(replica, state=ReplicaState.CREATED)
-        self._go_on_leaving(replica)
         has_left = gate in {"exited", "dead"} and self._epoch is not None
         if has_left and not self._stops_at_once and replica.container not in self._told_to_stop:
             self._told_to_stop.add(replica.container)

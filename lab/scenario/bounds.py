@@ -46,6 +46,8 @@ BOUNDS: Mapping[tuple[type, str], Bounds] = {
     (ClusterSpec, "zones"): Bounds(0, MOST_SLOTS),
     (ClusterSpec, "begin_with"): Bounds(1, MOST_SLOTS),
     (ClusterSpec, "port"): Bounds(1, 65535),
+    (ClusterSpec, "answer_timeout"): _TIME,
+    (ClusterSpec, "ready_within"): _TIME,
     (Front, "port"): Bounds(1, 65535),
     (UsersSpec, "count"): Bounds(1, 10_000),
     (UsersSpec, "on_two_devices"): Bounds(0, 10_000),

@@ -22,10 +22,7 @@ from lab.model import Front, Slot, Value
 from lab.oracle.verdict import Enough
 from lab.scale.policy import ScaleSettings
 from lab.scenario.pin_spec import Pin, PinnedFault
-from lab.scenario.strike_spec import (
-    LoseZone,
-    StrikeSpec,
-)
+from lab.scenario.strike_spec import LoseZone, StrikeSpec
 from lab.scenario.target_spec import CommandSpec
 from lab.users.steps import HttpJourney
 

@@ -73,8 +73,9 @@ class Gate:
             asked = await read_head(caller)
             if asked is None:
                 return
-            is_of_slot = asked.get(QUESTION) == OF_SLOT and not asked.get(PASSED_ON)
-            elsewhere = self._slot.elsewhere if is_of_slot else None
+            elsewhere = None
+            if asked.get(QUESTION) == OF_SLOT:
+                elsewhere = self._slot.elsewhere(was_sent_here=bool(asked.get(PASSED_ON)))
             if elsewhere is not None:
                 await self._hand_on(asked.with_lines(_PASSED_ON), elsewhere, caller, back)
             elif asked.get(QUESTION):

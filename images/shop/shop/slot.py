@@ -52,12 +52,14 @@ class Slot:
             self._successor = self._holder()
             self._give_to(self._private)
 
-    @property
-    def elsewhere(self) -> Path | None:
-        """Where whoever really has the slot is found: by the slot's name, or where it was taken back from."""
+    def elsewhere(self, *, was_sent_here: bool) -> Path | None:
+        """Where whoever has the slot in truth is found: where it was taken back from, or by the slot's name.
+
+        Somebody who `was_sent_here` by whoever has lost the slot is not sent back there.
+        """
         if self.is_taken():
             return self._successor
-        return self._public if self._public.exists() else None
+        return self._public if self._public.exists() and not was_sent_here else None
 
     def hand_back(self) -> None:
         """Give the slot, in one step, to whom it was taken back from; to nobody where that one is gone."""
