@@ -91,6 +91,20 @@ def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]
     return found
 
 
+def split_struck(
+    operations: Iterable[Operation], events: Sequence[AnyEvent]
+) -> tuple[list[Operation], list[Operation]]:
+    """Those whose last try a strike explains, and the others. `events` are in time order."""
+    strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
+    struck, others = list[Operation](), list[Operation]()
+    for operation in operations:
+        one = operation.final
+        places = {*one.edge}
+        is_explained = any(_explains(strike, one, places) for strike in strikes.during(one))
+        (struck if is_explained else others).append(operation)
+    return struck, others
+
+
 def _is_silence(one: Try) -> bool:
     """A timeout of which nothing says who let it happen."""
     return one.result == TryResult.TIMEOUT and one.replica is None and not one.edge
