@@ -60,6 +60,8 @@ def likely_pattern(
     if by_store:
         return by_store
     for sort in sorted(sorts, key=len, reverse=True):  # what most findings share explains most
+        if said and (sort is sorts.unanswered or sort is sorts.cut):
+            return said  # whoever ends by itself answers nobody, and cuts off whoever is there
         patterns = _patterns(sort, sorts, events, well) if sort else []
         if patterns:
             return "; ".join(filter(None, (said, _in_words(patterns))))

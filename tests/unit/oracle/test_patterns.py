@@ -103,7 +103,7 @@ def test_out_of_memory_is_said_by_the_engine() -> None:
 def test_a_crash_loop_is_said_by_the_engine(events: list[AnyEvent], *, is_told: bool) -> None:
     """With its exit code; not what the lab itself ended."""
     said = likely(MANY, *events)
-    assert ("replicas crash: 2 containers ended by themselves with exit 1" in said) == is_told
+    assert (said == "replicas crash: 2 containers ended by themselves with exit 1") == is_told
 
 
 def test_one_replica_that_stands_alone_is_no_mixed_format() -> None:
