@@ -113,25 +113,18 @@ def _is_silence(one: Try) -> bool:
 def find_repeated(repeated: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]) -> list[Finding]:
     """The tries that the balancer repeated elsewhere because a planned stop cut them, and that no strike explains.
 
-    Whoever leaves while another replica has its slot already is asked by nobody new, so that whatever had to be
-    repeated from that slot was under way there. Where none has, only what was begun before the stop can have been: a
-    slot that is given up refuses what comes after, and nothing of that is lost. `events` are in time order.
+    Only what was begun before the stop can have been under way there: what comes after goes to the replica that has the
+    slot by then, or is refused where none has, and nothing of that is lost. `events` are in time order.
     """
     stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
     strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
-    entered: dict[str, list[Step]] = {}
-    for event in events:
-        if isinstance(event, Step) and event.action == "enter":
-            entered.setdefault(event.slot, []).append(event)
     found: list[Finding] = []
     for operation, one in repeated:
         places = {*one.edge[:-1]}
         stop = next((stop for stop in stops.during(one) if stop.slot in places), None)
         if stop is None or any(_explains(struck, one, places) for struck in strikes.during(one)):
             continue
-        holder = [step for step in entered.get(stop.slot, ()) if step.at <= stop.begin]
-        was_replaced = bool(holder) and holder[-1].replica != stop.replica
-        if one.begin > stop.begin and not was_replaced:
+        if one.begin > stop.begin:
             continue
         why = (
             f"the balancer had to repeat a request elsewhere: {stop.replica} did not answer it, which had been told to"
