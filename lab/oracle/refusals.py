@@ -13,8 +13,8 @@ AT_ONCE = 8
 """Lines that other devices of the account may have put in meanwhile, and that nobody has told of yet."""
 LOCKED_FOR = 60.0
 """Seconds after wrong passwords in which the shop may refuse a login with 429."""
-LOGINS_ALLOWED = 10
-"""Logins within that time after which it may do so too."""
+LOGINS_ALLOWED = 8
+"""Logins within that time after which it may do so too: ten, less those that are still under way."""
 
 _OWN_KINDS = frozenset({Kind.ACT, Kind.READ})
 _ADD, _CHECKOUT, _REMOVE, _LOGIN, _INTRUDE = Kind.ADD, Kind.CHECKOUT, Kind.REMOVE, Kind.LOGIN, Kind.INTRUDE

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from lab.clock import NS
-from lab.model import Finding, Operation, Try, TryResult
+from lab.model import Finding, Kind, Operation, Try, TryResult
 from lab.oracle.breach import seconds
 from lab.oracle.promises import CLEAN_STOPS, Anomaly
 from lab.record import AnyEvent, Step, Strike, StrikeUndone
@@ -124,7 +124,7 @@ def find_repeated(repeated: Iterable[tuple[Operation, Try]], events: Sequence[An
         stop = next((stop for stop in stops.during(one) if stop.slot in places), None)
         if stop is None or any(_explains(struck, one, places) for struck in strikes.during(one)):
             continue
-        if one.begin > stop.begin:
+        if one.begin > stop.begin or operation.kind in _MAY_BE_BUSY:
             continue
         why = (
             f"the balancer had to repeat a request elsewhere: {stop.replica} did not answer it, which had been told to"
@@ -144,6 +144,9 @@ def _cut(operation: Operation, one: Try, why: str) -> Finding:
         witness=(operation,),
     )
 
+
+_MAY_BE_BUSY = frozenset({Kind.LOGIN, Kind.INTRUDE, Kind.JOIN})
+"""Passwords are checked one at a time, and whoever waits for long is told so: the balancer then asks somebody else."""
 
 T = TypeVar("T")
 
