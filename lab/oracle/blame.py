@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -21,11 +21,15 @@ _GOING = {"drain": "was told to leave", "stop": "was stopped", "stopped": "stopp
 
 
 def blame(
-    findings: Sequence[Finding], events: Sequence[AnyEvent], between: Between | None = None
+    findings: Sequence[Finding],
+    events: Sequence[AnyEvent],
+    between: Between | None = None,
+    occasions: Mapping[str, int] | None = None,
 ) -> tuple[tuple[Finding, ...], str]:
     """The findings with their `cause` set where one is known, and the likely pattern behind them, or "".
 
-    `between` is what new releases changed between the two sides of each finding (`changed_between`).
+    `between` is what new releases changed between the two sides of each finding (`changed_between`), `occasions` how
+    often what is broken went well.
 
     A cause is what the record shows in time order, not a proof. What the engine said of the app's own containers comes
     first; a pattern is named only where nearly all findings of the commonest sort fit it and nothing contradicts it.
@@ -33,7 +37,9 @@ def blame(
     ordered = sorted(events, key=lambda event: event.at)
     dropping = dropping_kind(findings, between) if between is not None else None
     if between is None or dropping is None:
-        return tuple(replace(one, cause=_cause(one, ordered)) for one in findings), likely_pattern(findings, ordered)
+        return tuple(replace(one, cause=_cause(one, ordered)) for one in findings), likely_pattern(
+            findings, ordered, occasions
+        )
     changes = [kinds.get(dropping) for kinds in between.changes]
     caused = tuple(
         replace(one, cause=_cause(one, ordered) if change is None else _dropped(one, change))

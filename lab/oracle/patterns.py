@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from lab.clock import NS
@@ -24,6 +24,8 @@ NEW_FOR = 10.0
 """Seconds after it got its slot in which a replica counts as new."""
 SOON = 2.0
 """Seconds after a write was acknowledged within which a read that misses it may have come too early for it."""
+CONTRADICTED = 20
+"""So many times as often as it went wrong it must have gone well elsewhere, to say that it is not kept in one place."""
 LEAST = 3
 """Findings from which on what all have in common says something, where one of them may be chance."""
 
@@ -45,15 +47,22 @@ class _Sorts(NamedTuple):
     others: list[Finding]
 
 
-def likely_pattern(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
-    """What the findings are likely due to, or "". `events` are in order of time."""
+def likely_pattern(
+    findings: Sequence[Finding], events: Sequence[AnyEvent], occasions: Mapping[str, int] | None = None
+) -> str:
+    """What the findings are likely due to, or "". `events` are in order of time; `occasions` are how often what is
+    broken went well, by which a pattern may be contradicted.
+    """
+    well = occasions or {}
     sorts = _sort(findings)
     said = said_by_the_engine(findings, events)
     by_store = _likely_store(findings, events) if sorts.sessions or sorts.missing else ""
     if by_store:
         return by_store
     for sort in sorted(sorts, key=len, reverse=True):  # what most findings share explains most
-        patterns = _patterns(sort, sorts, events) if sort else []
+        if said and (sort is sorts.unanswered or sort is sorts.cut):
+            return said  # whoever ends by itself answers nobody, and cuts off whoever is there
+        patterns = _patterns(sort, sorts, events, well) if sort else []
         if patterns:
             return "; ".join(filter(None, (said, _in_words(patterns))))
     return said
@@ -72,14 +81,16 @@ def _sort(findings: Sequence[Finding]) -> _Sorts:
     )
 
 
-def _patterns(sort: Sequence[Finding], sorts: _Sorts, events: Sequence[AnyEvent]) -> list[str]:
+def _patterns(sort: Sequence[Finding], sorts: _Sorts, events: Sequence[AnyEvent], well: Mapping[str, int]) -> list[str]:
     """All that fit nearly every finding of a sort, and that nothing contradicts."""
     found: list[str] = []
     if sort is sorts.sessions:
-        found = [_one_replica(sort, "refuses sessions", events) or _likely_place(sort, "sessions live", events)]
+        alone = _one_replica(sort, "refuses sessions", events)
+        found = [alone or _likely_place(sort, "sessions live", events, well.get("sessions_elsewhere", 0))]
     elif sort is sorts.missing:
         alone = _one_replica(sort, "does not show what is there", events)
-        found = [alone or _stale(sort) or _likely_place(sort, "state lives", events) or _too_soon(sort)]
+        place = _likely_place(sort, "state lives", events, well.get("read_elsewhere", 0))
+        found = [alone or _stale(sort) or place or _too_soon(sort)]
     elif sort is sorts.doubled:
         found = [_likely_repeated(sort)]
     elif sort is sorts.unanswered:
@@ -104,17 +115,19 @@ def _likely_repeated(doubled: Sequence[Finding]) -> str:
 
 
 def _one_replica(findings: Sequence[Finding], what: str, events: Sequence[AnyEvent]) -> str:
-    """One replica alone, whoever had made what it does not take, though others of its release serve beside it."""
-    readers = {replica_of(reader) for one in findings if (reader := reader_of(one)) is not None}
-    makers = {replica_of(maker) for one in findings if (maker := maker_of(one)) is not None}
-    if len(findings) < LEAST or len(readers) != 1 or len(makers) < 2:
-        return ""
-    name = next(iter(readers))
+    """One slot alone, whoever had made what its replica does not take, though others of its release serve beside it."""
     steps = [one for one in events if isinstance(one, Step) and one.action == "enter"]
-    release = next((one.release for one in steps if one.replica == name), None)
-    if len({one.replica for one in steps if one.release == release}) < 2:
+    slots, releases = {one.replica: one.slot for one in steps}, {one.replica: one.release for one in steps}
+    readers = {replica_of(reader) or "" for one in findings if (reader := reader_of(one)) is not None}
+    makers = {replica_of(maker) for one in findings if (maker := maker_of(one)) is not None}
+    places = {slots.get(name) for name in readers}
+    if len(findings) < LEAST or len(places) != 1 or None in places or len(makers) < 2:
         return ""
-    return f"{name} alone {what}: its clock, its settings or its own memory differ from the others'"
+    release = releases[next(iter(readers))]
+    if len({one.slot for one in steps if one.release == release}) < 2:
+        return ""
+    who = next(iter(readers)) if len(readers) == 1 else f"whatever serves {next(iter(places))}"
+    return f"{who} alone {what}: its clock, its settings or its own memory differ from the others'"
 
 
 def _stale(missing: Sequence[Finding]) -> str:
@@ -211,7 +224,7 @@ def _likely_unanswered(findings: Sequence[Finding], events: Sequence[AnyEvent]) 
     return ""
 
 
-def _likely_place(findings: Sequence[Finding], what: str, events: Sequence[AnyEvent]) -> str:
+def _likely_place(findings: Sequence[Finding], what: str, events: Sequence[AnyEvent], well: int) -> str:
     """Told by who had made what is missing: another replica (memory), or another release (formats)."""
     elsewhere = [one for one in findings if _is_elsewhere(one)]
     if not findings or len(elsewhere) < PATTERN_SHARE * len(findings) or _store_was_lost(findings, events):
@@ -220,6 +233,8 @@ def _likely_place(findings: Sequence[Finding], what: str, events: Sequence[AnyEv
     # Where formats are mixed, whoever has the same release reads it all: one loss within a release is of memory.
     if len(outlived) >= 3 and _share(elsewhere, _is_other_release) >= PATTERN_SHARE:
         return "two releases do not read each other's data: formats are mixed"
+    if well > CONTRADICTED * len(findings):
+        return ""  # it went well elsewhere all the time
     if not outlived or len(elsewhere) >= 5:
         return f"{what} in the instance's memory"
     return ""

@@ -13,8 +13,8 @@ AT_ONCE = 8
 """Lines that other devices of the account may have put in meanwhile, and that nobody has told of yet."""
 LOCKED_FOR = 60.0
 """Seconds after wrong passwords in which the shop may refuse a login with 429."""
-LOGINS_ALLOWED = 10
-"""Tries to log in, none of which succeeded, after which it may do so too."""
+LOGINS_ALLOWED = 8
+"""Logins within that time after which it may do so too: ten, less those that are still under way."""
 
 _OWN_KINDS = frozenset({Kind.ACT, Kind.READ})
 _ADD, _CHECKOUT, _REMOVE, _LOGIN, _INTRUDE = Kind.ADD, Kind.CHECKOUT, Kind.REMOVE, Kind.LOGIN, Kind.INTRUDE
@@ -24,13 +24,15 @@ _OK = Outcome.OK
 class Refusals:
     """Fed with every operation as it ends. Memory grows with the users."""
 
-    __slots__ = ("_failed_logins", "_in_cart", "_known")
+    __slots__ = ("_failed_logins", "_in_cart", "_known", "_logins")
 
     def __init__(self) -> None:
         self._known: set[str] = set()
         """Who was let in before."""
         self._in_cart: dict[str, int] = {}
         """How many lines each user's cart may hold at most."""
+        self._logins: dict[str, deque[int]] = {}
+        """When each user last logged in."""
         self._failed_logins: dict[str, deque[int]] = {}
         """When each user's last tries to log in ended that may have counted as failed."""
 
@@ -63,6 +65,7 @@ class Refusals:
             self._in_cart[operation.user] = max(0, self._in_cart.get(operation.user, 0) - 1)
         elif kind is _LOGIN:
             self._known.add(operation.user)
+            self._logins.setdefault(operation.user, deque(maxlen=LOGINS_ALLOWED)).append(operation.end)
 
     def _is_against_the_app(self, operation: Operation) -> bool:
         kind, result = operation.kind, operation.final.result
@@ -79,6 +82,9 @@ class Refusals:
     def _is_locked_out(self, operation: Operation) -> bool:
         """Whether there were wrong passwords, or many tries that may have counted as such, shortly before."""
         since = operation.end - int(LOCKED_FOR * NS)
+        logins = self._logins.get(operation.user, ())
+        if len(logins) == LOGINS_ALLOWED and min(logins) >= since:
+            return True  # again and again; why, is for others to judge
         return any(at >= since for at in self._failed_logins.get(operation.user, ()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from lab.clock import NS
-from lab.model import TRIED_AGAIN, Finding, Operation, Outcome, Try, Value
+from lab.model import TRIED_AGAIN, Finding, Kind, Operation, Outcome, Try, TryResult, Value
 from lab.oracle.latency import Latencies, Latency
 from lab.oracle.mute import MuteSpell, MuteSpells
 from lab.oracle.promises import (
@@ -22,13 +22,14 @@ from lab.oracle.recovery import Recovery, find_recoveries, judge_recoveries
 from lab.oracle.refusals import Refusals
 from lab.oracle.rollouts import judge_rollouts
 from lab.oracle.serving import judge_floor
-from lab.oracle.stops import find_cut, find_repeated, is_cut, planned_stops
+from lab.oracle.stops import find_cut, find_repeated, is_cut, planned_stops, split_struck
 from lab.record import AnyEvent, Strike, StrikeProved, Trouble
 
 FINDINGS_SHOWN = 20
 """Findings kept of one promise of the service; all are counted."""
 
 _OK = Outcome.OK
+_CUT_OFF = frozenset({TryResult.CUT, TryResult.TIMEOUT, "502", "504"})
 
 
 class ServiceRules(Value):
@@ -81,6 +82,8 @@ class ServiceReport(Value):
     """Operations whose effect nobody was told: both outcomes were allowed for."""
     recoveries: tuple[Recovery, ...]
     troubles: tuple[str, ...]
+    in_doubt: int = 0
+    """Writes without a key that were under way where a strike hit: no user could have repeated them."""
     mute: tuple[MuteSpell, ...] = ()
     """Slots whose replica said that it was ready, and answered nobody properly."""
 
@@ -100,6 +103,8 @@ class Service:
         self._failed: list[tuple[Operation, Try]] = []
         self._at_the_edge: list[tuple[Operation, Try]] = []
         """What the balancer repeated."""
+        self._in_doubt: list[Operation] = []
+        """Writes without a key that were cut, and that nobody may send again."""
         self._mute = MuteSpells()
         self._improper: list[tuple[int, int]] = []
         self._first_tries_failed = self._unknown = 0
@@ -138,7 +143,9 @@ class Service:
         self._lost += not answered
         self._clean += answered and needed == 1
         self._saved += answered and needed > 1
-        if not answered or needed > self._rules.tries:
+        if not answered and _may_be_in_doubt(operation):
+            self._in_doubt.append(operation)
+        elif not answered or needed > self._rules.tries:
             self._break_tries(operation, _not_answered)
         elif is_refused:
             self._break_tries(operation, _refused)
@@ -205,6 +212,8 @@ class Service:
             *find_repeated(self._at_the_edge, events),
         ]
         mute = self._mute.of_the_ready(events)
+        struck, unexplained = split_struck(self._in_doubt, events)
+        unanswered = [*self._unanswered, *(_not_answered(one, self._rules.tries) for one in unexplained)]
         counts, below = 0, list[Finding]()
         if self._rules.floor:
             counts, below = judge_floor(events, self._rules.floor, until=self._until or None, mute=mute)
@@ -228,7 +237,7 @@ class Service:
                 ROLLOUTS_END: moves,
             },
             broken={
-                TRIES: self._broken_tries,
+                TRIES: self._broken_tries + len(unexplained),
                 CLEAN_STOPS: len(cut),
                 SERVING_FLOOR: len(below),
                 RECOVERS: len(late),
@@ -237,13 +246,14 @@ class Service:
             },
             findings=(
                 *cut[:FINDINGS_SHOWN],  # first, since it is why others were not answered
-                *self._unanswered,
+                *unanswered[:FINDINGS_SHOWN],
                 *below[:FINDINGS_SHOWN],
                 *late[:FINDINGS_SHOWN],
                 *unended[:FINDINGS_SHOWN],
                 *quality,
             ),
             mute=tuple(mute),
+            in_doubt=len(struck),
             unknown=self._unknown,
             recoveries=tuple(recoveries),
             requests_by_release=dict(sorted(self._requests.items())),
@@ -290,6 +300,12 @@ def is_proper(one: Try, of: Operation) -> bool:
     if not one.answered or result >= "500":
         return False
     return result[0] != "3" or of.outcome is _OK or of.turned_away
+
+
+def _may_be_in_doubt(operation: Operation) -> bool:
+    """Was it a write that may not be sent again, and that was cut off in the middle?"""
+    is_cut_off = operation.final.result in _CUT_OFF and not operation.final.replica
+    return operation.kind is Kind.ACT and not operation.is_repeatable and is_cut_off
 
 
 def _refused(operation: Operation, _: int) -> Finding:

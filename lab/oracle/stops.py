@@ -8,7 +8,7 @@ from math import inf
 from typing import Generic, NamedTuple, TypeVar
 
 from lab.clock import NS
-from lab.model import Finding, Operation, Role, Try, TryResult
+from lab.model import Finding, Kind, Operation, Role, Try, TryResult
 from lab.oracle.breach import seconds
 from lab.oracle.promises import CLEAN_STOPS, Anomaly
 from lab.record import AnyEvent, AppStopped, ContainerEvent, Step, Strike, StrikeUndone
@@ -184,6 +184,20 @@ def _killed(
         )
 
 
+def split_struck(
+    operations: Iterable[Operation], events: Sequence[AnyEvent]
+) -> tuple[list[Operation], list[Operation]]:
+    """Those whose last try a strike explains, and the others. `events` are in time order."""
+    strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
+    struck, others = list[Operation](), list[Operation]()
+    for operation in operations:
+        one = operation.final
+        places = {*one.edge}
+        is_explained = any(_explains(strike, one, places) for strike in strikes.during(one))
+        (struck if is_explained else others).append(operation)
+    return struck, others
+
+
 def _is_silence(one: Try) -> bool:
     """A timeout of which nothing says who let it happen."""
     return one.result == TryResult.TIMEOUT and one.replica is None and not one.edge
@@ -192,17 +206,12 @@ def _is_silence(one: Try) -> bool:
 def find_repeated(repeated: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]) -> list[Finding]:
     """The tries that the balancer repeated elsewhere because a planned stop cut them, and that no strike explains.
 
-    Whoever leaves while another replica has its slot already is asked by nobody new, so that whatever had to be
-    repeated from that slot was under way there. Where none has, only what was begun before the stop can have been: a
-    slot that is given up refuses what comes after, and nothing of that is lost. `events` are in time order.
+    Only what was begun before the stop can have been under way there: what comes after goes to the replica that has the
+    slot by then, or is refused where none has, and nothing of that is lost. `events` are in time order.
     """
     stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
     strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
     told = {event.replica for event in events if isinstance(event, AppStopped)}
-    entered: dict[str, list[Step]] = {}
-    for event in events:
-        if isinstance(event, Step) and event.action == "enter":
-            entered.setdefault(event.slot, []).append(event)
     found: list[Finding] = []
     for operation, one in repeated:
         places = {*one.edge[:-1]}
@@ -211,9 +220,7 @@ def find_repeated(repeated: Iterable[tuple[Operation, Try]], events: Sequence[An
             continue
         if stop.replica in told:
             continue  # of an app that was told by itself it is told app by app
-        holder = [step for step in entered.get(stop.slot, ()) if step.at <= stop.begin]
-        was_replaced = bool(holder) and holder[-1].replica != stop.replica
-        if one.begin > stop.begin and not was_replaced:
+        if one.begin > stop.begin or operation.kind in _MAY_BE_BUSY:
             continue
         why = (
             f"the balancer had to repeat a request elsewhere: {stop.replica} did not answer it, which had been told to"
@@ -233,6 +240,9 @@ def _cut(operation: Operation, one: Try, why: str) -> Finding:
         witness=(operation,),
     )
 
+
+_MAY_BE_BUSY = frozenset({Kind.LOGIN, Kind.INTRUDE, Kind.JOIN})
+"""Passwords are checked one at a time, and whoever waits for long is told so: the balancer then asks somebody else."""
 
 T = TypeVar("T")
 

@@ -34,6 +34,11 @@ def not_checked(judgement: Judgement, service: ServiceReport) -> tuple[str, ...]
             f"{service.unknown} operations ended without an answer that says what became of them: whether each was"
             " applied is known only where a later read showed it"
         )
+    if service.in_doubt:
+        lines.append(
+            f"{service.in_doubt} writes without a key were under way where a strike hit: nobody can send one again, so"
+            " each is in doubt until a read shows it"
+        )
     if evidence.undecided:
         lines.append(f"{evidence.undecided} users did too much at once, or got too few answers, to be judged in full")
     if evidence.users_hurt:

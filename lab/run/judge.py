@@ -137,7 +137,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     judgement = judge(evidence, scenario.enough, asked)
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
     between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
-    findings, likely = blame(judgement.findings, events, between)
+    findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions)
     unchecked = (
         *not_checked(judgement, report),
         *_never_done(scenario, events, releases),

@@ -19,6 +19,7 @@ from lab.oracle.promises import (
     PROMISES,
     SERVING_FLOOR,
     STATE_KEPT,
+    TRIES,
     RunTerms,
     asked_promises,
 )
@@ -183,7 +184,7 @@ STOP = (step("enter", 9, "a1-9"), step("drain", 10), step("remove", 12))
     ("begin", "edge", "stops", "cuts"),
     [
         (9.9, ("a1", "b1"), STOP, 1),
-        (10.1, ("a1", "b1"), STOP, 1),
+        (10.1, ("a1", "b1"), STOP, 0),  # another one has the slot: it is that one's, or the machine's
         (10.1, ("c1", "b1"), STOP, 0),
         (10.1, ("a1",), STOP, 0),
         (20.0, ("a1", "b1"), STOP, 0),
@@ -204,7 +205,23 @@ def test_a_strike_explains_what_is_repeated() -> None:
         at=int(10.05 * NS), strike=1, fault="SIGKILL", victim="a1-9", container="c", slot="a1", zone="a",
         release="v1", serving=3,
     )  # fmt: skip
-    assert not served(*STOP, strike, repeated(10.1, 10.3, "a1", "b1")).broken[CLEAN_STOPS]
+    assert not served(*STOP, strike, repeated(9.9, 10.3, "a1", "b1")).broken[CLEAN_STOPS]
+
+
+def test_a_write_without_a_key_is_in_doubt_where_a_strike_hit() -> None:
+    """Whoever does not repeat it does right; without a strike it is a broken promise."""
+    one = Try(10 * NS, 11 * NS, "502", True, None, None, ("a1",))
+    write = replace(op(Kind.ACT, 10 * NS, 11 * NS, outcome=Outcome.UNKNOWN, tries=(one,)), is_repeatable=False)
+    strike = Strike(
+        at=int(10.5 * NS), strike=1, fault="SIGKILL", victim="a1-9", container="c", slot="a1", zone="a",
+        release="v1", serving=3,
+    )  # fmt: skip
+    seen = served(strike, write)
+    assert (seen.broken[TRIES], seen.in_doubt, seen.findings) == (0, 1, ())
+    seen = served(write)
+    assert (seen.broken[TRIES], seen.in_doubt, len(seen.findings)) == (1, 0, 1)
+    keyed = replace(write, is_repeatable=True, tries=(one, one, one))
+    assert served(strike, keyed).broken[TRIES] == 1
 
 
 def test_silence_is_laid_at_no_stop_where_there_is_silence_without_one() -> None:

@@ -41,7 +41,9 @@ def unanswered(at: float, result: str = "503", *, replica: str | None = "a1-7", 
 
 def refused_session(maker: str, reader: str, release: str = "v1") -> Finding:
     login = op(Kind.LOGIN, 2 * NS, 3 * NS, session="s", replica=maker, release=release)
-    away = op(Kind.CART, 9 * NS, 10 * NS, session="s", outcome=Outcome.REFUSED, result="401", replica=reader)
+    away = op(
+        Kind.CART, 9 * NS, 10 * NS, session="s", outcome=Outcome.REFUSED, result="401", replica=reader, release=release
+    )
     return finding(LOGGED_IN, Anomaly.FORCED_LOGOUT, login, away)
 
 
@@ -101,7 +103,7 @@ def test_out_of_memory_is_said_by_the_engine() -> None:
 def test_a_crash_loop_is_said_by_the_engine(events: list[AnyEvent], *, is_told: bool) -> None:
     """With its exit code; not what the lab itself ended."""
     said = likely(MANY, *events)
-    assert ("replicas crash: 2 containers ended by themselves with exit 1" in said) == is_told
+    assert (said == "replicas crash: 2 containers ended by themselves with exit 1") == is_told
 
 
 def test_one_replica_that_stands_alone_is_no_mixed_format() -> None:
@@ -112,6 +114,16 @@ def test_one_replica_that_stands_alone_is_no_mixed_format() -> None:
         refused_session(maker, reader) for maker, reader in (("a1-1", "c1-1"), ("b1-1", "a1-1"), ("c1-1", "b1-1"))
     ]
     assert "alone" not in likely(spread)
+    replaced = [*alone, refused_session("a1-1", "c1-2")]
+    again = replace(ENTERED[2], replica="c1-2")
+    assert likely(replaced, again).startswith("whatever serves c1 alone refuses sessions")
+
+
+def test_what_goes_well_elsewhere_all_the_time_is_in_no_memory() -> None:
+    """A few refusals beside thousands of requests that other replicas answered."""
+    few = [refused_session("a1-1", "b1-1") for _ in range(6)]
+    assert blame(few, [], None, {"sessions_elsewhere": 20})[1] == "sessions live in the instance's memory"
+    assert blame(few, [], None, {"sessions_elsewhere": 2000})[1] == ""
 
 
 def test_acknowledged_too_early_is_told_by_when_reads_miss_it() -> None:

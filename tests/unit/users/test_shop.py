@@ -293,6 +293,18 @@ def test_a_lost_gift_mark_another_price_and_another_item_are_wrong() -> None:
         assert story.wrong
 
 
+@pytest.mark.parametrize(
+    ("current", "is_wrong"), [([], False), ([False], False), ([True, False], False), ([True, True], True)]
+)
+def test_a_list_of_devices_claims_one_at_most_for_who_asks(current: list[bool], *, is_wrong: bool) -> None:
+    """Sessions that are kept nowhere can't be listed."""
+    listed = [{"id": f"d{number}", "current": one} for number, one in enumerate(current)]
+    story = OperationDraft(Kind.DEVICES, None, None, None, None)
+    assert story.read(msgspec.json.encode({"account": "a", "devices": listed}), answers.devices)
+    assert (story.wrong is not None) == is_wrong
+    assert story.answer == len(current)
+
+
 def test_a_mark_of_another_user_is_seen_anywhere() -> None:
     """In fields that nobody reads, in pages, in ids; the user's own are left alone."""
     user = User("user-001", "")
