@@ -244,8 +244,8 @@ def _informing(service: ServiceReport) -> Iterator[str]:
     share = 100 * service.available
     yield f"first tries answered: {share:.3f} % of {tries.actions}"
     yield (
-        f"seconds until answered, from when it was due: half {latency.half:.3f}, 95 % {latency.p95:.3f},"
-        f" 99 % {latency.p99:.3f}, slowest {latency.slowest:.3f}"
+        f"seconds until answered, from when it was due: p50 {latency.half:.3f}, p95 {latency.p95:.3f},"
+        f" p99 {latency.p99:.3f}, slowest {latency.slowest:.3f}"
     )
     for one in service.recoveries:
         back = "capacity not back by the end" if one.capacity is None else f"capacity back in {one.capacity:.1f} s"

@@ -293,6 +293,25 @@ def test_a_broken_promise_is_the_verdict_even_if_no_one_user_was_hurt(browser: B
         assert seen.page.locator("#verdict.broken").count() == 1
 
 
+def test_the_header_calls_promises_by_their_titles(browser: Browser, server: PageServer) -> None:
+    """Each once: a name such as serving_floor is for files and programs."""
+    promises = tuple(
+        JudgedPromise(promise=name, title=PROMISES[name].title, verdict="broken", count=9, checks="", broken=2, note="")
+        for name in ("serving_floor", "clean_stops")
+    )
+    title = PROMISES["serving_floor"].title
+    lines = (f"BROKEN serving_floor: {title}: not so 2 times in 9 (first at 5.0 s); also clean_stops", "why", "")
+    fold = PageFold(PLAN, tell=lambda _: "")
+    server.feed.add([made for item in a_run() for made in fold.take(item)])
+    server.feed.add(fold.finish(lambda t: Ended(t=t, verdict="broken", exit_code=1, lines=lines, promises=promises)))
+    server.feed.end()
+    with visit(browser, server.url) as seen:
+        until(seen.page, "BROKEN")
+        said = seen.page.locator("#phase").inner_text()
+        assert said.startswith(f"{title}: not so 2 times in 9 (first at 5.0 s); also: {PROMISES['clean_stops'].title}")
+        assert "_" not in said
+
+
 def test_the_verdict_is_the_biggest_thing(browser: Browser, server: PageServer) -> None:
     """On every screen no other words are larger."""
     server.feed.add(page_events(a_run()))

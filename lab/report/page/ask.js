@@ -45,7 +45,7 @@ async function inspect(what) {
   put($("asked-note"), "looking…");
   $("asked").hidden = false;
   document.body.classList.add("asking");
-  const i = what.user ? S.users.findIndex((one) => one.name === what.user) : -1;
+  const i = what.user ? known.indexOf(what.user) : -1;
   const broken = what.user ? S.findings.filter((one) => one.user === i) : [];
   $("asked-findings").replaceChildren(...broken.slice(0, 5).map((one) => {
     const made = el("li");
@@ -67,7 +67,7 @@ async function inspect(what) {
 // A line of the log, a promise or a finding leads to its moment, and to its user's requests where it is a user's.
 function reveal({ t, user }) {
   go(t);
-  const name = user >= 0 && S.users[user] ? S.users[user].name : "";
+  const name = user >= 0 ? known[user] : "";
   inspect(name ? { what: "user", user: name, t } : { what: "moment", t });
 }
 function leave() {

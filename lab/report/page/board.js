@@ -153,7 +153,7 @@ function paintUsers() {
     const retried = S.t - one.retried < 2.5 && !S.ended ? " retried" : "";
     cls(square, "user" + (one.release >= 0 ? ` seen ${shade(one.release)}` : "") + (hurt ? " hurt" : retried));
     put(square, hurt ? "✕" : S.t - one.compared < 1.5 || (S.ended && one.compared >= 0) ? "✓" : "");
-    const about = `${one.name || `user ${i + 1}`}${hurt ? ", hurt" : ""}`;
+    const about = `${known[i] || `user ${i + 1}`}${hurt ? ", hurt" : ""}`;
     if (square.title !== about) { square.title = about; square.setAttribute("aria-label", about); }
   });
   const about = `${plural(S.users.length, "user")}, ${number(S.hurt.size)} of them hurt`;
@@ -196,7 +196,7 @@ function askUser(event) {
   event.preventDefault();
   event.stopPropagation();
   if (S.hurt.has(i)) reveal({ t: S.hurt.get(i), user: i });
-  else if (S.users[i].name) inspect({ what: "user", user: S.users[i].name, t: S.t });
+  else if (known[i]) inspect({ what: "user", user: known[i], t: S.t });
 }
 // Something that one can ask: it looks as what it is, and is a button for whoever has no mouse.
 function pick(look, text, does, about) {

@@ -8,7 +8,7 @@ if (report) {
   report.addEventListener("click", (event) => {
     const story = event.target.closest("[data-at]");
     if (!story) return;
-    const t = Number(story.dataset.at), user = S.users.findIndex((one) => one.name && one.name === story.dataset.user);
+    const t = Number(story.dataset.at), user = known.indexOf(story.dataset.user);
     $("board").scrollIntoView();
     reveal({ t, user });
   });

@@ -36,12 +36,21 @@ function sentence(s) {
     const [head, ...rest] = s.ended.lines, likely = (/likely: .*?(?=\s{3}|$)/.exec(rest.join("\n")) || [])[0];
     const said = head.replace(/^(HELD|BROKEN|COULD NOT TELL)\s+(.* kept their state )?/, "");
     const broken = s.ended.promises.find((one) => said.startsWith(`${one.promise}: `));
-    const named = broken ? said.replace(broken.promise, broken.title) : said;
+    const bare = broken ? said.slice(broken.promise.length + 2) : said; // which may begin with the title already
+    const named = titled(s, broken && !bare.startsWith(broken.title) ? `${broken.title}: ${bare}` : bare);
     // What was likely the cause comes before the first user's story, which may be too long for the header.
     return capital([named, likely && capital(likely), rest[0]].filter(Boolean).map((one) => one.trim()).join(". "));
   }
   const now = nowOf(s);
   return capital(s.phase) + (now ? `. Now: ${now}` : "");
+}
+// A page has room for a promise's title: its name is for files and programs.
+function titled(s, text) {
+  const [head, also] = text.split("; also ");
+  if (!also) return text;
+  const title = (name) => (s.ended.promises.find((one) => one.promise === name) || { title: name }).title;
+  const others = also.split(", "); // which stand in the list of promises, too
+  return `${head}; also: ${others.length > 2 ? `${others.length} more promises` : others.map(title).join(", ")}`;
 }
 function nowOf(s) {
   const groups = new Map(), by = [];

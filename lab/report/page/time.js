@@ -36,8 +36,10 @@ $("slider").addEventListener("input", (event) => {
   stop();
   go(to >= end() ? null : to);
 });
+const known = []; // every user's name, whether or not they had come at the moment that is looked at
 function take(e) {
   tape.push(e);
+  if (e.k === "sample") known.push(...(e.names || []));
   if (at === null) { fold(S, e); next += 1; dirty = true; }
 }
 $("canvas").addEventListener("mousemove", (event) => {
