@@ -61,7 +61,7 @@ def test_nginx_takes_whatever_a_scenario_renders(tmp_path: Path) -> None:
     (confs := tmp_path / "confs").mkdir()
     texts: dict[str, None] = {}
 
-    @settings(SETTINGS, max_examples=EXAMPLES, derandomize=True)
+    @settings(SETTINGS, max_examples=max(300, EXAMPLES), derandomize=True)
     @given(document=_documents())
     def draw(document: dict[str, Any]) -> None:
         path = tmp_path / "x.yaml"
