@@ -511,7 +511,7 @@ class ReadRecord:
     def _check_format(self) -> None:
         try:
             said = self.document("environment.json")
-        except RecordError:  # told to whoever asks for that document
+        except RecordError:  # raised again for whoever asks for that document
             return
         found = said.get("format") if isinstance(said, dict) else None
         if isinstance(found, int):

@@ -59,7 +59,7 @@ def wait_until(
         found = waiting(probed)
     except tenacity.RetryError as exc:
         seconds = (clock.now() - began) / NS
-        told = (seen() if seen is not None else "") or repr(last)
-        raise WaitTimeout(f"{what}: not so after {seconds:.1f} s; last seen: {told}", hint=next_step) from exc
+        last_seen = (seen() if seen is not None else "") or repr(last)
+        raise WaitTimeout(f"{what}: not so after {seconds:.1f} s; last seen: {last_seen}", hint=next_step) from exc
     assert found is not None  # noqa: S101 -- retry_if_result lets nothing false through
     return found

@@ -190,6 +190,8 @@ http {{
     listen 8081;
     access_log off;
     error_log /dev/stderr alert;  # that a slot is empty is an answer here, not an error
+    # By its address alone: a name that somebody makes to mean this machine opens nothing to a browser's pages.
+    if ($http_host !~* "^(?:[0-9.]+|\\[[0-9a-f:]+\\]|localhost)?(?::[0-9]+)?$") {{ return 421; }}
     location = /_lab/alive {{ return 200 "alive\\n"; }}
     location = /_lab/figures {{ stub_status; }}
     location ~ ^/_lab/slot/(?<slot>[a-z0-9-]+)/readyz$ {{

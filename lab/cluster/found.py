@@ -58,15 +58,15 @@ def read_cluster(containers: Iterable[Mapping[str, Any]], slots: Sequence[str]) 
     if not images:
         return None
     names = dict.fromkeys((*slots, *zones))
-    told = sorted((Slot(name=name, zone=zones.get(name) or _zone_of(name, zones)) for name in names), key=_turn)
+    known = sorted((Slot(name=name, zone=zones.get(name) or _zone_of(name, zones)) for name in names), key=_turn)
     release = max(images, key=lambda one: (images[one], one.name))
-    return FoundCluster(release=release, slots=tuple(told), active=tuple(zones), tenure=tenure)
+    return FoundCluster(release=release, slots=tuple(known), active=tuple(zones), tenure=tenure)
 
 
 def _zone_of(slot: str, zones: Mapping[str, str]) -> str:
     """The zone of a slot that has no replica: its name without its number."""
-    known = [zone for zone in zones.values() if slot.removeprefix(zone).isdigit() and slot.startswith(zone)]
-    return max(known, key=len, default=slot.rstrip("0123456789"))
+    fitting = [zone for zone in zones.values() if slot.removeprefix(zone).isdigit() and slot.startswith(zone)]
+    return max(fitting, key=len, default=slot.rstrip("0123456789"))
 
 
 def _turn(slot: Slot) -> tuple[int, str]:

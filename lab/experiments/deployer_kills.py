@@ -219,7 +219,7 @@ def _kill_at_random(stage: Rehearsal, killer: _Killer, spec: KillSweepSpec, say:
 def run_kill_sweep(backend: Backend, spec: KillSweepSpec, say: Say) -> int:
     """The sweep as a command: exit 0 if every rollout ended right and no user was hurt.
 
-    What could not be removed is told after the results, and ends a good sweep in 4.
+    What could not be removed is printed after the results; then a good sweep ends in 4.
     """
     swept = sweep_kills(backend, spec, say)
     for one in swept.wrong:

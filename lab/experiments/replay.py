@@ -52,15 +52,15 @@ def read_recorded(folder: Path) -> Recorded:
         raise RecordError("the record does not say what was run", at=str(folder), hint="lab runs")
     scenario, at = scenario_of(seen), str(folder / "environment.json")
     try:
-        told = msgspec.convert(environment, _Environment)
+        given = msgspec.convert(environment, _Environment)
     except msgspec.ValidationError as exc:
         raise RecordError(f"does not say how it was run: {exc}", at=at, hint="lab runs") from exc
     return Recorded(
         folder=folder,
         scenario=scenario,
-        seed=told.seed,
-        images=told.images,
-        files=told.files,
+        seed=given.seed,
+        images=given.images,
+        files=given.files,
         events=tuple(seen.events()),
     )
 

@@ -17,7 +17,7 @@ HELD = 60.0
 
 
 def desk_of(backend: Backend, state: State, project: str, *, say: Callable[[str], None] = lambda _: None) -> Desk:
-    """Where this cluster is told what to become.
+    """The desk of this cluster.
 
     Where nothing is written down of a cluster that `lab up` made and that stands, as after its state was moved away,
     what it is becomes what is wanted of it. A rollout that was under way then is not gone on with.

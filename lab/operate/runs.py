@@ -166,7 +166,6 @@ def judge_and_write(run_record: RunRecord) -> JudgedRun:
     run_record.flush()
     judged = judge_run(ReadRecord(run_record.folder), is_over=True)
     judgement = judged.judgement
-    run_record.write("verdict.json", judgement)
     run_record.event(
         RunEnded(
             at=ended,
@@ -176,6 +175,7 @@ def judge_and_write(run_record: RunRecord) -> JudgedRun:
             operations=run_record.operations,
         )
     )
+    run_record.write("verdict.json", judgement)  # last: whoever sees it finds a record that has its end
     return judged
 
 

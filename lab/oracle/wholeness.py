@@ -55,9 +55,9 @@ class Wholeness:
         self._has_read[device] = self._has_read.get(device, False) or reads
 
     def reasons(self, *, is_over: bool = False) -> tuple[str, ...]:
-        """Why nothing can be told from this record, in words; none where it is whole.
+        """Why this record proves nothing, in words; empty where it is whole.
 
-        `is_over`: whoever asks has written it and knows that nothing more comes, though its last line is not there yet.
+        `is_over`: the caller wrote it and knows that only its last line is still to come.
         """
         reasons = []
         if not self._is_troubled:  # a run that met trouble says so itself, and says why

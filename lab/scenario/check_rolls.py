@@ -10,13 +10,13 @@ from lab.scenario.spec import Roll, Scenario, StepSpec, images_of, inner_steps, 
 
 
 def check_rolls(scenario: Scenario, refuse: Refuse) -> None:
-    """Each goes to an image that the cluster does not surely have by then, and releases can be told apart."""
+    """Each goes to an image that the cluster does not surely have by then, and every release has a name of its own."""
     for key, step in walk_steps(scenario.steps):
         if step.roll is not None and not is_image_name(step.roll.to):
             refuse(f"{key}.roll.to", f"{step.roll.to!r} is not a valid image name", 'to: "shop:v2"')
     named = images_of(scenario)
     if len({release_name(image) for image in named}) < len(named):
-        what = f"releases are told apart by their tags: {', '.join(named)}"
+        what = f"two releases have the same tag: {', '.join(named)}"
         refuse("steps", what, "give each image a tag of its own")
     _check_no_move(scenario.steps, "steps", scenario.cluster.release, refuse)
 

@@ -49,8 +49,8 @@ def read_scenario(
 ) -> Scenario:
     """Read and check a scenario. Raises ScenarioError naming the file and the key path; nothing is ever guessed.
 
-    `changes` are key paths and what is to stand there instead of what the file says. `notice` is told what still works
-    but should be written otherwise.
+    `changes` are key paths and what is to stand there instead of what the file says. `notice` takes a line
+    for each key that still works but has another name now.
     """
     text = _text_of(path)
     asked = _parse(text, path)

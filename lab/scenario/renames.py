@@ -19,13 +19,13 @@ Notice = Callable[[str], None]
 
 
 def with_new_keys(document: Any, notice: Notice = lambda _: None, *, under: str = "") -> Any:
-    """The document with every old key under its new name; `notice` is told of each, once.
+    """The document with every old key under its new name; `notice` takes a line for each, once.
 
     Raises UsageError where both names are there.
     """
-    told: set[str] = set()
-    renamed = _renamed(document, under, told)
-    for one in sorted(told):
+    notices: set[str] = set()
+    renamed = _renamed(document, under, notices)
+    for one in sorted(notices):
         notice(one)
     return renamed
 
@@ -41,19 +41,19 @@ def new_path(key_path: str, notice: Notice = lambda _: None) -> str:
     return f"{before}{dot}{new}"
 
 
-def _renamed(value: Any, under: str, told: set[str]) -> Any:
+def _renamed(value: Any, under: str, notices: set[str]) -> Any:
     if isinstance(value, list):
-        return [_renamed(one, under, told) for one in value]
+        return [_renamed(one, under, notices) for one in value]
     if not isinstance(value, Mapping) or under in _THEIRS:
         return value
     made: dict[Any, Any] = {}
     for key, one in value.items():
         new = RENAMED.get((under, key)) if isinstance(key, str) else None
         if new is not None:
-            told.add(_words(key, new))
+            notices.add(_words(key, new))
             if new in value:
                 raise UsageError(f"{key} is the old name of {new}, and both are given", at=new, hint=f"only {new}")
-        made[new or key] = _renamed(one, str(key), told)
+        made[new or key] = _renamed(one, str(key), notices)
     return made
 
 

@@ -58,18 +58,18 @@ def _describe(definition: dict[str, Any], shape: type[msgspec.Struct]) -> None:
     docs = docs_of(shape)
     properties = definition["properties"]
     for field in msgspec.structs.fields(shape):
-        told = _bounded(properties[field.encode_name], BOUNDS.get((shape, field.name)))
-        properties[field.encode_name] = {**told, "description": docs[field.name]} if docs.get(field.name) else told
+        shown = _bounded(properties[field.encode_name], BOUNDS.get((shape, field.name)))
+        properties[field.encode_name] = {**shown, "description": docs[field.name]} if docs.get(field.name) else shown
 
 
-def _bounded(told: dict[str, Any], bounds: Bounds | None) -> dict[str, Any]:
+def _bounded(shown: dict[str, Any], bounds: Bounds | None) -> dict[str, Any]:
     """What a key may be, with the bounds of its numbers."""
     if bounds is None:
-        return told
-    if told.get("type") in {"integer", "number"}:
-        return {**told, "minimum": bounds.least, "maximum": bounds.most}
-    inner = told.get("additionalProperties")
-    made = {**told, "additionalProperties": _bounded(inner, bounds)} if isinstance(inner, dict) else dict(told)
-    if "anyOf" in told:
-        made["anyOf"] = [_bounded(one, bounds) for one in told["anyOf"]]
+        return shown
+    if shown.get("type") in {"integer", "number"}:
+        return {**shown, "minimum": bounds.least, "maximum": bounds.most}
+    inner = shown.get("additionalProperties")
+    made = {**shown, "additionalProperties": _bounded(inner, bounds)} if isinstance(inner, dict) else dict(shown)
+    if "anyOf" in shown:
+        made["anyOf"] = [_bounded(one, bounds) for one in shown["anyOf"]]
     return made

@@ -184,12 +184,12 @@ class FileState:
             yield
         except sqlite3.DatabaseError as exc:
             what = f"the lab's state can't be used: {exc}"
-            raise StateError(what, at=str(self._path), hint=self._way_out(exc)) from exc
+            raise StateError(what, at=str(self._path), hint=self._hint_for(exc)) from exc
         except OSError as exc:
             what = f"the lab's state can't be written: {exc.strerror or exc}"
             raise StateError(what, at=str(self._path), hint=f"ls -ld {self._path.parent}; df -h .") from exc
 
-    def _way_out(self, exc: sqlite3.DatabaseError) -> str:
+    def _hint_for(self, exc: sqlite3.DatabaseError) -> str:
         """What to do next. Only a file that is broken is moved away, with its log, which belongs to it."""
         code = getattr(exc, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF

@@ -61,7 +61,7 @@ _READ = f"{_NOW} {_LEASE} if l[4] and tonumber(l[4]) > now then return l end ret
 
 
 def _without_secrets(url: str) -> str:
-    """The host and path of an address: all of it that may be told."""
+    """The host and path of an address: all of it that may be printed."""
     bare = url.partition("#")[0].partition("?")[0]
     return bare.rpartition("@")[2].rpartition("://")[2]
 

@@ -28,8 +28,8 @@ class _Call(NamedTuple):
 class UserThreads(Executor):
     """At most so many threads, made as they are needed. None of them keeps the process from ending.
 
-    `stuck` is told, when the block ends, which calls did not, and where in their code they are; an exception that
-    ended the block carries it as a note.
+    `stuck` takes a sentence, when the block ends, that names a call which did not, and where in its code it is; an
+    exception that ended the block carries it as a note.
     """
 
     def __init__(self, most: int, *, stuck: Callable[[str], None] = lambda _: None) -> None:
@@ -64,9 +64,9 @@ class UserThreads(Executor):
         until = SYSTEM_CLOCK.now() + int(END_WITHIN * NS)
         for thread in self._threads:
             thread.join(max(0.0, (until - SYSTEM_CLOCK.now()) / NS))
-        told = [self._busy[one.ident] + _where(one.ident) for one in self._threads if one.ident in self._busy]
-        if told:
-            what = f"{told[0]} did not return" + (f", nor did {len(told) - 1} more" if told[1:] else "")
+        stuck = [self._busy[one.ident] + _where(one.ident) for one in self._threads if one.ident in self._busy]
+        if stuck:
+            what = f"{stuck[0]} did not return" + (f", nor did {len(stuck) - 1} more" if stuck[1:] else "")
             if value is not None:
                 value.add_note(what)
             self._stuck(what)

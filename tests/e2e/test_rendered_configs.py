@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.backends.own_app import balancer_settings
-from lab.balancer.config import render
+from lab.balancer.config import BalancerSettings, render
 from lab.errors import LabError
 from lab.machine.places import find_places
 from lab.machine.setup import make_ready
+from lab.model import Slot
 from lab.scenario.read import read_scenario
 from lab.scenario.spec import ClusterSpec, may_be_empty
 from tests.unit.scenario.fuzzing import struct_of
@@ -60,7 +61,7 @@ def test_nginx_takes_whatever_a_scenario_renders(tmp_path: Path) -> None:
     (confs := tmp_path / "confs").mkdir()
     texts: dict[str, None] = {}
 
-    @settings(SETTINGS, max_examples=EXAMPLES, derandomize=True)
+    @settings(SETTINGS, max_examples=max(300, EXAMPLES), derandomize=True)
     @given(document=_documents())
     def draw(document: dict[str, Any]) -> None:
         path = tmp_path / "x.yaml"
@@ -82,3 +83,35 @@ def test_nginx_takes_whatever_a_scenario_renders(tmp_path: Path) -> None:
     confs.chmod(0o755)
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr[-2000:]
+
+
+HOSTS = {
+    "127.0.0.1:8081": "200",
+    "localhost:8081": "200",
+    "LOCALHOST": "200",
+    "[::1]:8081": "200",
+    "-": "200",  # none, as the container's own health check asks
+    "evil.example": "421",
+    "127.0.0.1.evil.example:8081": "421",
+    "evil.example:80": "421",
+}
+ASK_AS = """
+/usr/sbin/nginx -e /dev/stderr -c /confs/nginx.conf
+for host in "$@"; do
+  exec 3<>/dev/tcp/127.0.0.1/8081
+  said="Host: $host\\r\\n"; [ "$host" = - ] && said=""
+  printf "GET /_lab/alive HTTP/1.0\\r\\n$said\\r\\n" >&3
+  read -r _ status _ <&3; echo "$status"
+done
+"""
+
+
+def test_the_labs_own_door_opens_to_no_name_that_somebody_makes_to_mean_this_machine(tmp_path: Path) -> None:
+    """A page of evil.example, which its owner lets mean 127.0.0.1 by and by, used to be answered there."""
+    (tmp_path / "nginx.conf").write_text(render([Slot(name="a1", zone="a")], BalancerSettings()))
+    tmp_path.chmod(0o755)
+    toolbox = make_ready(find_places(), lambda _: None, ["nginx"])
+    command = ["docker", "run", "--rm", "--network=none", f"--volume={tmp_path}:/confs:ro", "--tmpfs=/tmp"]
+    command += [toolbox.images.tag("nginx"), "/bin/bash", "-c", ASK_AS, "ask", *HOSTS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.split() == list(HOSTS.values()), done.stderr

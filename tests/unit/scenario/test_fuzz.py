@@ -22,7 +22,7 @@ from lab.scenario.read import read_scenario
 from lab.scenario.spec import Scenario, may_be_empty
 from tests.unit.scenario.fuzzing import DOCUMENTS
 
-EXAMPLES = 5000 if os.environ.get("LAB_PROVE") else 300
+EXAMPLES = 5000 if os.environ.get("LAB_PROVE") else 150
 """LAB_PROVE=1 looks for longer."""
 SETTINGS = settings(
     max_examples=EXAMPLES,
