@@ -3,8 +3,12 @@ LAB := .venv/bin/lab
 PY := .venv/bin/python
 READY := .venv/.ready
 BROWSER := .venv/.browser
+# Tests on containers mostly wait: three beside each other use most of two cores. One: make test BESIDE=1.
+BESIDE := 3
+QUICK := -m pytest -n 2 -m 'not e2e and not browser and not prove'
+REAL := -m pytest -n $(BESIDE) --dist loadgroup --no-loadscope-reorder -m '(e2e or browser) and not prove'
 
-.PHONY: help demo demo-broken test test-unit check fix sweep sabotage workshop lessons bench setup doctor clean
+.PHONY: help demo demo-broken smoke test test-unit prove check fix sweep sabotage workshop lessons bench setup doctor clean
 .DEFAULT_GOAL := help
 
 help: ## show these targets
@@ -16,11 +20,17 @@ demo: setup ## users keep their state through a rolling upgrade and random kills
 demo-broken: setup ## the same with sessions in the replicas' memory: why it matters
 	@$(LAB) run demo-broken --ui; code=$$?; [ $$code -eq 1 ] || exit $$code
 
-test: setup $(BROWSER) ## all tests: the quick ones, then those on real containers and in a browser
-	@$(PY) -m pytest
+smoke: $(READY) ## the tests that need no Docker (under a minute)
+	@$(PY) $(QUICK)
 
-test-unit: $(READY) ## the tests that need no Docker (seconds)
-	@$(PY) -m pytest tests/unit tests/contract -m 'not e2e'
+test: setup $(BROWSER) ## what every commit must hold: the quick tests, then those on real containers (12 minutes)
+	@$(PY) $(QUICK)
+	@$(PY) $(REAL)
+
+test-unit: smoke ## smoke, by its former name
+
+prove: setup $(BROWSER) ## all that is long, each part or one (PART=lessons); a table, and prove.json (hours)
+	@$(PY) -m tests.prove $(PART)
 
 check: $(READY) ## lint, format and types; writes nothing
 	@$(PY) -m ruff check lab tests images

@@ -17,7 +17,7 @@ if command -v flock >/dev/null; then
     flock -n 9 || { echo "setup: waiting for another setup in this folder" >&2; flock 9; }
 fi
 
-if ! .venv/bin/python -c 'import playwright.sync_api' 2>/dev/null; then
+if ! .venv/bin/python -c 'import axe_playwright_python, playwright.sync_api' 2>/dev/null; then
     echo "setup: installing Playwright for the browser tests" >&2
     .venv/bin/python -m pip install -qq --disable-pip-version-check -c .ci/constraints.txt -e '.[dev,browser]'
 fi

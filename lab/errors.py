@@ -21,7 +21,10 @@ KeyboardInterrupt
 
 from __future__ import annotations
 
+import traceback
+import unicodedata
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -38,7 +41,7 @@ class ExitCode(IntEnum):
 
 
 class LabError(Exception):
-    """An error with a way out: what was wrong, where it was (`at`), and what to do next (`hint`)."""
+    """An error with a hint: what was wrong, where it was (`at`), and what to do next (`hint`)."""
 
     exit_code: ExitCode = ExitCode.COULD_NOT_TELL
 
@@ -114,3 +117,41 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, exit_code: ExitCode) -> None:
         self.exit_code = exit_code
         super().__init__("interrupted; what was started has been removed")
+
+
+def printable(text: str, *, keep: str = "\n") -> str:
+    """Text whose control characters, those that only steer a terminal or turn its lines around, are JSON's escapes.
+
+    Characters in `keep` stay. Whatever a record, an app or a file says goes through this before a person sees it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one in keep or _is_harmless(one) else _escape(one) for one in text)
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _escape(character: str) -> str:
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
+    units = character.encode("utf-16-be", "surrogatepass")
+    return short or "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def blame(exc: BaseException, file: str = "", *, caller: str = "") -> tuple[str, str]:
+    """What somebody's own code did, and where: the last line of `file`, or of any, that had a part in it.
+
+    Where code beside the file `caller`, which called it, has a part in it, the line is that before.
+
+    Code that ends the process is reported as just that: `sys.exit(0)` must not pass for a verdict.
+    """
+    if isinstance(exc, SyntaxError) and exc.filename == file and exc.lineno is not None:
+        return f"SyntaxError: {exc.msg}", f"{file}:{exc.lineno}"
+    what = (
+        f"ended the process: sys.exit({exc.code!r})" if isinstance(exc, SystemExit) else f"{type(exc).__name__}: {exc}"
+    )
+    frames = [one for one in traceback.extract_tb(exc.__traceback__) if file in {"", one.filename}]
+    if caller:
+        frames = [one for one in frames if Path(one.filename).parent != Path(caller).parent] or frames
+    return what, f"{frames[-1].filename}:{frames[-1].lineno}" if frames else file

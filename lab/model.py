@@ -5,6 +5,7 @@ Times are monotonic nanoseconds (`lab.clock`) unless a name says otherwise.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any, dataclass_transform
 
@@ -37,6 +38,8 @@ class Role(StrEnum):
     SENTINEL = "sentinel"  # watches the stores of a replicated tier, and says which is their primary
     ORDERS = "orders"  # the database that keeps the orders, where the store does not
     GATE = "gate"  # stands before a replica that knows nothing of slots, and shares its life
+    WORKER = "worker"  # somebody's own service that does the app's work elsewhere, by the scenario's word
+    SERVICE = "service"  # somebody's own service beside the app, which has no role and is never struck
     DEPLOYER = "deployer"  # a process, not a container; only ever struck
     PATTERN = "pattern"  # never started: what compose made of the app's service, which replicas are cloned from
 
@@ -57,6 +60,20 @@ def release_name(image: str) -> str:
     """What a release of this image is called: "shop:v1" is release v1."""
     name, colon, tag = image.rpartition(":")
     return tag if colon and "/" not in tag and name else image
+
+
+_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"  # the registry's host
+    rf"{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@[a-zA-Z][\w.+-]*:[0-9a-fA-F]{{32,}})?",
+    re.ASCII,
+)
+MOST_IN_IMAGE_NAME = 255
+
+
+def is_image_name(text: str) -> bool:
+    """Whether an engine takes this for the name of an image: the grammar of its references."""
+    return len(text) <= MOST_IN_IMAGE_NAME and _IMAGE.fullmatch(text) is not None
 
 
 class Front(Value):
@@ -160,6 +177,9 @@ class Kind(StrEnum):
     BROWSE = "browse"  # reads nothing that belongs to the user
     ACT = "act"  # somebody's own app: one request that may change something
     READ = "read"  # somebody's own app: one request that changes nothing
+    DEVICES = "devices"  # lists where the account is logged in
+    INTRUDE = "wrong login"  # a login with a wrong password, which must be refused
+    JOIN = "join"  # a login to account `argument`, which the user makes by it
     STATE = "state"  # somebody's own app: what its reads showed just before -> the user's state, see `allowed`
 
 
@@ -204,14 +224,36 @@ class Operation(Value, gc=False, kw_only=False):
     """Of a STATE: why the action before it ended early, "" where it did not; None: no action came before it."""
     could_not_fail: str = ""
     """Of a STATE: why comparing it could not have failed, "" where it could."""
+    repeats: int = 0
+    """So many of its tries, the last ones, were made on purpose once it had been answered; `answer` is the first."""
+    answered_again: Any = None
+    """What one of these was answered, where that is something else."""
+    is_page: bool = False
+    """It was read as a browser reads: a page."""
+    foreign: str | None = None
+    """A mark of another user that its answer holds."""
+    wrong: str | None = None
+    """What the answer shows that cannot be so, whatever was done before: one sentence."""
 
     @property
     def final(self) -> Try:
         return self.tries[-1]
 
     @property
+    def answered(self) -> Try:
+        """The try that ended it for its user: the last one that was not made on purpose."""
+        return self.tries[-1 - self.repeats]
+
+    @property
     def session_rejected(self) -> bool:
-        return (self.turned_away or self.final.result == "401") and self.kind is not Kind.LOGIN
+        """Whether the session that it carried was refused. Of somebody's own app its journey alone says so."""
+        if self.turned_away:
+            return True
+        return self.final.result == "401" and self.kind not in _NO_WORD_ON_SESSIONS
+
+
+_NO_WORD_ON_SESSIONS = frozenset({Kind.LOGIN, Kind.INTRUDE, Kind.JOIN, Kind.ACT, Kind.READ})
+"""Where a 401 is about a password, or what somebody's own journey may have expected."""
 
 
 # ---------------------------------------------------------------- what was found
@@ -250,3 +292,7 @@ class PromiseResult(Value):
     checks: str
     broken: int = 0
     note: str = ""
+    upper: float | None = None
+    """Where it never broke: the share of its checks below which, with 95 % confidence, breaches lie (3/count)."""
+    occasions: dict[str, int] = {}
+    """How often it could have failed, by what puts it to the test."""

@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
@@ -52,6 +54,8 @@ class RunEnded(Event):
     verdict: str
     exit_code: int
     reasons: tuple[str, ...] = ()
+    operations: int | None = None
+    """How many the record holds; None in records from before this was written down."""
 
 
 class PhaseBegan(Event):
@@ -86,6 +90,31 @@ class Step(Event):
     release: str
     why: str = ""  # upgrade, replacement, first
     seconds: float | None = None
+
+
+class AppStopped(Event):
+    """An app that knows nothing of the lab has got its stop signal, while requests may be in it."""
+
+    replica: str
+    slot: str
+    service: str
+    signal: str
+    grace: float
+    """Seconds that it has before SIGKILL."""
+    process: str = ""
+    """What ran as its process 1, where that is known."""
+
+
+class NotReady(Event):
+    """A replica that is not ready, and was not before, says so in another way than it did until now."""
+
+    replica: str
+    slot: str
+    release: str
+    saw: str
+    """What was asked and what came: "GET /healthz on 8000: 503"."""
+    log: tuple[str, ...] = ()
+    """The last lines that it wrote."""
 
 
 class RolloutMoved(Event):
@@ -242,6 +271,49 @@ class Serving(Event):
     total: int
 
 
+class CommandBegan(Event):
+    """A command of somebody's own was started."""
+
+    command: int
+    argv: tuple[str, ...]
+
+
+class CommandSaid(Event):
+    """A line that a command printed."""
+
+    command: int
+    line: str
+    is_error: bool = False
+    """Whether it came on standard error."""
+
+
+class CommandEnded(Event):
+    """A command ended, or was ended."""
+
+    command: int
+    code: int | None
+    """None: it did not end by itself, or was never started; negative: the signal that ended it."""
+    seconds: float
+    why: str = ""
+    """Why it was ended, or could not be started."""
+    dropped: int = 0
+    """Lines that were not recorded: there were too many."""
+
+    @property
+    def has_failed(self) -> bool:
+        return self.code != 0
+
+
+class Observed(Event):
+    """What was seen of a deployment that is not the lab's: never what the lab itself did."""
+
+    who: str
+    what: str  # started, ready, leaving, ended
+    release: str = ""
+    source: str = ""
+    """By whose word: the engine, a command, answers."""
+
+
 class Trouble(Event):
     """The lab itself met something it did not expect."""
 
@@ -254,6 +326,8 @@ AnyEvent = (
     | PhaseBegan
     | ContainerEvent
     | Step
+    | AppStopped
+    | NotReady
     | RolloutMoved
     | Scaled
     | Office
@@ -264,11 +338,17 @@ AnyEvent = (
     | ZoneLost
     | ZoneBack
     | Serving
+    | CommandBegan
+    | CommandSaid
+    | CommandEnded
+    | Observed
     | Trouble
 )
 
 # ---------------------------------------------------------------- writing
 
+FORMAT = 2
+"""Counts up when a record of before can't be read in the same way any more. 2: environment.json says the format."""
 _encoder = msgspec.json.Encoder()
 _T = TypeVar("_T")
 
@@ -291,6 +371,8 @@ class RunRecord:
         self._lock = threading.Lock()
         self._waiting: list[Operation] = []
         self._written = 0
+        self.operations = 0
+        """How many were given to it."""
         self._torn = set[IO[bytes]]()
         try:
             folder.mkdir(parents=True, exist_ok=False)
@@ -321,6 +403,7 @@ class RunRecord:
         """Append an operation; it is in the file at the next batch or at `close`."""
         with self._lock:
             self._waiting.append(operation)
+            self.operations += 1
             is_due = self._clock.now() - self._written >= self.WRITTEN_WITHIN
             if is_due or len(self._waiting) >= self.OPERATIONS_PER_WRITE:
                 self._flush()
@@ -339,10 +422,8 @@ class RunRecord:
     def write(self, name: str, content: object) -> None:
         """Write one whole document, such as verdict.json; whoever reads meanwhile finds all of it or none."""
         path = self.folder / name
-        part = path.with_name(f".{name}.part")
         try:
-            part.write_bytes(msgspec.json.format(_encoder.encode(content), indent=2) + b"\n")
-            part.replace(path)
+            write_whole(path, msgspec.json.format(_encoder.encode(content), indent=2) + b"\n")
         except OSError as exc:
             raise _unwritable(path, exc) from exc
 
@@ -373,6 +454,27 @@ class RunRecord:
             raise _unwritable(self.folder, f"only {taken} of {len(data)} bytes were taken")
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that whoever reads meanwhile finds the old one or the new one, never a part. Raises OSError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def written_by() -> dict[str, object]:
+    """What a record says of the lab that wrote it: the format, and the version that reads it."""
+    try:
+        version = metadata.version("cluster-lab")
+    except metadata.PackageNotFoundError:  # called from its sources
+        version = ""
+    return {"format": FORMAT, "lab": version}
+
+
 def _unwritable(path: Path, exc: Exception | str) -> RecordError:
     return RecordError(f"the run's record can't be written: {exc}", at=str(path), hint="df -h .   # then run again")
 
@@ -382,16 +484,42 @@ def _unwritable(path: Path, exc: Exception | str) -> RecordError:
 
 CHUNK = 1 << 16
 """Bytes that are decoded at once."""
+LONGEST = 1 << 27
+"""Bytes of one line, and of one document: what is longer was never written by a lab."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no JSON, no text, or another shape than is wanted."""
+_OTHER = "the record was changed or is not the lab's; run it again"
 
 
 class ReadRecord:
-    """Reads one run's record. A torn last line (a killed lab, a full disk) is skipped and counted."""
+    """Reads one run's record. A torn last line (a killed lab, a full disk) is skipped and counted.
+
+    Raises RecordError, with file and line, for whatever this lab can't read: no such run, a record of a later format,
+    lines and documents of another shape.
+    """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise RecordError("there is no such run", at=str(folder), hint="ls runs")
         self.folder = folder
         self._torn: set[str] = set()
+        self.format: int | None = None
+        """The format that it says it has; None in records from before there was one."""
+        self._written_by = ""
+        self._check_format()
+
+    def _check_format(self) -> None:
+        try:
+            said = self.document("environment.json")
+        except RecordError:  # raised again for whoever asks for that document
+            return
+        found = said.get("format") if isinstance(said, dict) else None
+        if isinstance(found, int):
+            self.format, self._written_by = found, str(said.get("lab") or "")
+            if found > FORMAT:
+                needed = f"cluster-lab {self._written_by}".strip()
+                what = f"is of format {found}; this lab reads records up to format {FORMAT}"
+                raise RecordError(what, at=str(self.folder / "environment.json"), hint=f"{needed} or later")
 
     @property
     def torn(self) -> int:
@@ -411,39 +539,47 @@ class ReadRecord:
         if not path.exists():
             return None
         try:
-            return msgspec.json.decode(path.read_bytes())
-        except (OSError, msgspec.DecodeError) as exc:
-            raise RecordError(f"can't be read: {exc}", at=str(path)) from exc
+            with path.open("rb") as file:
+                content = file.read(LONGEST + 1)
+            if len(content) > LONGEST:
+                raise RecordError(f"is larger than {LONGEST} bytes", at=str(path), hint=_OTHER)
+            return msgspec.json.decode(content)
+        except (OSError, *_UNREADABLE) as exc:
+            raise RecordError(f"can't be read: {exc}", at=str(path), hint=_OTHER) from exc
 
     def _lines(self, name: str, decoder: msgspec.json.Decoder[_T]) -> Iterator[_T]:
         path = self.folder / name
         read = 0
         try:
             with path.open("rb") as file:
-                for chunk, is_last in _chunks(file):
+                for chunk in _chunks(file, path):
                     try:
                         decoded = decoder.decode_lines(chunk)
-                    except msgspec.DecodeError:
-                        decoded = self._one_by_one(chunk, decoder, path, read=read, is_last=is_last)
+                    except _UNREADABLE:
+                        decoded = self._one_by_one(chunk, decoder, path, read=read)
                     yield from decoded
                     read += len(decoded)
         except OSError as exc:
-            raise RecordError(f"can't be read: {exc}", at=str(path)) from exc
+            raise RecordError(f"can't be read: {exc}", at=str(path), hint=_OTHER) from exc
 
-    def _one_by_one(
-        self, chunk: bytes, decoder: msgspec.json.Decoder[_T], path: Path, *, read: int, is_last: bool
-    ) -> list[_T]:
-        """What can be read of lines of which one is bad: all but the last line of the file must be good."""
-        lines = chunk.splitlines()
+    def _one_by_one(self, chunk: bytes, decoder: msgspec.json.Decoder[_T], path: Path, *, read: int) -> list[_T]:
+        """What can be read of lines of which one is bad: all but one without an end, the file's last, must be good."""
         decoded: list[_T] = []
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(filter(None, chunk.split(b"\n")), 1):
             try:
                 decoded.append(decoder.decode(line))
-            except msgspec.DecodeError as exc:
-                if not is_last or number < len(lines):
-                    raise RecordError(f"line {read + number}: {exc}", at=str(path)) from exc
+            except _UNREADABLE as exc:
+                is_torn = not chunk.endswith(b"\n") and chunk.endswith(line) and number == chunk.count(b"\n") + 1
+                if not is_torn:
+                    newer = f"; cluster-lab {self._written_by} wrote it" if self._written_by else ""
+                    hint = f"a later lab may have written it{newer}" if _has_other_shape(exc) else _OTHER
+                    raise RecordError(f"can't be read: {exc}", at=f"{path}, line {read + number}", hint=hint) from exc
                 self._torn.add(path.name)
         return decoded
+
+
+def _has_other_shape(exc: Exception) -> bool:
+    return isinstance(exc, msgspec.ValidationError)
 
 
 class FollowedRecord:
@@ -457,6 +593,7 @@ class FollowedRecord:
         self._read = {"events.jsonl": 0, "history.jsonl": 0}
         self._events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
         self._operations = msgspec.json.Decoder(Operation)
+        self._lines = {"events.jsonl": 0, "history.jsonl": 0}
 
     def events(self) -> list[AnyEvent]:
         return self._fresh("events.jsonl", self._events)
@@ -473,19 +610,26 @@ class FollowedRecord:
             decoded = decoder.decode_lines(whole)
         except FileNotFoundError:
             return []
-        except (OSError, msgspec.DecodeError) as exc:
-            raise RecordError(f"can't be read: {exc}", at=str(path)) from exc
+        except (OSError, *_UNREADABLE) as exc:
+            at = f"{path}, after line {self._lines[name]}"
+            raise RecordError(f"can't be read: {exc}", at=at, hint=_OTHER) from exc
         self._read[name] += len(whole) + len(newline)
+        self._lines[name] += len(decoded)
         return decoded
 
 
-def _chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Whole lines, some hundred at a time, and whether they are the file's last; only those may end within a line."""
-    waiting = rest = b""
-    while chunk := file.read(CHUNK):
-        whole, newline, after = (rest + chunk).rpartition(b"\n")
-        if newline and waiting:
-            yield waiting, False
-        waiting, rest = (whole + newline, after) if newline else (waiting, after)
-    if waiting or rest:
-        yield waiting + rest, True
+def _chunks(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    """Whole lines, some hundred at a time; only the file's last may lack its end. Takes time in proportion to them."""
+    lines: list[bytes] = []
+    size = number = 0
+    while line := file.readline(LONGEST):
+        number += 1
+        if len(line) == LONGEST and not line.endswith(b"\n"):
+            raise RecordError(f"is longer than {LONGEST} bytes", at=f"{path}, line {number}", hint=_OTHER)
+        lines.append(line)
+        size += len(line)
+        if size >= CHUNK:
+            yield b"".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield b"".join(lines)

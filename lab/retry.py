@@ -21,13 +21,15 @@ def wait_until(
     every: float = 0.1,
     next_step: str = "",
     gives_up: Callable[[], bool] = lambda: False,
+    seen: Callable[[], str] | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> T:
     """Call `probe` every `every` seconds until it returns something true, and return that.
 
     `what` names the state waited for ("a1 is ready"). `probe` may be called any number of times and must not
     change anything. An exception of the probe ends the wait at once, unless it is an OSError, which counts as
-    "not yet". `gives_up` ends the wait early, as a timeout.
+    "not yet". `gives_up` ends the wait early, as a timeout. `seen` says in words what is still missing, where what
+    `probe` returns says nothing (as False does); it is asked once, at the end.
 
     Raises WaitTimeout, which tells what was last seen, after `within` seconds.
     """
@@ -37,12 +39,12 @@ def wait_until(
     def probed() -> T | None:
         nonlocal last
         try:
-            seen = probe()
+            found = probe()
         except OSError as exc:
             last = exc
             return None
-        last = seen
-        return seen
+        last = found
+        return found
 
     def is_over(_: tenacity.RetryCallState) -> bool:
         return gives_up() or clock.now() - began >= within * NS
@@ -57,6 +59,7 @@ def wait_until(
         found = waiting(probed)
     except tenacity.RetryError as exc:
         seconds = (clock.now() - began) / NS
-        raise WaitTimeout(f"{what}: not so after {seconds:.1f} s; last seen: {last!r}", hint=next_step) from exc
+        last_seen = (seen() if seen is not None else "") or repr(last)
+        raise WaitTimeout(f"{what}: not so after {seconds:.1f} s; last seen: {last_seen}", hint=next_step) from exc
     assert found is not None  # noqa: S101 -- retry_if_result lets nothing false through
     return found

@@ -12,36 +12,39 @@ from typing import Any, Self
 
 import msgspec
 
-from lab.backends.docker import LiveCluster, kept_identity, release_of, run_identity
+from lab.backends.choose import backend_on
+from lab.backends.protocol import Backend, OpenProject
 from lab.clock import NS, SYSTEM_CLOCK
-from lab.cluster.own_app import read_compose
+from lab.cluster.own_files import files_of, read_compose
 from lab.console.page import PageSpec, watched
 from lab.console.reports import short
 from lab.deploy.rollout import Ending, Rolling
 from lab.errors import LabFault, NothingTold, ScenarioError, StateLost, UsageError
 from lab.machine.places import find_places
-from lab.machine.setup import Toolbox, make_ready
+from lab.machine.projects import kept_identity, run_identity
+from lab.machine.setup import make_ready
 from lab.model import Value, Verdict
-from lab.operate.runs import judge_and_write, sweep_abandoned, unsaid
+from lab.operate.runs import judge_and_write, unsaid
 from lab.oracle.telling import story
 from lab.oracle.verdict import Enough, Evidence
 from lab.record import RunRecord, Trouble
 from lab.retry import wait_until
 from lab.run.conductor import Conductor
 from lab.run.judge import JudgedRun
-from lab.run.own_app import check_own_app
 from lab.run.steps import Stage
 from lab.run.view import QuietView
-from lab.scenario.check import check_scenario
+from lab.scenario.check import check_cluster, check_scenario, check_settings
 from lab.scenario.spec import ClusterSpec, Promises, Scenario, StepSpec, UsersSpec
 from lab.users.own import UserJourney
 
 FRESH_WITHIN = 120.0
-LONGER_THAN = 600.0
+TIME_LIMIT = 600.0
 """Seconds that one run may take."""
 OPERATIONS_PER_USER = 5
 """What each user must have done at least for a run to tell anything, and how often its state was compared."""
 
+MARKER = "marker lab"
+"""Where its arguments stand, for whoever wrote them."""
 _SECONDS = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|)")
 _UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -89,7 +92,7 @@ class ClusterSession:
     def __init__(
         self,
         cluster: ClusterSpec,
-        toolbox: Toolbox,
+        backend: Backend,
         *,
         project: str,
         seed: int,
@@ -101,20 +104,20 @@ class ClusterSession:
 
         With `say` each run has a live page, of which it tells the address.
         """
-        self.spec, self.toolbox, self.project, self.seed = cluster, toolbox, project, seed
+        self.spec, self.backend, self.project, self.seed = cluster, backend, project, seed
         self._runs, self._keeps, self._say = runs, keeps, say
         self.is_kept = False
         """Set before the end: leave it."""
         self.results: list[RunResult] = []
         self._users = 0
         self._stack = ExitStack()
-        self._live: LiveCluster | None = None
+        self._live: OpenProject | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._record = stack.enter_context(RunRecord(self._runs / self._stem))
             self._empty = self.scenario("standing", "a cluster for tests", UsersSpec())
-            self._conductor = Conductor(self._empty, self.seed, self.toolbox, self._record, QuietView())
+            self._conductor = Conductor(self._empty, self.seed, self.backend, self._record, QuietView())
             identity = kept_identity(self.project) if self._keeps else run_identity(self._stem)
             up = self._conductor.cluster(identity, is_kept=lambda: self._keeps and self.is_kept)
             self._live = stack.enter_context(up)
@@ -131,7 +134,7 @@ class ClusterSession:
         return self.project.removeprefix("lab-")
 
     @property
-    def live(self) -> LiveCluster:
+    def live(self) -> OpenProject:
         """The cluster. Raises LabFault while it is not up."""
         if self._live is None:
             raise LabFault("the cluster is not up")
@@ -147,13 +150,13 @@ class ClusterSession:
             users=users,
             steps=steps,
             seed=self.seed,
-            longer_than=LONGER_THAN,
+            time_limit=TIME_LIMIT,
         )
 
     def freshen(self) -> None:
         """Go back to the release that the cluster began with, where an earlier run left another one."""
         desk = self._conductor.desk
-        first = release_of(self.toolbox, self.spec.release)
+        first = self.backend.release(self.spec.release)
         wait_until("the cluster is as wanted", desk.is_settled, within=FRESH_WITHIN, next_step="lab status")
         if desk.read().desired.release != first:
             desk.roll(first, Rolling(batch=len(self.spec.slots)), id=f"back-{len(self.results)}", by="the next test")
@@ -296,7 +299,7 @@ class Traffic:
     def roll(self, image: str, **settings: Any) -> RollResult:
         """Upgrade, and return when it is over; raises ScenarioError for settings that make no sense."""
         spec = self._spec("roll", {"to": image, **settings})
-        self._standing.toolbox.images.make_missing(unsaid, [image])
+        self._standing.backend.provide([image], unsaid)
         self._has_rolled = True
         self._conductor.do(spec, self._open())
         rollout = self._conductor.desk.read().desired.rollout
@@ -366,13 +369,14 @@ def stand(
     """
     places = find_places()
     toolbox = make_ready(places, say)
-    spec = cluster_of(asked, lambda file: read_compose(toolbox.compose, file))
-    toolbox.images.make_missing(say, [spec.release])
-    check_own_app(toolbox, spec)
-    sweep_abandoned(toolbox, say)
+    spec = cluster_of(asked, lambda file: read_compose(toolbox.compose, files_of([file])).config)
+    backend = backend_on(toolbox)
+    backend.check(spec, [spec.release], say)
+    backend.provide([spec.release], say)
+    backend.sweep_abandoned(say)
     return ClusterSession(
         spec,
-        toolbox,
+        backend,
         project=project,
         seed=seed,
         runs=Path(runs).resolve() if runs else places.runs,
@@ -385,29 +389,47 @@ def cluster_of(asked: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any
     """The cluster that a marker asks for: pure but for `read`, which says what Compose makes of a file."""
     unknown = sorted(asked.keys() - {"compose", "service", "image", "port", "ready", "replicas", "zones"})
     if unknown:
-        raise UsageError(f"there is no {unknown[0]!r} here", at="marker lab", hint="pytest --markers")
+        raise UsageError(f"there is no {unknown[0]!r} here", at=MARKER, hint="pytest --markers")
     told = {key: asked[key] for key in ("compose", "service", "port", "ready") if asked.get(key) is not None}
     told |= {"zones": _zones(asked.get("zones", 3), asked.get("replicas")), "release": asked.get("image") or "shop:v1"}
     if "compose" in told and asked.get("image") is None:
         service = (read(Path(told["compose"])).get("services") or {}).get(told.get("service"), {})
         if not service.get("image"):
-            raise UsageError("says no image, and the service has none", at="marker lab", hint='image="web:dev"')
+            raise UsageError("says no image, and the service has none", at=MARKER, hint='image="web:dev"')
         told["release"] = service["image"]
     try:
         spec = msgspec.convert(told, ClusterSpec)
     except msgspec.ValidationError as exc:
-        raise UsageError(str(exc).replace("$.", ""), at="marker lab", hint="pytest --markers") from exc
+        raise _misfit(exc, MARKER) from exc
+    check_cluster(spec, lambda key: f"{MARKER}: {'image' if key == 'release' else key}".removesuffix(": "))
     return spec
 
 
 def _zones(zones: object, replicas: object) -> dict[str, int]:
-    """Replicas by zone: as they are told, or so many spread over so many zones called a, b, c."""
+    """Replicas by zone: as they are specified, or so many spread over so many zones called a, b, c."""
     if isinstance(zones, Mapping):
-        return {str(zone): int(count) for zone, count in zones.items()}
+        for zone, count in zones.items():
+            if not isinstance(zone, str) or not isinstance(count, int) or isinstance(count, bool):
+                at = f"{MARKER}: zones"
+                raise UsageError(
+                    f"{zone!r}: {count!r} is not a name and a number", at=at, hint="zones={'a': 2, 'b': 1}"
+                )
+        if replicas is not None:
+            what = "zones names the replicas of each zone, so replicas can't be given beside it"
+            raise UsageError(what, at=f"{MARKER}: replicas", hint="leave replicas out")
+        return dict(zones)
     count = 2 * zones if replicas is None and isinstance(zones, int) else replicas
     if not isinstance(zones, int) or not isinstance(count, int) or not 1 <= zones <= min(count, 26):
-        raise UsageError(f"zones={zones}, replicas={replicas}", at="marker lab", hint="zones=3, replicas=6")
+        raise UsageError(f"zones={zones!r}, replicas={replicas!r}", at=MARKER, hint="zones=3, replicas=6")
     return {chr(ord("a") + place): (count - place + zones - 1) // zones for place in range(zones)}
+
+
+def _misfit(exc: msgspec.ValidationError, at: str) -> UsageError:
+    """What msgspec says of an argument, with the name that the argument has for whoever wrote it."""
+    what, _, key = str(exc).partition(" - at ")
+    named = key.strip("`").removeprefix("$").lstrip(".")
+    hint = "pytest --markers" if at == MARKER else "lab reference"
+    return UsageError(what, at=f"{at}: {named}" if named else at, hint=hint)
 
 
 def traffic_of(
@@ -421,18 +443,15 @@ def traffic_of(
 ) -> AbstractContextManager[Traffic]:
     """Traffic as a test asks for it. Raises UsageError for what makes no sense."""
     named = None if journey is None else f"{inspect.getfile(journey)}:{journey.__name__}"
-    asked = {"serving_at_least": max(1, len(standing.spec.slots) - 1), **(promises or {})}
     try:
         spec = msgspec.convert({**users, "journey": named}, UsersSpec)
         if named is None and spec.on_two_devices is None:
             spec = msgspec.structs.replace(spec, on_two_devices=spec.count // 3)
-        return standing.traffic(
-            journey,
-            test,
-            users=spec,
-            promises=msgspec.convert(asked, Promises),
-            enough=None if enough is None else msgspec.convert(enough, Enough),
-            repeat=repeat,
-        )
+        promised = msgspec.convert(promises or {}, Promises)
+        wanted = None if enough is None else msgspec.convert(enough, Enough)
     except msgspec.ValidationError as exc:
-        raise UsageError(str(exc).replace("$.", ""), at="lab.traffic", hint="lab reference") from exc
+        raise _misfit(exc, "lab.traffic") from exc
+    for part in (spec, promised, wanted):
+        if part is not None:
+            check_settings(part, lambda key: f"lab.traffic: {key}")
+    return standing.traffic(journey, test, users=spec, promises=promised, enough=wanted, repeat=repeat)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
+from lab.backends.choose import backend_on
+from lab.backends.protocol import Backend
 from lab.errors import StateError
 from lab.machine.places import Places, find_places
 from lab.machine.ports import free_port
@@ -15,10 +18,69 @@ from lab.machine.setup import Toolbox, make_ready
 from lab.retry import wait_until
 from lab.state.redis import RedisState
 from tests.browsing import find_browser, go_without
+from tests.machine import JUDGES_TIME, could_not_tell, in_short, load_now
 from tests.yard import Yard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+
+hypothesis.settings.register_profile("lab", deadline=None)  # how long an example takes is the machine's doing
+hypothesis.settings.load_profile("lab")
+
+SHARED = {
+    "shop_cluster": "shop cluster",
+    "lab": "plugin",  # its clusters wait for each other, over all processes
+    **dict.fromkeys(("stage", "replicated", "hand", "redis_url", "yard", "installed", "browser"), ""),
+}
+"""Fixtures that take seconds to make: tests that share one run in one worker. By fixture the group's name, if it is
+shared by more than one module; the first that a test asks for counts."""
+
+
+LONG = ("test_lessons", "test_rollouts")
+"""Modules whose tests take the longest: they begin first, so that short ones are left for the end."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on containers mostly wait, so a few run beside each other (`--dist loadgroup`), each cluster made once."""
+    for item in items:
+        asked = getattr(item, "fixturenames", ())
+        shared = next((one for one in SHARED if one in asked), None)
+        if item.get_closest_marker("xdist_group") is not None:
+            continue
+        if shared is not None:
+            item.add_marker(pytest.mark.xdist_group(SHARED[shared] or f"{item.path.stem} {shared}"))
+        elif item.path.parent.name == "contract":  # whose parameters choose the fixture
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} contract"))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """When a test's turn comes: long ones, then those that share a cluster, then what is short and may fill gaps."""
+    if item.get_closest_marker("e2e") is None:
+        return 0
+    group = item.get_closest_marker("xdist_group")
+    if group is not None:
+        return 0 if group.args == ("plugin",) else 2
+    return 1 if item.path.stem in LONG else 3
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A check that judges time and fails on a machine that is late has told nothing, and says so."""
+    report = yield
+    load, cores = load_now()
+    judges_time = item.get_closest_marker(JUDGES_TIME) is not None
+    said = could_not_tell(report, judges_time=judges_time, load=load, cores=cores)
+    if said:
+        failure = in_short(str(call.excinfo.value)) if call.excinfo is not None else ""
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, f"{said}; {failure}")
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +95,12 @@ def toolbox(places: Places) -> Iterator[Toolbox]:
     box = make_ready(places, print)
     yield box
     box.engine.close()
+
+
+@pytest.fixture(scope="session")
+def backend(toolbox: Toolbox) -> Backend:
+    """Clusters on this machine's engine."""
+    return backend_on(toolbox)
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import msgspec
 
+JSON = "application/json"
 SKUS = ("tea", "cup", "pot")
 
 
@@ -63,8 +65,8 @@ class ShopContract:
 
     def _routed(self, seen: Seen) -> Said:
         if seen.method == "GET" and (seen.path == "/" or seen.path.startswith("/items/")):
-            items = [{"sku": sku, "name": sku, "price": 100} for sku in SKUS]
-            found = {"items": items} if seen.path == "/" else {"item": items[0]}
+            items = {sku: {"sku": sku, "name": sku, "price": 100} for sku in SKUS}
+            found = {"items": [*items.values()]} if seen.path == "/" else {"item": items[seen.path.split("/")[2]]}
             return 200, [], msgspec.json.encode(found)
         if seen.method == "POST" and not 8 <= len(seen.key or "") <= 64:
             raise Refusal(400)
@@ -104,6 +106,8 @@ class ShopContract:
             self.sessions.pop(token_of(seen), None)
             extra = ["Set-Cookie: __Host-sid=; Path=/; Secure; Max-Age=0"]
         said = {"account": name, **self._effect(self.accounts[name], seen)}
+        if "application/json" not in seen.headers.get("accept", JSON):
+            return 200, [*extra, "Content-Type: text/html"], page_of(seen.path, said).encode()
         return 200, extra, msgspec.json.encode(said)
 
     def _effect(self, mine: Account, seen: Seen) -> dict[str, Any]:  # noqa: PLR0911 -- one return a route
@@ -134,6 +138,10 @@ class ShopContract:
                 return {"name": mine.name}
             case "GET", ["account"]:
                 return {"name": mine.name, "release": self.release}
+            case "GET", ["devices"]:
+                whose = token_of(seen).partition(".")[0]
+                mine_too = [token for token, name in self.sessions.items() if name == whose]
+                return {"devices": [{"id": one, "current": one == token_of(seen)} for one in mine_too]}
             case "POST", ["logout"]:
                 return {}
         raise Refusal(404)
@@ -143,3 +151,29 @@ def token_of(seen: Seen) -> str:
     """The session's token that a request carries, "" for none."""
     cookies = dict(pair.split("=", 1) for pair in seen.headers.get("cookie", "x=").split("; "))
     return cookies.get("__Host-sid", "")
+
+
+def page_of(path: str, said: dict[str, Any]) -> str:
+    """The answer as a browser gets it, as far as it is read."""
+    match path:
+        case "/history":
+            rows = [f'<li data-id="{one["id"]}" data-sku="{one["sku"]}">' for one in reversed(said["entries"])]
+            inner = f"<h1>Recently viewed</h1><p>{said['count']} viewed so far</p>{''.join(rows)}"
+        case "/cart":
+            inner = f"<h1>Your cart</h1>{_lines_of(said['lines'])}"
+        case "/orders":
+            orders = reversed(said["orders"])
+            inner = "<h1>Your orders</h1>" + "".join(
+                f'<section class="sheet" data-order="{one["id"]}">{_lines_of(one["lines"])}</section>' for one in orders
+            )
+        case _:
+            name = said["name"] or ""
+            inner = f'<h1>Hello, {escape(name)}</h1><input name="name" maxlength="80" value="{escape(name)}">'
+    return f"<main>{inner}</main><footer>logged in as <b>{said['account']}</b></footer>"
+
+
+def _lines_of(lines: list[dict[str, Any]]) -> str:
+    return "".join(
+        f'<li class="line" data-id="{one["id"]}" data-sku="{one["sku"]}" data-quantity="{one["quantity"]}">'
+        for one in lines
+    )

@@ -1,96 +1,180 @@
-"""Puts real parts together: the only module that names backends."""
+"""Clusters on a Docker engine: the only module that puts its real parts together."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
 
 import msgspec
 
-from lab.balancer.config import BalancerSettings, render
+from lab.backends.own_app import balancer_settings, check_own_app, own_app
+from lab.backends.protocol import ClusterOrder, OpenProject, Report, Say
+from lab.backends.state import open_state
+from lab.balancer.config import BalancerSettings, render, slots_in
 from lab.balancer.nginx import NginxBalancer, speaks_http
-from lab.chaos.opened import OpenFaults
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.commands import ClusterPlan
-from lab.cluster.compose import LAB_PORT, ComposeCluster, PortTaken, bring_up, tear_down, write_files, write_mounted
+from lab.cluster.compose import (
+    LAB_PORT,
+    ComposeCluster,
+    PortTaken,
+    bring_up,
+    start_later,
+    tear_down,
+    write_files,
+    write_mounted,
+)
+from lab.cluster.cutter import remove_cutters
 from lab.cluster.edges import Edge
+from lab.cluster.engine_harm import EngineHarm
+from lab.cluster.events import EngineWatch
+from lab.cluster.found import FoundCluster, find_cluster
 from lab.cluster.gated import GatedCluster
-from lab.cluster.own_app import BALANCER, OwnApp, check_service, cluster_file, front_of, others_of, read_compose
+from lab.cluster.own_app import BALANCER, OwnApp, cluster_file, contents_of, front_of, jobs_of, later_of, others_of
+from lab.cluster.own_checks import check_service
+from lab.cluster.own_files import read_compose
+from lab.cluster.services import wait_for_services
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
-from lab.deploy.bearing import borne
-from lab.deploy.deployer import Boundary, Deployer, Report
-from lab.deploy.desk import Desk
-from lab.deploy.rollout import Desired
 from lab.errors import LabError
-from lab.machine.engine import APIClient
+from lab.machine.engine import APIClient, describe
+from lab.machine.halt import halt, halted_by, lift
 from lab.machine.images import GATE, POSTGRES
-from lab.machine.labels import KEPT, Identity, is_owner_gone, this_process
-from lab.machine.places import Places, check_project
+from lab.machine.labels import Identity
+from lab.machine.places import Places
 from lab.machine.ports import free_ports
 from lab.machine.setup import Toolbox
 from lab.machine.subnets import free_subnet
-from lab.machine.sweep import check_name_is_free
-from lab.model import Release, Slot, Value, release_name
+from lab.machine.sweep import Leftover, check_name_is_free, find_clusters, sweep
+from lab.model import Release, Slot, release_name
 from lab.retry import wait_until
-from lab.state.file import FileState
+from lab.scenario.spec import ClusterSpec, Edges
 from lab.state.protocol import State
-from lab.state.redis import RedisState
 
-RUN_LIVES = 3600
-KEPT_LIVES = 24 * 3600
-"""Seconds after which anybody's `lab clean` may remove a cluster of whose owner it knows nothing."""
 PICKS = 3
 """How often ports are picked: another lab may pick one of them at the same time."""
 
 
-class LiveCluster(Value):
-    """A cluster whose balancer answers; replicas are the deployer's business."""
+class LiveCluster(OpenProject, kw_only=True):
+    """An open project on the engine, with what only tests and this room may ask of it."""
 
-    project: str
     engine: APIClient
     cluster: ComposeCluster
     balancer: NginxBalancer
-    doors: tuple[tuple[str, int], ...]
-    """Host and port of each edge, for users."""
+
+
+class DockerBackend:
+    """Clusters of containers on this machine's engine: Compose brings up what is not multiplied."""
+
+    name = "docker"
+    owns_lifecycle = True
+    is_shared = True
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self.toolbox = toolbox
 
     @property
-    def url(self) -> str:
-        host, port = self.doors[0]
-        return f"http://{host}:{port}"
+    def runs(self) -> Path:
+        return self.toolbox.places.runs
+
+    def describe(self) -> Mapping[str, object]:
+        return {"engine": describe(self.toolbox.engine), "compose": list(self.toolbox.compose)}
+
+    def release(self, image: str) -> Release:
+        return release_of(self.toolbox, image)
+
+    def image_ids(self, images: Sequence[str]) -> Mapping[str, str]:
+        return self.toolbox.images.ids(images)
+
+    def provide(self, images: Sequence[str], say: Say) -> None:
+        self.toolbox.images.make_missing(say, images)
+
+    def check(self, spec: ClusterSpec, releases: Sequence[str], say: Say, *, pulls: bool = False) -> None:
+        check_own_app(self.toolbox, spec, releases, say=say, pulls=pulls)
+
+    def bring_up(
+        self, order: ClusterOrder, *, is_kept: Callable[[], bool] = lambda: False
+    ) -> AbstractContextManager[LiveCluster]:
+        spec = order.spec
+        return temporary_cluster(
+            self.toolbox,
+            order.identity,
+            spec.slots,
+            self.release(spec.release).image,
+            balancer_settings(spec, order.may_be_empty),
+            port=order.port,
+            edges=tuple(spec.zones) if spec.edges is Edges.ZONES else ("",),
+            stores=spec.stores,
+            own=own_app(spec),
+            is_kept=is_kept,
+        )
+
+    @contextmanager
+    def attach(self, project: str, slots: tuple[Slot, ...]) -> Iterator[LiveCluster]:
+        engine = self.toolbox.engine
+        cluster = open_cluster(engine, project, slots)
+        with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
+            yield _live(engine, cluster, balancer)
+
+    def cluster(self, project: str) -> ComposeCluster:
+        return open_cluster(self.toolbox.engine, project, ())
+
+    def found_again(self, project: str) -> FoundCluster | None:
+        return find_cluster(self.toolbox.engine, project, _slots_of(self.toolbox.places, project))
+
+    def owner(self, project: str) -> Leftover | None:
+        found = find_clusters(self.toolbox.engine, now=SYSTEM_CLOCK.wall())
+        return next((one for one in found if one.identity.project == project), None)
+
+    def is_there(self, project: str) -> bool:
+        return self.owner(project) is not None
+
+    def events(
+        self, project: str, report: Report, *, clock: Clock = SYSTEM_CLOCK
+    ) -> AbstractContextManager[EngineWatch]:
+        return EngineWatch(project, report, clock=clock)
+
+    def halted(self) -> str:
+        return halted_by(self.toolbox.engine)
+
+    def halt(self, who: str) -> str:
+        return halt(self.toolbox.engine, who)
+
+    def lift(self) -> bool:
+        return lift(self.toolbox.engine)
+
+    def tidy(self, project: str) -> None:
+        remove_cutters(self.toolbox.engine, project)
+
+    def state(self) -> AbstractContextManager[State]:
+        return open_state(self.toolbox.places)
+
+    def sweep_abandoned(self, say: Say) -> None:
+        found = find_clusters(self.toolbox.engine, now=SYSTEM_CLOCK.wall())
+        swept = sweep([one for one in found if one.is_abandoned], self.take_down)
+        for what in swept.removed:
+            say(f"removed {what}, which a killed lab had left")
+        for why in swept.stuck:
+            say(f"what a killed lab had left stays: {why}")
+
+    def take_down(self, project: str) -> list[str]:
+        return take_down(self.toolbox.engine, self.toolbox.places, project)
+
+
+def _slots_of(places: Places, project: str) -> tuple[str, ...]:
+    """Those that its balancer knows, by the file that it was given; none where that is not here."""
+    try:
+        return slots_in((places.cluster(project) / "nginx.conf").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
 
 
 def release_of(toolbox: Toolbox, image: str) -> Release:
     """The release that an image's name stands for: "shop:v1" is release v1."""
     return Release(name=release_name(image), image=toolbox.images.tag(image))
-
-
-def run_identity(run: str, clock: Clock = SYSTEM_CLOCK) -> Identity:
-    """The identity of a cluster that lives as long as this process."""
-    return _identity(f"lab-{run}", run, this_process(), RUN_LIVES, clock)
-
-
-def kept_identity(project: str, clock: Clock = SYSTEM_CLOCK) -> Identity:
-    """The identity of a cluster that outlives this process, until `lab down` or a day has passed."""
-    return _identity(project, "kept", KEPT, KEPT_LIVES, clock)
-
-
-def project_of(places: Places, given: str | None) -> str:
-    """The project that a command line names, or this checkout's own. Raises UsageError for what is no name."""
-    if not given:
-        return default_project(places)
-    check_project(given)
-    return given
-
-
-def default_project(places: Places) -> str:
-    """This checkout's own project, different from that of a folder of the same name elsewhere."""
-    stem = re.sub(r"[^a-z0-9]+", "-", places.root.name.lower()).strip("-") or "lab"
-    return f"lab-{stem[:24]}-{hashlib.sha256(str(places.root).encode()).hexdigest()[:6]}"
 
 
 @contextmanager
@@ -122,46 +206,6 @@ def temporary_cluster(
             take_down(toolbox.engine, toolbox.places, identity.project)
 
 
-@contextmanager
-def deployed(
-    live: LiveCluster,
-    state: State,
-    report: Report,
-    *,
-    first: Desired | None = None,
-    boundary: Boundary = lambda _moment, _step: None,
-    clock: Clock = SYSTEM_CLOCK,
-) -> Iterator[tuple[Desk, Deployer]]:
-    """A deployer of this process at work on a cluster, and the desk at which it is told what is wanted."""
-    desk = Desk(state, live.project, clock=clock)
-    if first is not None:
-        desk.begin(first)
-    with Deployer(
-        live.cluster,
-        live.balancer,
-        state,
-        live.project,
-        report,
-        holder=this_process(),
-        is_gone=is_owner_gone,
-        boundary=boundary,
-        lost_zones=lost_zones_of(state, live.project),
-        clock=clock,
-    ) as deployer:
-        yield desk, deployer
-
-
-def wait_settled(desk: Desk, deployer: Deployer, *, within: float) -> None:
-    """Wait until the cluster is as wanted. Raises what ended the deployer, or WaitTimeout with its last step."""
-
-    def look() -> bool:
-        deployer.check()
-        return is_settled()
-
-    is_settled = borne(desk.is_settled)
-    wait_until("the cluster is as wanted", look, within=within, next_step="lab status")
-
-
 def take_down(engine: APIClient, places: Places, project: str) -> list[str]:
     """Remove a cluster by its labels, its files, and what was wanted of it; say what was removed.
 
@@ -180,18 +224,6 @@ def take_down(engine: APIClient, places: Places, project: str) -> list[str]:
 def _forget(places: Places, project: str) -> None:
     with open_state(places) as state:
         state.forget(project)
-
-
-def lost_zones_of(state: State, project: str) -> Callable[[], tuple[str, ...]]:
-    """The zones in which a deployer finds no machine, by the open faults of the cluster."""
-    opened = OpenFaults(state, project)
-    return lambda: opened.read().lost_zones
-
-
-def open_state(places: Places) -> State:
-    """The lab's durable state: the Redis that LAB_STATE names, or else this checkout's file."""
-    url = os.environ.get("LAB_STATE", "")
-    return RedisState(url) if url else FileState(places.state)
 
 
 def start_cluster(
@@ -227,7 +259,7 @@ def start_cluster(
         others=stores.services,
         edges=_edges(edges, port),
     )
-    _bring_up(toolbox, plan, render(slots, settings or BalancerSettings()), own, port)
+    made = _bring_up(toolbox, plan, render(slots, settings or BalancerSettings()), own, port)
     kind = ComposeCluster if own is None else GatedCluster
     cluster = kind(toolbox.engine, project=identity.project, slots=slots)
     balancer = NginxBalancer(*cluster.addresses(LAB_PORT))
@@ -244,17 +276,32 @@ def start_cluster(
     except LabError:
         balancer.__exit__(None, None, None)
         raise
-    return LiveCluster(
-        project=identity.project,
-        engine=toolbox.engine,
+    live = _live(toolbox.engine, cluster, balancer)
+    return msgspec.structs.replace(live, start_later=partial(start_later, toolbox.compose, made))
+
+
+def _live(engine: APIClient, cluster: ComposeCluster, balancer: NginxBalancer) -> LiveCluster:
+    project = cluster.project
+    live = LiveCluster(
+        project=project,
         cluster=cluster,
         balancer=balancer,
+        strikable=EngineHarm(engine, project=project),
+        stores=StoreLook(engine, project=project),
         doors=cluster.addresses(),
+        halted=partial(halted_by, engine),
+        engine=engine,
     )
+    return msgspec.structs.replace(live, recreate=cluster.recreate) if isinstance(cluster, GatedCluster) else live
 
 
-def _bring_up(toolbox: Toolbox, plan: ClusterPlan, nginx_conf: str, own: OwnApp | None, port: int | None) -> None:
-    """Write what a cluster is made from, and make it; on other ports where one of those picked has been taken since."""
+def _bring_up(
+    toolbox: Toolbox, plan: ClusterPlan, nginx_conf: str, own: OwnApp | None, port: int | None
+) -> ClusterPlan:
+    """Write what a cluster is made from, and make it; on other ports where one of those picked has been taken since.
+
+    Gives the plan that it was made by.
+    """
     for picks_left in reversed(range(PICKS)):
         if own is None:
             write_files(plan, nginx_conf)
@@ -269,7 +316,10 @@ def _bring_up(toolbox: Toolbox, plan: ClusterPlan, nginx_conf: str, own: OwnApp 
             tear_down(toolbox.engine, plan.identity.project, folder=plan.folder)
             plan = msgspec.structs.replace(plan, edges=_edges([edge.zone for edge in plan.edges], port))
         else:
-            return
+            if own is not None:
+                wait_for_services(toolbox.engine, made)
+            return made
+    raise AssertionError("the last pick returns or raises")
 
 
 def _edges(zones: Sequence[str], port: int | None) -> tuple[Edge, ...]:
@@ -285,18 +335,21 @@ def _edges(zones: Sequence[str], port: int | None) -> tuple[Edge, ...]:
 def _plan_own(toolbox: Toolbox, plan: ClusterPlan, own: OwnApp, nginx_conf: str) -> ClusterPlan:
     """Write what a cluster of somebody's own app is made from."""
     read = read_compose(toolbox.compose, own.compose)
-    check_service(read, own)
+    config = read.config
+    check_service(config, own)
     plan = msgspec.structs.replace(
         plan,
         compose_file=plan.folder / "compose.json",
         app=own.service,
         balancer=BALANCER,
-        others=others_of(read, own),
+        others=others_of(config, own),
         front=front_of(own),
-        waits=True,
+        later=later_of(config, own),
+        jobs=jobs_of(config),
     )
-    made = cluster_file(read, own, plan, toolbox.images.tag(GATE))
-    write_mounted(plan, {"nginx.conf": nginx_conf, "compose.json": json.dumps(made)})
+    made = cluster_file(config, own, plan, toolbox.images.tag(GATE))
+    contents = contents_of(config, read.environment)
+    write_mounted(plan, {"nginx.conf": nginx_conf, "compose.json": json.dumps(made), **contents})
     return plan
 
 
@@ -305,7 +358,3 @@ def open_cluster(engine: APIClient, project: str, slots: tuple[Slot, ...]) -> Co
     if GatedCluster.is_one(engine, project):
         return GatedCluster(engine, project=project, slots=slots)
     return ComposeCluster(engine, project=project, slots=slots)
-
-
-def _identity(project: str, run: str, owner: str, lives: int, clock: Clock) -> Identity:
-    return Identity(project=project, run=run, owner=owner, expires=int(clock.wall().timestamp()) + lives)

@@ -7,6 +7,7 @@ is ready renames its socket over the slot's name, one that drains takes the name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -85,12 +86,21 @@ def render(slots: Iterable[Slot], settings: BalancerSettings) -> str:
         forwarded="" if settings.as_the_app else _FORWARDED,
         connection="close" if settings.gated else "",
         keep="" if settings.gated else _KEEP,
+        own=_KEPT_OUT if settings.gated else "",
+        of_slot=_QUESTION.format(of="slot") if settings.gated else "",
+        of_replica=_QUESTION.format(of="replica") if settings.gated else "",
         policy="; ".join(
             (f"style-src '{MAINTENANCE_STYLE}'", *(f"{rule} 'none'" for rule in _NOTHING_FROM)),
         ),
     )
 
 
+def slots_in(configuration: str) -> tuple[str, ...]:
+    """The names of the slots that a rendered configuration knows, in their order."""
+    return tuple(dict.fromkeys(_SLOT.findall(configuration)))
+
+
+_SLOT = re.compile(rf"server unix:{re.escape(SLOTS_FOLDER)}/([a-z0-9-]+)\.sock ")
 _NOTHING_FROM = ("default-src", "base-uri", "form-action", "frame-ancestors")
 _KEEP = """\
     keepalive 64;
@@ -98,6 +108,16 @@ _KEEP = """\
     keepalive_requests 1000000;
 """
 
+_KEPT_OUT = """\
+  proxy_set_header X-Lab-Question "";
+  proxy_set_header X-Lab-Passed-On "";
+"""
+"""What gates say to each other and are asked by the lab: nobody outside may."""
+_QUESTION = """\
+      proxy_set_header Connection "close";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Lab-Question {of};
+"""
 _FORWARDED = """\
   proxy_set_header X-Forwarded-For $remote_addr;
   proxy_set_header X-Forwarded-Proto $scheme;
@@ -136,7 +156,7 @@ http {{
   proxy_http_version 1.1;
   proxy_set_header Connection "{connection}";
   proxy_set_header Host $http_host;
-{forwarded}  proxy_connect_timeout {connect_ms}ms;
+{own}{forwarded}  proxy_connect_timeout {connect_ms}ms;
   proxy_send_timeout {answer_ms}ms;
   proxy_read_timeout {answer_ms}ms;
 
@@ -170,15 +190,17 @@ http {{
     listen 8081;
     access_log off;
     error_log /dev/stderr alert;  # that a slot is empty is an answer here, not an error
+    # By its address alone: a name that somebody makes to mean this machine opens nothing to a browser's pages.
+    if ($http_host !~* "^(?:[0-9.]+|\\[[0-9a-f:]+\\]|localhost)?(?::[0-9]+)?$") {{ return 421; }}
     location = /_lab/alive {{ return 200 "alive\\n"; }}
     location = /_lab/figures {{ stub_status; }}
     location ~ ^/_lab/slot/(?<slot>[a-z0-9-]+)/readyz$ {{
       proxy_next_upstream off;
-      proxy_pass http://unix:{slots}/$slot.sock:{ready};
+{of_slot}      proxy_pass http://unix:{slots}/$slot.sock:{ready};
     }}
     location ~ ^/_lab/replica/(?<replica>[a-z0-9-]+)/readyz$ {{
       proxy_next_upstream off;
-      proxy_pass http://unix:{slots}/.$replica.sock:{ready};
+{of_replica}      proxy_pass http://unix:{slots}/.$replica.sock:{ready};
     }}
     location ~ ^/_lab/slot/(?<slot>[a-z0-9-]+)/(?<path>.*)$ {{
       proxy_next_upstream off;

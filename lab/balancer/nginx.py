@@ -98,7 +98,14 @@ class NginxBalancer:
         if said is None:
             return None
         name = said.headers.get("X-Replica")
-        return ReplicaAnswer(replica=name, is_ready=200 <= said.status_code < 300) if name else None
+        if not name:
+            return None
+        return ReplicaAnswer(
+            replica=name,
+            is_ready=200 <= said.status_code < 300,
+            saw=said.headers.get("X-Lab-Saw", ""),
+            is_silent="X-Lab-Silent" in said.headers,
+        )
 
     def _get(self, path: str) -> Response | None:
         """What the first door says that is up. None where a replica is silent, or all doors are."""

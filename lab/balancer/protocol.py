@@ -13,6 +13,10 @@ class ReplicaAnswer(Value):
 
     replica: str
     is_ready: bool
+    saw: str = ""
+    """Where a gate asked it: what was asked and what came, for a person."""
+    is_silent: bool = False
+    """Where a gate asked it: the replica itself said nothing."""
 
 
 class Balancer(Protocol):
@@ -24,4 +28,12 @@ class Balancer(Protocol):
 
     def replicas(self, names: Collection[str]) -> Mapping[str, ReplicaAnswer]:
         """By name, what these replicas say, in a slot or not. Those that do not answer are left out."""
+        ...
+
+
+class LoadBalancer(Balancer, Protocol):
+    """A balancer that also says how much it is asked."""
+
+    def requests(self) -> tuple[int, int] | None:
+        """Requests of users that were answered so far, and those in flight; None where it does not answer."""
         ...

@@ -70,7 +70,7 @@ def _started_again(victim: Victim) -> tuple[AnyHarm, ...]:
 
 
 _STORES = (Role.STORE, Role.SENTINEL, Role.ORDERS)
-_CONTAINERS = (Role.APP, Role.BALANCER, *_STORES)
+_CONTAINERS = (Role.APP, Role.BALANCER, *_STORES, Role.WORKER)
 _REPLACED = "a replica is replaced by the deployer; whatever else is started again, with its volume if it has one"
 
 FAULTS: Mapping[FaultName, Fault] = {
@@ -157,7 +157,7 @@ def cut_from(peers: Sequence[Victim], off: str) -> Fault:
 
     return msgspec.structs.replace(
         FAULTS["cut"],
-        hits=(Role.APP, Role.BALANCER, Role.STORE),
+        hits=(Role.APP, Role.BALANCER, Role.STORE, Role.WORKER),
         proof="severed",
         do=lambda victim, _: Sever(addresses=away(victim)),
         undo=lambda victim: (Mend(addresses=away(victim)),),

@@ -26,9 +26,13 @@ class BlastRadius(Value):
     def text(self) -> str:
         """For a person."""
         return (
-            f"at most {self.replicas} replica(s), {self.zones} zone(s), {self.tiers} tier(s) and"
-            f" {self.stores} store(s) at once; {self.least_serving} must go on serving"
+            f"at most {_many(self.replicas, 'replica')}, {_many(self.zones, 'zone')}, {_many(self.tiers, 'tier')} and"
+            f" {_many(self.stores, 'store')} at once; {self.least_serving} must go on serving"
         )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 class Capacity(Value):

@@ -19,8 +19,9 @@ from lab.model import Replica, Role
 
 
 def is_opted_in(victim: Victim, groups: Sequence[str]) -> bool:
-    """Whether it belongs to one of these groups: "app" is a tier, "app/a" that tier in zone a."""
-    return bool({victim.role.value, f"{victim.role.value}/{victim.zone}"} & set(groups))
+    """Whether it belongs to one of these groups: "app" is a tier, "app/a" that tier in zone a, "store/redis" one."""
+    role = victim.role.value
+    return bool({role, f"{role}/{victim.zone}", f"{role}/{victim.name}"} & set(groups))
 
 
 def choose_victim(

@@ -9,6 +9,7 @@ import msgspec
 from lab.cluster.harm import AnyHarm, Victim
 from lab.model import Value
 from lab.state.change import again_while_stale
+from lab.state.documents import decode, encode
 from lab.state.protocol import State
 
 
@@ -74,12 +75,12 @@ class OpenFaults:
 
     def _read(self) -> tuple[int, Opened]:
         found = self._state.read(self._key)
-        return (0, Opened()) if found is None else (found.version, msgspec.json.decode(found.body, type=Opened))
+        return (0, Opened()) if found is None else (found.version, decode(found.body, Opened, at=self._key))
 
     def _change(self, change: Callable[[Opened], Opened]) -> None:
         def once() -> None:
             version, now = self._read()
-            self._state.write(self._key, msgspec.json.encode(change(now)), version=version)
+            self._state.write(self._key, encode(change(now)), version=version)
 
         again_while_stale(once)
 

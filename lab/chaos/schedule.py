@@ -61,8 +61,8 @@ class MonkeySettings(Value, rename={"seconds": "for"}):
     seconds: float = 2.0
     """How long a fault lasts that does not end its victim."""
     groups: tuple[str, ...] = ("app",)
-    """Who has opted in: a tier ("app", "balancer", "store", "sentinel", "orders") or its share of a zone ("app/a");
-    nobody else is ever struck."""
+    """Who has opted in: a tier ("app", "balancer", "store", "sentinel", "orders"), its share of a zone ("app/a"), or a
+    service of your own that has a role ("redis"); nobody else is ever struck."""
     probability: float = 1.0
     """That a strike which is due is made; with a calendar: in each group, each day."""
     leashed: bool = False
@@ -71,7 +71,7 @@ class MonkeySettings(Value, rename={"seconds": "for"}):
     """Working days in model time, in place of the gaps."""
 
 
-GROUPS = frozenset({Role.APP, Role.BALANCER, Role.STORE, Role.SENTINEL, Role.ORDERS})
+GROUPS = frozenset({Role.APP, Role.BALANCER, Role.STORE, Role.SENTINEL, Role.ORDERS, Role.WORKER})
 """The tiers that may opt in."""
 
 
@@ -160,11 +160,13 @@ def check_monkey(settings: MonkeySettings) -> None:
 def _check_calendar(calendar: Calendar) -> None:
     try:
         ZoneInfo(calendar.time_zone)
-        date.fromisoformat(calendar.begins)
+        date.fromisoformat(calendar.begins) + timedelta(days=calendar.days)
         opens, closes = time.fromisoformat(calendar.opens), time.fromisoformat(calendar.closes)
-    except ZoneInfoNotFoundError as exc:
+    except (ZoneInfoNotFoundError, OSError) as exc:  # OSError: the name of a folder of the data base
         raise UsageError("is not a time zone", at="calendar.time_zone", hint="time_zone: Europe/Berlin") from exc
-    except ValueError as exc:
+    except (ValueError, OverflowError) as exc:
         raise UsageError(str(exc), at="calendar", hint='begins: "2026-01-01", opens: "09:00"') from exc
+    if opens.tzinfo is not None or closes.tzinfo is not None:
+        raise UsageError("opens and closes are by the clocks of time_zone", at="calendar.opens", hint='opens: "09:00"')
     if opens >= closes or calendar.days < 1 or calendar.day_lasts <= 0 or calendar.most_a_day < 1:
         raise UsageError("has no hour in which to strike", at="calendar", hint='opens: "09:00", closes: "15:00"')

@@ -113,7 +113,12 @@ class Striker:
 
     def stores_are_whole(self) -> bool:
         """Whether every store serves and is in step with the others, and every replica has found it again."""
-        return not self.standing().missing and not self._ground.unwell()
+        return not self.stores_trouble()
+
+    def stores_trouble(self) -> str:
+        """Why they are not, for a person; "" where they are."""
+        missing = sorted(self.standing().missing)
+        return f"{', '.join(missing)} can't serve yet" if missing else self._ground.unwell()
 
     def freeze(self) -> None:
         """From here on nothing is struck, and nothing that is open is undone."""

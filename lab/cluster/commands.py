@@ -36,8 +36,10 @@ class ClusterPlan(Value):
     others: tuple[str, ...] = ("store",)
     front: tuple[str, ...] = ()
     """Somebody's own balancer, which finds the lab's under the app's name."""
-    waits: bool = False
-    """Whether the others must be healthy, as they themselves define it, before a replica is made."""
+    later: tuple[str, ...] = ()
+    """Somebody's own services that are started once the app serves."""
+    jobs: frozenset[str] = frozenset()
+    """Those of the others that prepare something and end."""
 
     @property
     def edges_file(self) -> Path:
@@ -82,9 +84,9 @@ def up(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
     return [*_compose(compose, plan), "up", "--detach", "--no-build", "--pull", "never", *started]
 
 
-def wait_healthy(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
-    """Wait until the others are as their own health checks want them."""
-    return [*_compose(compose, plan), "up", "--detach", "--wait", "--no-build", "--pull", "never", *plan.others]
+def up_later(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
+    """Start what is to come once the app serves."""
+    return [*_compose(compose, plan), "up", "--detach", "--no-deps", "--no-build", "--pull", "never", *plan.later]
 
 
 def create_pattern(compose: Sequence[str], plan: ClusterPlan) -> list[str]:

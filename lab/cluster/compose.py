@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -20,6 +21,7 @@ from lab.cluster import commands
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.edges import edges_file
 from lab.cluster.members import StoreKeys, addresses, members_file, sentinel_acl, sentinel_conf, store_acl, store_conf
+from lab.cluster.protocol import AppStop
 from lab.cluster.stores import STORE_SERVICE
 from lab.errors import ClusterError, EngineError, Fenced, WaitTimeout
 from lab.machine import labels
@@ -32,6 +34,8 @@ USERS_PORT, LAB_PORT = "8080/tcp", "8081/tcp"
 
 LAB_PASSWORD = "lab_password"  # noqa: S105 -- the name of a file that no container mounts
 """The store's administrator, for tests and for people: `redis-cli --user lab`."""
+USUAL_GRACE, USUAL_READY_WITHIN = 10.0, 30.0
+"""Seconds that a draining replica has, and one that starts."""
 UP_WITHIN = 180.0
 """Seconds for each of Compose's parts in bringing a cluster up."""
 REMOVALS_AT_ONCE = 4
@@ -96,9 +100,9 @@ class ComposeCluster:
             "com.docker.compose.container-number": str(generation),
         }
         told = self._told(slot, name, release)
-        body = _clone(
-            pattern, image=release.image, hostname=name, own_labels=own, told=told, aliases=self._aliases(pattern)
-        )
+        [first, *_] = [*_networks(pattern), ""]
+        aliases = self._aliases(pattern, first, pattern["Config"]["Labels"][SERVICE])
+        body = _clone(pattern, image=release.image, hostname=name, own_labels=own, told=told, aliases=aliases)
         with engine_errors(f"create replica {name}", at=release.image):
             made = self._engine.create_container_from_config(body, self._container_name(name))
         return Replica(
@@ -138,6 +142,19 @@ class ComposeCluster:
             if not remove_container(self._engine, self._address(replica)):
                 self._check_fence(replica)
 
+    @property
+    def grace(self) -> float:
+        """As long as the shop is given."""
+        return USUAL_GRACE
+
+    @property
+    def ready_within(self) -> float:
+        """As long as the shop is given."""
+        return USUAL_READY_WITHIN
+
+    def stop_of(self, replica: Replica) -> AppStop | None:  # noqa: ARG002 -- these replicas drain by themselves
+        return None
+
     def addresses(self, container_port: str = USERS_PORT) -> tuple[tuple[str, int], ...]:
         """Where each balancer's port is published, by zone: always on loopback, and for one that is down too.
 
@@ -156,21 +173,27 @@ class ComposeCluster:
         return tuple((one["HostIp"], int(one["HostPort"])) for one in published)
 
     def logs(self, container: str, *, last: int = 200) -> str:
-        """The last lines that a container wrote."""
+        """The last lines that a container wrote; "" where it is gone."""
         with engine_errors("read a container's log", at=container[:12]):
-            return self._engine.logs(container, tail=last).decode(errors="replace")
+            try:
+                return str(self._engine.logs(container, tail=last).decode(errors="replace"))
+            except NotFound:
+                return ""
 
     def _join_others(self, replica: Replica) -> None:
-        """Connect it to the networks beside its first one, if there are: engines before 25 create it in one alone."""
         pattern = self._read_pattern()
-        others = _networks(pattern)[1:]
-        if not others:
-            return
-        address = self._address(replica)
+        if len(_networks(pattern)) > 1:
+            self.join_others(pattern, self._address(replica), pattern["Config"]["Labels"][SERVICE])
+
+    def join_others(self, pattern: Mapping[str, Any], address: str, service: str) -> None:
+        """Connect it to the networks beside its first one, if there are: engines before 25 create it in one alone."""
         joined = self._engine.inspect_container(address)["NetworkSettings"]["Networks"]
-        for name in others:
+        for name in _networks(pattern)[1:]:
             if name not in joined:  # a deployer may have died in between
-                self._engine.connect_container_to_network(address, name, aliases=self._aliases(pattern))
+                links = [tuple(link.split(":", 1)) for link in _endpoint(pattern, name).get("Links", ())]
+                more: dict[str, Any] = {"links": links} if links else {}
+                aliases = self._aliases(pattern, name, service)
+                self._engine.connect_container_to_network(address, name, aliases=aliases, **more)
 
     def _told(self, slot: Slot, name: str, release: Release) -> Mapping[str, str]:
         """What a replica's environment says of its place."""
@@ -182,9 +205,9 @@ class ComposeCluster:
             "LAB_ENTERS": "told",
         }
 
-    def _aliases(self, pattern: Mapping[str, Any]) -> list[str]:
-        """The names under which a replica is found in its networks."""
-        return [pattern["Config"]["Labels"][SERVICE]]
+    def _aliases(self, pattern: Mapping[str, Any], network: str, service: str) -> list[str]:
+        """The names under which a container is found in a network that is made as the pattern is."""
+        return aliases_of(pattern, network, service)
 
     def _only(self, role: Role) -> list[str]:
         return [f"{labels.PROJECT}={self.project}", f"{labels.ROLE}={role.value}"]
@@ -281,6 +304,22 @@ class ComposeCluster:
         return self._pattern
 
 
+def aliases_of(pattern: Mapping[str, Any], network: str, service: str) -> list[str]:
+    """The names of a container in a network, but for those that are its own alone."""
+    endpoint = pattern["NetworkSettings"]["Networks"].get(network) or {}
+    own = {pattern["Id"][:12], pattern["Name"].lstrip("/")}
+    return list(dict.fromkeys([service, *(one for one in endpoint.get("Aliases") or () if one not in own)]))
+
+
+def clone(pattern: Mapping[str, Any], *, image: str, own_labels: Mapping[str, str], service: str) -> dict[str, Any]:
+    """The engine's create call for a container in another one's place, from another image."""
+    hostname = pattern["Config"].get("Hostname", "")
+    own = hostname if hostname and not pattern["Id"].startswith(hostname) else ""
+    [first, *_] = [*_networks(pattern), ""]
+    aliases = aliases_of(pattern, first, service)
+    return _clone(pattern, image=image, hostname=own, own_labels=own_labels, told={}, aliases=aliases)
+
+
 def _clone(
     pattern: Mapping[str, Any],
     *,
@@ -293,12 +332,13 @@ def _clone(
     """The engine's create call for a container like the pattern, from another image, with other labels, in the first
     of the pattern's networks alone."""
     config, image_config = dict(pattern["Config"]), pattern["ImageConfig"]
+    stated = json.loads(config["Labels"].get(labels.STATED, "{}"))
     for key in _FROM_IMAGE:
-        if config.get(key) == image_config.get(key):
+        if key not in stated.get("keys", ()) and config.get(key) == image_config.get(key):
             config.pop(key, None)
-    from_image = set(image_config.get("Env") or ())
-    env = [line for line in config.get("Env") or () if line not in from_image]
-    networks = {name: {"Aliases": list(aliases)} for name in _networks(pattern)[:1]}
+    from_image, said = set(image_config.get("Env") or ()), set(stated.get("env", ()))
+    env = [line for line in config.get("Env") or () if line not in from_image or line.partition("=")[0] in said]
+    networks = {name: {**_endpoint(pattern, name), "Aliases": list(aliases)} for name in _networks(pattern)[:1]}
     return {
         **config,
         "Image": image,
@@ -314,6 +354,12 @@ def _networks(pattern: Mapping[str, Any]) -> list[str]:
     """The pattern's networks; the first is the one that the engine takes a container to be created in."""
     first = pattern["HostConfig"].get("NetworkMode")
     return sorted(pattern["NetworkSettings"]["Networks"], key=lambda name: name != first)
+
+
+def _endpoint(pattern: Mapping[str, Any], network: str) -> dict[str, Any]:
+    """What a container has in a network beside its names: the links that Compose made."""
+    links = (pattern["NetworkSettings"]["Networks"][network] or {}).get("Links")
+    return {"Links": list(links)} if links else {}
 
 
 def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
@@ -379,17 +425,24 @@ def bring_up(compose: Sequence[str], plan: ClusterPlan) -> None:
     Doing it again changes nothing. Whatever it made stays where it fails: the caller tears down.
     Raises ClusterError with Compose's own words, or PortTaken.
     """
-    argvs = [commands.create_pattern(compose, plan), commands.up(compose, plan)]
-    if plan.waits and plan.others:
-        argvs.append(commands.wait_healthy(compose, plan))
-    for argv in argvs:
-        environment = {**os.environ, **commands.environment(plan)}
-        try:
-            done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=UP_WITHIN)
-        except subprocess.TimeoutExpired as exc:
-            raise _compose_failed(plan, f"it was not done after {UP_WITHIN:g} s") from exc
-        if done.returncode:
-            raise _compose_failed(plan, done.stderr.strip() or done.stdout.strip())
+    _run_compose(commands.create_pattern(compose, plan), plan)
+    _run_compose(commands.up(compose, plan), plan)
+
+
+def start_later(compose: Sequence[str], plan: ClusterPlan) -> None:
+    """Start the services that come once the app serves; may be repeated. Raises ClusterError with Compose's words."""
+    if plan.later:
+        _run_compose(commands.up_later(compose, plan), plan)
+
+
+def _run_compose(argv: Sequence[str], plan: ClusterPlan) -> None:
+    environment = {**os.environ, **commands.environment(plan)}
+    try:
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=UP_WITHIN)
+    except subprocess.TimeoutExpired as exc:
+        raise _compose_failed(plan, f"it was not done after {UP_WITHIN:g} s") from exc
+    if done.returncode:
+        raise _compose_failed(plan, done.stderr.strip() or done.stdout.strip())
 
 
 def _compose_failed(plan: ClusterPlan, said: str) -> ClusterError:
@@ -406,6 +459,8 @@ class StuckPart(Value):
     kind: str
     name: str
     why: str
+    is_engines_own: bool = False
+    """A network in which no container is: the engine forgot to let go of one that was."""
 
 
 def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, clock: Clock = SYSTEM_CLOCK) -> list[str]:
@@ -413,7 +468,8 @@ def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, cl
 
     Nothing is chosen by name, and what bears only some of the lab's labels is left alone. May be repeated, and by
     several labs at once: what is still in use after that is tried again for GONE_WITHIN seconds.
-    Raises EngineError, with the engine's own words, where something stays.
+    Raises EngineError, with the engine's own words, where something stays; all else is removed by then. A network that
+    only the engine itself still holds is not waited for twice.
     """
     removed: list[str] = []
     stays: list[StuckPart] = []
@@ -424,20 +480,26 @@ def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, cl
         return not stays
 
     try:
-        if not is_gone():
+        if not is_gone() and (removed or not all(one.is_engines_own for one in stays)):
             wait_until(f"{project} is gone", is_gone, within=GONE_WITHIN, every=0.3, clock=clock)
-    except WaitTimeout as exc:
-        one = stays[0]
-        held = f"{'name' if one.kind == 'container' else one.kind}={one.name}"
-        raise EngineError(
-            f"can't remove {one.kind} {one.name}: {one.why}",
-            at=project,
-            hint=f"docker ps -a --filter {held}   # who has it; then: lab down -p {project}",
-        ) from exc
-    if folder is not None and folder.exists():
+    except WaitTimeout:
+        pass
+    if folder is not None and folder.exists() and all(one.is_engines_own for one in stays):
         with suppress(FileNotFoundError):  # somebody else's `down` was quicker
             shutil.rmtree(folder)
+    if stays:
+        raise _stuck(project, stays)
     return removed
+
+
+def _stuck(project: str, stays: Sequence[StuckPart]) -> EngineError:
+    one = next((one for one in stays if not one.is_engines_own), stays[0])
+    if one.is_engines_own:
+        what = f"the engine keeps {one.kind} {one.name} though no container is in it; all else is removed"
+        return EngineError(what, at=project, hint="a fault of the engine's own: the network goes with its next start")
+    held = f"{'name' if one.kind == 'container' else one.kind}={one.name}"
+    hint = f"docker ps -a --filter {held}   # who has it; then: lab down -p {project}"
+    return EngineError(f"can't remove {one.kind} {one.name}: {one.why}", at=project, hint=hint)
 
 
 def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[StuckPart]:
@@ -466,11 +528,42 @@ def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[S
         except APIError as exc:
             if exc.status_code not in IN_USE:
                 raise
-            stays.append(StuckPart(kind=kind, name=name, why=str(exc.explanation or exc)))
+            is_own = kind == "network" and not ours() and _is_empty(engine, key)
+            if is_own and _let_go(engine, key, [_name_of(one) for one in found]):
+                removed.append(f"{kind} {name}")
+                continue
+            why = str(exc.explanation or exc)
+            stays.append(StuckPart(kind=kind, name=name, why=why, is_engines_own=is_own))
         else:
             removed.append(f"{kind} {name}")
     # One that somebody else is removing is still told of; another may be a deployer's that made it meanwhile.
     return stays or [StuckPart(kind="container", name=_name_of(one), why="it is still there") for one in ours()]
+
+
+def _is_empty(engine: APIClient, network: str) -> bool:
+    """Whether the engine itself says that no container is in a network."""
+    try:
+        return not engine.inspect_network(network).get("Containers")
+    except NotFound:
+        return True
+
+
+def _let_go(engine: APIClient, network: str, names: Sequence[str]) -> bool:
+    """Make the engine drop what is left of these containers in a network, and remove it; whether that worked.
+
+    An engine may keep an endpoint of a container that was removed while it started. A disconnection by force finds it
+    by the container's name, though there is no container of it any more.
+    """
+    for name in names:
+        with suppress(APIError):
+            engine.disconnect_container_from_network(name, network, force=True)
+    try:
+        engine.remove_network(network)
+    except NotFound:
+        return True
+    except APIError:
+        return False
+    return True
 
 
 def _name_of(container: Mapping[str, Any]) -> str:

@@ -36,8 +36,9 @@ NANO_CPUS = 10**9 // CPU_PERIOD
 """Billionths of a processor in each microsecond of a CPU_PERIOD."""
 LEFT_OVER = 4 * 2**20
 """Bytes that a squeezed container has left; then something in it asks for more, and the kernel must end the largest."""
-NOT_STRUCK = frozenset({Role.PATTERN, Role.GATE, Role.FRONT})
-"""The pattern never runs, a gate shares its replica's life, and a front is somebody's own with nothing beside it."""
+NOT_STRUCK = frozenset({Role.PATTERN, Role.GATE, Role.FRONT, Role.SERVICE})
+"""The pattern never runs, a gate shares its replica's life, a front is somebody's own with nothing beside it, and so is
+a service that the scenario gives no role."""
 
 
 class EngineHarm:

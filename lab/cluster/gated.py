@@ -1,37 +1,64 @@
 """Replicas of somebody's own app, with nothing of the lab's inside: a gate beside each one holds its slot.
 
-The gate is a small container that shares the replica's network and its processes. It passes requests from the slot's
-socket to the app's port; told to enter it takes the slot, told to leave it gives it up, answers what it has and ends.
-Only then is the app itself told to stop, so that no request can be on its way to it. An app that dies takes its gate
-with it: the kernel sees to that.
+The gate is a small container that shares the replica's network. It passes requests from the slot's socket to the app's
+port, as a proxy would; told to enter it takes the slot, told to leave it gives it up, sees through what is under way
+and ends. The app gets its own stop signal while those requests are in it: for a last moment before that it has its slot
+again, or by then all of them would be answered. Only where the file says
+`stop: after_answers` is it told when its gate has ended. It does not share the app's processes: what an app wrote
+before it ended still has to reach whoever asked.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import PurePosixPath
 from typing import Any
 
 from docker import APIClient
 from msgspec.structs import replace
 
-from lab.cluster.compose import CONFLICT, GONE_MEANWHILE, USERS_PORT, ComposeCluster, remove_container
-from lab.errors import EngineError
+from lab.clock import NS, SYSTEM_CLOCK, Clock
+from lab.cluster.compose import CONFLICT, GONE_MEANWHILE, SERVICE, USERS_PORT, ComposeCluster, clone, remove_container
+from lab.cluster.protocol import AppStop, StopWay
+from lab.errors import EngineError, UsageError
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_errors
 from lab.model import Release, Replica, ReplicaState, Role, Slot
 
 SLOTS_VOLUME = "lab-slots"
-ENTER, LEAVE = "SIGUSR1", "SIGTERM"
+DOCKER_GRACE = 10.0
+"""Seconds between a stop signal and SIGKILL where a service says nothing."""
+LAST_USE, SETTLES = 0.25, 0.25
+"""Seconds in which a replica that leaves is in use again, so that requests are in it when it gets its stop signal; and
+between the last of them and that signal, so that the app has surely taken them in: nobody could answer what was still
+in a queue of the kernel's then."""
+TOLD_WITHIN = 1.0
+"""Seconds after a replica was told to leave in which its app is told to stop."""
+ENTER, TAKE_BACK, LEAVE = "SIGUSR1", "SIGUSR2", "SIGTERM"
 _SUFFIX = ".gate"
 
 
 class GatedCluster(ComposeCluster):
     """One cluster of somebody's own app. The pattern's labels say at which port the app listens."""
 
-    def __init__(self, engine: APIClient, *, project: str, slots: Sequence[Slot], epoch: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: APIClient,
+        *,
+        project: str,
+        slots: Sequence[Slot],
+        epoch: int | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         super().__init__(engine, project=project, slots=slots, epoch=epoch)
         self._told_to_stop: set[str] = set()
+        """Those that got their stop signal after their gate had ended."""
+        self._stops: dict[str, AppStop] = {}
+        self._leaving: dict[str, int] = {}
+        """By container, when it was told to leave."""
+        self._clock = clock
 
     @staticmethod
     def is_one(engine: APIClient, project: str) -> bool:
@@ -50,7 +77,9 @@ class GatedCluster(ComposeCluster):
             one["Labels"].get(labels.REPLICA): one["State"] for one in found if one["Labels"][labels.ROLE] == Role.GATE
         }
         seen = (labels.replica_of(one["Id"], one["Labels"], one["State"]) for one in found)
-        return [self._with_gate(one, gates.get(one.name)) for one in seen if one is not None]
+        there = [one for one in seen if one is not None]
+        self._stop_in_use([one for one in there if self._is_to_stop(one)])
+        return [self._with_gate(one, gates.get(one.name)) for one in there]
 
     def start(self, replica: Replica) -> None:
         super().start(replica)
@@ -62,12 +91,32 @@ class GatedCluster(ComposeCluster):
                 if exc.status_code != CONFLICT:
                     raise
             self._engine.start(name)
+            self._run_hooks(replica)
+
+    def _run_hooks(self, replica: Replica) -> None:
+        """Begin the service's `post_start` commands, as Compose does; whether they are done only `ready` can tell."""
+        hooks = json.loads(self._read_pattern()["Config"]["Labels"].get(labels.POST_START, "[]"))
+        for hook in hooks:
+            made = self._engine.exec_create(
+                self._address(replica),
+                hook["command"],
+                user=hook.get("user", ""),
+                workdir=hook.get("working_dir"),
+                environment=hook.get("environment"),
+            )
+            self._engine.exec_start(made["Id"], detach=True)
 
     def signal(self, replica: Replica, signal: str) -> bool:
         if signal not in {ENTER, LEAVE}:
             return super().signal(replica, signal)
         if not self._is_still(replica):
             return False
+        if signal == LEAVE and self._stops_at_once and replica.container not in self._leaving:
+            self._leaving[replica.container] = self._clock.now()
+            return self._tell_gate(replica, TAKE_BACK)
+        return self._tell_gate(replica, signal)
+
+    def _tell_gate(self, replica: Replica, signal: str) -> bool:
         with engine_errors(f"send {signal} to the gate of {replica.name}", at=replica.container[:12]):
             try:
                 self._engine.kill(self._gate_address(replica), signal)
@@ -77,10 +126,94 @@ class GatedCluster(ComposeCluster):
                 return False
         return True
 
+    def _stop_in_use(self, leaving: Sequence[Replica]) -> None:
+        """The slots go to their successors and the gates take no new request; then each app gets its stop signal.
+
+        In the moment before, users still came to them: requests are in them, and they must answer them. All of them
+        together take SETTLES seconds, so that a round of whoever deploys is hardly longer.
+        """
+        told = {one.container: self._stop_of(one) for one in leaving}
+        for one in leaving:
+            self._tell_gate(one, LEAVE)
+        if leaving:
+            self._clock.sleep(SETTLES)
+        for one in leaving:
+            self._stops[one.container] = replace(told[one.container], at=self._clock.now())
+            super().signal(one, told[one.container].signal)
+
+    def _stop_of(self, replica: Replica) -> AppStop:
+        return AppStop(
+            at=0,
+            service=self._read_pattern()["Config"]["Labels"][SERVICE],
+            signal=self._stop_signal(replica),
+            grace=self._own_grace,
+            process=self._first_process(replica),
+        )
+
+    @property
+    def grace(self) -> float:
+        """The service's own `stop_grace_period`, or Docker's, from when its app is told."""
+        return self._own_grace + TOLD_WITHIN if self._stops_at_once else super().grace
+
+    @property
+    def _own_grace(self) -> float:
+        return float(self._read_pattern()["Config"].get("StopTimeout") or DOCKER_GRACE)
+
+    @property
+    def ready_within(self) -> float:
+        """What the scenario says of it."""
+        return float(self._read_pattern()["Config"]["Labels"].get(labels.READY_WITHIN, super().ready_within))
+
+    def stop_of(self, replica: Replica) -> AppStop | None:
+        return self._stops.get(replica.container)
+
+    @property
+    def _stops_at_once(self) -> bool:
+        return bool(self._read_pattern()["Config"]["Labels"].get(labels.STOP) != StopWay.AFTER_ANSWERS)
+
+    def _is_to_stop(self, replica: Replica) -> bool:
+        since = self._leaving.get(replica.container)
+        is_over = since is not None and self._clock.now() - since >= LAST_USE * NS
+        return is_over and replica.state is ReplicaState.RUNNING and replica.container not in self._stops
+
+    def _first_process(self, replica: Replica) -> str:
+        """What runs as process 1: that got the signal, and nobody passes it on unless it does. "" if not known."""
+        with engine_errors(f"look at {replica.name}", at=replica.container[:12]), suppress(NotFound):
+            now = self._engine.inspect_container(replica.container)
+            with suppress(APIError):  # it has ended
+                top = self._engine.top(replica.container, "-o pid,comm")
+                names = dict(top["Processes"])
+                if str(now["State"]["Pid"]) in names:
+                    return str(names[str(now["State"]["Pid"])])
+            return PurePosixPath(now.get("Path") or "").name
+        return ""
+
     def remove(self, replica: Replica) -> None:
+        self._stops.pop(replica.container, None)
+        self._leaving.pop(replica.container, None)
         with engine_errors(f"remove the gate of {replica.name}", at=replica.container[:12]):
             remove_container(self._engine, self._gate_address(replica))
         super().remove(replica)
+
+    def recreate(self, service: str, release: Release) -> None:
+        """Make a worker anew from another image, as `docker compose up` does: the old one is stopped in its own time.
+
+        Raises EngineError, and UsageError where there is none.
+        """
+        only = [f"{labels.PROJECT}={self.project}", f"{labels.ROLE}={Role.WORKER.value}", f"{SERVICE}={service}"]
+        with engine_errors(f"make {service} anew", at=release.image):
+            found = self._engine.containers(all=True, filters={"label": only})
+            if not found:
+                raise UsageError("there is no such worker", at=service, hint="cluster: {services: {worker: worker}}")
+            for one in found:
+                old = self._engine.inspect_container(one["Id"])
+                old["ImageConfig"] = self._engine.inspect_image(old["Image"])["Config"]
+                body = clone(old, image=release.image, own_labels={labels.RELEASE: release.name}, service=service)
+                self._engine.stop(old["Id"], timeout=int(old["Config"].get("StopTimeout") or DOCKER_GRACE))
+                remove_container(self._engine, old["Id"])
+                made = self._engine.create_container_from_config(body, old["Name"].lstrip("/"))["Id"]
+                self.join_others(old, made, service)
+                self._engine.start(made)
 
     def addresses(self, container_port: str = USERS_PORT) -> tuple[tuple[str, int], ...]:
         front = self._read_pattern()["Config"]["Labels"].get(labels.FRONT)
@@ -88,9 +221,9 @@ class GatedCluster(ComposeCluster):
             return self._published(Role.FRONT, f"{front}/tcp")
         return super().addresses(container_port)
 
-    def _aliases(self, pattern: Mapping[str, Any]) -> list[str]:
-        """Behind a balancer of theirs the app's name is the lab's balancer's, which knows which replicas serve."""
-        return [] if labels.FRONT in pattern["Config"]["Labels"] else super()._aliases(pattern)
+    def _aliases(self, pattern: Mapping[str, Any], network: str, service: str) -> list[str]:
+        """Behind a balancer of theirs the app's names are the lab's balancer's, which knows which replicas serve."""
+        return [] if labels.FRONT in pattern["Config"]["Labels"] else super()._aliases(pattern, network, service)
 
     def _with_gate(self, replica: Replica, gate: str | None) -> Replica:
         """The replica as it is together with its gate: not started before both are, and stopped once its gate left."""
@@ -98,7 +231,8 @@ class GatedCluster(ComposeCluster):
             return replica
         if gate in {None, "created"}:
             return replace(replica, state=ReplicaState.CREATED)
-        if gate in {"exited", "dead"} and self._epoch is not None and replica.container not in self._told_to_stop:
+        has_left = gate in {"exited", "dead"} and self._epoch is not None
+        if has_left and not self._stops_at_once and replica.container not in self._told_to_stop:
             self._told_to_stop.add(replica.container)
             super().signal(replica, self._stop_signal(replica))
         return replica
@@ -132,6 +266,8 @@ class GatedCluster(ComposeCluster):
             "LAB_REPLICA": replica.name,
             "LAB_RELEASE": replica.release,
             "LAB_APP_PORT": pattern[labels.PORT],
+            "LAB_KEEP_ALIVE": pattern[labels.KEEP_ALIVE],
+            "LAB_ANSWER_TIMEOUT": pattern[labels.ANSWER_TIMEOUT],
         }
         own = {
             **identity.labels(Role.GATE.value),
@@ -150,7 +286,6 @@ class GatedCluster(ComposeCluster):
             "Labels": own,
             "HostConfig": {
                 "NetworkMode": shared,
-                "PidMode": shared,
                 "Binds": [f"{self.project}_{SLOTS_VOLUME}:/run/slots"],
                 "ReadonlyRootfs": True,
                 "CapDrop": ["ALL"],

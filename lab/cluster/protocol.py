@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Protocol, Self
 
-from lab.model import Release, Replica, Slot
+from lab.model import Release, Replica, Slot, Value
+
+
+class StopWay(StrEnum):
+    """When a replica of somebody's own app that leaves gets its stop signal."""
+
+    AT_ONCE = "at_once"
+    """While requests are in it, as in production; then SIGKILL after the service's `stop_grace_period`."""
+    AFTER_ANSWERS = "after_answers"
+    """Only when all that it was asked is answered: how the app itself stops is not tested then."""
+
+
+class AppStop(Value):
+    """What an app that knows nothing of the lab was sent when its replica was told to leave."""
+
+    at: int
+    """When, in monotonic nanoseconds."""
+    service: str
+    signal: str
+    grace: float
+    """Seconds that it had before SIGKILL."""
+    process: str = ""
+    """What ran as its process 1, where that is known."""
 
 
 class Cluster(Protocol):
@@ -39,6 +62,27 @@ class Cluster(Protocol):
 
     def signal(self, replica: Replica, signal: str) -> bool:
         """Send a signal ("SIGTERM") to the replica's process; False where it no longer runs."""
+        ...
+
+    def logs(self, container: str, *, last: int = 200) -> str:
+        """The last lines that a container wrote; "" where it is gone."""
+        ...
+
+    @property
+    def grace(self) -> float:
+        """Seconds that a replica which was told to leave has, where whoever rolls says nothing."""
+        ...
+
+    @property
+    def ready_within(self) -> float:
+        """Seconds in which a replica must be ready, where there is no rollout that says it."""
+        ...
+
+    def stop_of(self, replica: Replica) -> AppStop | None:
+        """What the replica's app was sent when it was to leave, by this handle.
+
+        None where it was not sent anything yet, or drains by itself.
+        """
         ...
 
     def remove(self, replica: Replica) -> None:

@@ -23,7 +23,7 @@ _ORDERS = ("pg_isready", "--host", "127.0.0.1", "--username", "shop")
 class StoreLook:
     """Asks the stores of one project from inside their own containers; changes nothing.
 
-    Of somebody's own services it knows nothing, and finds nothing wrong with them.
+    Of somebody's own stores it knows what their own health checks say, and that they run.
     """
 
     def __init__(self, engine: APIClient, *, project: str) -> None:
@@ -45,13 +45,15 @@ class StoreLook:
     def trouble(self) -> str:
         """What is wrong, "" if every store serves and is in step with the others."""
         sentinels, orders = self._find(Role.SENTINEL), self._find(Role.ORDERS)
-        stores = [] if self._is_own_app() else self._find(Role.STORE)
+        stores = self._find(Role.STORE)
         for one in (*stores, *sentinels, *orders):
             if not one.is_running or one.is_paused or not one.networks:
                 return f"{one.name} is not back"
         for one in orders:
             if "accepting" not in self._ask(one, _ORDERS):
                 return f"{one.name} takes no connections yet"
+        if self._is_own_app():
+            return next((f"{one.name} is not healthy" for one in stores if not self._is_healthy(one)), "")
         if not sentinels:
             return next((f"{one.name} does not answer" for one in stores if self._ask(one, _PING) != "PONG"), "")
         return self._out_of_step(stores, sentinels)
@@ -77,6 +79,14 @@ class StoreLook:
         only = [f"{labels.PROJECT}={self._project}", f"{labels.ROLE}={Role.PATTERN.value}", labels.GATE]
         with engine_errors("look for the pattern", at=self._project):
             return bool(self._engine.containers(all=True, filters={"label": only}))
+
+    def _is_healthy(self, one: Victim) -> bool:
+        with engine_errors(f"look at {one.name}", at=one.container[:12]):
+            try:
+                state = self._engine.inspect_container(one.container)["State"]
+            except NotFound:
+                return False
+        return (state.get("Health") or {}).get("Status", "none") in {"none", "healthy"}
 
     def _find(self, role: Role) -> list[Victim]:
         only = [f"{labels.PROJECT}={self._project}", f"{labels.ROLE}={role.value}"]

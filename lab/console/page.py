@@ -12,7 +12,7 @@ from pathlib import Path
 from lab.clock import SYSTEM_CLOCK
 from lab.console.page_acts import ACTS, PageActs
 from lab.console.reports import folder_of
-from lab.errors import ExitCode, RecordError
+from lab.errors import ExitCode, RecordError, printable
 from lab.machine.places import find_places
 from lab.model import Value
 from lab.record import ReadRecord
@@ -20,6 +20,7 @@ from lab.report.document import ended
 from lab.report.events import Ended
 from lab.report.fold import PageFold
 from lab.report.html import PageConfig, PageControl, live_page
+from lab.report.requests import RequestFinder
 from lab.report.sentences import tell_event
 from lab.run.judge import JudgedRun, judge_run, plan_of, run_seconds
 from lab.web import Feed, Follower, PageServer
@@ -74,7 +75,9 @@ def watched(
     hands, token = PageActs(images) if spec.control else None, secrets.token_urlsafe(24)
     control = PageControl(token=token, acts=tuple(ACTS), images=hands.images) if hands is not None else None
     page = live_page(title, PageConfig(control=control))
-    with PageServer(page, Feed(), controls=hands, token=token, port=spec.port) as server:
+    with PageServer(
+        page, Feed(), controls=hands, requests=RequestFinder(folder).answer, token=token, port=spec.port
+    ) as server:
         shown = RunPage(folder, server, hands, say)
         say(f"  page {server.url}")
         with shown.follower:
@@ -87,8 +90,9 @@ def show_run(named: str | None, *, port: int | None, say: Say) -> int:
     title = plan_of(ReadRecord(folder)).title
     feed, recorded = Feed(), _Recorded(folder)
     follower = Follower(folder, recorded.fold, recorded.ending, feed, say=say)
-    with PageServer(live_page(title, PageConfig()), feed, port=port) as server, follower:
-        say(f"{title}\n  run {folder.name}\n  page {server.url}     Ctrl-C ends it")
+    page, finder = live_page(title, PageConfig()), RequestFinder(folder)
+    with PageServer(page, feed, requests=finder.answer, port=port) as server, follower:
+        say(f"{printable(title, keep='')}\n  run {folder.name}\n  page {server.url}     Ctrl-C ends it")
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

@@ -6,20 +6,36 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab.errors import ExitCode, LabError
+from lab.errors import ExitCode, LabError, RecordError
 from lab.machine.places import find_places
 from lab.record import ReadRecord
 from lab.report.markdown import MOST_BYTES, markdown
 from lab.report.sentences import tell_event
 from lab.report.write import FILES, Format, RunReports, tell_run
 from lab.run.judge import JudgedRun, judge_run, plan_of, run_seconds
+from lab.scenario.yaml_paths import did_you_mean
 
 Say = Callable[[str], None]
 
 
+def recorded_runs() -> list[str]:
+    """The names of the runs in runs/, oldest first."""
+    runs = find_places().runs
+    return sorted(one.name for one in runs.iterdir() if one.is_dir()) if runs.is_dir() else []  # pictures lie there too
+
+
 def folder_of(named: str) -> Path:
-    """A run's folder: a path, or the name of a run in runs/."""
-    return Path(named) if Path(named).is_dir() else find_places().runs / named
+    """A run's folder: a path, or the name of a run in runs/. Raises RecordError where there is no such run."""
+    found = find_places().runs / named
+    try:
+        if Path(named).is_dir():
+            return Path(named)
+        if named and found.is_dir():
+            return found
+    except (OSError, ValueError):  # a name that no file may have
+        pass
+    meant = did_you_mean(named, recorded_runs())
+    raise RecordError("there is no such run", at=str(found), hint=f"did you mean {meant}?" if meant else "lab runs")
 
 
 def report_run(named: str, wanted: Sequence[Format], out: Path | None, *, say: Say) -> int:
@@ -48,7 +64,7 @@ def leave_report(folder: Path, judged: JudgedRun, closing: tuple[str, ...], *, s
     except LabError as exc:
         say(f"the report is missing: {exc}")
     except Exception as exc:  # noqa: BLE001 -- a fault of the report must not look like one of the run
-        say(f"the report is missing: a fault of the lab itself: {type(exc).__name__}: {exc}")
+        say(f"the report is missing: internal error: {type(exc).__name__}: {exc}")
 
 
 def append_summary(told: RunReports, path: Path) -> None:

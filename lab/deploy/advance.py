@@ -73,7 +73,7 @@ def _turn_back(rollout: Rollout, progress: RolloutProgress) -> str | None:
 
 def _leave_stage(desired: Desired, rollout: Rollout, progress: RolloutProgress, by: str) -> Desired:
     """The stage's share is reached: on to the next once it was held, judged and approved."""
-    held = progress.in_phase >= getattr(rollout.strategy, "hold", 0.0)
+    held = progress.in_phase >= rollout.strategy.least_hold
     judged = progress.judged is None or progress.judged.verdict is GateVerdict.GO
     approved = not rollout.strategy.approve or rollout.approved > rollout.stage
     if not (held and judged and approved):

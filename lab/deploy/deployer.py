@@ -37,6 +37,9 @@ Report = Callable[[record.AnyEvent], None]
 ENTER_SIGNAL, LEAVE_SIGNAL, KILL_SIGNAL = "SIGUSR1", "SIGTERM", "SIGKILL"
 STATE_BACK_WITHIN = 30.0
 """Seconds for which a deployer waits for a state that does not answer, such as a Redis that is started again."""
+TOLD_AFTER = 3.0
+"""Seconds after its start in which nobody is told that a replica is not ready yet."""
+LOG_LINES, LONGEST_LINE = 5, 160
 ADVANCE = "advance"
 """At a boundary, beside the acts: the rollout's next phase is written down. Its `why` is that phase, it has no slot."""
 
@@ -86,6 +89,8 @@ class Deployer:
         self._why: dict[str, Why] = {}
         self._told_ready: set[str] = set()
         """Those that were ready at some time, by name, for as long as their containers exist: dead ones too."""
+        self._told_saw: dict[str, str] = {}
+        self._told_stops: set[str] = set()
         self._counted: set[str] = set()
         self._never_started: set[str] = set()
         """Containers of a new release that the engine could not start: they are as good as dead."""
@@ -195,7 +200,7 @@ class Deployer:
         self._cluster = self._unfenced.fenced(tenure.lease.token)
         self._lookout = Lookout(self._balancer, self._clock)
         token = tenure.lease.token
-        self._tell("in office", f"deployer {self._holder} leads, tenure {token}", is_first=token == 1)
+        self._tell("in office", f"deployer {self._holder} leads, fencing token {token}", is_first=token == 1)
         return True
 
     def _resign(self) -> None:
@@ -233,7 +238,9 @@ class Deployer:
         return decision
 
     def _decide(self, seen: ClusterLook, desired: Desired) -> Decision:
-        return decide(seen, target_of(desired, self._cluster.slots))
+        cluster = self._cluster
+        target = target_of(desired, cluster.slots, grace=cluster.grace, ready_within=cluster.ready_within)
+        return decide(seen, target)
 
     def _slots_of(self, desired: Desired) -> tuple[Slot, ...]:
         """The slots that are to be served."""
@@ -303,6 +310,7 @@ class Deployer:
             elif one.state is ReplicaState.DEAD and is_new and one.name not in self._told_ready:
                 self._counted.add(one.container)
                 self._lookout.note_early_death(one)
+                self._say_not_ready(one, "it ended before it was ready")
                 early += rollout is not None and one.release == rollout.to.name and one.name in self._why
         if rollout is None or not early:
             return desired
@@ -438,6 +446,8 @@ class Deployer:
             took = None if started is None or name not in self._why else (seen.at - started) / NS
             self._say(self._step("ready", one, took))
             self._told_ready.add(name)
+        self._tell_not_ready(seen)
+        self._tell_stops(seen)
         serving = self._serving(seen)
         by_release: dict[str, int] = {}
         for one in serving:
@@ -445,6 +455,43 @@ class Deployer:
         if by_release != self._last_serving:
             self._last_serving = by_release
             self._report(record.Serving(at=self._clock.now(), by_release=by_release, total=len(serving)))
+
+    def _tell_stops(self, seen: ClusterLook) -> None:
+        """Say of each app that knows nothing of the lab when it got its stop signal."""
+        for one in seen.replicas:
+            told = self._cluster.stop_of(one) if one.container not in self._told_stops else None
+            if told is None:
+                continue
+            self._told_stops.add(one.container)
+            self._lookout.drained_at[one.container] = told.at  # its own time counts from here
+            self._report(
+                record.AppStopped(
+                    at=told.at,
+                    replica=one.name,
+                    slot=one.slot,
+                    service=told.service,
+                    signal=told.signal,
+                    grace=told.grace,
+                    process=told.process,
+                )
+            )
+
+    def _tell_not_ready(self, seen: ClusterLook) -> None:
+        """Say of whoever is not ready after a while what was asked and what came, whenever that changes."""
+        for one in seen.replicas:
+            saw = self._lookout.saw.get(one.name, "")
+            since = seen.started_at.get(one.container, seen.at)
+            is_new = one.name not in self._told_ready and one.state is ReplicaState.RUNNING
+            if not is_new or not saw or seen.at - since < TOLD_AFTER * NS or self._told_saw.get(one.name) == saw:
+                continue
+            self._told_saw[one.name] = saw
+            self._say_not_ready(one, saw)
+
+    def _say_not_ready(self, one: Replica, saw: str) -> None:
+        wrote = self._cluster.logs(one.container, last=LOG_LINES).splitlines()
+        log = tuple(line[:LONGEST_LINE] for line in wrote)
+        now = self._clock.now()
+        self._report(record.NotReady(at=now, replica=one.name, slot=one.slot, release=one.release, saw=saw, log=log))
 
     def _step(self, action: str, one: Replica, took: float | None) -> record.Step:
         return record.Step(

@@ -15,6 +15,7 @@ from lab.deploy.rollout import Desired, Phase, Rollout, RolloutRequest, Strategy
 from lab.errors import UsageError
 from lab.model import Release, Replica, Value
 from lab.state.change import again_while_stale
+from lab.state.documents import decode, encode
 from lab.state.protocol import Lease, State
 
 
@@ -52,8 +53,9 @@ class Desk:
         """Raises UsageError where nothing was ever wanted of this cluster."""
         found = self._state.read(f"{self._cluster}/desired")
         if found is None:
-            raise UsageError("there is no such cluster", at=self._cluster, hint="lab up")
-        return StoredDesired(version=found.version, desired=msgspec.json.decode(found.body, type=Desired))
+            hint = f"lab up -p {self._cluster}; if it is up: lab status -p {self._cluster}   # finds it again"
+            raise UsageError("there is no such cluster", at=self._cluster, hint=hint)
+        return StoredDesired(version=found.version, desired=decode(found.body, Desired, at=f"{self._cluster}/desired"))
 
     def exists(self) -> bool:
         """Whether anything is wanted of this cluster."""
@@ -66,7 +68,7 @@ class Desk:
 
     def write(self, kept: StoredDesired, desired: Desired, lease: Lease) -> StoredDesired:
         """The deployer's way: refused (Stale, Fenced) if anybody wrote since, or leads since."""
-        body = msgspec.json.encode(desired)
+        body = encode(desired)
         version = self._state.write(f"{self._cluster}/desired", body, version=kept.version, lease=lease)
         return StoredDesired(version=version, desired=desired)
 
@@ -100,24 +102,33 @@ class Desk:
     def status(self) -> Status | None:
         """What the deployer wrote last, if any ever did."""
         found = self._state.read(f"{self._cluster}/status")
-        return None if found is None else msgspec.json.decode(found.body, type=Status)
+        return None if found is None else decode(found.body, Status, at=f"{self._cluster}/status")
 
     def write_status(self, status: Status, lease: Lease) -> None:
         """The deployer's word. Raises Fenced where it leads no more."""
         key = f"{self._cluster}/status"
         found = self._state.read(key)
-        body = msgspec.json.encode(status)
+        body = encode(status)
         self._state.write(key, body, version=0 if found is None else found.version, lease=lease)
 
     def is_settled(self) -> bool:
         """Whether the cluster is as wanted by now and no rollout is under way."""
+        return not self.unsettled()
+
+    def unsettled(self) -> str:
+        """What is still missing until the cluster is as wanted, for a person; "" where nothing is."""
         kept, status = self.read(), self.status()
-        return (
-            status is not None
-            and status.is_settled
-            and status.desired == kept.version
-            and kept.desired.under_way is None
-        )
+        rollout = kept.desired.under_way
+        if rollout is not None:
+            return f"the rollout to {rollout.to.name} is under way, in phase {rollout.phase}"
+        if status is None:
+            return "no deployer has looked at the cluster yet"
+        if status.is_settled and status.desired == kept.version:
+            return ""
+        served = {replica.slot for replica in status.serving}
+        empty = [slot for slot in kept.desired.active if slot not in served]
+        last = f"the deployer's last step: {status.step or 'none'}"
+        return f"no replica serves in {', '.join(empty)}; {last}" if empty else last
 
     def lease(self) -> Lease | None:
         """Who leads, if anybody does."""
@@ -129,7 +140,7 @@ class Desk:
         """What users got from each release lately; whoever watches users writes it for the gate."""
         key = f"{self._cluster}/results"
         found = self._state.read(key)
-        body = msgspec.json.encode(msgspec.structs.replace(figures, at=self._now()))
+        body = encode(msgspec.structs.replace(figures, at=self._now()))
         self._state.write(key, body, version=0 if found is None else found.version)
 
     def results(self) -> ReleaseFigures | None:
@@ -137,7 +148,7 @@ class Desk:
         found = self._state.read(f"{self._cluster}/results")
         if found is None:
             return None
-        figures = msgspec.json.decode(found.body, type=ReleaseFigures)
+        figures = decode(found.body, ReleaseFigures, at=f"{self._cluster}/results")
         return figures if abs(self._now() - figures.at) <= WINDOW * NS else None
 
     def _change_rollout(self, change: Callable[[Rollout], Rollout]) -> Rollout:
@@ -160,7 +171,7 @@ class Desk:
         return again_while_stale(once)
 
     def _put(self, desired: Desired, *, version: int) -> None:
-        self._state.write(f"{self._cluster}/desired", msgspec.json.encode(desired), version=version)
+        self._state.write(f"{self._cluster}/desired", encode(desired), version=version)
 
     def _now(self) -> int:
         return int(self._clock.wall().timestamp() * NS)

@@ -15,6 +15,8 @@ ASK_AGAIN = 1.0
 FROZEN_AFTER = 8.0
 """Seconds without any answer from a replica that answered before: longer than the balancer is patient with it, so
 that a stall that heals by itself is not made worse by a replacement."""
+AT_ONCE = 1
+"""Replicas that may be replaced at the same time because they are silent, whatever a scenario strikes at once."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 15.0
 """Seconds before a replica is made again where the last one died before it was ready; doubled each time."""
 
@@ -29,12 +31,16 @@ class Lookout:
         self.drained_at: dict[str, int] = {}
         self.upgraded_at: int | None = None
         self.held: set[str] = set()
+        self.saw: dict[str, str] = {}
+        """By name, what came of the last question to a replica, where its gate says it."""
         self._answered_at: dict[str, int] = {}
         self._asked_at: dict[str, int] = {}
         self._ready: set[str] = set()
         self._holders: dict[str, str] = {}
         self._died_early: dict[str, int] = {}
         self._not_before: dict[str, int] = {}
+        self._given_up: set[str] = set()
+        """Those that are being replaced because they are silent."""
 
     def look(self, replicas: Sequence[Replica]) -> ClusterLook:
         """One look. Whoever was well within ASK_AGAIN is taken at its word; everybody else is asked."""
@@ -80,9 +86,9 @@ class Lookout:
     def _forget(self, there: Mapping[str, Replica]) -> None:
         self._ready &= there.keys()
         self._holders = {slot: name for slot, name in self._holders.items() if name in there}
-        for times in (self._answered_at, self._asked_at):
-            for name in times.keys() - there.keys():
-                del times[name]
+        for noted in (self._answered_at, self._asked_at, self.saw):
+            for name in noted.keys() - there.keys():
+                del noted[name]
 
     def _ask(self, running: Mapping[str, Replica]) -> None:
         now = self._clock.now()
@@ -110,7 +116,9 @@ class Lookout:
         now = self._clock.now()
         for name, one in asked.items():
             answer = answers.get(name)
-            if answer is None:
+            if answer is not None and answer.saw:
+                self.saw[name] = answer.saw
+            if answer is None or answer.is_silent:
                 continue  # silence is not news until it has lasted: `_frozen` sees to that
             self._ready.discard(name)
             if answer.is_ready:
@@ -120,12 +128,21 @@ class Lookout:
                 self._answered_at[name] = now
 
     def _frozen(self, there: Collection[Replica]) -> set[str]:
-        """Those that were ready once and have been silent since; a draining one is on its way out anyway."""
+        """Those that were ready once and have been silent since; a draining one is on its way out anyway.
+
+        At most AT_ONCE at a time, the longest silent first, and the next one only when no replica is starting: where
+        all seem frozen it is more likely that the machine is slow, and whoever replaced them all would make an outage
+        of it.
+        """
         now = self._clock.now()
-        return {
-            one.container
-            for one in there
-            if one.name in self._answered_at
-            and one.container not in self.drained_at
-            and now - self._answered_at[one.name] > FROZEN_AFTER * NS
-        }
+        here = [one for one in there if one.container not in self.drained_at]
+        silent = [
+            one
+            for one in here
+            if one.name in self._answered_at and now - self._answered_at[one.name] > FROZEN_AFTER * NS
+        ]
+        silent.sort(key=lambda one: (self._answered_at[one.name], one.name))
+        self._given_up &= {one.container for one in silent}
+        if not self._given_up and all(one.name in self._answered_at for one in here):
+            self._given_up = {one.container for one in silent[:AT_ONCE]}
+        return set(self._given_up)

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from lab.clock import NS
 from lab.deploy.gate import EDGES_MS, Figures
 from lab.model import Kind, Operation, Try, Value
+from lab.oracle.refusals import Refusals
+from lab.oracle.service import is_proper
 
 WINDOW = 20
 """Seconds that are looked back over."""
-BAD_STATUSES = 500
 
 
 class ReleaseFigures(Value):
@@ -49,13 +50,15 @@ class ResultWindow:
         self._slots: dict[str, str] = {}
         self._met: dict[str, dict[str, int]] = {}
         """When each release last answered each user."""
+        self._refusals = Refusals()
         self._ended: dict[str, str] = {}
         """The last session of each device that was logged out."""
 
     def note(self, operation: Operation) -> None:
         """Count every try of an operation that ended."""
         with self._lock:
-            is_rejected = self._was_refused_wrongly(operation)
+            is_rejected = self._is_rejected(operation)
+            is_refused = self._refusals.is_wrong(operation)
             for one in operation.tries:
                 release = one.release or self._slots.get(_slot_of(one), "")
                 if one.release and one.edge:
@@ -63,7 +66,8 @@ class ResultWindow:
                 if one.release:
                     self._met.setdefault(one.release, {})[operation.user] = one.end
                 if release:
-                    self._count(one, release, is_rejected=is_rejected)
+                    is_good = is_proper(one, operation) and not (one is operation.final and (is_rejected or is_refused))
+                    self._count(one, release, is_good=is_good)
 
     def note_broken(self, release: str, at: int) -> None:
         """A promise was broken, and that counts against this release."""
@@ -84,7 +88,8 @@ class ResultWindow:
                     seconds.popleft()
             return ReleaseFigures(by_release={name: _sum(seconds) for name, seconds in self._seconds.items()})
 
-    def _was_refused_wrongly(self, operation: Operation) -> bool:
+    def _is_rejected(self, operation: Operation) -> bool:
+        """Whether a session that nobody had ended was refused."""
         if operation.session is None:
             return operation.session_rejected
         device = operation.session.partition("#")[0]
@@ -94,10 +99,10 @@ class ResultWindow:
             self._ended[device] = operation.session
         return False
 
-    def _count(self, one: Try, release: str, *, is_rejected: bool) -> None:
+    def _count(self, one: Try, release: str, *, is_good: bool) -> None:
         second = self._second(release, one.end)
         second.tries += 1
-        if not one.answered or int(one.result) >= BAD_STATUSES or (is_rejected and one.result == "401"):
+        if not is_good:
             second.failed += 1
         else:
             second.latencies[bisect_left(EDGES_MS, (one.end - one.begin) / 1_000_000)] += 1

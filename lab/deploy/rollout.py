@@ -28,8 +28,31 @@ class Order(StrEnum):
     ZONE = "zone"  # a1 a2 b1 b2 c1 c2: one zone after the other
 
 
+class Phase(StrEnum):
+    """How far a rollout is."""
+
+    PREPARE = "prepare"  # red/black: the new group is made, nobody is sent to it
+    MOVE = "move"  # slots go to the new release, up to the stage's share
+    WATCH = "watch"  # the stage's share is reached: hold, judge, wait for a person
+    KEEP = "keep"  # all moved; the old group stands by
+    BACK = "back"  # everything goes back to the old release; the old is enabled before the new is disabled
+    ENDED = "ended"
+
+
+class StrategyName(StrEnum):
+    """The strategies as a scenario names them."""
+
+    ROLLING = "rolling"
+    DRAIN_THEN_MOVE = "drain-then-move"
+    CANARY = "canary"
+    RED_BLACK = "red-black"
+
+
 class _Strategy(Value, tag_field="strategy"):
-    """What all strategies have. Times in seconds."""
+    """What all strategies have, and what each may do otherwise. Times in seconds.
+
+    Whoever carries one out asks these properties, and never which one it is.
+    """
 
     batch: int | str = 1
     """How many slots may be under change at once: a number, or a percentage of the slots ("25%", rounded up)."""
@@ -37,8 +60,8 @@ class _Strategy(Value, tag_field="strategy"):
     """Between the end of one slot's upgrade and the begin of the next."""
     ready_within: float = 30.0
     """A new replica that is not ready by then has failed, and the release with it."""
-    grace: float = 10.0
-    """That a draining replica may take before it is killed."""
+    grace: float | None = None
+    """That a draining replica may take before it is killed; as long as its cluster says if not given."""
     order: Order = Order.SPREAD
     judge: JudgeSettings | None = None
     """Compare what users got from the new release and the old one, and roll back where the new one is worse."""
@@ -60,13 +83,37 @@ class _Strategy(Value, tag_field="strategy"):
         """Seconds that the old group stands by, disabled, after all slots serve the new release."""
         return 0.0
 
+    @property
+    def least_hold(self) -> float:
+        """Seconds that every stage lasts at least."""
+        return 0.0
+
+    @property
+    def first_phase(self) -> Phase:
+        """The phase in which a rollout begins."""
+        return Phase.MOVE
+
+    @property
+    def has_two_groups(self) -> bool:
+        """Whether a whole new group stands beside the old one, of which one serves and the other stands by."""
+        return False
+
+    @property
+    def may_be_scripted(self) -> bool:
+        """Whether a script of somebody's own may decide which slot is next."""
+        return False
+
+    def peak(self, slots: int) -> int:
+        """How many replicas there may be at once beside one for each slot."""
+        return 0 if self.in_place else self.at_once(slots)
+
     def at_once(self, slots: int) -> int:
         """How many slots may be under change at once. Raises UsageError where `batch` makes no sense."""
         if isinstance(self.batch, int):
             count = self.batch
         else:
             number = self.batch.removesuffix("%")
-            if not self.batch.endswith("%") or not number.isdecimal():
+            if not self.batch.endswith("%") or not number.isdecimal() or len(number) > len("100"):
                 raise UsageError("is neither a number nor a percentage", at=f"batch: {self.batch}", hint="25%")
             count = math.ceil(slots * int(number) / 100)
         if not count >= 1:
@@ -74,7 +121,7 @@ class _Strategy(Value, tag_field="strategy"):
         return min(count, max(slots, 1))
 
 
-class Rolling(_Strategy, tag="rolling"):
+class Rolling(_Strategy, tag=StrategyName.ROLLING.value):
     """Slot by slot: the new replica stands beside the old, takes its slot, and the old one drains.
 
     With `surge` 0 the old one leaves first, so that there are never more replicas than slots.
@@ -87,12 +134,16 @@ class Rolling(_Strategy, tag="rolling"):
     def in_place(self) -> bool:
         return self.surge == 0
 
+    @property
+    def may_be_scripted(self) -> bool:
+        return True
+
     def at_once(self, slots: int) -> int:
         count = super().at_once(slots)
         return min(count, self.surge) if self.surge else count
 
 
-class DrainThenMove(_Strategy, tag="drain-then-move"):
+class DrainThenMove(_Strategy, tag=StrategyName.DRAIN_THEN_MOVE.value):
     """One replica leaves the balancer, finishes its requests and ends; the new one is made in its place."""
 
     @property
@@ -100,7 +151,7 @@ class DrainThenMove(_Strategy, tag="drain-then-move"):
         return True
 
 
-class Canary(_Strategy, tag="canary"):
+class Canary(_Strategy, tag=StrategyName.CANARY.value):
     """A few slots serve the new release and are judged, then more. Shares are rounded up to whole slots."""
 
     shares: tuple[float, ...] = (0.1, 0.5, 1.0)
@@ -111,8 +162,12 @@ class Canary(_Strategy, tag="canary"):
     def stages(self) -> tuple[float, ...]:
         return self.shares
 
+    @property
+    def least_hold(self) -> float:
+        return self.hold
 
-class RedBlack(_Strategy, tag="red-black"):
+
+class RedBlack(_Strategy, tag=StrategyName.RED_BLACK.value):
     """A whole new group beside the old; traffic moves at once or in shares; the old group stands by for a time."""
 
     batch: int | str = 2
@@ -129,6 +184,21 @@ class RedBlack(_Strategy, tag="red-black"):
     @property
     def keeps_old(self) -> float:
         return self.keep
+
+    @property
+    def least_hold(self) -> float:
+        return self.hold
+
+    @property
+    def first_phase(self) -> Phase:
+        return Phase.PREPARE
+
+    @property
+    def has_two_groups(self) -> bool:
+        return True
+
+    def peak(self, slots: int) -> int:
+        return slots
 
 
 Strategy = Rolling | DrainThenMove | Canary | RedBlack
@@ -167,24 +237,13 @@ def _check_numbers(given: Value, under: str = "") -> None:
 def strategy_from(name: str, given: Mapping[str, object]) -> Strategy:
     """The strategy of that name with these settings. Raises UsageError for one that it does not have."""
     try:
-        strategy: Strategy = msgspec.convert({"strategy": name, **given}, Strategy)
+        strategy: Strategy = msgspec.convert({"strategy": str(name), **given}, Strategy)
     except msgspec.ValidationError as exc:
         what, _, key = str(exc).partition(" - at ")
         raise UsageError(
             what, at=key.strip("`").removeprefix("$.") or f"strategy: {name}", hint="lab roll --help"
         ) from exc
     return strategy
-
-
-class Phase(StrEnum):
-    """How far a rollout is."""
-
-    PREPARE = "prepare"  # red/black: the new group is made, nobody is sent to it
-    MOVE = "move"  # slots go to the new release, up to the stage's share
-    WATCH = "watch"  # the stage's share is reached: hold, judge, wait for a person
-    KEEP = "keep"  # all moved; the old group stands by
-    BACK = "back"  # everything goes back to the old release; the old is enabled before the new is disabled
-    ENDED = "ended"
 
 
 class Ending(StrEnum):
@@ -286,7 +345,7 @@ def begin_rollout(desired: Desired, to: Release, strategy: Strategy, *, id: str,
             hint="give the image a tag of its own",
         )
     check_strategy(strategy, len(desired.active))
-    phase = Phase.PREPARE if isinstance(strategy, RedBlack) else Phase.MOVE
+    phase = strategy.first_phase
     note = Note(at=now, holder=by, phase=phase, stage=0, why=f"{desired.release.name} to {to.name}")
     rollout = Rollout(
         id=id, to=to, before=desired.release, strategy=strategy, began=now, phase=phase, since=now, history=(note,)

@@ -14,9 +14,9 @@ import msgspec
 
 from lab.deploy.deployer import Deployer
 from lab.deploy.plan import ClusterLook, Decision, decide
-from lab.deploy.rollout import Desired, Phase, Rolling, Rollout, ordered
+from lab.deploy.rollout import Desired, Phase, Rollout, ordered
 from lab.deploy.target import SlotTarget, target_of
-from lab.errors import UsageError
+from lab.errors import UsageError, blame
 from lab.model import Replica, Value
 
 LEAST_LOCK_SECONDS = 2.0
@@ -43,8 +43,9 @@ def load_script(file: str) -> Script:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as exc:
-        raise UsageError(f"can't be loaded: {type(exc).__name__}: {exc}", at=file, hint=f"python3 {file}") from exc
+    except (Exception, SystemExit) as exc:
+        what, at = blame(exc, file)
+        raise UsageError(f"can't be loaded: {what}", at=at, hint=f"python3 {file}") from exc
     seconds: Any = getattr(module, "LOCK_SECONDS", None)
     if not isinstance(seconds, (int, float)) or not seconds >= LEAST_LOCK_SECONDS:
         raise UsageError(f"LOCK_SECONDS must be a number of at least {LEAST_LOCK_SECONDS:g}", at=file)
@@ -64,7 +65,7 @@ class ScriptedDeployer(Deployer):
 
     def _decide(self, seen: ClusterLook, desired: Desired) -> Decision:
         rollout = desired.under_way
-        if rollout is None or not isinstance(rollout.strategy, Rolling) or rollout.phase is Phase.BACK:
+        if rollout is None or not rollout.strategy.may_be_scripted or rollout.phase is Phase.BACK:
             return super()._decide(seen, desired)
         slots = [slot.name for slot in ordered(self._slots_of(desired), rollout.strategy.order)]
         by_name = {one.name: one for one in seen.replicas}
@@ -97,8 +98,9 @@ class ScriptedDeployer(Deployer):
     def _call(self, name: str, function: Callable[..., Any], *told: Any) -> Any:
         try:
             return function(*told)
-        except Exception as exc:
-            raise UsageError(f"{name}() failed: {type(exc).__name__}: {exc}", at=self._script.file) from exc
+        except (Exception, SystemExit) as exc:
+            what, at = blame(exc, self._script.file)
+            raise UsageError(f"{name}() failed: {what}", at=at) from exc
 
     def _as_if_never_done(self, seen: ClusterLook, holder: Replica | None, rollout: Rollout) -> ClusterLook:
         """A slot that the script wants moved is moved, also where another process had done it: it is taken for old."""

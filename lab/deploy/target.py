@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lab.deploy.rollout import Desired, Phase, RedBlack, Rollout, ordered, share_of
+from lab.deploy.rollout import Desired, Phase, Rollout, ordered, share_of
 from lab.model import Slot, Value
 
 
@@ -33,13 +33,19 @@ class SlotTargets(Value):
     grace: float = 10.0
 
 
-def target_of(desired: Desired, slots: Sequence[Slot]) -> SlotTargets:
-    """The target of a cluster with these slots."""
+def target_of(
+    desired: Desired, slots: Sequence[Slot], *, grace: float = 10.0, ready_within: float = 30.0
+) -> SlotTargets:
+    """The target of a cluster with these slots.
+
+    `grace` is what whoever leaves has where the strategy says nothing, `ready_within` what whoever starts has where
+    there is no rollout.
+    """
     active = tuple(slot for slot in slots if slot.name in desired.active)
     rollout = desired.under_way
     if rollout is None:
         steady = {slot.name: SlotTarget(serve=desired.release.name) for slot in active}
-        return SlotTargets(slots=steady, at_once=max(1, len(active)))
+        return SlotTargets(slots=steady, at_once=max(1, len(active)), grace=grace, ready_within=ready_within)
     strategy = rollout.strategy
     taken = ordered(active, strategy.order)
     moved = moved_slots(rollout, len(taken))
@@ -55,7 +61,7 @@ def target_of(desired: Desired, slots: Sequence[Slot]) -> SlotTargets:
         at_once=min(at_once, len(taken) - 1) if in_place else at_once,
         pause=0.0 if goes_back else strategy.pause,
         ready_within=strategy.ready_within,
-        grace=strategy.grace,
+        grace=grace if strategy.grace is None else strategy.grace,
     )
 
 
@@ -70,7 +76,7 @@ def moved_slots(rollout: Rollout, slots: int) -> int:
 
 def _slot_target(rollout: Rollout, *, is_moved: bool) -> SlotTarget:
     to, before = rollout.to.name, rollout.before.name
-    if not isinstance(rollout.strategy, RedBlack):
+    if not rollout.strategy.has_two_groups:
         return SlotTarget(serve=to if is_moved else before)
     if rollout.phase is Phase.BACK:
         # The new group stays until the old one serves everywhere: disabling comes only after enabling worked.

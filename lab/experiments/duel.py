@@ -6,13 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from lab.backends.choose import backend_on
 from lab.clock import SYSTEM_CLOCK
 from lab.console.reports import short
 from lab.errors import ExitCode, UsageError
 from lab.experiments.upgrades import BEFORE, BIN, OURS, WAYS, UpgradeFigures, UserLoad, upgrade_by
 from lab.machine.places import find_places
 from lab.machine.setup import make_ready
-from lab.operate.runs import Say, sweep_abandoned
+from lab.operate.runs import Say
+from lab.scenario.bounds import BOUNDS
+from lab.scenario.spec import UsersSpec
 
 WIDTH, LEFT, ROW, BAR, TOP = 960, 150, 84, 56, 64
 """Of the picture, in pixels: whole width, the names' part, a row, the tallest bar, the heading."""
@@ -27,11 +30,16 @@ def run_duel(ways: Sequence[str], load: UserLoad, *, before: str, to: str, pictu
     """
     for unknown in [way for way in ways if way not in WAYS]:
         raise UsageError("there is no such way", at=unknown, hint=f"lab duel {' '.join(WAYS)}")
-    if load.users < 1 or load.think <= 0 or load.tries < 1:
-        raise UsageError("needs a user, a think time over 0 and a try", at="lab duel", hint="lab duel --users 60")
+    for name, number, bounds in (
+        ("users", load.users, BOUNDS[UsersSpec, "count"]),
+        ("think", load.think, BOUNDS[UsersSpec, "think"]),
+        ("tries", load.tries, BOUNDS[UsersSpec, "tries"]),
+    ):
+        if not bounds.holds(number):
+            raise UsageError(f"must be {bounds.text}", at=f"--{name} {number:g}", hint="lab duel --users 60")
     places = find_places()
     toolbox = make_ready(places, say, [before, to])
-    sweep_abandoned(toolbox, say)
+    backend_on(toolbox).sweep_abandoned(say)
     say(f"{before} to {to}, {load.users} users with {load.tries} tries each, seed {load.seed}")
     fought = []
     for way in ways or WAYS:

@@ -9,12 +9,12 @@ from typing import Literal
 
 import msgspec
 
+from lab.backends.protocol import Backend
 from lab.clock import SYSTEM_CLOCK
 from lab.console.reports import short
 from lab.deploy.rollout import Canary, DrainThenMove, Phase, RedBlack, Rolling, Strategy
 from lab.errors import ExitCode, UsageError
 from lab.experiments.rehearsal import Rehearsal, Rolled, rehearsal
-from lab.machine.setup import Toolbox
 from lab.model import Value
 from lab.operate.runs import Say
 from lab.run.pinned_faults import Pinned, PinnedFaultParts
@@ -155,7 +155,7 @@ def choose(
 
 
 def sweep_faults(
-    toolbox: Toolbox,
+    backend: Backend,
     name: str,
     course: Course,
     seed: int,
@@ -165,12 +165,14 @@ def sweep_faults(
 ) -> Matrix:
     """One rollout for each pair; a line for each that was not simply held."""
     cells: list[Cell] = []
-    with rehearsal(toolbox, "faults", seed) as stage:
+    with rehearsal(backend, "faults", seed) as stage:
         for fault in faults:
             for point, pin in course.points.items():
                 cells.append(_try(stage, course, point, pin, fault))
                 if cells[-1].hit and cells[-1].text != "held":
                     say(_tell(cells[-1]))
+    for one in stage.left:
+        say(one)
     late = stage.finish()
     if late:
         say(f"found when all was read back: {late[-1].why}")
@@ -181,18 +183,18 @@ def sweep_faults(
 
 
 def run_fault_sweep(
-    toolbox: Toolbox, seed: int, say: Say, *, names: Sequence[str], faults: Sequence[str], points: Sequence[str]
+    backend: Backend, seed: int, say: Say, *, names: Sequence[str], faults: Sequence[str], points: Sequence[str]
 ) -> int:
     """The sweep as a command: prints a matrix for each strategy, keeps them in runs/, ends each with a line of counts.
 
     Exit 1 if any pair is broken, 5 if a strategy had nobody to hurt.
     """
     chosen, wanted = choose(names, faults, points)
-    folder = toolbox.places.runs / f"sweep-{SYSTEM_CLOCK.wall():%Y%m%d-%H%M%S}"
+    folder = backend.runs / f"sweep-{SYSTEM_CLOCK.wall():%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True)
     matrices: list[Matrix] = []
     for name, course in chosen.items():
-        matrices.append(sweep_faults(toolbox, name, course, seed, say, faults=wanted))
+        matrices.append(sweep_faults(backend, name, course, seed, say, faults=wanted))
         _show(matrices[-1], say)
         write_report(folder, matrices)  # now, so that a sweep that is broken off has told what it found
     say(f"report {short(folder)}/sweep.md")
@@ -227,7 +229,7 @@ def write_report(folder: Path, matrices: Sequence[Matrix]) -> None:
 def _try(stage: Rehearsal, course: Course, point: str, pin: Pin, fault: PinnedFault) -> Cell:
     crew = stage.crew
     assert crew is not None  # noqa: S101 -- the rehearsal has one while it lasts
-    pinned = Pinned(PinnedFaultParts(live=stage.live, target=stage.target, desk=stage.desk, crew=crew), pin, fault)
+    pinned = Pinned(PinnedFaultParts(live=stage.live, desk=stage.desk, crew=crew), pin, fault)
     stage.on_boundary = pinned
     try:
         rolled = stage.roll(course.strategy, is_reversed=course.is_reversed)

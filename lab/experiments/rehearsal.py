@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from random import Random
 
 from lab import record
-from lab.backends.docker import LiveCluster, open_state, release_of, run_identity, temporary_cluster
+from lab.backends.protocol import Backend, ClusterOrder, OpenProject
 from lab.clock import NS, SYSTEM_CLOCK
-from lab.cluster.engine_harm import EngineHarm
-from lab.cluster.events import EngineWatch
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ending, Phase, RolloutRequest, Strategy, first_desired
-from lab.machine.setup import Toolbox
-from lab.model import Finding, Operation, Release, Slot, Value
+from lab.errors import EngineError
+from lab.machine.projects import run_identity
+from lab.model import Finding, Operation, Release, Value
 from lab.oracle import Oracle
 from lab.oracle.service import is_proper
 from lab.retry import wait_until
 from lab.run.deployer_processes import Crew, DeployerProcess
+from lab.scenario.spec import ClusterSpec
 from lab.users import Crowd, CrowdSize, Door, Tries
 
-SLOTS = tuple(Slot(name=f"{zone}1", zone=zone) for zone in "abc")
+CLUSTER = ClusterSpec(release="shop:v1", zones=dict.fromkeys("abc", 1))
+SLOTS = CLUSTER.slots
 USERS = 24
 THINK = 0.15
 PATIENT = Tries(most=8, first=0.2, factor=2.0, timeout=10.0)
@@ -68,9 +69,8 @@ OnBoundary = Callable[[DeployerProcess, str, record.Step], None]
 class Rehearsal:
     """Rolls one cluster back and forth between two releases. `on_boundary` may be changed from rollout to rollout."""
 
-    def __init__(self, live: LiveCluster, desk: Desk, releases: Sequence[Release], seed: int) -> None:
+    def __init__(self, live: OpenProject, desk: Desk, releases: Sequence[Release], seed: int) -> None:
         self.live, self.desk = live, desk
-        self.target = EngineHarm(live.engine, project=live.project)
         self.random = Random(seed)
         self.on_boundary: OnBoundary | None = None
         self.on_step: Callable[[record.Step], None] | None = None
@@ -82,6 +82,8 @@ class Rehearsal:
         self._operations = self._retried = self._failed = 0
         self.crew: Crew | None = None
         self.troubles: list[str] = []
+        self.left: list[str] = []
+        """What could not be removed when the rehearsal was over, in words."""
         self.refused: list[str] = []
         """What was said whenever a deployer that leads no more was refused."""
 
@@ -154,7 +156,7 @@ class Rehearsal:
         with self._lock:
             self._oracle.feed(operation)
             self._operations += 1
-            good = is_proper(operation.final)
+            good = is_proper(operation.answered, operation)
             self._failed += not good
             self._retried += good and len(operation.tries) > 1
 
@@ -187,17 +189,33 @@ class Rehearsal:
 
 
 @contextmanager
-def rehearsal(toolbox: Toolbox, name: str, seed: int) -> Iterator[Rehearsal]:
+def _left_over(cluster: AbstractContextManager[OpenProject], left: list[str]) -> Iterator[OpenProject]:
+    """The cluster; what its clean-up can't remove goes into `left`, so that it takes no result's place."""
+    is_over = False
+    try:
+        with cluster as live:
+            yield live
+            is_over = True
+    except EngineError as exc:
+        if not is_over:
+            raise
+        left.append(str(exc))
+
+
+@contextmanager
+def rehearsal(backend: Backend, name: str, seed: int) -> Iterator[Rehearsal]:
     """A cluster of three slots with users who shop until the block ends, and who read everything back then."""
-    releases = [release_of(toolbox, image) for image in ("shop:v1", "shop:v2")]
+    releases = [backend.release(image) for image in ("shop:v1", "shop:v2")]
     identity = run_identity(f"{name}-{seed}-{Random().getrandbits(24):06x}")
     with ExitStack() as stack:
-        live = stack.enter_context(temporary_cluster(toolbox, identity, SLOTS, releases[0].image))
-        state = stack.enter_context(open_state(toolbox.places))
+        left: list[str] = []
+        live = stack.enter_context(_left_over(backend.bring_up(ClusterOrder(identity=identity, spec=CLUSTER)), left))
+        state = stack.enter_context(backend.state())
         desk = Desk(state, live.project, clock=SYSTEM_CLOCK)
         desk.begin(first_desired(releases[0], SLOTS))
         stage = Rehearsal(live, desk, releases, seed)
-        stack.enter_context(EngineWatch(live.project, stage.note_event))
+        stage.left = left
+        stack.enter_context(backend.events(live.project, stage.note_event))
         crew = Crew(live.project, DEPLOYERS, stage.note_event, on_boundary=stage.reach)
         stage.crew = stack.enter_context(crew)
         wait_until("every slot serves", lambda: desk.exists() and desk.is_settled(), within=SETTLED_WITHIN)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import msgspec
 import yaml
 
+from lab.backends.choose import make_backend
+from lab.backends.protocol import Backend
 from lab.chaos.shrink import shrink
 from lab.console.reports import folder_of, short
 from lab.errors import ExitCode, LabFault, UsageError
@@ -15,9 +17,8 @@ from lab.experiments.replay import Recorded, check_same, read_recorded, strikes_
 from lab.machine.engine import connect
 from lab.machine.images import ImageShelf
 from lab.machine.places import find_places
-from lab.machine.setup import Toolbox, make_ready
 from lab.model import Verdict
-from lab.operate.runs import ChosenRun, Say, run_one, sweep_abandoned, unsaid
+from lab.operate.runs import ChosenRun, Say, run_one, unsaid
 from lab.oracle.verdict import Judgement
 from lab.record import ReadRecord
 from lab.run.judge import judge_run
@@ -32,11 +33,11 @@ def repeat_run(named: str, *, port: int | None, say: Say) -> int:
 
     Raises UsageError where an image or a file is not what it was.
     """
-    recorded, toolbox = _same_again(named, say)
+    recorded, backend = _same_again(named, say)
     scenario = told_one_by_one(recorded.scenario, recorded.events)
     then = judge_run(ReadRecord(recorded.folder)).judgement
     chosen = ChosenRun(scenario=scenario, seed=recorded.seed)
-    judged, folder = run_one(chosen, toolbox, say=say, port=port)
+    judged, folder = run_one(chosen, backend, say=say, port=port)
     now = read_recorded(folder)
     say(f"       then: {_told(then)}; now: {_told(judged.judgement)}")
     if recorded.slots_struck or now.slots_struck:
@@ -50,7 +51,7 @@ def shrink_run(named: str, *, most_runs: int, say: Say) -> int:
     Exit 1 with what was found, since it is a broken promise; 4 where the run with all its strikes does not break it
     again, so that nothing can be told.
     """
-    recorded, toolbox = _same_again(named, say)
+    recorded, backend = _same_again(named, say)
     promises = broken_promises(judge_run(ReadRecord(recorded.folder)).judgement, recorded)
     either = " or ".join(promises)
     whole = told_one_by_one(recorded.scenario, recorded.events)
@@ -61,7 +62,7 @@ def shrink_run(named: str, *, most_runs: int, say: Say) -> int:
     def breaks(kept: Sequence[int]) -> bool:
         nonlocal broken_last
         what = _strikes([strikes[place] for place in kept])
-        broken = _breaks(with_strikes(whole, kept), recorded.seed, promises, toolbox)
+        broken = _breaks(with_strikes(whole, kept), recorded.seed, promises, backend)
         broken_last = broken or broken_last
         by = f": {', '.join(broken)}" if broken and len(promises) > 1 else ""
         say(f"  {'broken' if broken else 'held  '}  {what}{by}")
@@ -98,21 +99,21 @@ def scenario_text(scenario: Scenario, seed: int) -> str:
     return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _same_again(named: str, say: Say) -> tuple[Recorded, Toolbox]:
+def _same_again(named: str, say: Say) -> tuple[Recorded, Backend]:
     recorded = read_recorded(folder_of(named))
     _take_variables(recorded, say)
     places = find_places()
     check_same(recorded, ImageShelf(connect(), places.images))
-    toolbox = make_ready(places, say, all_images_of(recorded.scenario))
-    sweep_abandoned(toolbox, say)
-    return recorded, toolbox
+    backend = make_backend(say, all_images_of(recorded.scenario))
+    backend.sweep_abandoned(say)
+    return recorded, backend
 
 
 def _take_variables(recorded: Recorded, say: Say) -> None:
     """Give this process what the compose file took from its environment then."""
     if recorded.variables is None:
         return
-    now = interpolated(recorded.scenario.cluster.compose, os.environ)
+    now = interpolated(recorded.scenario.cluster.compose_files, os.environ)
     changes = changes_to(recorded.variables, now, os.environ)
     os.environ.update(changes.sets)
     for name in changes.drops:
@@ -122,9 +123,9 @@ def _take_variables(recorded: Recorded, say: Say) -> None:
         say(f"       variables as then: {' '.join(told)}")
 
 
-def _breaks(scenario: Scenario, seed: int, promises: Sequence[str], toolbox: Toolbox) -> list[str]:
+def _breaks(scenario: Scenario, seed: int, promises: Sequence[str], backend: Backend) -> list[str]:
     """Which of the promises are broken by this. Raises LabFault where the lab itself was unwell."""
-    judged, folder = run_one(ChosenRun(scenario=scenario, seed=seed), toolbox, say=unsaid, is_shown=False)
+    judged, folder = run_one(ChosenRun(scenario=scenario, seed=seed), backend, say=unsaid, is_shown=False)
     if judged.judgement.exit_code == ExitCode.COULD_NOT_TELL:
         raise LabFault("; ".join(judged.judgement.reasons), at=short(folder), hint=f"lab check {folder.name}")
     return [one for one in _broken(judged.judgement) if one in promises]

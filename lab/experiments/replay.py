@@ -11,10 +11,10 @@ import msgspec
 from lab.clock import NS
 from lab.errors import RecordError, UsageError
 from lab.machine.images import GATE, ImageShelf
-from lab.model import Value
+from lab.model import Role, Value
 from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike
 from lab.run.judge import scenario_of
-from lab.run.own_app import digest_of, own_files
+from lab.scenario.own_files import digest_of, own_files
 from lab.scenario.spec import Scenario, Schedule, ScheduledStrike, Settle, StepSpec, all_images_of
 
 
@@ -38,19 +38,33 @@ class Recorded(Value):
         return [_place_of(event) for event in self.events if isinstance(event, Strike)]
 
 
+class _Environment(msgspec.Struct):
+    """What a repetition needs of what the record says of its machine."""
+
+    seed: int
+    images: dict[str, str]
+    files: dict[str, str] = {}
+    variables: dict[str, str] | None = None
+
+
 def read_recorded(folder: Path) -> Recorded:
     """Raises RecordError where the record does not say enough."""
     seen = ReadRecord(folder)
     environment = seen.document("environment.json")
     if environment is None or seen.document("scenario.json") is None:
         raise RecordError("the record does not say what was run", at=str(folder), hint="lab runs")
+    scenario, at = scenario_of(seen), str(folder / "environment.json")
+    try:
+        given = msgspec.convert(environment, _Environment)
+    except msgspec.ValidationError as exc:
+        raise RecordError(f"does not say how it was run: {exc}", at=at, hint="lab runs") from exc
     return Recorded(
         folder=folder,
-        scenario=scenario_of(seen),
-        seed=environment["seed"],
-        images=environment["images"],
-        files=environment.get("files", {}),
-        variables=environment.get("variables"),
+        scenario=scenario,
+        seed=given.seed,
+        images=given.images,
+        files=given.files,
+        variables=given.variables,
         events=tuple(seen.events()),
     )
 
@@ -166,4 +180,8 @@ def _scheduled(strike: Strike, begin: int, events: Sequence[AnyEvent]) -> Schedu
 def _place_of(strike: Strike) -> str:
     """A replica's slot; whatever has none, such as a balancer or a store, by its tier and its zone."""
     tier = strike.role or strike.victim.partition("-")[0]
-    return strike.slot or (f"{tier}/{strike.zone}" if strike.zone else tier)
+    if strike.slot:
+        return strike.slot
+    # Services of somebody's own have a name each; the lab's own store, where it is alone, is called by its role.
+    part = strike.zone or (strike.victim if strike.victim != tier and tier in {Role.STORE, Role.WORKER} else "")
+    return f"{tier}/{part}" if part else tier

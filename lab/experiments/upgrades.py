@@ -12,14 +12,17 @@ import msgspec
 
 from lab import record
 from lab.backends import peer
-from lab.backends.docker import deployed, open_state, release_of, run_identity, temporary_cluster, wait_settled
+from lab.backends.choose import backend_on
+from lab.backends.protocol import ClusterOrder
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.deploy.rollout import Canary, RedBlack, Rolling, Strategy, first_desired
 from lab.machine.labels import Identity
+from lab.machine.projects import run_identity
 from lab.machine.setup import Toolbox
 from lab.model import Operation, ReplicaState, Value
 from lab.oracle.service import is_proper
 from lab.retry import wait_until
+from lab.run.deployed import deployed, wait_settled
 from lab.scenario.spec import ClusterSpec
 from lab.users import Crowd, CrowdSize, Door, Tries
 
@@ -112,8 +115,8 @@ def upgrade_here(
     way: str, strategy: Strategy, toolbox: Toolbox, load: UserLoad, before: str, to: str, *, leaving: int = 1
 ) -> UpgradeFigures:
     """By one of the lab's strategies. `leaving` slots leave at once at the end."""
-    old, new = release_of(toolbox, before), release_of(toolbox, to)
-    slots = ClusterSpec(release=before).slots
+    backend, spec = backend_on(toolbox), ClusterSpec(release=before)
+    old, new, slots = backend.release(before), backend.release(to), spec.slots
     ready: list[float] = []
     drained: list[float] = []
 
@@ -122,8 +125,8 @@ def upgrade_here(
             {"ready": ready, "remove": drained}.get(event.action, []).append(event.seconds)
 
     with (
-        temporary_cluster(toolbox, _identity(), slots, old.image) as live,
-        open_state(toolbox.places) as state,
+        backend.bring_up(ClusterOrder(identity=_identity(), spec=spec)) as live,
+        backend.state() as state,
         deployed(live, state, note, first=first_desired(old, slots)) as (desk, deployer),
     ):
         wait_settled(desk, deployer, within=90)
@@ -192,13 +195,13 @@ def counting(count: Callable[[], int]) -> Iterator[list[int]]:
 def measure(way: str, seen: list[Operation], began: int, ended: int, *, peak: int) -> UpgradeFigures:
     """What became of the operations that began while the upgrade went on."""
     during = [one for one in seen if one.tries and began <= one.begin <= ended]
-    failed = [one for one in during if not is_proper(one.tries[0])]
+    failed = [one for one in during if not is_proper(one.tries[0], one)]
     return UpgradeFigures(
         way=way,
         seconds=(ended - began) / NS,
         requests=len(during),
         failed=len(failed),
-        saved=sum(is_proper(one.tries[-1]) for one in failed),
+        saved=sum(is_proper(one.answered, one) for one in failed),
         peak=peak,
         bins=bins_of(seen, began - int(BEFORE * NS), ended),
     )
@@ -210,7 +213,7 @@ def bins_of(seen: list[Operation], since: int, until: int) -> tuple[Bin, ...]:
     counts = [[0, 0, 0] for _ in range(many)]
     for one in seen:
         if one.tries and since <= one.begin < until:
-            fared = 0 if is_proper(one.tries[0]) else 1 if is_proper(one.tries[-1]) else 2
+            fared = 0 if is_proper(one.tries[0], one) else 1 if is_proper(one.answered, one) else 2
             counts[(one.begin - since) // int(BIN * NS)][fared] += 1
     return tuple(Bin(clean=clean, saved=saved, lost=lost) for clean, saved, lost in counts)
 

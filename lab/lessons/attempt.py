@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from lab.backends.choose import backend_on
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.console.page import PageSpec
 from lab.deploy.script import load_script
@@ -102,7 +103,7 @@ def attempt(
     """Run it on real containers and grade it by its record. The cluster is gone afterwards, however it ended."""
     began = SYSTEM_CLOCK.now()
     chosen = ChosenRun(scenario=prepared.scenario, seed=prepared.seed, repeat=repeat)
-    judged, folder = run_one(chosen, toolbox, say=say, port=port, page=page, is_shown=is_shown)
+    judged, folder = run_one(chosen, backend_on(toolbox), say=say, port=port, page=page, is_shown=is_shown)
     fewest = fewest_slots(ReadRecord(folder).history()) if lesson.told.slots_each else 0
     return Attempt(
         record=folder,

@@ -13,7 +13,7 @@ from lab.errors import ExitCode, UsageError
 from lab.lessons.attempt import Attempt, Say, attempt, needs_of, prepare
 from lab.lessons.lesson import Lesson, files_of, find_lesson, read_lessons
 from lab.lessons.progress import WorkshopProgress, read_progress, write_progress
-from lab.lessons.workplace import lay_out, put_aside, read_spec
+from lab.lessons.workplace import check_folder, lay_out, put_aside, read_spec
 from lab.machine.places import find_places
 from lab.machine.setup import make_ready
 from lab.oracle.telling import story
@@ -23,6 +23,7 @@ class Workshop:
     """One participant's lessons, in a folder of theirs."""
 
     def __init__(self, folder: Path, say: Say) -> None:
+        check_folder(folder)
         self._folder, self._say = folder, say
         self._lessons = read_lessons()
         self._progress = read_progress(folder)

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lab.errors import ExitCode, LabError
+from lab.errors import ExitCode, LabError, UsageError
 from lab.lessons.attempt import Attempt, attempt, needs_of, owner_of, prepare
 from lab.lessons.grade import broken_promises
 from lab.lessons.lesson import Lesson, LessonFile, find_lesson, read_lessons
@@ -20,6 +20,7 @@ from lab.machine.places import find_places
 from lab.machine.setup import Toolbox, make_ready
 from lab.model import Value
 
+MOST_SEEDS = 1000
 Say = Callable[[str], None]
 
 
@@ -44,7 +45,12 @@ class Tried(Value):
 
 
 def check_lessons(asked: Sequence[str], *, seeds: int, say: Say) -> int:
-    """Try both halves of each lesson over `seeds` seeds; the last line counts. Exit 1 if any came out wrong."""
+    """Try both halves of each lesson over `seeds` seeds; the last line counts. Exit 1 if any came out wrong.
+
+    Raises UsageError for a number of seeds that would try nothing.
+    """
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UsageError(f"must be from 1 to {MOST_SEEDS}", at=f"--seeds {seeds}", hint="--seeds 3")
     lessons = read_lessons()
     chosen = [find_lesson(lessons, one) for one in asked] or lessons
     needs = {image for lesson in chosen for image in needs_of(lesson, read_spec(lesson, lesson.broken))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.errors import ExitCode
+from lab.errors import ExitCode, UsageError
 from lab.lessons.attempt import needs_of
 from lab.lessons.lesson import read_lessons
 from lab.lessons.workplace import read_spec
@@ -20,7 +20,9 @@ Say = Callable[[str], None]
 
 
 def pack_workshop(file: Path, say: Say) -> int:
-    """Write sources, images and Python packages into `file`."""
+    """Write sources, images and Python packages into `file`. Raises UsageError where no file can be made there."""
+    if file.is_dir() or not file.resolve().parent.is_dir():
+        raise UsageError("no file can be made there", at=str(file), hint="lab workshop pack workshop.tar")
     places = find_places()
     needs = {image for lesson in read_lessons() for image in needs_of(lesson, read_spec(lesson, lesson.broken))}
     toolbox = make_ready(places, say, sorted(needs))

@@ -41,7 +41,7 @@ def read_progress(folder: Path) -> WorkshopProgress:
     """What the note says; nothing where it is missing or spoilt, since every check can be made again."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=WorkshopProgress)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return WorkshopProgress()
 
 

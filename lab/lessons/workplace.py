@@ -22,6 +22,17 @@ LARGEST_FILE = 1 << 20
 """Bytes of a participant's source file above which it is surely none."""
 
 
+def check_folder(folder: Path) -> None:
+    """Raise UsageError for what can be no folder of lessons."""
+    try:
+        there = next((one for one in (folder, *folder.resolve().parents) if one.exists()), folder)
+        is_folder = there.is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        there, is_folder = folder, False
+    if not is_folder:
+        raise UsageError("is not a folder", at=f"--folder {there}", hint="--folder workshop")
+
+
 def lay_out(lesson: Lesson, into: Path) -> list[Path]:
     """Copy what the participant reads and edits. What was copied; files that are there stay as they are."""
     copied = []

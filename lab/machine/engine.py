@@ -69,7 +69,7 @@ def try_connect(address: str | None = None, *, timeout: float = 60) -> APIClient
     try:
         client = APIClient(base_url=where, version="auto", timeout=int(timeout))
         client.ping()
-    except (DockerException, requests.RequestException, OSError):
+    except (DockerException, requests.RequestException, OSError, ValueError):  # ValueError: it is no address
         return None
     return client
 

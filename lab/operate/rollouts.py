@@ -12,22 +12,22 @@ from queue import SimpleQueue
 from random import SystemRandom
 
 from lab import record
-from lab.backends.docker import lost_zones_of, open_cluster, open_state, project_of, release_of
-from lab.balancer.nginx import NginxBalancer
+from lab.backends.choose import connect_backend, make_backend
+from lab.backends.state import open_state
 from lab.clock import NS, SYSTEM_CLOCK
-from lab.cluster.compose import LAB_PORT
 from lab.deploy.bearing import borne
 from lab.deploy.deployer import Boundary, Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ending, Phase, Rollout, RolloutRequest, pick_slots, strategy_from
 from lab.deploy.script import Script, ScriptedDeployer, load_script
 from lab.errors import ExitCode
-from lab.machine.engine import connect
 from lab.machine.labels import is_owner_gone, this_process
 from lab.machine.places import find_places
-from lab.machine.setup import make_ready
+from lab.machine.projects import project_of
 from lab.model import Value
+from lab.operate.recovery import desk_of
 from lab.report.sentences import tell_event
+from lab.run.deployed import lost_zones_of
 from lab.run.deployer_processes import ask_at_boundary, serve_events
 
 Say = Callable[[str], None]
@@ -52,18 +52,16 @@ def at_hand(
     script: Script | None = None,
 ) -> Iterator[StandingCluster]:
     """Open a running cluster; nothing is done to it before its deployer is told to run."""
-    places, engine = find_places(), connect()
-    project = project_of(places, project)
-    with open_state(places) as state:
-        desk = Desk(state, project, clock=SYSTEM_CLOCK)
-        slots = desk.read().desired.slots
-        cluster = open_cluster(engine, project, slots)
-        with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
+    project = project_of(find_places(), project)
+    backend = connect_backend()
+    with backend.state() as state:
+        desk = desk_of(backend, state, project)
+        with backend.attach(project, desk.read().desired.slots) as live:
             # A lock of a script's own is as long as it says, whatever is known of who has it.
             make = Deployer if script is None else partial(ScriptedDeployer, script)
             deployer = make(
-                cluster,
-                balancer,
+                live.cluster,
+                live.balancer,
                 state,
                 project,
                 report,
@@ -78,8 +76,7 @@ def at_hand(
 def roll(image: str, strategy: str, given: Mapping[str, object], *, project: str | None, detach: bool, say: Say) -> int:
     """Begin a rollout and see it through. Exit 0 if the new release serves everywhere, 3 if the old one does."""
     wanted = strategy_from(strategy, given)
-    toolbox = make_ready(find_places(), say, [image])
-    to = release_of(toolbox, image)
+    to = make_backend(say, [image]).release(image)
     with at_hand(project, _teller(say)) as cluster:
         number = f"{SystemRandom().getrandbits(32):08x}"
         cluster.desk.roll(to, wanted, id=number, by=this_process())
@@ -153,7 +150,7 @@ def describe_lead(desk: Desk) -> list[str]:
     if status is not None and status.step:
         lines.append(f"last step: {status.step} ({_ago(status.at)})")
     if lease is not None and not is_owner_gone(lease.holder):
-        lines.append(f"led by {lease.holder} since {_at(lease.since)}, tenure {lease.token}")
+        lines.append(f"led by {lease.holder} since {_at(lease.since)}, fencing token {lease.token}")
         return lines
     gone = f"{lease.holder} is gone" if lease is not None else "nobody leads"
     todo = "go on with: lab resume" if desired.under_way is not None else "dead replicas are not replaced: lab deployer"

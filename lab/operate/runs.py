@@ -8,34 +8,31 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 import msgspec
 
-from lab.backends.docker import take_down
+from lab.backends.choose import make_backend
+from lab.backends.own_app import check_dry
+from lab.backends.protocol import Backend
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.collection import rare_collection
 from lab.console.page import PageSpec, watched
 from lab.console.reports import folder_of, leave_report, report_path, short
-from lab.console.terminal import choose_view
-from lab.errors import ExitCode, LabError, LabFault, RecordError
-from lab.machine.places import find_places
-from lab.machine.setup import Toolbox, make_ready
-from lab.machine.sweep import find_clusters, sweep
+from lab.console.terminal import choose_view, say_closing
+from lab.errors import ExitCode, LabError, LabFault, blame, printable
 from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
 from lab.oracle.telling import story
 from lab.record import ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
 from lab.run.conductor import Conductor
 from lab.run.judge import JudgedRun, judge_run, run_seconds
-from lab.run.own_app import check_own_app
 from lab.run.view import QuietView
 from lab.scenario.overrides import Overrides, read_changed
 from lab.scenario.plan import plan_lines
 from lab.scenario.read import find_scenario
-from lab.scenario.spec import Scenario, all_images_of, images_of
+from lab.scenario.spec import Scenario, images_of, lab_images_of
 
 STORIES = 5
 Say = Callable[[str], None]
@@ -49,6 +46,8 @@ class RunRequest(Value):
     port: int | None = None
     overrides: Overrides = Overrides()
     is_dry: bool = False
+    pulls: bool = False
+    """Pull images of an app of one's own that are missing."""
     as_json: bool = False
     """Events as JSON Lines on standard output, and nothing else there."""
     page: PageSpec | None = None
@@ -82,42 +81,33 @@ def worst_of(codes: Iterable[int]) -> ExitCode:
 
 def run_scenarios(spec: RunRequest, say: Say) -> int:
     """Run scenarios one after another; the worst exit code. Nothing is started before all have been read whole."""
-    read = [(named, read_changed(find_scenario(named), spec.overrides)) for named in spec.scenarios]
+    notice = _say_on(sys.stderr)
+    read = [(named, read_changed(find_scenario(named), spec.overrides, notice=notice)) for named in spec.scenarios]
     if spec.is_dry:
         for _, scenario in read:
-            for line in plan_lines(scenario, seed=spec.seed if spec.seed is not None else scenario.seed):
+            own, seed = check_dry(scenario, say), spec.seed if spec.seed is not None else scenario.seed
+            for line in plan_lines(scenario, seed=seed, own=own):
                 say(line)
         return ExitCode.HELD
     out = sys.stderr if spec.as_json else sys.stdout
     say = _say_on(out) if spec.as_json else say
-    toolbox = make_ready(find_places(), say, [image for _, scenario in read for image in all_images_of(scenario)])
+    backend = make_backend(say, [image for _, scenario in read for image in lab_images_of(scenario)])
     for _, scenario in read:
-        check_own_app(toolbox, scenario.cluster)
-    sweep_abandoned(toolbox, say)
+        backend.check(scenario.cluster, images_of(scenario), say, pulls=spec.pulls)
+    backend.sweep_abandoned(say)
     codes = []
     for _, scenario in read:
         seed = next(one for one in (spec.seed, scenario.seed, secrets.randbelow(10**6)) if one is not None)
         chosen = ChosenRun(scenario=scenario, seed=seed)
         heard = _heard_on(sys.stdout.buffer) if spec.as_json else _unheard
-        judged, _ = run_one(chosen, toolbox, say=say, port=spec.port, out=out, heard=heard, page=spec.page)
+        judged, _ = run_one(chosen, backend, say=say, port=spec.port, out=out, heard=heard, page=spec.page)
         codes.append(judged.judgement.exit_code)
     return worst_of(codes)
 
 
-def sweep_abandoned(toolbox: Toolbox, say: Say) -> None:
-    """Remove what killed labs left."""
-    found = find_clusters(toolbox.engine, now=SYSTEM_CLOCK.wall())
-    abandoned = [one for one in found if one.is_abandoned]
-    swept = sweep(abandoned, partial(take_down, toolbox.engine, toolbox.places))
-    for what in swept.removed:
-        say(f"removed {what}, which a killed lab had left")
-    for why in swept.stuck:
-        say(f"what a killed lab had left stays: {why}")
-
-
 def run_one(
     chosen: ChosenRun,
-    toolbox: Toolbox,
+    backend: Backend,
     *,
     say: Say,
     port: int | None = None,
@@ -128,15 +118,15 @@ def run_one(
 ) -> tuple[JudgedRun, Path]:
     """Run one scenario, judge it from its record, tell how it ended; the record's folder beside the verdict."""
     scenario, seed = chosen.scenario, chosen.seed
-    folder = new_run(toolbox)
+    folder = new_run(backend.runs)
     repeat = chosen.repeat or f"lab repeat {folder.name}"
     began = SYSTEM_CLOCK.now()
     view = choose_view(scenario.title, out) if is_shown else QuietView()
-    say(f"{scenario.title}\n  run {folder.name}, seed {seed}")
+    say(f"{printable(scenario.title, keep='')}\n  run {folder.name}, seed {seed}")
     shown_on = watched(folder, scenario.title, images_of(scenario), page, say)
     with shown_on as shown, RunRecord(folder, heard=heard) as run_record:
         run_record.event(RunBegan(at=began, run=folder.name, scenario=scenario.name, title=scenario.title, seed=seed))
-        conductor = Conductor(scenario, seed, toolbox, run_record, view, port=port, repeat=repeat, hands=shown.hands)
+        conductor = Conductor(scenario, seed, backend, run_record, view, port=port, repeat=repeat, hands=shown.hands)
         with troubles_recorded(run_record), view, rare_collection():
             conductor.run()
         judged = judge_and_write(run_record)
@@ -145,14 +135,13 @@ def run_one(
         if is_shown:
             leave_report(folder, judged, closing, say=say)
         shown.tell(judged, closing)
-    for line in closing:
-        say(line)
+    say_closing(closing, out if is_shown else None, say=say)
     return judged, folder
 
 
-def new_run(toolbox: Toolbox) -> Path:
+def new_run(runs: Path) -> Path:
     """The folder of a new run, which is not there yet."""
-    return toolbox.places.runs / f"{SYSTEM_CLOCK.wall():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return runs / f"{SYSTEM_CLOCK.wall():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 @contextmanager
@@ -162,8 +151,11 @@ def troubles_recorded(run_record: RunRecord) -> Iterator[None]:
         yield
     except LabError as exc:
         run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=str(exc)))
+    except SystemExit as exc:  # a journey's or a script's: its code is no verdict
+        what, at = blame(exc)
+        run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=f"{at}: {what}"))
     except Exception as exc:  # noqa: BLE001 -- the lab's own fault
-        what = f"a fault of the lab itself: {type(exc).__name__}: {exc}"
+        what = f"internal error: {type(exc).__name__}: {exc}"
         (run_record.folder / "fault.txt").write_text(traceback.format_exc())
         run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=what))
 
@@ -172,12 +164,18 @@ def judge_and_write(run_record: RunRecord) -> JudgedRun:
     """Judge a run that is over by its record, and make the verdict part of it."""
     ended = SYSTEM_CLOCK.now()
     run_record.flush()
-    judged = judge_run(ReadRecord(run_record.folder))
+    judged = judge_run(ReadRecord(run_record.folder), is_over=True)
     judgement = judged.judgement
-    run_record.write("verdict.json", judgement)
     run_record.event(
-        RunEnded(at=ended, verdict=judgement.verdict, exit_code=int(judgement.exit_code), reasons=judgement.reasons)
+        RunEnded(
+            at=ended,
+            verdict=judgement.verdict,
+            exit_code=int(judgement.exit_code),
+            reasons=judgement.reasons,
+            operations=run_record.operations,
+        )
     )
+    run_record.write("verdict.json", judgement)  # last: whoever sees it finds a record that has its end
     return judged
 
 
@@ -240,35 +238,14 @@ def check_run(named: str, *, as_json: bool, say: Say) -> int:
     return judged.judgement.exit_code
 
 
-def list_runs(*, say: Say) -> int:
-    """One line for each recorded run: its name, how it ended, its scenario."""
-    runs = find_places().runs
-    folders = sorted(one for one in runs.iterdir() if one.is_dir()) if runs.is_dir() else []  # pictures lie there too
-    for folder in folders:
-        ended, title = _said_in(folder, "verdict.json", "verdict"), _said_in(folder, "scenario.json", "title")
-        say(f"{folder.name}  {'not judged' if ended is None else ended:<16} {title or ''}")
-    if not folders:
-        say("no runs yet\n  try: lab run demo")
-    return ExitCode.HELD
-
-
-def _said_in(folder: Path, name: str, key: str) -> str | None:
-    """What a document of a record says; None where there is no such document, "unreadable" where it says nothing."""
-    try:
-        document = ReadRecord(folder).document(name)
-        return None if document is None else msgspec.convert(msgspec.convert(document, dict[str, Any])[key], str)
-    except (OSError, RecordError, msgspec.ValidationError, KeyError):  # one of them must not hide the others
-        return "unreadable"
-
-
 def _informing(service: ServiceReport) -> Iterator[str]:
     """What is told and, unless the scenario asks for it, not judged."""
     latency, tries = service.latency, service.first_tries
     share = 100 * service.available
     yield f"first tries answered: {share:.3f} % of {tries.actions}"
     yield (
-        f"seconds until answered, from when it was due: half {latency.half:.3f}, 95 % {latency.p95:.3f},"
-        f" 99 % {latency.p99:.3f}, slowest {latency.slowest:.3f}"
+        f"seconds until answered, from when it was due: p50 {latency.half:.3f}, p95 {latency.p95:.3f},"
+        f" p99 {latency.p99:.3f}, slowest {latency.slowest:.3f}"
     )
     for one in service.recoveries:
         back = "capacity not back by the end" if one.capacity is None else f"capacity back in {one.capacity:.1f} s"

@@ -6,34 +6,32 @@ from collections.abc import Sequence
 
 from lab.clock import NS
 from lab.model import Finding, Value, Verdict
-from lab.oracle.promises import (
-    CLEAN_STOPS,
-    NAME_REGISTER,
-    ORDERS_ONCE,
-    PROMISES,
-    SERVING_FLOOR,
-    STATE_KEPT,
-    TRIES,
-)
+from lab.oracle.confidence import bound_text
+from lab.oracle.promises import ORDERS_ONCE, PROMISES, STATE_KEPT
+from lab.oracle.service import FirstTries
 from lab.oracle.verdict import Judgement
 
 _INDENT = " " * 7
 _REASONS_SHOWN = 3
-_SERVICE = (TRIES, CLEAN_STOPS, SERVING_FLOOR)
 
 
-class RunFacts(Value):
-    """What the closing lines tell of the run beside the verdict."""
+class Interference(Value):
+    """What a run did to the cluster, counted the same way while it goes on and when it is over."""
 
-    began: int
-    """When the run began, monotonic nanoseconds: times are told from there."""
-    seconds: float
     replacements: int = 0
-    """Replicas that were replaced by an upgrade."""
+    """Replicas that took another's place: in an upgrade, or because the other one was dead."""
     kills: int = 0
     other_strikes: int = 0
     """Whoever was frozen, slowed, cut off and the like."""
     zones_lost: int = 0
+
+
+class RunFacts(Interference):
+    """What the closing lines tell of the run beside the verdict."""
+
+    began: int = 0
+    """When the run began, monotonic nanoseconds: times are told from there."""
+    seconds: float = 0.0
     report: str = ""
     repeat: str = ""
 
@@ -51,11 +49,11 @@ def _held(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
     evidence = judgement.evidence
     kept = evidence.users - evidence.users_hurt
     back = "; the new release was rolled back" if evidence.rolled_back else ""
-    through = f" through {_through(facts)}" if _through(facts) else ""
+    met = f" through {through(facts)}" if through(facts) else ""
     lost = f"; {evidence.store_loss.text}" if evidence.store_loss.losses else ""
     lost += f"; {evidence.killed_writes.text}" if evidence.killed_writes.writes else ""
     return (
-        f"HELD   {_number(kept)} of {_plural(evidence.users, 'user')} kept their state{through}{back}{lost}",
+        f"HELD   {_number(kept)} of {_plural(evidence.users, 'user')} kept their state{met}{back}{lost}",
         _INDENT + _checked(judgement),
         _INDENT + _pointers(facts) + f"     {facts.seconds:.1f} s",
     )
@@ -68,14 +66,14 @@ def _broken(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
     first = of_it[0]
     at = f"first at {_seconds_in(first, facts):.1f} s"
     also = f"; also {', '.join(one.promise for one in broken[1:])}" if len(broken) > 1 else ""
-    if worst.promise in _SERVICE:
-        head = f"{PROMISES[worst.promise].title}: not so {_plural(worst.broken, 'time')} in {_number(worst.count)}"
+    promise = PROMISES[worst.promise]
+    if not promise.hurt:
+        head = f"{promise.title}: not so {_plural(worst.broken, 'time')} in {_number(worst.count)}"
     elif not first.user:
-        head = f"{PROMISES[worst.promise].title}: not so"
+        head = f"{promise.title}: not so"
     else:
         users = len({one.user for one in of_it})
-        hurt = "lost state" if worst.promise == STATE_KEPT else "were hurt"
-        head = f"{_number(users)} of {_plural(judgement.evidence.users, 'user')} {hurt}"
+        head = f"{_number(users)} of {_plural(judgement.evidence.users, 'user')} {promise.hurt}"
     cause = f"; {first.cause}" if first.cause else ""
     who = f"{first.user}: " if first.user else ""
     likely = f"likely: {judgement.likely}      " if judgement.likely else ""
@@ -98,17 +96,24 @@ def _could_not_tell(judgement: Judgement, facts: RunFacts) -> tuple[str, str, st
 
 def _checked(judgement: Judgement) -> str:
     evidence, tries = judgement.evidence, judgement.evidence.first_tries
-    reads = evidence.checks.get(STATE_KEPT, 0) + evidence.checks.get(NAME_REGISTER, 0)
+    reads = evidence.checks.get(STATE_KEPT, 0)  # as that promise counts them, on the page and in every report
+    most = f"{tries.most_tries} {'try' if tries.most_tries == 1 else 'tries'}"
     parts = [
         f"{_plural(reads, 'read')} compared",
         f"{_plural(evidence.checks.get(ORDERS_ONCE, 0), 'order')} counted once",
-        f"{_plural(tries.saved, 'action')} needed a retry (max {tries.most_tries} tries)",
-        f"{_number(tries.lost)} failed",
+        f"{_plural(tries.saved, 'action')} needed a retry (max {most})",
+        f"{_number(tries.lost)} failed{_bound(tries)}",
     ]
     return ", ".join(parts)
 
 
-def _through(facts: RunFacts) -> str:
+def _bound(tries: FirstTries) -> str:
+    """What it says that none of so many failed."""
+    return "" if tries.lost or not tries.actions else f" of {_number(tries.actions)} ({bound_text(tries.actions)})"
+
+
+def through(facts: Interference) -> str:
+    """As "9 replacements, 4 kills and 1 lost zone"; nothing where nothing was done."""
     parts = [
         _plural(count, what)
         for count, what in (

@@ -1,26 +1,31 @@
-"""Writes that were in a replica when it was killed: of an app without idempotency nobody can promise an answer."""
+"""Writes that a strike hit in a replica: of an app without idempotency nobody can promise an answer to one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
+from typing import NamedTuple
 
 from lab.clock import NS
 from lab.model import Kind, Operation, Outcome, Role, Try, Value
-from lab.record import AnyEvent, Step, Strike, StrikeProved
+from lab.record import AnyEvent, Step, Strike, StrikeProved, StrikeUndone
 
 PROVED_WITHIN = 2.0
 """Seconds within which a kill is taken to hit, where the record does not say when it had."""
 _WRITES = frozenset({Kind.ACT, Kind.BROWSE})
 _ENDS_AT_ONCE = frozenset({"crash", "squeeze"})
 """Faults beside SIGKILL that leave their victim no moment to answer."""
+_SILENCES = frozenset({"freeze", "cut"})
+"""Faults that let it answer nobody while they last."""
 
 
 class KilledWrites(Value):
-    """How many writes ended in a killed container, and what later reads showed of them."""
+    """How many writes ended in a container that was killed or could not answer, and what later reads showed of them."""
 
     writes: int = 0
     had_happened: int = 0
     had_not: int = 0
+    where: str = "a killed replica"
 
     @property
     def text(self) -> str:
@@ -30,11 +35,11 @@ class KilledWrites(Value):
         were = "write was" if self.writes == 1 else "writes were"
         left = self.writes - self.had_happened - self.had_not
         open_ = f", of {left} nobody knows" if left else ""
-        return f"{self.writes} {were} in a killed replica; {self.had_happened} had happened{open_}"
+        return f"{self.writes} {were} in {self.where}; {self.had_happened} had happened{open_}"
 
 
 class InDoubt:
-    """Keeps the writes that may not be repeated and got no answer until it is known whether a kill explains them.
+    """Keeps the writes that may not be repeated and got no answer until it is known whether a strike explains them.
 
     Memory grows with what failed alone.
     """
@@ -63,25 +68,47 @@ class InDoubt:
             self._happened[write] = state.answer == state.allowed[-1]
 
     def split(self, events: Sequence[AnyEvent]) -> tuple[KilledWrites, list[Operation]]:
-        """Those that a kill explains, counted, and those that nothing excuses. `events` are in time order."""
-        kills, slots = _kills(events), {event.replica: event.slot for event in events if isinstance(event, Step)}
-        killed = [write for write in self._writes if _is_explained(write.final, kills, slots)]
+        """Those that a strike explains, counted, and those that nothing excuses. `events` are in time order."""
+        hits, slots = _hits(events), {event.replica: event.slot for event in events if isinstance(event, Step)}
+        killed = [write for write in self._writes if _is_explained(write.final, hits, slots)]
         happened = [self._happened.get(write.id) for write in killed]
-        counts = KilledWrites(writes=len(killed), had_happened=happened.count(True), had_not=happened.count(False))
+        is_silenced = any(isinstance(event, Strike) and event.fault_kind in _SILENCES for event in events)
+        counts = KilledWrites(
+            writes=len(killed),
+            had_happened=happened.count(True),
+            had_not=happened.count(False),
+            where="a replica that was struck" if is_silenced else "a killed replica",
+        )
         excused = {write.id for write in killed}
         return counts, [write for write in self._writes if write.id not in excused]
 
 
-def _kills(events: Iterable[AnyEvent]) -> list[tuple[int, int, str]]:
-    """From when to when each killed container may have gone, and its slot; "" for a balancer, which is before all."""
-    kills: list[Strike] = []
+class _Hit(NamedTuple):
+    """From when to when a container may have answered nobody, and its slot; "" for a balancer, which is before all."""
+
+    since: int
+    until: float
+    slot: str
+
+
+def _hits(events: Iterable[AnyEvent]) -> list[_Hit]:
+    strikes: list[Strike] = []
     proved: dict[int, int] = {}
+    undone: dict[int, int] = {}
     for event in events:
-        if isinstance(event, Strike) and event.role in {Role.APP, Role.BALANCER, ""} and _ends_at_once(event):
-            kills.append(event)
+        if isinstance(event, Strike) and event.role in {Role.APP, Role.BALANCER, ""}:
+            strikes.append(event)
         elif isinstance(event, StrikeProved):
             proved[event.strike] = event.at
-    return [(one.at, proved.get(one.strike, one.at + int(PROVED_WITHIN * NS)), one.slot) for one in kills]
+        elif isinstance(event, StrikeUndone):
+            undone.setdefault(event.strike, event.at)
+    kills = [
+        _Hit(one.at, proved.get(one.strike, one.at + int(PROVED_WITHIN * NS)), one.slot)
+        for one in strikes
+        if _ends_at_once(one)
+    ]
+    silences = [_Hit(one.at, undone.get(one.strike, inf), one.slot) for one in strikes if one.fault_kind in _SILENCES]
+    return [*kills, *silences]
 
 
 def _ends_at_once(strike: Strike) -> bool:
@@ -90,10 +117,10 @@ def _ends_at_once(strike: Strike) -> bool:
     return strike.fault_kind in _ENDS_AT_ONCE
 
 
-def _is_explained(one: Try, kills: Iterable[tuple[int, int, str]], slots: dict[str, str]) -> bool:
-    """Whether it was under way when a container was killed that it may have been in."""
+def _is_explained(one: Try, hits: Iterable[_Hit], slots: dict[str, str]) -> bool:
+    """Whether it was under way when a container was struck that it may have been in."""
     places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
     return any(
         one.begin <= until and since <= one.end and (not slot or not places or slot in places)
-        for since, until, slot in kills
+        for since, until, slot in hits
     )

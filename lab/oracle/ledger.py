@@ -7,7 +7,7 @@ from typing import Protocol
 
 from lab.model import Operation
 from lab.oracle import own_data
-from lab.oracle.breach import Breach
+from lab.oracle.breach import Breach, breach
 from lab.oracle.cart import Cart
 from lab.oracle.cart_states import Undecided
 from lab.oracle.counts import CheckCounts
@@ -17,6 +17,7 @@ from lab.oracle.history import History
 from lab.oracle.interval import NEVER, cut_at_quiet
 from lab.oracle.name import Name
 from lab.oracle.own_state import OwnState
+from lab.oracle.promises import APPLIED_ONCE, STATE_KEPT, Anomaly
 from lab.oracle.session import SessionLimits, Sessions
 from lab.oracle.words import (
     ACCOUNT,
@@ -83,6 +84,7 @@ class Ledger:
 
     __slots__ = (
         "_alive",
+        "_content",
         "_counts",
         "_devices",
         "_findings",
@@ -104,7 +106,7 @@ class Ledger:
         self._alive, self._sessions = sessions.alive, _Judged(sessions)
         self._devices: Devices | None = None
         """As late as the objects."""
-        self._own_data = True
+        self._own_data = self._content = True
         self._judged_until = -NEVER
         self.waiting: list[Operation] = []
         """What ended since the last quiet point."""
@@ -119,6 +121,7 @@ class Ledger:
         if operation.kind in _OBJECT_OF:
             self._comparison().note(operation)
         self._check_owner(operation)
+        self._check_content(operation)
 
     def take_alone(self, operation: Operation) -> bool:
         """The quick way, which nearly every operation takes: nothing overlaps it, and it fits. False: feed it.
@@ -132,6 +135,8 @@ class Ledger:
             or operation.begin <= self._judged_until
             or operation.outcome is not OK
             or len(operation.tries) != 1
+            or operation.foreign is not None
+            or operation.wrong is not None
             or (answered_as is not None and answered_as != self._user)
         ):
             return False
@@ -239,6 +244,21 @@ class Ledger:
                 self._findings.refine(judged.finding, operation)
                 judged.missing = None
                 return
+
+    def _check_content(self, operation: Operation) -> None:
+        """What an answer tells by itself, and what a request was answered that was sent again; once of each user."""
+        found: Breach | None = None
+        if operation.wrong is not None:
+            found = breach(STATE_KEPT, Anomaly.WRONG_CONTENT, operation.wrong, operation)
+        elif operation.answered_again is not None:
+            why = (
+                f"{operation.kind} {operation.key} was answered with {operation.answer!r} and, sent again with the same"
+                f" key, with {operation.answered_again!r}"
+            )
+            found = breach(APPLIED_ONCE, Anomaly.DONE_AGAIN, why, operation)
+        if found is not None and self._content:
+            self._content = False
+            self._findings.add(self._user, found)
 
     def _check_owner(self, operation: Operation) -> None:
         if not own_data.says_whose(operation):

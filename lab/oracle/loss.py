@@ -42,6 +42,7 @@ LOSING = frozenset(
         Anomaly.ALIVE_AFTER_LOGOUT,
         Anomaly.FLAPPING,
         Anomaly.DEVICES_DIFFER,
+        Anomaly.DONE_AGAIN,  # what it had answered is forgotten with its effect
     }
 )
 """What it looks like where a store has forgotten; nothing else is ever excused by a bound."""

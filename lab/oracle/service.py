@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from lab.clock import NS
-from lab.model import TRIED_AGAIN, Finding, Kind, Operation, Outcome, Try, Value
+from lab.model import TRIED_AGAIN, Finding, Kind, Operation, Outcome, Try, TryResult, Value
 from lab.oracle.in_doubt import InDoubt, KilledWrites
 from lab.oracle.latency import Latencies, Latency
+from lab.oracle.mute import MuteSpell, MuteSpells
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
     AVAILABLE,
@@ -19,18 +20,17 @@ from lab.oracle.promises import (
     Anomaly,
 )
 from lab.oracle.recovery import Recovery, find_recoveries, judge_recoveries
+from lab.oracle.refusals import Refusals
 from lab.oracle.rollouts import judge_rollouts
 from lab.oracle.serving import judge_floor
-from lab.oracle.stops import find_cut, is_cut, planned_stops
+from lab.oracle.stops import find_cut, find_repeated, is_cut, planned_stops
 from lab.record import AnyEvent, Strike, StrikeProved, Trouble
 
 FINDINGS_SHOWN = 20
 """Findings kept of one promise of the service; all are counted."""
 
-_RIGHTLY_REFUSED = frozenset({(Kind.ADD, "409"), (Kind.LOGIN, "429")})
-"""What the shop may answer to a user who does nothing wrong: the cart is full, and whoever logs in again and again has
-to wait. Why it was again and again is for others to judge; who stays outside is missed where everybody reads back."""
-_OWN_KINDS = frozenset({Kind.ACT, Kind.READ})
+_OK = Outcome.OK
+_CUT_OFF = frozenset({TryResult.CUT, TryResult.TIMEOUT, "502", "504"})
 
 
 class ServiceRules(Value):
@@ -48,6 +48,8 @@ class ServiceRules(Value):
     """Seconds within which a rollout must end, no slot moved twice; 0: not judged."""
     tries_through_kills: bool = False
     """Whether a write that may not be repeated must be answered though its replica was killed."""
+    answer_timeout: float = 4.0
+    """Seconds that the balancer waits for one replica."""
 
 
 class FirstTries(Value):
@@ -85,6 +87,8 @@ class ServiceReport(Value):
     troubles: tuple[str, ...]
     killed_writes: KilledWrites = KilledWrites()
     """Writes that no answer was asked for, as their replica was killed."""
+    mute: tuple[MuteSpell, ...] = ()
+    """Slots whose replica said that it was ready, and answered nobody properly."""
 
 
 class Service:
@@ -99,8 +103,11 @@ class Service:
         self._unanswered: list[Finding] = []
         self._in_doubt = InDoubt()
         self._broken_tries = 0
-        self._known: set[str] = set()
+        self._refusals = Refusals()
         self._failed: list[tuple[Operation, Try]] = []
+        self._at_the_edge: list[tuple[Operation, Try]] = []
+        """What the balancer repeated."""
+        self._mute = MuteSpells()
         self._improper: list[tuple[int, int]] = []
         self._first_tries_failed = self._unknown = 0
         self._requests: dict[str, int] = {}
@@ -124,63 +131,62 @@ class Service:
                 self._requests[one.release] = self._requests.get(one.release, 0) + 1
                 self._users.setdefault(one.release, set()).add(operation.user)
         self._unknown += operation.outcome is Outcome.UNKNOWN
-        if operation.kind is Kind.LOGIN and operation.outcome is Outcome.OK:
-            self._known.add(operation.user)
+        is_refused = self._refusals.is_wrong(operation)
         if operation.is_broken_off or self._must_have_been(operation):
             self._dropped += 1
             return
         self._actions += 1
-        self._first_tries_failed += not tries or not is_proper(tries[0])
-        self._improper += [(one.begin, one.end) for one in tries if not is_proper(one)]
-        self._most = max(self._most, len(tries))
+        needed = len(tries) - operation.repeats
+        answered, is_clean = is_proper(tries[needed - 1], operation), is_proper(tries[0], operation)
+        self._first_tries_failed += not is_clean
+        self._most = max(self._most, needed)
         meant = operation.begin if operation.due is None else min(operation.due, operation.begin)
-        took = operation.end - meant  # a stall is not hidden by those who waited to begin
+        took = tries[needed - 1].end - meant  # a stall is not hidden by those who waited to begin
         self._latencies.add(took)
         self._slow += took > self._allowed
-        answered = bool(tries) and is_proper(tries[-1])
-        if not answered:
-            self._lost += 1
-        elif len(tries) == 1:
-            self._clean += 1
-        else:
-            self._saved += 1
-        self._judge_tries(operation, answered=answered)
-        self._repeated += any(len(one.edge) > 1 for one in tries)
-        self._failed += [(operation, one) for one in tries if is_cut(one)]
-
-    def _judge_tries(self, operation: Operation, *, answered: bool) -> None:
+        self._lost += not answered
+        self._clean += answered and needed == 1
+        self._saved += answered and needed > 1
         if not answered and self._in_doubt.holds(operation):
-            return  # whether a kill explains it is known in the end
-        if not answered or len(operation.tries) > self._rules.tries:
-            found = _not_answered(operation, self._rules.tries)
-        elif operation.outcome is not Outcome.OK and self._is_refused(operation):
-            found = _refused(operation)
-        else:
-            return
+            pass  # whether a strike explains it is known in the end
+        elif not answered or needed > self._rules.tries:
+            self._break_tries(operation, _not_answered)
+        elif is_refused:
+            self._break_tries(operation, _refused)
+        if not is_clean or len(tries) > 1 or len(tries[0].edge) > 1:
+            self._note_failures(operation)
+        elif self._mute.is_any_silent and tries[0].edge:
+            self._mute.note_good(tries[0].edge[0])
+
+    def _break_tries(self, operation: Operation, told: Callable[[Operation, int], Finding]) -> None:
         self._broken_tries += 1
         if len(self._unanswered) < FINDINGS_SHOWN:
-            self._unanswered.append(found)
+            self._unanswered.append(told(operation, self._rules.tries))
 
-    def _is_refused(self, operation: Operation) -> bool:
-        """Did the app refuse by a 4xx what this user may do? Told of operations that were answered and are not ok.
-
-        A session that is refused with 401 is for `logged_in` to judge, and without one it is the right answer. A login
-        is held against the app only once it has let the user in: before, the account may be somebody else's. Of
-        somebody's own app what its journey expects is ok, what makes up its login is for the journey alone, and after
-        a try that nobody knows the effect of the app may rightly say that it has been done.
-        """
-        kind, result = operation.kind, operation.final.result
-        if not result.startswith("4") or (kind, result) in _RIGHTLY_REFUSED:
-            return False
-        if kind is Kind.LOGIN:
-            return operation.user in self._known
-        if kind is Kind.BROWSE:
-            return operation.session is not None
-        return not operation.session_rejected and (kind not in _OWN_KINDS or operation.outcome is Outcome.REFUSED)
+    def _note_failures(self, operation: Operation) -> None:
+        """What did not go well, and which slots were asked and did not answer."""
+        tries = operation.tries
+        self._improper += [(one.begin, one.end) for one in tries if not is_proper(one, operation)]
+        at_the_edge = [(operation, one) for one in tries if len(one.edge) > 1]
+        self._at_the_edge += at_the_edge
+        self._repeated += bool(at_the_edge)
+        self._failed += [(operation, one) for one in tries if is_cut(one)]
+        for one in tries:
+            edge = one.edge
+            if not edge:
+                continue
+            for slot in edge[:-1]:
+                self._mute.note_failed(slot, one)
+            if is_proper(one, operation):
+                self._mute.note_good(edge[-1])
+            else:
+                self._mute.note_failed(edge[-1], one)
 
     def _must_have_been(self, operation: Operation) -> bool:
         """Was it broken off, as in a record that is older than this word? No user stops there while tries are left."""
         tries = operation.tries
+        if operation.repeats:
+            return False
         return tries[-1].result in TRIED_AGAIN and operation.is_repeatable and len(tries) < self._rules.tries
 
     def event(self, event: AnyEvent) -> None:
@@ -204,10 +210,18 @@ class Service:
         """Judge the service by what was fed so far."""
         events: Sequence[AnyEvent] = sorted(self._events, key=lambda event: event.at)
         stops = planned_stops(events)
-        cut = find_cut(self._failed, events)
+        moved = [(operation, one) for operation, one in self._at_the_edge if not is_cut(one)]
+        cut = [
+            *find_cut(self._failed, events, moved, patience=self._rules.answer_timeout),
+            *find_repeated(self._at_the_edge, events),
+        ]
+        mute = self._mute.of_the_ready(events)
+        killed, unexcused = self._in_doubt.split(() if self._rules.tries_through_kills else events)
+        unanswered = [*self._unanswered, *(_not_answered(one, self._rules.tries) for one in unexcused)]
+        unanswered.sort(key=lambda finding: finding.at)
         counts, below = 0, list[Finding]()
         if self._rules.floor:
-            counts, below = judge_floor(events, self._rules.floor, until=self._until or None)
+            counts, below = judge_floor(events, self._rules.floor, until=self._until or None, mute=mute)
         recoveries = find_recoveries(events, self._improper)
         recovered, late = judge_recoveries(recoveries, self._rules.recovers_within, self._until)
         if not self._rules.recovers_within:
@@ -216,9 +230,6 @@ class Service:
         if self._rules.rollout_within:
             moves, unended = judge_rollouts(events, self._rules.rollout_within, until=self._until)
         quality = [*self._judge_availability(), *self._judge_latency()]
-        killed, unexcused = self._in_doubt.split(() if self._rules.tries_through_kills else events)
-        unanswered = [*self._unanswered, *(_not_answered(one, self._rules.tries) for one in unexcused)]
-        unanswered.sort(key=lambda finding: finding.at)
         return ServiceReport(
             first_tries=self.first_tries,
             checks={
@@ -239,13 +250,14 @@ class Service:
                 **{one.promise: 1 for one in quality},
             },
             findings=(
+                *cut[:FINDINGS_SHOWN],  # first, since it is why others were not answered
                 *unanswered[:FINDINGS_SHOWN],
-                *cut[:FINDINGS_SHOWN],
                 *below[:FINDINGS_SHOWN],
                 *late[:FINDINGS_SHOWN],
                 *unended[:FINDINGS_SHOWN],
                 *quality,
             ),
+            mute=tuple(mute),
             unknown=self._unknown,
             killed_writes=killed,
             recoveries=tuple(recoveries),
@@ -282,18 +294,27 @@ class Service:
         return Finding(promise=promise, anomaly=str(anomaly), user="", at=self._until, why=why)
 
 
-def is_proper(one: Try) -> bool:
-    """Is this an answer that a user can go on with? Not: no answer, a garbled one, or a 5xx."""
-    return one.answered and int(one.result) < 500
+def is_proper(one: Try, of: Operation) -> bool:
+    """Is this an answer that a user can go on with?
+
+    Not: no answer, a garbled one, a 5xx, or a redirect that is neither what the operation wanted nor a way to log in.
+    """
+    result = one.result
+    if result == "200":
+        return True
+    if not one.answered or result >= "500":
+        return False
+    return result[0] != "3" or of.outcome is _OK or of.turned_away
 
 
-def _refused(operation: Operation) -> Finding:
+def _refused(operation: Operation, _: int) -> Finding:
+    may = "it had been answered before, with the same key" if operation.repeats else "the user may do it"
     return Finding(
         promise=TRIES,
         anomaly=str(Anomaly.REFUSED),
         user=operation.user,
         at=operation.end,
-        why=f"{operation.kind} was refused with {operation.final.result}, though the user may do it",
+        why=f"{operation.kind} was refused with {operation.final.result}, though {may}",
         witness=(operation,),
     )
 
@@ -301,6 +322,8 @@ def _refused(operation: Operation) -> Finding:
 def _not_answered(operation: Operation, most: int) -> Finding:
     results = ", ".join(one.result for one in operation.tries)
     why = f"{operation.kind} was not answered within {most} tries: {results}"
+    if operation.final.result[0] == "3":
+        why = f"{operation.kind} was answered with {operation.final.result}, which is not what was asked for"
     return Finding(
         promise=TRIES,
         anomaly=str(Anomaly.NOT_ANSWERED),

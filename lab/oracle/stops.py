@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Generic, NamedTuple, TypeVar
 
 from lab.clock import NS
-from lab.model import Finding, Operation, Try, TryResult
+from lab.model import Finding, Kind, Operation, Role, Try, TryResult
 from lab.oracle.breach import seconds
 from lab.oracle.promises import CLEAN_STOPS, Anomaly
-from lab.record import AnyEvent, Step, Strike, StrikeUndone
+from lab.record import AnyEvent, AppStopped, ContainerEvent, Step, Strike, StrikeUndone
 
 STOP_LINGERS = 0.5
 """Seconds after a replica is removed in which a failed try may still be due to its stop."""
@@ -20,6 +21,10 @@ REPLACED_WITHIN = 30.0
 """Seconds after a strike in which it explains a failed try at its victim's slot, unless a replica is ready before."""
 STOPPED_WITHIN = 15.0
 """Seconds that a stop is taken to last where the record does not say when it was over."""
+
+
+WITNESSES = 3
+"""Operations that are shown of those that one app cut."""
 
 
 class PlannedStop(NamedTuple):
@@ -57,41 +62,173 @@ def is_cut(one: Try) -> bool:
     return one.answered and int(one.result) >= 500
 
 
-def find_cut(failed: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]) -> list[Finding]:
+def find_cut(
+    failed: Iterable[tuple[Operation, Try]],
+    events: Sequence[AnyEvent],
+    repeated: Iterable[tuple[Operation, Try]] = (),
+    *,
+    patience: float = inf,
+) -> list[Finding]:
     """The tries that a planned stop cut and that no strike explains. Sound only as far as times tell.
 
     A failed try is laid at a planned stop if they overlap (STOP_LINGERS longer), and the try was answered by the
     stopping replica, or by none and went to its slot, or names no slot either. A strike explains it if the try
     names no slot, or the strike none, and it began until STRIKE_EXPLAINS after the strike or while that lasted; or if
-    it went to the victim's slot while it lasted or before that one had a new replica. `events` are in time order.
+    it went to the victim's slot while it lasted or before that one had a new replica. A timeout that names no slot
+    is laid at no stop where others came while nobody was stopped or struck: then the machine, or the app as a whole,
+    was too slow for somebody's patience, and that is for other promises to tell. `events` are in time order.
+
+    Of an app that got its own stop signal it is told app by app: what it cut, those among `repeated` too that the
+    balancer then made good elsewhere, and that it was killed because it did not end in its time. What takes longer than
+    the balancer's `patience` (seconds) is slow, and not cut.
     """
     stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
     strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
     slots = {event.replica: event.slot for event in events if isinstance(event, Step)}
+    failed = list(failed)
+    silent = [one for _, one in failed if _is_silence(one)]
+    is_slow = any(next(stops.during(one), None) is None and not any(strikes.during(one)) for one in silent)
+    told = {event.replica: event for event in events if isinstance(event, AppStopped)}
+    cut: dict[str, list[_Cut]] = {}
     found: list[Finding] = []
     for operation, one in failed:
+        if is_slow and _is_silence(one):
+            continue
         places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
         under_way = (stop for stop in stops.during(one) if not places or stop.slot in places)
         stop = next((stop for stop in under_way if one.replica in {stop.replica, None}), None)
         if stop is None or any(_explains(struck, one, places) for struck in strikes.during(one)):
+            continue
+        if stop.replica in told:
+            if one.result in {TryResult.TIMEOUT, "504"}:
+                continue  # it was slow: what it still had when it was killed is told below
+            cut.setdefault(stop.replica, []).append(_Cut(operation, one, is_saved=False))
             continue
         how = f"answered with {one.result}" if one.answered else f"ended as {one.result}"
         why = (
             f"a request {how} {seconds(max(0, one.end - stop.begin))} after {stop.replica} "
             "had been told to leave, and no strike explains it"
         )
-        found.append(
-            Finding(
-                promise=CLEAN_STOPS,
-                anomaly=str(Anomaly.CUT_BY_STOP),
-                user=operation.user,
-                at=one.end,
-                why=why,
-                witness=(operation,),
-            )
+        found.append(_cut(operation, one, why))
+    for operation, one in repeated:
+        left = {slot for slot in one.edge[:-1] if slot != one.edge[-1]}
+        stop = next((stop for stop in stops.during(one) if stop.slot in left and _was_in(one, told, stop)), None)
+        if one.end - one.begin >= patience * NS:
+            continue  # the balancer gave it up because it was slow
+        if stop is not None and not any(_explains(struck, one, left) for struck in strikes.during(one)):
+            cut.setdefault(stop.replica, []).append(_Cut(operation, one, is_saved=True))
+    found += [_cut_by_app(told[replica], those) for replica, those in cut.items()]
+    return [*found, *_killed(told, planned_stops(events), events)]
+
+
+class _Cut(NamedTuple):
+    """A try that an app cut when it stopped; whether the balancer made it good."""
+
+    operation: Operation
+    one: Try
+    is_saved: bool
+
+
+def _was_in(one: Try, told: Mapping[str, AppStopped], stop: PlannedStop) -> bool:
+    """Whether a try was under way when the app was told: a later one was its successor's."""
+    return stop.replica in told and one.begin <= told[stop.replica].at
+
+
+def _cut_by_app(told: AppStopped, those: Sequence[_Cut]) -> Finding:
+    first = min(those, key=lambda one: one.one.end)
+    after = f"{max(0, first.one.end - told.at) / NS:.1f} s"
+    saved = sum(one.is_saved for one in those)
+    many = "1 request" if len(those) == 1 else f"{len(those)} requests"
+    process = f" (process 1 is {told.process})" if told.process else ""
+    why = f"{told.service} cut {many} {after} after {told.signal}{process}: {told.replica}"
+    if saved:
+        why += f"; the balancer repeated {saved} of them elsewhere"
+    return Finding(
+        promise=CLEAN_STOPS,
+        anomaly=str(Anomaly.CUT_BY_STOP),
+        user=first.operation.user,
+        at=first.one.end,
+        why=why,
+        witness=tuple(one.operation for one in sorted(those, key=lambda one: one.one.end)[:WITNESSES]),
+    )
+
+
+def _killed(
+    told: Mapping[str, AppStopped], stops: Iterable[PlannedStop], events: Sequence[AnyEvent]
+) -> Iterator[Finding]:
+    """The apps that had to be killed, as they had not ended in their time."""
+    killed = {event.replica: event for event in events if isinstance(event, Step) and event.action == "stop"}
+    for stop in stops:
+        if stop.replica not in told or stop.replica not in killed:
+            continue
+        app, at = told[stop.replica], killed[stop.replica].at
+        ended = {
+            event.role
+            for event in events
+            if isinstance(event, ContainerEvent)
+            and event.action == "die"
+            and event.name == stop.replica
+            and event.at <= at
+        }
+        if Role.APP in ended:
+            continue  # by itself, just before
+        was_idle = Role.GATE in ended
+        process = f" (process 1 is {app.process})" if app.process else ""
+        how = f"{app.signal} ignored" if was_idle else "requests were still in it"
+        yield Finding(
+            promise=CLEAN_STOPS,
+            anomaly=str(Anomaly.KILLED_AT_STOP),
+            user="",
+            at=at,
+            why=f"{app.service} took its whole {app.grace:g} s and was killed: {how}{process}: {stop.replica}",
         )
+
+
+def _is_silence(one: Try) -> bool:
+    """A timeout of which nothing says who let it happen."""
+    return one.result == TryResult.TIMEOUT and one.replica is None and not one.edge
+
+
+def find_repeated(repeated: Iterable[tuple[Operation, Try]], events: Sequence[AnyEvent]) -> list[Finding]:
+    """The tries that the balancer repeated elsewhere because a planned stop cut them, and that no strike explains.
+
+    Only what was begun before the stop can have been under way there: what comes after goes to the replica that has the
+    slot by then, or is refused where none has, and nothing of that is lost. `events` are in time order.
+    """
+    stops = _InTime(planned_stops(events), lambda stop: (stop.begin, stop.end + int(STOP_LINGERS * NS)))
+    strikes = _InTime(_strikes(events), lambda struck: (struck.strike.at, struck.here_until))
+    told = {event.replica for event in events if isinstance(event, AppStopped)}
+    found: list[Finding] = []
+    for operation, one in repeated:
+        places = {*one.edge[:-1]}
+        stop = next((stop for stop in stops.during(one) if stop.slot in places), None)
+        if stop is None or any(_explains(struck, one, places) for struck in strikes.during(one)):
+            continue
+        if stop.replica in told:
+            continue  # of an app that was told by itself it is told app by app
+        if one.begin > stop.begin or operation.kind in _MAY_BE_BUSY:
+            continue
+        why = (
+            f"the balancer had to repeat a request elsewhere: {stop.replica} did not answer it, which had been told to"
+            f" leave {seconds(max(0, one.end - stop.begin))} before, and no strike explains it"
+        )
+        found.append(_cut(operation, one, why))
     return found
 
+
+def _cut(operation: Operation, one: Try, why: str) -> Finding:
+    return Finding(
+        promise=CLEAN_STOPS,
+        anomaly=str(Anomaly.CUT_BY_STOP),
+        user=operation.user,
+        at=one.end,
+        why=why,
+        witness=(operation,),
+    )
+
+
+_MAY_BE_BUSY = frozenset({Kind.LOGIN, Kind.INTRUDE, Kind.JOIN})
+"""Passwords are checked one at a time, and whoever waits for long is told so: the balancer then asks somebody else."""
 
 T = TypeVar("T")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation
-from lab.oracle.promises import PROMISES
+from lab.oracle.promises import OCCASIONS, PROMISES
 from lab.oracle.service import ServiceReport
 from lab.oracle.verdict import Judgement
 
@@ -23,10 +23,11 @@ NEVER_CHECKED = (
 """True of every run, so that nobody takes a green one for more than it is."""
 
 
-def not_checked(judgement: Judgement, service: ServiceReport, *, specs: Mapping[str, str]) -> tuple[str, ...]:
-    """What nothing is claimed about, one sentence each. `specs`: by promise, how a scenario would ask for it."""
+def not_checked(judgement: Judgement, service: ServiceReport) -> tuple[str, ...]:
+    """What nothing is claimed about, one sentence each."""
     asked = {one.promise for one in judgement.promises}
-    lines = [f"{name}: not asked for ({specs[name]})" for name in PROMISES if name not in asked and name in specs]
+    lines = [f"{name}: not asked for ({one.ask})" for name, one in PROMISES.items() if name not in asked]
+    lines += _untried(judgement)
     lines += [
         f"{one.promise}: nothing came up that it could be checked by" for one in judgement.promises if not one.count
     ]
@@ -37,14 +38,24 @@ def not_checked(judgement: Judgement, service: ServiceReport, *, specs: Mapping[
         )
     if service.unknown:
         lines.append(
-            f"{service.unknown} operations ended without an answer: whether each was applied is known only where a"
-            " later read showed it"
+            f"{service.unknown} operations ended without an answer that says what became of them: whether each was"
+            " applied is known only where a later read showed it"
         )
     if evidence.undecided:
         lines.append(f"{evidence.undecided} users did too much at once, or got too few answers, to be judged in full")
     if evidence.users_hurt:
         lines.append("what came after the first contradiction of a user's cart, history, name or session")
     return (*lines, *NEVER_CHECKED)
+
+
+def _untried(judgement: Judgement) -> Iterator[str]:
+    """What did not come up, or not often enough to say anything."""
+    for result in judgement.promises:
+        for name, count in result.occasions.items():
+            occasion = OCCASIONS[name]
+            if count < occasion.least and result.count:
+                but = "not put to the test" if occasion.gates else "in part"
+                yield f"{result.promise}: {but}, {count} {occasion.what} ({name}; {occasion.least} would be)"
 
 
 def story(finding: Finding, *, began: int) -> list[str]:

@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import field
 
 from lab.clock import NS
 from lab.errors import ExitCode
 from lab.model import Finding, PromiseResult, Value, Verdict
+from lab.oracle.confidence import upper_bound
 from lab.oracle.in_doubt import KilledWrites
 from lab.oracle.loss import LossJudgement, StoreLoss
+from lab.oracle.mute import MuteSpell
 from lab.oracle.oracle import Oracle
 from lab.oracle.promises import (
-    APPLIED_ONCE,
-    DEVICES_AGREE,
-    LOGGED_IN,
     LOSS_BOUND,
-    NAME_REGISTER,
-    ORDERS_ONCE,
-    OWN_DATA,
+    OCCASIONS,
     PROMISES,
-    STATE_KEPT,
+    SERVING_FLOOR,
     TRIES,
+    RunTerms,
+    asked_promises,
+    due_occasions,
 )
 from lab.oracle.service import FirstTries, ServiceReport
 
-STATE_PROMISES = (
-    STATE_KEPT,
-    APPLIED_ONCE,
-    ORDERS_ONCE,
-    LOGGED_IN,
-    OWN_DATA,
-    NAME_REGISTER,
-    DEVICES_AGREE,
-)
-COMPARE_STATE = tuple(one for one in STATE_PROMISES if one not in {LOGGED_IN, OWN_DATA})
-"""Those whose checks compare what the app shows with what was acknowledged; that users are logged in and see what is
-theirs is looked at with every answer, so thousands of those say nothing of any state."""
-ALWAYS_ASKED = (*STATE_PROMISES, TRIES)
-OWN_APP_ASKED = (STATE_KEPT, LOGGED_IN, TRIES)
+STATE_PROMISES = tuple(one.name for one in PROMISES.values() if one.is_of_state)
+COMPARE_STATE = tuple(one.name for one in PROMISES.values() if one.compares)
+ALWAYS_ASKED = asked_promises(RunTerms())
+"""Of users of the lab's own shop, in every run."""
+OWN_APP_ASKED = asked_promises(RunTerms(own_app=True))
 """Of somebody's own app only its own journey knows what its answers mean."""
 
 LONGEST_OPERATION = 30.0
@@ -56,7 +47,9 @@ class Enough(Value):
     strikes_that_hit: int = 0
     """Strikes whose victim was serving."""
     users_served_by_new: int = 0
-    """Users who got an answer from the release that was rolled to last."""
+    """Users who got an answer from the release that was rolled to last, if its image is another one than before."""
+    occasions: dict[str, int] = field(default_factory=dict)
+    """Of what puts a promise to the test, by the name that the reference gives it: at least so many."""
 
 
 ANYTHING = Enough(operations=1, checks=1)
@@ -89,6 +82,15 @@ class Evidence(Value):
     last: int = 0
     """When the last recorded operation ended."""
     rolled_back: bool = False
+    terms: RunTerms | None = None
+    """What was asked for, where what put the promises to the test was counted."""
+    occasions: dict[str, int] = field(default_factory=dict)
+    """How often each came up."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What else there is to tell of a promise."""
+    taken_down: str = ""
+    """Who was removed by somebody else, and so ended the run."""
+    taken_down_at: int | None = None
     store_loss: StoreLoss = StoreLoss()
     """What strikes on the store cost."""
     killed_writes: KilledWrites = KilledWrites()
@@ -119,6 +121,9 @@ def gather(
     crashed: str = "",
     rolled_back: bool = False,
     lost: LossJudgement | None = None,
+    terms: RunTerms | None = None,
+    occasions: Mapping[str, int] | None = None,
+    taken_down: tuple[str, int] | None = None,
 ) -> Evidence:
     """What a finished oracle and the service's report say, as one value; `lost` if the store's bound counts in it."""
     found = oracle.findings if lost is None else lost.findings
@@ -145,7 +150,20 @@ def gather(
         last=last,
         killed_writes=service.killed_writes,
         rolled_back=rolled_back,
+        terms=terms if occasions is not None else None,
+        occasions=dict(occasions or {}),
+        notes={
+            SERVING_FLOOR: "; ".join(_mute_text(one) for one in service.mute),
+            TRIES: service.killed_writes.text,
+        },
+        taken_down="" if taken_down is None else taken_down[0],
+        taken_down_at=None if taken_down is None else taken_down[1],
     )
+
+
+def _mute_text(spell: MuteSpell) -> str:
+    told = f"answered none of {spell.tries} tries properly in {spell.seconds:.1f} s"
+    return f"{spell.slot} said that it was ready and {told}"
 
 
 def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = ALWAYS_ASKED) -> Judgement:
@@ -179,15 +197,22 @@ def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = 
 
 
 def _certain(evidence: Evidence) -> tuple[Finding, ...]:
-    """A torn record may lack operations that explain what was seen at its end."""
-    if not evidence.torn:
-        return evidence.findings
-    until = evidence.last - int(LONGEST_OPERATION * NS)
-    return tuple(finding for finding in evidence.findings if finding.at <= until)
+    """A torn record may lack operations that explain what was seen at its end; and of what somebody else took down,
+    nothing that comes after says anything."""
+    findings = evidence.findings
+    if evidence.torn:
+        until = evidence.last - int(LONGEST_OPERATION * NS)
+        findings = tuple(finding for finding in findings if finding.at <= until)
+    if evidence.taken_down_at is not None:
+        findings = tuple(finding for finding in findings if finding.at < evidence.taken_down_at)
+    return findings
 
 
 def _result(name: str, evidence: Evidence, certain: Sequence[Finding]) -> PromiseResult:
     promise, count = PROMISES[name], evidence.checks.get(name, 0)
+    due = () if evidence.terms is None else due_occasions(name, evidence.terms)
+    occasions = {one.name: evidence.occasions.get(one.name, 0) for one in due}
+    untried = next((one for one in due if one.gates and occasions[one.name] < one.least), None)
     found = sum(1 for finding in certain if finding.promise == name)
     broken = max(found, evidence.broken.get(name, 0)) if found else 0
     note = ""
@@ -197,12 +222,13 @@ def _result(name: str, evidence: Evidence, certain: Sequence[Finding]) -> Promis
         verdict, note = Verdict.COULD_NOT_TELL, "nothing was checked"
     elif _unwell(evidence):
         verdict, note = Verdict.COULD_NOT_TELL, "the run itself was in trouble"
+    elif untried is not None:
+        verdict, note = Verdict.COULD_NOT_TELL, f"not put to the test: {occasions[untried.name]} {untried.what}"
     else:
         verdict = Verdict.HELD
+    note = "; ".join(filter(None, (note, evidence.notes.get(name, ""))))
     if name == LOSS_BOUND and count:
         note = "; ".join(filter(None, (note, evidence.store_loss.text)))
-    if name == TRIES:
-        note = "; ".join(filter(None, (note, evidence.killed_writes.text)))
     return PromiseResult(
         promise=name,
         title=promise.title,
@@ -211,6 +237,8 @@ def _result(name: str, evidence: Evidence, certain: Sequence[Finding]) -> Promis
         checks=promise.checks,
         broken=broken,
         note=note,
+        upper=None if broken or not count else upper_bound(count),
+        occasions=occasions,
     )
 
 
@@ -222,6 +250,8 @@ def _unwell(evidence: Evidence) -> tuple[str, ...]:
         reasons.append(f"the record is torn: {evidence.torn} lines can't be read")
     if not evidence.operations:
         reasons.append("the record holds no operation")
+    if evidence.taken_down:
+        reasons.append(f"somebody took it down: {evidence.taken_down}")
     if evidence.first_tries.dropped:
         reasons.append(f"{evidence.first_tries.dropped} actions were broken off: the run ended early")
     if evidence.unjudged:
@@ -240,6 +270,11 @@ def _too_little(evidence: Evidence, enough: Enough, results: Sequence[PromiseRes
         floors.append(("users served by the new release", evidence.users_served_by_new, enough.users_served_by_new))
     reasons = [evidence.why_nothing] if evidence.why_nothing else []
     reasons += [f"{count} {what}, at least {least} are needed" for what, count, least in floors if count < least]
+    reasons += [
+        f"{evidence.occasions.get(name, 0)} {OCCASIONS[name].what}, at least {least} are needed"
+        for name, least in enough.occasions.items()
+        if evidence.occasions.get(name, 0) < least
+    ]
     reasons += [f"{one.promise}: nothing was checked" for one in results if not one.count and not one.broken]
     if evidence.undecided:
         reasons.append(f"{evidence.undecided} users did too much at once, or got too few answers, to be judged")

@@ -9,6 +9,7 @@ import msgspec
 from lab import record
 from lab.clock import NS
 from lab.model import Value
+from lab.oracle.closing import Interference
 from lab.report.sentences import tell_event
 
 NEWS_KEPT = 50
@@ -31,14 +32,16 @@ class Board(Value):
 
     began: int
     slots: Mapping[str, SlotView]
+    to_come: tuple[str, ...] = ()
+    """The names of the phases that are still to begin, as far as they are known."""
+    phases: int = 0
+    """How many of those that were to come have begun."""
     phase: str = "up"
     text: str = ""
     serving: int = 0
     by_release: Mapping[str, int] = {}
-    strikes: int = 0
-    hits: int = 0
-    upgraded: int = 0
-    replaced: int = 0
+    done: Interference = Interference()
+    """What was done to the cluster so far."""
     news: tuple[str, ...] = ()
     """The newest things that happened, each a sentence, oldest first."""
     told: int = 0
@@ -51,6 +54,8 @@ def fold(board: Board, event: record.AnyEvent) -> Board:
     change = msgspec.structs.replace
     match event:
         case record.PhaseBegan():
+            if board.to_come and board.to_come[0] == event.name:  # others, such as a round's, come between
+                board = change(board, to_come=board.to_come[1:], phases=board.phases + 1)
             board = change(board, phase=event.name, text=event.text)
         case record.Serving():
             board = change(board, serving=event.total, by_release=event.by_release)
@@ -58,7 +63,7 @@ def fold(board: Board, event: record.AnyEvent) -> Board:
             slots = board.slots
             if event.slot in slots and slots[event.slot].replica == event.victim:
                 slots = {**slots, event.slot: change(slots[event.slot], state="killed")}
-            board = change(board, strikes=board.strikes + 1, slots=slots)
+            board = change(board, slots=slots, done=_after_strike(board.done, event))
         case record.StrikeUndone():
             alive = {
                 name: change(view, state="serving")
@@ -66,8 +71,8 @@ def fold(board: Board, event: record.AnyEvent) -> Board:
                 if view.replica == event.victim and view.state == "killed"
             }
             board = change(board, slots={**board.slots, **alive})
-        case record.StrikeProved():
-            board = change(board, hits=board.hits + event.hit)
+        case record.ZoneLost():
+            board = change(board, done=change(board.done, zones_lost=board.done.zones_lost + 1))
         case record.Trouble():
             board = change(board, trouble=event.what)
         case record.Step():
@@ -80,17 +85,24 @@ def _fold_step(board: Board, step: record.Step) -> Board:
     view = board.slots.get(step.slot)
     if view is None:
         return board
-    upgraded, replaced = board.upgraded, board.replaced
+    done = board.done
     if step.action == "start":
         if view.state == "serving":
             view = change(view, incoming=step.release)
         else:
             view = change(view, state="starting", release=step.release, replica=step.replica)
     elif step.action == "enter":
-        upgraded += view.state == "serving"
-        replaced += step.why == "replacement"
+        done = change(done, replacements=done.replacements + (step.why != "first"))
         view = change(view, state="serving", release=step.release, replica=step.replica, incoming="")
-    return change(board, slots={**board.slots, step.slot: view}, upgraded=upgraded, replaced=replaced)
+    return change(board, slots={**board.slots, step.slot: view}, done=done)
+
+
+def _after_strike(done: Interference, strike: record.Strike) -> Interference:
+    if strike.whole_zone:
+        return done
+    if strike.fault_kind == "kill":
+        return msgspec.structs.replace(done, kills=done.kills + 1)
+    return msgspec.structs.replace(done, other_strikes=done.other_strikes + 1)
 
 
 def _tell(board: Board, at: int, said: str) -> Board:

@@ -10,6 +10,7 @@ import msgspec
 from lab.clock import NS
 from lab.errors import RecordError
 from lab.model import Finding, Operation, Value
+from lab.oracle.confidence import bound_text
 from lab.oracle.latency import Latencies, Latency
 from lab.oracle.promises import PROMISES
 from lab.oracle.recovery import Recovery
@@ -17,10 +18,12 @@ from lab.oracle.service import FirstTries, ServiceReport
 from lab.oracle.telling import story
 from lab.oracle.verdict import Judgement
 from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike, StrikeProved
-from lab.report.events import Ended, JudgedPromise
+from lab.report.events import Ended, JudgedPromise, KindCount
+from lab.report.kinds import KindTally
 from lab.report.plan import RunPlan
+from lab.report.requests import KeptRequests
 
-STORIES = 10
+STORIES = 500
 """Counter-examples that a report tells; the record holds all of them."""
 RAW = ("events.jsonl", "history.jsonl", "environment.json", "scenario.json", "verdict.json")
 
@@ -31,6 +34,8 @@ class FindingStory(Value):
     promise: str
     title: str
     at: float
+    user: str
+    """Whom it hurt; "" where it is no one user's."""
     lines: tuple[str, ...]
     """What contradicts what, the operations that show it in time order, and why."""
 
@@ -135,15 +140,18 @@ class Report(Value):
     strikes: tuple[StrikeRow, ...]
     steps: tuple[StepRow, ...]
     phases: tuple[PhaseRow, ...]
+    kinds: dict[str, KindCount]
+    """How each kind of request fared."""
     environment: Environment
     repeat: str
     raw: tuple[RecordFile, ...]
 
 
 class OperationCounts:
-    """What a report counts of operations on its way through the history."""
+    """What a report counts and keeps of operations on its way through the history."""
 
-    def __init__(self, phases: Sequence[PhaseBegan]) -> None:
+    def __init__(self, phases: Sequence[PhaseBegan], *, began: int = 0, findings: Iterable[Finding] = ()) -> None:
+        self.kinds, self.requests = KindTally(), KeptRequests(began, findings)
         self._begins = [one.at for one in phases]
         self._latencies = [Latencies() for _ in phases]
         self._operations = [0 for _ in phases]
@@ -151,14 +159,16 @@ class OperationCounts:
 
     def __call__(self, operation: Operation) -> None:
         """One more operation, in the order in which they ended."""
+        self.requests.take(operation)
         if operation.is_conclusion:
             return
-        count = len(operation.tries)
+        self.kinds.take(operation)
+        count = len(operation.tries) - operation.repeats
         self.tries[count] = self.tries.get(count, 0) + 1
         place = max((place for place, at in enumerate(self._begins) if at <= operation.end), default=None)
         if place is not None:
             self._operations[place] += 1
-            self._latencies[place].add(operation.end - operation.begin)
+            self._latencies[place].add(operation.answered.end - operation.begin)
 
     def of(self, place: int) -> tuple[int, Latency]:
         """How many operations ended in a phase, and how long they took."""
@@ -211,6 +221,7 @@ def build_report(
         strikes=tuple(_strike_rows(events, service.recoveries, began)),
         steps=tuple(_step_rows(events, began)),
         phases=tuple(_phase_rows(phases, watch, events[-1].at if events else 0, began)),
+        kinds=watch.kinds.counts(),
         environment=_environment(seen),
         repeat=plan.repeat,
         raw=tuple(RecordFile(name=name, size=size) for name in RAW if (size := _size(seen, name)) is not None),
@@ -227,7 +238,7 @@ def judged_promises(judgement: Judgement) -> tuple[JudgedPromise, ...]:
             count=one.count,
             checks=one.checks,
             broken=one.broken,
-            note=one.note,
+            note=one.note or ("" if one.upper is None else f"breaches {bound_text(one.count)}"),
         )
         for one in sorted(judgement.promises, key=lambda one: list(PROMISES).index(one.promise))
     )
@@ -256,7 +267,9 @@ def _first_of_each(findings: Sequence[Finding]) -> list[Finding]:
 def _story(finding: Finding, began: int) -> FindingStory:
     promise = PROMISES[finding.promise]
     at = (finding.at - began) / NS
-    return FindingStory(promise=finding.promise, title=promise.title, at=at, lines=tuple(story(finding, began=began)))
+    return FindingStory(
+        promise=finding.promise, title=promise.title, at=at, user=finding.user, lines=tuple(story(finding, began=began))
+    )
 
 
 def _strike_rows(events: Sequence[AnyEvent], recoveries: Iterable[Recovery], began: int) -> Iterable[StrikeRow]:

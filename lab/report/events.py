@@ -113,6 +113,13 @@ class Sample(PageEvent, tag="sample"):
     p50: float = 0.0
     p99: float = 0.0
     """Milliseconds within which half of the operations, and 99 %, ended."""
+    took: tuple[tuple[int, ...], ...] = ()
+    """By the release that answered last: how long operations took, as bucket, count, bucket, count, ... where bucket b
+    holds those below 2 ** ((b + 1) / 8) nanoseconds. Counts of several samples add up; percentiles don't."""
+    failed: tuple[int, ...] = ()
+    """Tries without a proper answer, by the release that gave it."""
+    unanswered: int = 0
+    """Tries that no replica answered."""
     names: tuple[str, ...] = ()
     """Users seen for the first time."""
     users: tuple[tuple[int, int, int], ...] = ()
@@ -127,6 +134,26 @@ class Counted(PageEvent, tag="counted"):
     saved: int
     """Operations that a further try brought to a good end."""
     lost: int
+
+
+class KindCount(Value):
+    """How one kind of request fared so far; times in milliseconds."""
+
+    requests: int
+    failed: int
+    """Without a proper answer after all tries."""
+    repeated: int
+    """That took more than one try."""
+    p50: float
+    p95: float
+    p99: float
+    slowest: float
+
+
+class KindsCounted(PageEvent, tag="kinds"):
+    """How each kind of request fared so far."""
+
+    kinds: dict[str, KindCount]
 
 
 class Hurt(PageEvent, tag="hurt"):
@@ -179,6 +206,7 @@ AnyPageEvent = (
     | Proved
     | Sample
     | Counted
+    | KindsCounted
     | Hurt
     | Said
     | Ended

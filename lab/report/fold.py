@@ -17,6 +17,7 @@ from lab.report.events import (
     Counted,
     Ended,
     Hurt,
+    KindsCounted,
     Moved,
     NewRelease,
     PagePhase,
@@ -28,6 +29,7 @@ from lab.report.events import (
     Turned,
     ZoneTurned,
 )
+from lab.report.kinds import KindTally
 from lab.report.lanes import CUT_OFF, Lanes, Tiers
 from lab.report.merge import Item, time_of
 from lab.report.plan import RunPlan
@@ -67,6 +69,7 @@ class PageFold:
         self._service_counts: dict[str, tuple[int, int]] = {}
         self._service_due = 0.0
         self._last_counted: Counted | None = None
+        self._kinds = KindTally()
         self._is_clean_up = False
         self._made: list[AnyPageEvent] = []
 
@@ -191,6 +194,7 @@ class PageFold:
             number = self._users[operation.user] = len(self._users)
             self._tally.meet(operation.user)
         self._tally.take(operation, number, self._release)
+        self._kinds.take(operation)
         self._oracle.feed(operation)
         self._service.feed(operation)
         self._tell_findings()
@@ -222,8 +226,11 @@ class PageFold:
         asked = {name: counts[name] for name in self._plan.asked if name in counts}
         counted = Counted(t=self._t, promises=asked, operations=tries.actions, saved=tries.saved, lost=tries.lost)
         if self._last_counted is None or counted != msgspec.structs.replace(self._last_counted, t=self._t):
+            has_more = self._last_counted is None or self._last_counted.operations != counted.operations
             self._last_counted = counted
             self._made.append(counted)
+            if has_more:
+                self._made.append(KindsCounted(t=self._t, kinds=self._kinds.counts()))
 
     def _count_service(self, *, is_last: bool) -> None:
         if not is_last and self._t < self._service_due:

@@ -15,8 +15,14 @@ from lab.model import Value
 from lab.report.document import Report
 from lab.report.events import AnyPageEvent
 from lab.report.markdown import MARKS
+from lab.report.requests import RequestTable
 
 FOLDER = Path(__file__).with_name("page")
+SCRIPT = tuple(
+    f"{name}.js"
+    for name in ("fold", "state", "board", "timeline", "latency", "time", "ask", "control", "report", "begin")
+)
+"""The page's script, in the order in which its parts are put together: one element, one hash."""
 KINDS = {"held": "held", "broken": "broken"}
 BAR = 480
 """Width of the longest bar of a histogram, of 640."""
@@ -34,6 +40,8 @@ class PageConfig(Value, omit_defaults=False):
     """What the page's script is told; no control: it only looks."""
 
     control: PageControl | None = None
+    run: str = ""
+    """The run whose record holds what this file does not."""
 
 
 class LivePage(Value):
@@ -49,13 +57,14 @@ def live_page(title: str, config: PageConfig) -> LivePage:
     return LivePage(html=html, policy=_policy("connect-src 'self'", "frame-ancestors 'none'"))
 
 
-def report_page(report: Report, tape: Sequence[AnyPageEvent], *, beside: bool) -> str:
+def report_page(report: Report, tape: Sequence[AnyPageEvent], requests: RequestTable, *, beside: bool) -> str:
     """The report as one file that opens from disk, carries its own policy, and needs no network.
 
     Only one that lies `beside` the record links to the record's files.
     """
-    config = _data(PageConfig())
-    return _render(title=report.title, config=config, tape=_data(tape), report=report, beside=beside, csp=_policy())
+    config = _data(PageConfig(run=report.run))
+    given = {"config": config, "tape": _data(tape), "requests": _data(requests)}
+    return _render(title=report.title, **given, report=report, beside=beside, csp=_policy())
 
 
 def _render(
@@ -63,10 +72,18 @@ def _render(
     title: str,
     config: Markup,
     tape: Markup | None = None,
+    requests: Markup | None = None,
     report: Report | None = None,
     beside: bool = False,
     csp: str = "",
 ) -> str:
+    given = {} if report is None else {"beside": beside, **_for_report(report)}
+    given |= {"config": config, "tape": tape or "", "requests": requests or "", "title": title, "report": report}
+    return render_page("page.html", csp=csp, styles=("page.css",), scripts=SCRIPT, **given)
+
+
+def render_page(template: str, *, csp: str, styles: Sequence[str], scripts: Sequence[str], **given: object) -> str:
+    """One of our templates with our own style and script in it; all that is given is text, unless it is Markup."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
@@ -75,10 +92,8 @@ def _render(
         "ms": _milliseconds,
         "marks": {str(key): mark for key, mark in MARKS.items()},
     }
-    given = {} if report is None else {"beside": beside, **_for_report(report)}
-    page = environment.get_template("page.html")
-    css, js = (Markup(_asset(name)) for name in ("page.css", "page.js"))  # noqa: S704 -- our own files
-    return page.render(title=title, csp=csp, css=css, js=js, config=config, tape=tape or "", report=report, **given)
+    css, js = (Markup(_assets(names)) for names in (styles, scripts))  # noqa: S704 -- our own files
+    return environment.get_template(template).render(csp=csp, css=css, js=js, **given)
 
 
 def _for_report(report: Report) -> dict[str, object]:
@@ -106,9 +121,17 @@ def _asset(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
+def _assets(names: Sequence[str]) -> str:
+    return "".join(_asset(name) for name in names)
+
+
 def _policy(*more: str) -> str:
-    """Nothing but this document's own style and script, named by their hashes."""
-    style, script = (_hash(_asset(name)) for name in ("page.css", "page.js"))
+    return page_policy(("page.css",), SCRIPT, *more)
+
+
+def page_policy(styles: Sequence[str], scripts: Sequence[str], *more: str) -> str:
+    """Nothing but a document's own style and script, named by their hashes."""
+    style, script = _hash(_assets(styles)), _hash(_assets(scripts))
     parts = ("default-src 'none'", f"script-src '{script}'", f"style-src '{style}'", "img-src data:", "base-uri 'none'")
     return "; ".join((*parts, "form-action 'none'", *more))
 

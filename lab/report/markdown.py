@@ -54,7 +54,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield (
         f"{report.operations} operations of {report.users} users: {tries.clean} clean on the first try, {tries.saved}"
         f" saved by a retry, {tries.lost} lost; {tries.repeated_at_the_edge} repeated by the balancer unnoticed."
-        f" Half were answered in {report.latency.half * 1000:.0f} ms, 99 % in {report.latency.p99 * 1000:.0f} ms."
+        f" Latency: p50 {report.latency.half * 1000:.0f} ms, p99 {report.latency.p99 * 1000:.0f} ms."
     )
     yield ""
     yield from _strikes(report)

@@ -13,20 +13,20 @@ def tell_event(event: record.AnyEvent) -> str:
             said = event.text
         case record.Strike():
             release = f" ({event.release})" if event.release else ""
-            what = f"{event.fault} to {event.victim}{release} while it served"
-            if event.source is record.StrikeSource.PIN:  # its victim need not have served
-                what = f"{event.fault}: {event.victim}{release}"
+            what = _struck(event.fault, f"{event.victim}{release}")
+            if event.source is not record.StrikeSource.PIN:  # whose victim need not have served
+                what = f"{what} while it served"
             said = f"{what}; {event.serving} were serving"
-        case record.ZoneLost():
-            said = f"zone {event.zone} is {'cut off' if event.cut_off else 'lost'}"
-        case record.ZoneBack():
-            said = f"zone {event.zone} is back"
+        case record.ZoneLost() | record.ZoneBack():
+            said = _tell_zone(event)
         case record.StrikeUndone():
             said = f"{event.fault} of {event.victim} is over"
         case record.WouldStrike():
-            said = f"leashed: {event.fault} to {event.victim}" + (f", {event.when}" if event.when else "")
+            said = f"leashed: {_struck(event.fault, event.victim)}" + (f", {event.when}" if event.when else "")
         case record.Trouble():
             said = f"trouble: {event.what}"
+        case record.NotReady():
+            said = _tell_not_ready(event)
         case record.RolloutMoved():
             said = f"rollout to {event.to}: {event.ending or event.phase}" + (f" ({event.why})" if event.why else "")
         case record.Scaled():
@@ -38,10 +38,33 @@ def tell_event(event: record.AnyEvent) -> str:
     return said
 
 
+def _struck(fault: str, victim: str) -> str:
+    """As one says it: "SIGKILL to b1-2", "freeze b1-2", "cut b1-2 from the store", "stop the deployer: deployer-1"."""
+    verb, _, rest = fault.partition(" ")
+    if verb.startswith("SIG"):
+        return f"{fault} to {victim}"
+    if rest.startswith("the "):
+        return f"{fault}: {victim}"
+    return f"{verb} {victim} {rest}".rstrip()
+
+
+def _tell_zone(event: record.ZoneLost | record.ZoneBack) -> str:
+    if isinstance(event, record.ZoneBack):
+        return f"zone {event.zone} is back"
+    return f"zone {event.zone} is {'cut off' if event.cut_off else 'lost'}"
+
+
+def _tell_not_ready(event: record.NotReady) -> str:
+    wrote = "".join(f"\n            {line}" for line in event.log)
+    said = f"{event.slot}: {event.replica} ({event.release}) is not ready: {event.saw}"
+    return f"{said}; its last lines:{wrote}" if wrote else said
+
+
 def _tell_step(step: record.Step) -> str:
     who = f"{step.slot}: {step.replica} ({step.release})"
     took = "" if step.seconds is None else f" after {step.seconds:.1f} s"
     said = {
+        "recreate": f"{step.replica} is made anew ({step.release})",
         "start": f"{who} starts: {step.why}",
         "ready": f"{who} is ready{took}",
         "drain": f"{who} drains",

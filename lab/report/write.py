@@ -12,7 +12,7 @@ from lab.clock import NS
 from lab.errors import RecordError
 from lab.oracle.service import ServiceReport
 from lab.oracle.verdict import Judgement
-from lab.record import PhaseBegan, ReadRecord
+from lab.record import PhaseBegan, ReadRecord, write_whole
 from lab.report.chaostoolkit import chaostoolkit
 from lab.report.document import OperationCounts, Report, build_report, ended
 from lab.report.events import AnyPageEvent
@@ -22,6 +22,7 @@ from lab.report.junit import junit
 from lab.report.markdown import markdown
 from lab.report.plan import RunPlan
 from lab.report.replay import replay
+from lab.report.requests import RequestTable
 
 MOST_SAMPLES = 600
 """A report of a long run draws it more coarsely, so that its size stays bounded."""
@@ -53,11 +54,13 @@ class RunReports(msgspec.Struct, frozen=True):
     tape: Sequence[AnyPageEvent]
     record: Path
     """The folder of the run's record."""
+    requests: RequestTable
+    """Those that a page can be asked for without the record."""
 
     def text(self, wanted: Format, *, beside: bool = False) -> str:
         """The whole file; one that will lie `beside` the record links to its files."""
         if wanted is Format.HTML:
-            return report_page(self.report, self.tape, beside=beside)
+            return report_page(self.report, self.tape, self.requests, beside=beside)
         if wanted is Format.JSON:
             return msgspec.json.format(msgspec.json.encode(self.report), indent=2).decode() + "\n"
         writers: dict[Format, Callable[[Report], str]] = {
@@ -73,7 +76,7 @@ class RunReports(msgspec.Struct, frozen=True):
             path = folder / FILES[one]
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                path.write_text(self.text(one, beside=folder.samefile(self.record)), encoding="utf-8")
+                write_whole(path, self.text(one, beside=folder.samefile(self.record)).encode())
             except OSError as exc:
                 raise RecordError(f"the report can't be written: {exc}", at=str(path), hint="df -h .") from exc
             yield path
@@ -88,10 +91,13 @@ def tell_run(
         first, last = event.at if first is None else first, event.at
         if isinstance(event, PhaseBegan):
             phases.append(event)
-    watch = OperationCounts(phases)
+    watch = OperationCounts(phases, began=first or 0, findings=judgement.findings)
     every = max(EVERY, (last - (first or 0)) / NS / MOST_SAMPLES)
     fold = PageFold(plan, tell=tell, every=every)
     tape = [*replay(seen, fold, watch=watch), *fold.finish(lambda t: ended(judgement, closing, t))]
     return RunReports(
-        report=build_report(seen, plan, judgement, service, closing, watch), tape=tape, record=seen.folder
+        report=build_report(seen, plan, judgement, service, closing, watch),
+        tape=tape,
+        record=seen.folder,
+        requests=watch.requests.table(),
     )

@@ -1,4 +1,4 @@
-"""Runs a scenario on a real cluster and writes its record; judging is the oracle's business.
+"""Runs a scenario on a cluster and writes its record; judging is the oracle's business.
 
 The order is always the same: cluster, users logged in, the scenario's steps, no more actions, everybody reads
 back all that is theirs, cluster gone. Whatever ends it early, what was started is removed.
@@ -6,99 +6,53 @@ back all that is theirs, cluster gone. Whatever ends it early, what was started 
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import socket
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from random import Random
-from typing import TypeVar
 
 from lab import record
-from lab.backends.docker import (
-    LiveCluster,
-    deployed,
-    open_state,
-    release_of,
-    run_identity,
-    temporary_cluster,
-)
-from lab.chaos.marksman import Aim, ScheduledStriker
-from lab.chaos.monkey import Monkey
-from lab.chaos.schedule import MonkeySettings
-from lab.chaos.striker import Striker
+from lab.backends.protocol import Backend, OpenProject, order_of
 from lab.clock import NS, SYSTEM_CLOCK, Clock
-from lab.cluster.engine_harm import EngineHarm
-from lab.cluster.events import EngineWatch
-from lab.deploy.bearing import borne
 from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
-from lab.deploy.results import ResultWindow
 from lab.deploy.rollout import RolloutRequest, first_desired
-from lab.errors import LabFault, RecordError, WaitTimeout
-from lab.machine.engine import describe
-from lab.machine.halt import halted_by
+from lab.errors import LabFault, UsageError, WaitTimeout
 from lab.machine.labels import Identity
-from lab.machine.setup import Toolbox
-from lab.model import Operation, Release, Replica, release_name
+from lab.machine.projects import run_identity
+from lab.model import Replica
 from lab.oracle import Oracle
-from lab.report.board import Board, SlotView, fold
 from lab.report.fold import CLEAN_UP
-from lab.retry import wait_until
+from lab.run.command_process import CommandProcess
 from lab.run.controls import Reach, RunControls
+from lab.run.crowds import make_crowd, own_user_of
+from lab.run.deployed import deployed
 from lab.run.deployer_processes import Crew, DeployerProcess
-from lab.run.own_app import balancer_settings, digest_of, own_app, own_files
-from lab.run.pinned_faults import Pinned, PinnedFaultParts
-from lab.run.recent_answers import RecentAnswers
+from lab.run.environment import environment_of
+from lab.run.pinned_faults import PinnedFaultParts, PinnedFaults
+from lab.run.run_state import RunState
 from lab.run.steps import RunStep, Stage, make_step
-from lab.run.stop_monitor import StopMonitor, Stopped
+from lab.run.stop_monitor import Stopped
 from lab.run.strikable_deployers import StrikableDeployers
-from lab.run.strikers import ServingView, make_striker
-from lab.run.variables import interpolated
-from lab.run.view import Moment, QuietView, View
+from lab.run.strikers import ServingView, make_monkey, make_scheduled_striker, make_striker
+from lab.run.supervisor import Supervisor
+from lab.run.view import View
 from lab.scale.autoscaler import Autoscaler, Load
 from lab.scale.policy import ScaleSettings, choose_slots
-from lab.scenario.spec import (
-    Edges,
-    OnStop,
-    PinnedFaultSpec,
-    Scenario,
-    Schedule,
-    StepSpec,
-    UsersSpec,
-    all_images_of,
-    images_of,
-    name_of,
-)
+from lab.scenario.spec import OnStop, Scenario, StepSpec, name_of
+from lab.scenario.target_spec import CommandSpec
 from lab.state.protocol import State
-from lab.users import Crowd, CrowdCounts, CrowdSize, Device, Door, Journey, Shopper, Tries
-from lab.users.loading import MakeUser, OwnUsers, load_journey
-from lab.users.steps import StepsJourney
+from lab.users import Crowd
+from lab.users.loading import MakeUser
 
-T = TypeVar("T")
-
-LOOK_EVERY = 0.1
-LEAST_FREE_MB = 200
 LOG_IN_WITHIN = 60.0
 SETTLE_WITHIN = 30.0
 READ_BACK_WITHIN = 60.0
-HALT_ASKED_EVERY = 1.0
-"""Seconds between two looks whether somebody has pulled the safety lever."""
-PINNED_FROM = 1001
-"""Numbers of pinned strikes, apart from all others."""
+SERVES_WITHIN = 90.0
+"""Seconds in which every slot of a new cluster must serve, at least."""
 BACK_WITHIN = 90.0
 """Seconds for a rollout that is turned back because the run was stopped, and at least for one that goes on."""
-
-
-def _own_user(users: UsersSpec) -> MakeUser | None:
-    """Who uses an app of one's own; None: it is the shop."""
-    if users.http is not None:
-        return partial(StepsJourney, users.http)
-    return load_journey(users.journey) if users.journey is not None else None
 
 
 class Conductor:
@@ -112,7 +66,7 @@ class Conductor:
         self,
         scenario: Scenario,
         seed: int,
-        toolbox: Toolbox,
+        backend: Backend,
         run_record: record.RunRecord,
         view: View,
         *,
@@ -121,9 +75,8 @@ class Conductor:
         hands: RunControls | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._toolbox, self._port, self._clock = toolbox, port, clock
+        self._backend, self._port, self._clock = backend, port, clock
         self._repeat, self._hands = repeat, hands
-        self._lock = threading.Lock()
         self._deployers: Deployer | Crew | None = None
         self._desk: Desk | None = None
         self._state: State | None = None
@@ -143,32 +96,36 @@ class Conductor:
 
         `own_user` takes the place of the journey that the scenario names; numbers of users begin with `first_user`.
         """
-        with self._lock:
-            self._scenario, self._seed = scenario, seed
-            self._own_user = own_user or _own_user(scenario.users)
-            self._first_user = first_user
-            self._record, self._view = run_record, view
-            self._random = Random(seed)
-            self._board = Board(
-                began=self._clock.now(),
-                slots={slot.name: SlotView(slot=slot.name, zone=slot.zone) for slot in scenario.cluster.slots},
-            )
-            self._served = RecentAnswers()
-            self._crowd: Crowd | None = None
-            self._counts: CrowdCounts | None = None
-            self._pins: list[Pinned] = []
-            self._upgraded: dict[str, int] = {}
-            self._watchman = StopMonitor(scenario.stop_when)
-            self._may_stop = False
-            self._trouble = self._halted = ""
-            self._halt_asked_at = 0
-            self._has_told_early_ends = False
-            self._scaler: Autoscaler | None = None
-            self.oracle = Oracle()
-            self._is_watched = True
-            self._results = ResultWindow()
-            self._results_at = self._findings_noted = 0
-            self._rolling_to = ""
+        self._scenario, self._seed, self._record = scenario, seed, run_record
+        self._own_user = own_user or own_user_of(scenario.users)
+        self._first_user = first_user
+        self._random = Random(seed)
+        self._crowd: Crowd | None = None
+        self._scaler: Autoscaler | None = None
+        self._commands = 0
+        self._pins = PinnedFaults(self._report, self._clock)
+        self._seen = RunState(scenario, run_record, self._clock)
+        self._supervisor = Supervisor(
+            self._seen,
+            run_record,
+            view,
+            check=self._check_parts,
+            serving=lambda: len(self._serving()),
+            halted=self._backend.halted,
+            clock=self._clock,
+        )
+
+    @property
+    def oracle(self) -> Oracle:
+        """What looks on while the run goes on; it is judged from its record all the same."""
+        return self._seen.oracle
+
+    @property
+    def desk(self) -> Desk:
+        """Where the cluster is told what to become. Raises LabFault before it stands."""
+        if self._desk is None:
+            raise LabFault("nothing is wanted of the cluster yet")
+        return self._desk
 
     def run(self) -> None:
         """Do the scenario. Raises LabFault for whatever is the lab's own trouble; the cluster is gone either way."""
@@ -183,148 +140,105 @@ class Conductor:
     def write_scenario(self, scenario: Scenario) -> None:
         """Make what is asked for, and on what machine, part of the record."""
         self._record.write("scenario.json", scenario)
-        releases = {release_name(image): release_of(self._toolbox, image) for image in images_of(scenario)}
-        self._record.write("environment.json", self._environment(scenario, releases))
-
-    @contextmanager
-    def cluster(
-        self, identity: Identity | None = None, *, is_kept: Callable[[], bool] = lambda: False
-    ) -> Iterator[LiveCluster]:
-        """A cluster of which every slot serves; it is gone afterwards, however the block ends, unless `is_kept`."""
-        scenario, identity = self._scenario, identity or run_identity(self._record.folder.name, self._clock)
-        first = release_of(self._toolbox, scenario.cluster.release)
-        with self._phase_end(), ExitStack() as stack:
-            self._begin_phase("up", f"balancer, store and {len(scenario.cluster.slots)} replicas of {first.name}")
-            watch = EngineWatch(identity.project, self._on_engine_event, clock=self._clock)
-            stack.enter_context(watch)
-            live = stack.enter_context(
-                temporary_cluster(
-                    self._toolbox,
-                    identity,
-                    scenario.cluster.slots,
-                    first.image,
-                    balancer_settings(scenario),
-                    port=self._port,
-                    edges=tuple(scenario.cluster.zones) if scenario.cluster.edges is Edges.ZONES else ("",),
-                    stores=scenario.cluster.stores,
-                    own=own_app(scenario.cluster),
-                    is_kept=is_kept,
-                )
-            )
-            state = self._state = stack.enter_context(open_state(self._toolbox.places))
-            slots, count = scenario.cluster.slots, scenario.cluster.begin_with
-            bounds = scenario.autoscale.zones if scenario.autoscale is not None else {}
-            wanted = first_desired(first, slots, None if count is None else choose_slots(slots, (), count, bounds))
-            if scenario.deployers:
-                self._desk = Desk(state, live.project, clock=self._clock)
-                self._desk.begin(wanted)
-                crew = Crew(
-                    live.project,
-                    scenario.deployers,
-                    self._report,
-                    on_boundary=self._reach,
-                    script=scenario.script,
-                    clock=self._clock,
-                )
-                self._deployers = stack.enter_context(crew)
-            else:
-                boundary = partial(self._reach, None)
-                self._desk, self._deployers = stack.enter_context(
-                    deployed(live, state, self._report, first=wanted, boundary=boundary, clock=self._clock)
-                )
-            stack.callback(self._begin_phase, CLEAN_UP, "nobody acts any more, the cluster goes")
-            self._watch_until("every slot serves", self._desk.is_settled, within=90)
-            yield live
+        run, seed = self._record.folder.name, self._seed
+        told = environment_of(self._backend, scenario, run=run, seed=seed, repeat=self._repeat, clock=self._clock)
+        self._record.write("environment.json", told)
 
     # the phases
 
     @contextmanager
-    def users(self, live: LiveCluster) -> Iterator[Stage]:
+    def cluster(
+        self, identity: Identity | None = None, *, is_kept: Callable[[], bool] = lambda: False
+    ) -> Iterator[OpenProject]:
+        """A cluster of which every slot serves; it is gone afterwards, however the block ends, unless `is_kept`."""
+        scenario, identity = self._scenario, identity or run_identity(self._record.folder.name, self._clock)
+        first = self._backend.release(scenario.cluster.release)
+        with self._phase_end(), ExitStack() as stack:
+            slots = len(scenario.cluster.slots)
+            self._begin_phase("up", f"balancer, store and {slots} replicas of {first.name}")
+            stack.enter_context(self._backend.events(identity.project, self._on_engine_event, clock=self._clock))
+            order = order_of(scenario, identity, port=self._port)
+            live = stack.enter_context(self._backend.bring_up(order, is_kept=is_kept))
+            self._state = stack.enter_context(self._backend.state())
+            self._enter_deployers(live, self._state, stack)
+            stack.callback(self._begin_phase, CLEAN_UP, "nobody acts any more, the cluster goes")
+            within = max(SERVES_WITHIN, 3 * scenario.cluster.ready_within)
+            self._supervisor.wait(
+                "every slot serves", self.desk.is_settled, within=within, seen=self._seen.why_not_ready
+            )
+            live.start_later()
+            yield live
+
+    def _enter_deployers(self, live: OpenProject, state: State, stack: ExitStack) -> None:
+        """Whoever makes the cluster what it should be, until `stack` ends: in this process or as processes."""
+        scenario, cluster = self._scenario, self._scenario.cluster
+        bounds = scenario.autoscale.zones if scenario.autoscale is not None else {}
+        count = cluster.begin_with
+        active = None if count is None else choose_slots(cluster.slots, (), count, bounds)
+        wanted = first_desired(self._backend.release(cluster.release), cluster.slots, active)
+        if scenario.deployers and not self._backend.is_shared:
+            raise UsageError(
+                f"no other process finds a cluster {self._backend.name}", at="deployers", hint="deployers: 0"
+            )
+        if scenario.deployers:
+            self._desk = Desk(state, live.project, clock=self._clock)
+            self._desk.begin(wanted)
+            crew = Crew(
+                live.project,
+                scenario.deployers,
+                self._report,
+                on_boundary=self._reach,
+                script=scenario.script,
+                clock=self._clock,
+            )
+            self._deployers = stack.enter_context(crew)
+        else:
+            boundary = partial(self._reach, None)
+            self._desk, self._deployers = stack.enter_context(
+                deployed(live, state, self._report, first=wanted, boundary=boundary, clock=self._clock)
+            )
+
+    @contextmanager
+    def users(self, live: OpenProject) -> Iterator[Stage]:
         """Users who are logged in and act while the block runs; then everybody reads back, unless it raised."""
+        in_background = partial(self._supervisor.in_background, within=LOG_IN_WITHIN + READ_BACK_WITHIN)
         with ExitStack() as stack:
-            self._tell_serving()
+            self._report_serving()
             crowd = self._crowd = stack.enter_context(self._make_crowd(live))
             stack.callback(self._forget_crowd)
             if self._scenario.autoscale is not None:
                 self._scaler = stack.enter_context(self._make_scaler(live, self._scenario.autoscale))
             self._begin_phase("log in", f"{self._scenario.users.count} users log in at {live.url}")
-            self._in_background("everybody logs in", lambda: crowd.log_in(LOG_IN_WITHIN))
+            in_background("everybody logs in", lambda: crowd.log_in(LOG_IN_WITHIN))
             crowd.shop()
-            with self._in_hand(self._make_stage(live, crowd)) as stage:
+            with self._in_hand(self._make_stage(live, crowd, stack)) as stage:
                 yield stage
             self._begin_phase("settle", "no new actions; what is in flight ends")
-            self._in_background("everybody settles", lambda: crowd.settle(SETTLE_WITHIN))
+            in_background("everybody settles", lambda: crowd.settle(SETTLE_WITHIN))
             self._begin_phase("read back", "every device reads back all that is its user's")
-            unread = self._in_background("everybody reads back", lambda: crowd.read_back(READ_BACK_WITHIN))
+            unread = in_background("everybody reads back", lambda: crowd.read_back(READ_BACK_WITHIN))
             for what in filter(None, (unread, crowd.counts().late)):
                 self._report(record.Trouble(at=self._clock.now(), what=what))
-
-    @contextmanager
-    def _in_hand(self, stage: Stage) -> Iterator[Stage]:
-        """A person at the run's page, if there is one, may act on it too, until users come to rest."""
-        if self._hands is None:
-            yield stage
-            return
-        reach = Reach(desk=stage.desk, striker=stage.striker, serving=self._serving, release=stage.release)
-        self._hands.take_hold(reach)
-        try:
-            yield stage
-        finally:
-            self._hands.let_go()
-
-    def _tell_serving(self) -> None:
-        """From here on the record says how many serve, also where they did so before it began."""
-        serving = Counter(one.release for one in self._serving())
-        self._report(record.Serving(at=self._clock.now(), by_release=dict(serving), total=serving.total()))
-
-    def _forget_crowd(self) -> None:
-        self._crowd = None
-
-    def _make_stage(self, live: LiveCluster, crowd: Crowd) -> Stage:
-        desk, state = self._desk_open(), self._state
-        assert state is not None  # noqa: S101 -- opened with the desk
-        watched = ServingView(desk, self._served, live.cluster.slots, clock=self._clock)
-        crew = StrikableDeployers(self._deployers, desk) if isinstance(self._deployers, Crew) else None
-        radius = self._scenario.blast_radius
-        striker = make_striker(live, state, watched, radius, self._report, crew=crew, clock=self._clock)
-        return Stage(
-            desk=desk,
-            release=lambda image: release_of(self._toolbox, image),
-            hurry=crowd.hurry,
-            pin=lambda spec: self._pin(live, spec),
-            make_monkey=lambda spec, random: self._make_monkey(striker, watched, spec, random),
-            make_marksman=lambda spec: self._make_marksman(striker, watched, spec),
-            striker=striker,
-            report=self._report,
-            random=self._random,
-            clock=self._clock,
-            deadline=self._clock.now() + int(self._scenario.longer_than * NS),
-            rollout_within=self._scenario.promises.rollout_within,
-        )
-
-    @property
-    def desk(self) -> Desk:
-        """Where the cluster is told what to become. Raises LabFault before it stands."""
-        return self._desk_open()
 
     def do(self, spec: StepSpec, stage: Stage) -> None:
         """Do one step to its end."""
         with self.doing(spec, stage) as step:
             within = (stage.deadline - self._clock.now()) / NS
             try:
-                self._watch_until(f"the step {name_of(spec)!r} is over", step.is_over, within=max(within, 0))
+                self._supervisor.wait(f"the step {name_of(spec)!r} is over", step.is_over, within=max(within, 0))
             except WaitTimeout as exc:
                 if self._clock.now() < stage.deadline:  # the step's own wait, which says more
                     raise
-                over = f"the run's time (longer_than: {self._scenario.longer_than:g} s) was over"
-                raise WaitTimeout(f"{over} in the step {name_of(spec)!r}", hint="a larger longer_than") from exc
+                over = f"the run's time (time_limit: {self._scenario.time_limit:g} s) was over"
+                what = f"{over} in the step {name_of(spec)!r}, which waited for {step.pending}"
+                raise WaitTimeout(what, hint="see events.jsonl; a larger time_limit if it was on its way") from exc
 
     @contextmanager
     def doing(self, spec: StepSpec, stage: Stage) -> Iterator[RunStep]:
         """One step, under way while the block runs, and ended however that ends."""
         step = make_step(spec, stage)
         self._begin_phase(name_of(spec), step.text)
-        self._may_stop = True
+        self._supervisor.may_stop = True
         try:
             step.begin()
             yield step
@@ -333,7 +247,7 @@ class Conductor:
                 stage.striker.freeze()
             raise
         finally:
-            self._may_stop = False
+            self._supervisor.may_stop = False
             step.end()
 
     def _stop(self, why: Stopped, stage: Stage) -> None:
@@ -348,11 +262,11 @@ class Conductor:
         if on_stop is OnStop.ROLL_BACK and desk.read().desired.under_way is not None:
             desk.ask(RolloutRequest.ABORT)
         left = 0.0 if on_stop is OnStop.ROLL_BACK else (stage.deadline - self._clock.now()) / NS
-        self._watch_until(f"the rollout {goes}", desk.is_settled, within=max(BACK_WITHIN, left))
+        self._supervisor.wait(f"the rollout {goes}", desk.is_settled, within=max(BACK_WITHIN, left))
 
     def _begin_phase(self, name: str, text: str) -> None:
         self._report(record.PhaseBegan(at=self._clock.now(), name=name, text=text))
-        self._show()
+        self._supervisor.show()
 
     @contextmanager
     def _phase_end(self) -> Iterator[None]:
@@ -362,254 +276,114 @@ class Conductor:
         finally:
             self._begin_phase("down", "the cluster is gone")
 
-    # waiting, watched
-
-    def _watch_until(self, what: str, is_so: Callable[[], bool], *, within: float) -> None:
-        def look() -> bool:
-            try:
-                self._show()
-                self._check_self()
-            except OSError as exc:  # of the lab's own parts, where it means "not yet" of what is waited for
-                raise LabFault(
-                    f"a part of the lab ended: {type(exc).__name__}: {exc}", hint="see events.jsonl"
-                ) from exc
-            if self._may_stop:
-                self._check_stop()
-            return is_so()
-
-        looked = borne(look, clock=self._clock)  # a state that is away for a moment ends no run
-        wait_until(what, looked, within=within, every=LOOK_EVERY, next_step="see events.jsonl", clock=self._clock)
-
-    def _check_stop(self) -> None:
-        """Raises Stopped where the run's chaos must end now."""
-        now = self._clock.now()
-        if now - self._halt_asked_at > HALT_ASKED_EVERY * NS:
-            self._halt_asked_at, self._halted = now, halted_by(self._toolbox.engine)
-        late = self._counts.late if self._counts is not None else ""
-        self._watchman.check(
-            now,
-            users_lost=len(self.oracle.users_hurt),
-            serving=len(self._serving()),
-            unwell=self._trouble or late,
-            halted=self._halted,
-        )
-
-    def _in_background(self, what: str, act: Callable[[], T]) -> T:
-        """Do something that blocks while the view goes on; gives what it gave, or raises what it raised."""
-        given: list[T] = []
-        raised: list[BaseException] = []
-
-        def do() -> None:
-            try:
-                given.append(act())
-            except BaseException as exc:  # noqa: BLE001 -- raised again below, in the thread that waits
-                raised.append(exc)
-
-        thread = threading.Thread(target=do, name=what, daemon=True)
-        thread.start()
-        self._watch_until(what, lambda: not thread.is_alive(), within=LOG_IN_WITHIN + READ_BACK_WITHIN)
-        if raised:
-            raise raised[0]
-        return given[0]
-
-    def _check_self(self) -> None:
-        """Raise where the lab itself is unwell: then nothing that was seen means anything."""
-        if self._crowd is not None:
-            self._crowd.check()
-        if self._deployers is not None:
-            self._deployers.check()
-        if self._scaler is not None:
-            self._scaler.check()
-        self._tell_results()
-        free = shutil.disk_usage(self._record.folder).free // 2**20
-        if free < LEAST_FREE_MB:
-            raise RecordError(f"only {free} MB of disk are left", at=str(self._record.folder), hint="lab clean --all")
-
-    def _tell_results(self) -> None:
-        """What users got goes to the gate of whichever deployer leads, once a second while a rollout is under way."""
-        now = self._clock.now()
-        if self._desk is None or now - self._results_at < NS:
+    @contextmanager
+    def _in_hand(self, stage: Stage) -> Iterator[Stage]:
+        """A person at the run's page, if there is one, may act on it too, until users come to rest."""
+        if self._hands is None:
+            yield stage
             return
-        self._results_at = now
-        if self._desk.exists() and self._desk.read().desired.under_way is not None:
-            self._desk.write_results(self._results.figures(now))
+        reach = Reach(desk=stage.desk, striker=stage.striker, serving=self._serving, release=stage.release)
+        self._hands.take_hold(reach)
+        try:
+            yield stage
+        finally:
+            self._hands.let_go()
 
-    # parts
+    def _report_serving(self) -> None:
+        """From here on the record says how many serve, also where they did so before it began."""
+        serving = Counter(one.release for one in self._serving())
+        self._report(record.Serving(at=self._clock.now(), by_release=dict(serving), total=serving.total()))
 
-    def _make_crowd(self, live: LiveCluster) -> Crowd:
-        users = self._scenario.users
-        journey: Callable[[Device], Journey] = Shopper
-        if self._own_user is not None:
-            journey = OwnUsers(self._own_user, live.url)
-        return Crowd(
-            [Door(host=host, port=port) for host, port in live.doors],
-            CrowdSize(
-                users=users.count,
-                two_devices=users.doubled / users.count,
-                think=users.think,
-                first=self._first_user,
-            ),
-            chance=Random(self._random.getrandbits(64)),
-            on_operation=self._on_operation,
-            journey=journey,
-            policy=Tries(most=users.tries, timeout=users.answer_timeout),
+    def _forget_crowd(self) -> None:
+        self._crowd = None
+
+    # its parts
+
+    def _make_crowd(self, live: OpenProject) -> Crowd:
+        return make_crowd(
+            live,
+            self._scenario.users,
+            own_user=self._own_user,
+            first_user=self._first_user,
+            random=self._random,
+            on_operation=self._seen.operation,
             clock=self._clock,
         )
 
-    def _make_scaler(self, live: LiveCluster, settings: ScaleSettings) -> Autoscaler:
+    def _make_scaler(self, live: OpenProject, settings: ScaleSettings) -> Autoscaler:
         def load() -> Load | None:
             seen = live.balancer.requests()
             return None if seen is None else Load(requests=seen[0], in_flight=seen[1])
 
-        desk = self._desk_open()
-        return Autoscaler(
-            settings,
-            live.cluster.slots,
-            load,
-            lambda: desk.read().desired.active,
-            desk.scale,
-            self._report,
-            clock=self._clock,
-        )
+        desk, slots = self.desk, live.cluster.slots
+        active = partial(_active_of, desk)
+        return Autoscaler(settings, slots, load, active, desk.scale, self._report, clock=self._clock)
 
-    def _pin(self, live: LiveCluster, spec: PinnedFaultSpec) -> Pinned:
-        """Be ready to do this when a deployer gets there."""
+    def _make_command(self, stack: ExitStack, spec: CommandSpec) -> CommandProcess:
+        """Ended, with all that it started, when `stack` is."""
+        self._commands += 1
+        command = CommandProcess(spec.run, self._report, number=self._commands, clock=self._clock)
+        stack.callback(command.end)
+        return command
+
+    def _make_stage(self, live: OpenProject, crowd: Crowd, stack: ExitStack) -> Stage:
+        assert self._state is not None  # noqa: S101 -- opened with the desk
+        scenario, clock = self._scenario, self._clock
         crew = self._deployers if isinstance(self._deployers, Crew) else None
-        target = EngineHarm(live.engine, project=live.project)
-        ground = PinnedFaultParts(live=live, target=target, desk=self._desk_open(), crew=crew)
-        number = PINNED_FROM + len(self._pins)
-        pinned = Pinned(
-            ground, spec.at, spec.do, seconds=spec.seconds, report=self._report, number=number, clock=self._clock
-        )
-        self._pins.append(pinned)
-        return pinned
-
-    def _reach(self, deployer: DeployerProcess | None, moment: str, step: record.Step) -> None:
-        """A deployer is just before or after an act."""
-        for pinned in tuple(self._pins):
-            pinned(deployer, moment, step)
-
-    def _make_monkey(self, striker: Striker, watched: ServingView, spec: MonkeySettings, random: Random) -> Monkey:
-        slots, seeded = len(self._scenario.cluster.slots), Random(random.getrandbits(64))
-        return Monkey(striker, watched.answering, slots, spec, seeded, self._report, clock=self._clock)
-
-    def _make_marksman(self, striker: Striker, watched: ServingView, spec: Schedule) -> ScheduledStriker:
-        aims = [Aim(strike.slot, strike.at, strike.after, strike.do, strike.seconds) for strike in spec.strikes]
-        return ScheduledStriker(
-            striker,
-            watched.answering,
-            aims,
-            self._report,
-            upgraded=self._upgraded.get,
-            signal=spec.signal,
-            patience=spec.patience,
-            clock=self._clock,
+        view = ServingView(self.desk, self._seen.answers, live.cluster.slots, clock=clock)
+        struck = StrikableDeployers(crew, self.desk) if crew is not None else None
+        striker = make_striker(live, self._state, view, scenario.blast_radius, self._report, crew=struck, clock=clock)
+        parts = PinnedFaultParts(live=live, desk=self.desk, crew=crew)
+        slots = len(scenario.cluster.slots)
+        return Stage(
+            desk=self.desk,
+            make_command=partial(self._make_command, stack),
+            release=self._backend.release,
+            hurry=crowd.hurry,
+            pin=partial(self._pins.pin, parts),
+            make_monkey=partial(make_monkey, striker, view, slots, self._report, clock=clock),
+            make_scheduled_striker=partial(
+                make_scheduled_striker, striker, view, self._seen.upgraded, self._report, clock=clock
+            ),
+            striker=striker,
+            report=self._report,
+            random=self._random,
+            clock=clock,
+            deadline=clock.now() + int(scenario.time_limit * NS),
+            rollout_within=scenario.promises.rollout_within,
         )
 
-    def _desk_open(self) -> Desk:
-        if self._desk is None:
-            raise LabFault("nothing is wanted of the cluster yet")
-        return self._desk
+    def _check_parts(self) -> None:
+        """Raise what ended a part of the lab, if anything did; and pass on what users got."""
+        if self._crowd is not None:
+            self._crowd.check()
+            self._seen.counts = self._crowd.counts()
+        if self._deployers is not None:
+            self._deployers.check()
+        if self._scaler is not None:
+            self._scaler.check()
+        if self._desk is not None:
+            self._seen.write_results(self._desk)
 
     def _serving(self) -> list[Replica]:
         """The replicas that are ready and have their slots, by the deployer's last word."""
-        status = self._desk_open().status()
+        status = self.desk.status()
         return list(status.serving) if status is not None else []
 
     # what happens, from whichever thread
 
     def _report(self, event: record.AnyEvent) -> None:
-        with self._lock:
-            self._record.event(event)
-            self._board = fold(self._board, event)
-            if isinstance(event, record.Trouble):
-                self._trouble = self._trouble or event.what
-            if isinstance(event, record.Step) and (event.action, event.why) == ("enter", "upgrade"):
-                self._upgraded[event.slot] = event.at
-            if isinstance(event, record.RolloutMoved):
-                self._rolling_to = "" if event.ending else event.to
+        self._seen.report(event)
+
+    def _reach(self, deployer: DeployerProcess | None, moment: str, step: record.Step) -> None:
+        """A deployer is just before or after an act."""
+        self._pins.reach(deployer, moment, step)
 
     def _on_engine_event(self, event: record.AnyEvent) -> None:
         self._report(event)
         if self._deployers is not None and isinstance(event, record.ContainerEvent) and event.action == "die":
             self._deployers.wake()
 
-    def _on_operation(self, operation: Operation) -> None:
-        self._record.operation(operation)
-        self._served.note(operation)
-        self._results.note(operation)
-        self._watchman.note(operation)
-        self._watch(operation)
 
-    def _watch(self, operation: Operation) -> None:
-        """Let the oracle look on. One that dies must not end the run: what it missed is judged from the record."""
-        if self._is_watched:
-            try:
-                self.oracle.feed(operation)
-                self._note_findings()
-            except Exception as exc:  # noqa: BLE001 -- it goes into the record, and the verdict is could not tell
-                self._is_watched = False
-                self._report(record.Trouble(at=self._clock.now(), what=f"a check died: {type(exc).__name__}: {exc}"))
-
-    def _note_findings(self) -> None:
-        """What is newly found counts against a release, for whoever judges a rollout by what its users got.
-
-        That is the new one if it answered the user who was hurt since the proof began: what it wrote may be what the
-        old one can't read, or it may have dropped what the old one had written, and both ends of the proof are the old
-        one's.
-        """
-        fresh = self.oracle.findings[self._findings_noted :]
-        if not fresh:
-            return
-        self._findings_noted += len(fresh)
-        for finding in fresh:
-            seen = [one.release for operation in finding.witness for one in operation.tries if one.release is not None]
-            if seen:
-                since, to = finding.witness[0].begin, self._rolling_to
-                is_new = to in seen or self._results.has_met(to, finding.user, since=since)
-                self._results.note_broken(to if is_new else seen[-1], finding.at)
-
-    def _show(self) -> None:
-        self._record.flush_due()
-        self._tell_early_ends()
-        with self._lock:
-            board = self._board
-        if self._crowd is not None:
-            self._counts = self._crowd.counts()
-        moment = Moment(
-            now=self._clock.now(),
-            board=board,
-            counts=self._counts,
-            users_hurt=len(self.oracle.users_hurt),
-            checks=self.oracle.comparisons,
-        )
-        try:
-            self._view.show(moment)
-        except OSError as exc:
-            self._view = QuietView()  # nobody sees any more how the cluster goes
-            raise LabFault(f"nobody looks on any more: {exc.strerror}", hint="lab run ... >FILE") from exc
-
-    def _tell_early_ends(self) -> None:
-        """Of users of somebody's own app that get nowhere: the run goes on, for it may be the app's fault."""
-        why = "" if self._has_told_early_ends else self.oracle.always_ends_early
-        if why:
-            self._has_told_early_ends = True
-            self._view.say(why)
-
-    def _environment(self, scenario: Scenario, releases: dict[str, Release]) -> dict[str, object]:
-        return {
-            "run": self._record.folder.name,
-            "seed": self._seed,
-            "repeat": self._repeat,
-            "began": self._clock.wall().isoformat(timespec="seconds"),
-            "host": socket.gethostname(),
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "cores": os.cpu_count(),
-            "engine": describe(self._toolbox.engine),
-            "compose": list(self._toolbox.compose),
-            "images": self._toolbox.images.ids(all_images_of(scenario)),
-            "files": {path: digest_of(path) for path in own_files(scenario)},
-            "variables": interpolated(scenario.cluster.compose, os.environ),
-            "releases": {name: release.image for name, release in releases.items()},
-        }
+def _active_of(desk: Desk) -> tuple[str, ...]:
+    return desk.read().desired.active

@@ -50,7 +50,8 @@ class DeployerProcess:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._report, self._on_boundary, self._clock = report, on_boundary, clock
-        argv = [sys.executable, "-m", "lab", "deployer", "--project", project, "--events"]
+        # -P: a `lab.py` in the folder that somebody runs the lab in is theirs, and no package.
+        argv = [sys.executable, "-P", "-m", "lab", "deployer", "--project", project, "--events"]
         argv += ["--rehearse"] if on_boundary is not None else []
         argv += ["--script", script] if script is not None else []
         self._said_last = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by `end`, as the process is

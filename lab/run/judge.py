@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from lab.clock import NS
+from lab.cluster.protocol import StopWay
 from lab.collection import no_collection
-from lab.errors import RecordError
+from lab.errors import RecordError, UsageError
 from lab.model import Role, Value, release_name
 from lab.oracle import Oracle
 from lab.oracle.between import changed_between
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
+from lab.oracle.occasions import OccasionCounts
 from lab.oracle.own_app_blame import own_app_cause
-from lab.oracle.promises import (
-    ANSWERS_IN_TIME,
-    APPLIED_ONCE,
-    AVAILABLE,
-    CLEAN_STOPS,
-    LOSS_BOUND,
-    RECOVERS,
-    ROLLOUTS_END,
-    SERVING_FLOOR,
-)
+from lab.oracle.own_loss import judge_own_loss
+from lab.oracle.promises import APPLIED_ONCE, RunTerms, asked_promises
 from lab.oracle.service import Service, ServiceReport, ServiceRules
+from lab.oracle.taken_down import find_taken_down
 from lab.oracle.telling import not_checked
-from lab.oracle.verdict import ALWAYS_ASKED, OWN_APP_ASKED, Evidence, Judgement, gather, judge
-from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, ZoneLost
+from lab.oracle.verdict import Evidence, Judgement, gather, judge
+from lab.oracle.wholeness import Wholeness
+from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, StrikeProved, WouldStrike, ZoneLost
 from lab.report.plan import RunPlan
+from lab.scenario.renames import with_new_keys
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
 
-_ASKED_BY = {
-    CLEAN_STOPS: "no replica was stopped on purpose, or a release was rolled back",
-    RECOVERS: "promises.recovers_within",
-    AVAILABLE: "promises.available",
-    ANSWERS_IN_TIME: "promises.p99_within",
-    ROLLOUTS_END: "promises.rollout_within",
-    LOSS_BOUND: "promises.loses_at_most, or a strike on a store that states a bound",
-}
-"""How a scenario asks for what is not always asked for."""
+OLD_FLOOR = 5
+"""Replicas that had to serve where a record of before 2026-12 asks for no number."""
 
 
 class JudgedRun(Value):
@@ -78,57 +68,89 @@ def scenario_of(seen: ReadRecord) -> Scenario:
     if document is None:
         raise RecordError("the record holds no scenario", at=str(seen.folder), hint="run it again")
     try:
-        return msgspec.convert(document, Scenario)
-    except msgspec.ValidationError as exc:
+        scenario = msgspec.convert(with_new_keys(document), Scenario)
+        return scenario if seen.format is not None else _with_old_floor(scenario)
+    except (msgspec.ValidationError, UsageError) as exc:
         at = str(seen.folder / "scenario.json")
         raise RecordError(f"is no scenario of this lab: {exc}", at=at, hint="run it again") from exc
 
 
-def judge_run(seen: ReadRecord) -> JudgedRun:
+def _with_old_floor(scenario: Scenario) -> Scenario:
+    """Records without a format are from when `serving_at_least` was 5 where nothing was given."""
+    given = scenario.promises.serving_at_least
+    promises = msgspec.structs.replace(scenario.promises, serving_at_least=OLD_FLOOR if given is None else given)
+    return msgspec.structs.replace(scenario, promises=promises)
+
+
+def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     """Read a run's record and judge it by the scenario that is part of it.
 
-    Raises RecordError where there is no scenario to judge by; whatever else is missing or torn is for the
-    verdict to say.
+    `is_over`: whoever asks has written it, and but for the verdict nothing more comes.
+
+    Raises RecordError where there is no scenario to judge by; whatever else is missing or torn is for the verdict to
+    say.
     """
     scenario = scenario_of(seen)
-    oracle, service = Oracle(), Service(_rules(scenario))
+    oracle, service, whole = Oracle(), Service(_rules(scenario)), Wholeness()
     last, crashed, events, lost = 0, "", list[AnyEvent](), None
+    releases = _ReleaseContents.of(seen, scenario)
+    occasions: OccasionCounts | None = None
     try:
         for event in seen.events():
             events.append(event)
             service.event(event)
+            whole.event(event)
+        occasions = OccasionCounts(events, new_release=releases.new)
         with no_collection():
             for operation in seen.history():
                 oracle.feed(operation)
                 service.feed(operation)
+                whole.operation(operation)
+                occasions.feed(operation)
                 last = max(last, operation.end)
             oracle.finish()
             lost = _judge_loss(scenario, oracle, seen, events)
+    except RecordError as exc:
+        crashed = f"{exc.at}: {exc.what}"
     except Exception as exc:  # noqa: BLE001 -- a check that dies is "could not tell", never green and never lost
         crashed = f"{type(exc).__name__}: {exc}"
     report = service.report()
     rolled_back = any(isinstance(event, RolloutMoved) and event.ending == "rolled back" for event in events)
+    terms = _terms(scenario, rolled_back=rolled_back)
+    events.sort(key=lambda event: event.at)
     evidence = gather(
         oracle,
         report,
         last=last,
-        new_release=_new_release(scenario),
+        new_release=releases.new,
         torn=seen.torn,
         crashed=crashed,
         rolled_back=rolled_back,
         lost=lost,
+        terms=terms,
+        occasions=None if occasions is None else occasions.counts(),
+        taken_down=find_taken_down(events, until=last),
     )
-    asked = _asked(scenario, rolled_back=rolled_back)
+    if not crashed:
+        missing = whole.reasons(is_over=is_over)
+        evidence = msgspec.structs.replace(evidence, troubles=(*evidence.troubles, *missing))
+    asked = asked_promises(terms)
     if scenario.users.are_of_own_app and _can_tell_once(evidence):
-        asked.insert(1, APPLIED_ONCE)
+        asked = (*asked[:1], APPLIED_ONCE, *asked[1:])
     judgement = judge(evidence, scenario.enough, asked)
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
     between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
-    findings, likely = blame(judgement.findings, events, between)
+    findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions)
     if scenario.users.are_of_own_app and not crashed:
         likely = own_app_cause(findings, events, seen.history()) or likely
-    unchecked = (*not_checked(judgement, report, specs=_ASKED_BY), *_stated(scenario))
-    strikes = [event.fault_kind == "kill" for event in events if isinstance(event, Strike) and not event.whole_zone]
+    unchecked = (
+        *not_checked(judgement, report),
+        *_never_done(scenario, events, releases),
+        *_stated(scenario),
+    )
+    missed = {event.strike for event in events if isinstance(event, StrikeProved) and not event.hit}
+    made = [event for event in events if isinstance(event, Strike) and event.strike not in missed]
+    strikes = [event.fault_kind == "kill" for event in made if not event.whole_zone]
     return JudgedRun(
         judgement=msgspec.structs.replace(judgement, findings=findings, likely=likely, not_checked=unchecked),
         service=report,
@@ -137,7 +159,11 @@ def judge_run(seen: ReadRecord) -> JudgedRun:
         other_strikes=len(strikes) - sum(strikes),
         began=min((event.at for event in events), default=0),
         replacements=sum(
-            isinstance(event, Step) and event.action == "enter" and event.why != "first" for event in events
+            isinstance(event, Step)
+            and event.action == "enter"
+            and event.why != "first"
+            and not (event.why == "upgrade" and releases.same)
+            for event in events
         ),
     )
 
@@ -152,21 +178,28 @@ def _judge_loss(
 ) -> LossJudgement | None:
     """What strikes on the store cost, by its bound; None where it states none, or none of it was struck."""
     bound, strikes = _bound(scenario), store_strikes(events)
-    return judge_loss(oracle, seen.history, strikes, bound) if bound is not None and strikes else None
+    if bound is None or not strikes:
+        return None
+    judge_it = judge_loss if scenario.cluster.compose is None else judge_own_loss
+    return judge_it(oracle, seen.history, strikes, bound)
 
 
 def _bound(scenario: Scenario) -> float | None:
-    """What the store may lose: the scenario's own word, or else its tier's; None for an app's own store too."""
-    if scenario.cluster.compose is not None:
-        return None
+    """What the store may lose: the scenario's own word, or else its tier's; somebody's own store has no tier."""
     asked = scenario.promises.loses_at_most
+    if scenario.cluster.compose is not None:
+        return asked
     return scenario.cluster.stores.tier.loses_at_most if asked is None else asked
 
 
 def _stated(scenario: Scenario) -> tuple[str, ...]:
-    """What its store says that it may lose: nothing is claimed about that."""
-    tier = scenario.cluster.stores.tier
-    return () if scenario.cluster.compose is not None else (f"the store, {tier.name}, may lose {tier.bound}",)
+    """What its store says that it may lose, and what the lab did in the app's place: nothing is claimed about that."""
+    cluster, tier = scenario.cluster, scenario.cluster.stores.tier
+    if cluster.compose is None:
+        return (f"the store, {tier.name}, may lose {tier.bound}",)
+    if cluster.stop is StopWay.AFTER_ANSWERS and rolled_to(scenario.steps):
+        return ("how the app itself stops: it was told only when all was answered (cluster.stop: after_answers)",)
+    return ()
 
 
 def _strikes_a_store(scenario: Scenario) -> bool:
@@ -192,34 +225,75 @@ def _rules(scenario: Scenario) -> ServiceRules:
     promises = scenario.promises
     return ServiceRules(
         tries=scenario.users.tries,
-        floor=promises.serving_at_least,
+        floor=scenario.serving_floor,
         recovers_within=promises.recovers_within,
         available=promises.available,
         p99_within=promises.p99_within,
         rollout_within=promises.rollout_within,
         tries_through_kills=promises.tries_through_kills,
+        answer_timeout=scenario.cluster.answer_timeout,
     )
 
 
-def _asked(scenario: Scenario, *, rolled_back: bool) -> list[str]:
-    """The promises that this scenario's verdict rests on."""
+def _terms(scenario: Scenario, *, rolled_back: bool) -> RunTerms:
+    """What this scenario asks for."""
     promises = scenario.promises
-    specified = (
-        (CLEAN_STOPS, bool(rolled_to(scenario.steps)) and not rolled_back),
-        (RECOVERS, promises.recovers_within),
-        (AVAILABLE, promises.available),
-        (ANSWERS_IN_TIME, promises.p99_within),
-        (ROLLOUTS_END, promises.rollout_within),
-        (LOSS_BOUND, promises.loses_at_most is not None or _strikes_a_store(scenario)),
+    return RunTerms(
+        own_app=scenario.users.are_of_own_app,
+        two_devices=scenario.users.doubled > 0,
+        rolls=bool(rolled_to(scenario.steps)),
+        rolled_back=rolled_back,
+        serving_at_least=scenario.serving_floor,
+        recovers_within=promises.recovers_within,
+        available=promises.available,
+        p99_within=promises.p99_within,
+        rollout_within=promises.rollout_within,
+        bounds_loss=promises.loses_at_most is not None or _strikes_a_store(scenario),
     )
-    always = OWN_APP_ASKED if scenario.users.are_of_own_app else ALWAYS_ASKED
-    return [*always, SERVING_FLOOR, *(name for name, is_asked_for in specified if is_asked_for)]
 
 
-def _new_release(scenario: Scenario) -> str | None:
-    """The release that the last upgrade goes to, as replicas call themselves."""
-    asked = rolled_to(scenario.steps)
-    return release_name(asked[-1]) if asked else None
+class _ReleaseContents(Value):
+    """The release that the last upgrade goes to, by what it is and not only by its tag."""
+
+    new: str | None = None
+    """As replicas call themselves; None where nothing is rolled out, or only another tag of the same image is."""
+    same: str = ""
+    """Which tags are of one image."""
+
+    @classmethod
+    def of(cls, seen: ReadRecord, scenario: Scenario) -> _ReleaseContents:
+        rolled = rolled_to(scenario.steps)
+        if not rolled:
+            return cls()
+        new, every = release_name(rolled[-1]), {release_name(one) for one in (scenario.cluster.release, *rolled)}
+        contents = _contents(seen)
+        known = {contents.get(name) for name in every}
+        if len(every) > 1 and len(known) == 1 and None not in known:
+            return cls(same=", ".join(sorted(every)))
+        return cls(new=new)
+
+
+def _contents(seen: ReadRecord) -> dict[str, str]:
+    """The content id of each release's image, by its name, as far as the record says."""
+    document = seen.document("environment.json")
+    if not isinstance(document, dict):
+        return {}
+    images, releases = document.get("images"), document.get("releases")
+    if not isinstance(images, dict) or not isinstance(releases, dict):
+        return {}
+    return {str(name): str(images[image]) for name, image in releases.items() if image in images}
+
+
+def _never_done(scenario: Scenario, events: Sequence[AnyEvent], releases: _ReleaseContents) -> Iterator[str]:
+    """What the scenario's steps are for, and did not do."""
+    if releases.same:
+        yield f"an upgrade: {releases.same} are tags of one image, so nothing new was rolled out"
+    steps = [step for _, step in walk_steps(scenario.steps)]
+    strikes = any(step.monkey or step.schedule or step.strike or step.lose_zone for step in steps)
+    if strikes and not any(isinstance(event, Strike) for event in events):
+        leashed = sum(isinstance(event, WouldStrike) for event in events)
+        why = f"; a monkey on a leash would have made {leashed}" if leashed else ""
+        yield f"chaos: the scenario strikes, and no strike was made{why}"
 
 
 def plan_of(seen: ReadRecord) -> RunPlan:
@@ -238,7 +312,7 @@ def plan_of(seen: ReadRecord) -> RunPlan:
         seed=environment.get("seed"),
         slots=scenario.cluster.slots,
         users=scenario.users.count,
-        asked=tuple(_asked(scenario, rolled_back=False)),
+        asked=asked_promises(_terms(scenario, rolled_back=False)),
         rules=_rules(scenario),
         repeat=environment.get("repeat", ""),
     )

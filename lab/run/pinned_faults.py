@@ -8,19 +8,20 @@ from contextlib import suppress
 from functools import partial
 
 from lab import record
-from lab.backends.docker import LiveCluster
+from lab.backends.protocol import OpenProject
 from lab.chaos.faults import FAULTS
 from lab.clock import SYSTEM_CLOCK, Clock
-from lab.cluster.engine_harm import EngineHarm
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Phase
 from lab.errors import LabError, LabFault
-from lab.machine.halt import halted_by
 from lab.model import Replica, ReplicaState, Role, Value
 from lab.retry import wait_until
 from lab.run.deployer_processes import Crew, DeployerProcess
 from lab.scenario.pin_spec import Pin, PinnedFault
+from lab.scenario.spec import PinnedFaultSpec
 
+PINNED_FROM = 1001
+"""Numbers of pinned strikes, apart from all others."""
 DEPLOYER_STOPPED_WITHIN = 20.0
 """Seconds after which a stopped deployer is woken up even if nobody took over."""
 
@@ -28,8 +29,7 @@ DEPLOYER_STOPPED_WITHIN = 20.0
 class PinnedFaultParts(Value):
     """What a pinned fault may act on."""
 
-    live: LiveCluster
-    target: EngineHarm
+    live: OpenProject
     desk: Desk
     crew: Crew | None = None
 
@@ -60,7 +60,7 @@ class Pinned:
 
     def __call__(self, deployer: DeployerProcess | None, moment: str, step: record.Step) -> None:
         """A deployer is at a boundary: do it if this is the place."""
-        if self.is_done or not self._pin.is_at(moment, step, self._phase) or halted_by(self._ground.live.engine):
+        if self.is_done or not self._pin.is_at(moment, step, self._phase) or self._ground.live.halted():
             return
         self.is_done = True
         self.hit = self._do(deployer, step.slot or self._pin.slot)
@@ -137,14 +137,14 @@ class Pinned:
         return min(there, key=lambda one: one.slot, default=None)
 
     def _find(self, role: Role) -> str:
-        found = [one.container for one in self._ground.target.victims() if one.role is role]
+        found = [one.container for one in self._ground.live.strikable.victims() if one.role is role]
         if not found:
             raise LabFault(f"there is no {role}", at=self._ground.live.project, hint="lab status")
         return found[0]
 
     def _harm(self, container: str) -> bool:
         """Do it, and see to it that what lasts is undone after its time."""
-        fault, target = FAULTS[self._fault.does], self._ground.target
+        fault, target = FAULTS[self._fault.does], self._ground.live.strikable
         victim = target.read(container)
         if victim is None or not target.do(container, fault.do(victim, "SIGKILL")):
             return False
@@ -191,3 +191,25 @@ class Pinned:
     def _leads_after(self, token: int) -> bool:
         lease = self._ground.desk.lease()
         return lease is not None and lease.token > token
+
+
+class PinnedFaults:
+    """All pinned faults of one run."""
+
+    def __init__(self, report: Callable[[record.AnyEvent], None], clock: Clock = SYSTEM_CLOCK) -> None:
+        self._report, self._clock = report, clock
+        self._pinned: list[Pinned] = []
+
+    def pin(self, parts: PinnedFaultParts, spec: PinnedFaultSpec) -> Pinned:
+        """Be ready to do this when a deployer gets there."""
+        number = PINNED_FROM + len(self._pinned)
+        pinned = Pinned(
+            parts, spec.at, spec.do, seconds=spec.seconds, report=self._report, number=number, clock=self._clock
+        )
+        self._pinned.append(pinned)
+        return pinned
+
+    def reach(self, deployer: DeployerProcess | None, moment: str, step: record.Step) -> None:
+        """A deployer is just before or after an act."""
+        for pinned in tuple(self._pinned):
+            pinned(deployer, moment, step)

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from lab import record
 from lab.chaos.monkey import Monkey
+from lab.chaos.schedule import MonkeySettings
 from lab.chaos.striker import Striker
 from lab.clock import NS, Clock
 from lab.deploy.desk import Desk
-from lab.deploy.rollout import RolloutRequest, pick_slots
+from lab.deploy.rollout import Ending, RolloutRequest, pick_slots
 from lab.model import Release, Value
+from lab.run.command_step import CommandStep, MakeCommand
 from lab.run.pinned_faults import Pinned
 from lab.run.strike_steps import LoseZoneStep, StrikeStep
-from lab.scenario.spec import PaceSpec, PinnedFaultSpec, Repeat, Reverse, Roll, Scale, Schedule, Settle, StepSpec
+from lab.scenario.spec import (
+    PaceSpec,
+    PinnedFaultSpec,
+    Repeat,
+    Reverse,
+    Roll,
+    Scale,
+    Schedule,
+    Settle,
+    StepSpec,
+    name_of,
+)
+from lab.scenario.strike_spec import LoseZone, StrikeSpec
+from lab.scenario.target_spec import CommandSpec
 
 JUDGED_AFTER = 1.0
 """Seconds beyond the time that a rollout is allowed, so that users are still there when it is over."""
@@ -29,6 +45,11 @@ class RunStep(Protocol):
         """What is being done, for a person."""
         ...
 
+    @property
+    def pending(self) -> str:
+        """What it still waits for and what is missing, for a person; asked where the run's time is over."""
+        ...
+
     def begin(self) -> None: ...
 
     def is_over(self) -> bool: ...
@@ -40,12 +61,13 @@ class Stage(Value):
     """What steps act on."""
 
     desk: Desk
+    make_command: MakeCommand
     release: Callable[[str], Release]
     """The release that an image's name stands for."""
     hurry: Callable[[float], None]
     pin: Callable[[PinnedFaultSpec], Pinned]
     make_monkey: Callable[..., Monkey]
-    make_marksman: Callable[[Schedule], Monkey]
+    make_scheduled_striker: Callable[[Schedule], Monkey]
     striker: Striker
     report: Callable[[record.AnyEvent], None]
     random: Random
@@ -54,37 +76,14 @@ class Stage(Value):
     """When all of it must be over, monotonic nanoseconds."""
     rollout_within: float = 0.0
     """Seconds that the scenario allows a rollout; 0: as long as it takes."""
+    recreate: Callable[[str, Release], None] = lambda _service, _release: None
+    """Makes a worker of somebody's own anew from a release's image; takes as long as that one takes to stop."""
 
 
 def make_step(spec: StepSpec, stage: Stage) -> RunStep:
     """The step that an entry of the scenario file asks for."""
-    step: RunStep
-    if spec.settle is not None:
-        step = SettleStep(spec.settle, stage)
-    elif spec.roll is not None:
-        step = RollStep(spec.roll, stage)
-    elif spec.reverse is not None:
-        step = ReverseStep(spec.reverse, stage)
-    elif spec.fault is not None:
-        step = PinnedFaultStep(spec.fault, stage)
-    elif spec.scale is not None:
-        step = ScaleStep(spec.scale, stage)
-    elif spec.pace is not None:
-        step = PaceStep(spec.pace, stage)
-    elif spec.monkey is not None:
-        told = "a leashed monkey only tells" if spec.monkey.leashed else "replicas that serve are struck at random"
-        step = MonkeyStep(stage.make_monkey(spec.monkey, stage.random), told)
-    elif spec.schedule is not None:
-        step = MonkeyStep(stage.make_marksman(spec.schedule), "replicas are killed at given moments")
-    elif spec.strike is not None:
-        step = StrikeStep(spec.strike, stage.striker, stage.desk.is_settled, stage.random, stage.clock)
-    elif spec.lose_zone is not None:
-        step = LoseZoneStep(spec.lose_zone, stage.striker, stage.desk.is_settled, stage.clock)
-    elif spec.repeat is not None:
-        step = RepeatStep(spec.repeat, stage)
-    else:
-        step = TogetherStep([make_step(one, stage) for one in spec.together or ()])
-    return step
+    name = name_of(spec)
+    return _MADE[name](getattr(spec, name), stage)
 
 
 class SettleStep:
@@ -97,6 +96,10 @@ class SettleStep:
     @property
     def text(self) -> str:
         return f"users shop for {self._spec.seconds:g} s, nothing is broken"
+
+    @property
+    def pending(self) -> str:
+        return f"its {self._spec.seconds:g} s to pass and every slot to serve; {self._stage.desk.unsettled()}"
 
     def begin(self) -> None:
         self._until = self._stage.clock.now() + int(self._spec.seconds * NS)
@@ -112,15 +115,23 @@ class RollStep:
     """Over when every slot serves the new release, or, if that was given up, the old one again.
 
     Where it is a promise that rollouts end in time, one that does not is broken already and is waited for no longer.
+    Workers that go along do so once the new release serves everywhere.
     """
 
     def __init__(self, spec: Roll, stage: Stage) -> None:
         self._spec, self._stage = spec, stage
         self._until: int | None = None
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="workers")
+        self._workers: Future[None] | None = None
 
     @property
     def text(self) -> str:
-        return f"{self._spec.strategy} upgrade to {self._spec.to}"
+        along = f", with {', '.join(self._spec.along)}" if self._spec.along else ""
+        return f"{self._spec.strategy} upgrade to {self._spec.to}{along}"
+
+    @property
+    def pending(self) -> str:
+        return f"the {self.text} to end; {self._stage.desk.unsettled()}"
 
     def begin(self) -> None:
         to = self._stage.release(self._spec.to)
@@ -131,10 +142,30 @@ class RollStep:
 
     def is_over(self) -> bool:
         is_too_late = self._until is not None and self._stage.clock.now() >= self._until
-        return is_too_late or self._stage.desk.is_settled()
+        return is_too_late or (self._stage.desk.is_settled() and self._workers_are_along())
 
     def end(self) -> None:
-        pass
+        self._beside.shutdown()
+
+    def _workers_are_along(self) -> bool:
+        """Whether they are, or need not be. Raises what went wrong with them."""
+        rollout = self._stage.desk.read().desired.rollout
+        if not self._spec.along or rollout is None or rollout.ending is not Ending.DONE:
+            return True
+        if self._workers is None:
+            self._workers = self._beside.submit(self._take_along)
+        if self._workers.done():
+            self._workers.result()
+        return self._workers.done()
+
+    def _take_along(self) -> None:
+        to = self._stage.release(self._spec.to)
+        for name in self._spec.along:
+            self._stage.recreate(name, to)
+            now = self._stage.clock.now()
+            self._stage.report(
+                record.Step(at=now, action="recreate", slot="", replica=name, release=to.name, why="along")
+            )
 
 
 class ReverseStep:
@@ -147,6 +178,12 @@ class ReverseStep:
     @property
     def text(self) -> str:
         return f"reversed once it is at {self._spec.at}"
+
+    @property
+    def pending(self) -> str:
+        if not self._is_asked:
+            return f"the rollout to be in phase {self._spec.at}, to reverse it; {self._stage.desk.unsettled()}"
+        return f"the reversed rollout to end; {self._stage.desk.unsettled()}"
 
     def begin(self) -> None:
         pass
@@ -174,6 +211,10 @@ class PinnedFaultStep:
         where = f" of {self._spec.at.slot}" if self._spec.at.slot else ""
         return f"{self._spec.do} {self._spec.at.moment} {self._spec.at.action}{where}"
 
+    @property
+    def pending(self) -> str:
+        return f"its moment to come: {self.text}"
+
     def begin(self) -> None:
         pass
 
@@ -193,6 +234,10 @@ class ScaleStep:
     @property
     def text(self) -> str:
         return "scaled to " + ", ".join(f"{count} in {zone}" for zone, count in self._spec.to.items())
+
+    @property
+    def pending(self) -> str:
+        return f"the cluster to be {self.text}; {self._stage.desk.unsettled()}"
 
     def begin(self) -> None:
         desired = self._stage.desk.read().desired
@@ -215,6 +260,10 @@ class PaceStep:
     def text(self) -> str:
         return f"every device acts about every {self._spec.think:g} s"
 
+    @property
+    def pending(self) -> str:
+        return "nothing"
+
     def begin(self) -> None:
         self._stage.hurry(self._spec.think)
 
@@ -230,6 +279,10 @@ class MonkeyStep:
 
     def __init__(self, monkey: Monkey, text: str) -> None:
         self._monkey, self.text = monkey, text
+
+    @property
+    def pending(self) -> str:
+        return f"all of its strikes to be made: {self.text}"
 
     def begin(self) -> None:
         self._monkey.__enter__()
@@ -253,6 +306,10 @@ class RepeatStep:
     @property
     def text(self) -> str:
         return f"again and again for {self._spec.seconds:g} s"
+
+    @property
+    def pending(self) -> str:
+        return f"its round to end: {self._now.pending if self._now is not None else 'no step is under way'}"
 
     def begin(self) -> None:
         self._until = self._stage.clock.now() + int(self._spec.seconds * NS)
@@ -288,10 +345,15 @@ class TogetherStep:
     def __init__(self, steps: Sequence[RunStep]) -> None:
         self._steps = steps
         self._begun: list[RunStep] = []
+        self._left = list(steps)
 
     @property
     def text(self) -> str:
         return "; ".join(step.text for step in self._steps)
+
+    @property
+    def pending(self) -> str:
+        return " and for ".join(step.pending for step in self._left)
 
     def begin(self) -> None:
         for step in self._steps:
@@ -299,9 +361,53 @@ class TogetherStep:
             step.begin()
 
     def is_over(self) -> bool:
-        over = [step.is_over() for step in self._steps]  # each is asked: that is what drives some of them
-        return all(over)
+        self._left = [step for step in self._steps if not step.is_over()]  # each is asked: that drives some of them
+        return not self._left
 
     def end(self) -> None:
         for step in self._begun:
             step.end()
+
+
+def _monkey(spec: MonkeySettings, stage: Stage) -> MonkeyStep:
+    told = "a leashed monkey only tells" if spec.leashed else "replicas that serve are struck at random"
+    return MonkeyStep(stage.make_monkey(spec, stage.random), told)
+
+
+def _schedule(spec: Schedule, stage: Stage) -> MonkeyStep:
+    return MonkeyStep(stage.make_scheduled_striker(spec), "replicas are killed at given moments")
+
+
+def _strike(spec: StrikeSpec, stage: Stage) -> StrikeStep:
+    desk = stage.desk
+    return StrikeStep(spec, stage.striker, desk.is_settled, stage.random, stage.clock, unsettled=desk.unsettled)
+
+
+def _lose_zone(spec: LoseZone, stage: Stage) -> LoseZoneStep:
+    return LoseZoneStep(spec, stage.striker, stage.desk.is_settled, stage.clock, unsettled=stage.desk.unsettled)
+
+
+def _command(spec: CommandSpec, stage: Stage) -> CommandStep:
+    return CommandStep(spec, stage.make_command, stage.clock)
+
+
+def _together(specs: Sequence[StepSpec], stage: Stage) -> TogetherStep:
+    return TogetherStep([make_step(one, stage) for one in specs])
+
+
+_MADE: Mapping[str, Callable[[Any, Stage], RunStep]] = {
+    "settle": SettleStep,
+    "roll": RollStep,
+    "reverse": ReverseStep,
+    "fault": PinnedFaultStep,
+    "scale": ScaleStep,
+    "pace": PaceStep,
+    "monkey": _monkey,
+    "schedule": _schedule,
+    "repeat": RepeatStep,
+    "strike": _strike,
+    "lose_zone": _lose_zone,
+    "command": _command,
+    "together": _together,
+}
+"""How each kind of step is made, by its key in the file."""

@@ -28,7 +28,7 @@ class StopMonitor:
         """An operation ended."""
         if not self._rules.failed_share or operation.is_conclusion:
             return
-        good = bool(operation.tries) and is_proper(operation.final)
+        good = is_proper(operation.answered, operation)
         with self._lock:
             self._lately.append((operation.end, good))
 

@@ -36,9 +36,9 @@ def pick_victims(
         found = [one for one in there if one.zone == whole and one.is_running and one.role is not Role.BALANCER]
     elif role is Role.STORE:
         found = _pick_store(found, to.partition("/")[2], random, primary)
-    elif role in {Role.BALANCER, Role.SENTINEL, Role.ORDERS}:
-        _, _, zone = to.partition("/")
-        found = [one for one in found if zone in {"", one.zone}][:1]
+    elif role in {Role.BALANCER, Role.SENTINEL, Role.ORDERS, Role.WORKER}:
+        _, _, part = to.partition("/")
+        found = [one for one in found if part in {"", one.zone, one.name}][:1]
     elif role is Role.DEPLOYER:
         found = found[:1]
     elif to == ANY:
@@ -78,7 +78,7 @@ def pick_fault(
 def _pick_store(found: list[Victim], part: str, random: Random, primary: Callable[[], str]) -> list[Victim]:
     """The primary if no other is named, one of its replicas, or that of a zone."""
     if part not in {"", PRIMARY, REPLICA}:
-        return [one for one in found if one.zone == part]
+        return [one for one in found if part in {one.zone, one.name}]
     name = primary()
     if part == REPLICA:
         others = sorted((one for one in found if one.name != name), key=lambda one: one.name)
@@ -90,19 +90,34 @@ class StrikeStep:
     """One fault, lasting as long as it is to, then undone; over when every slot serves again."""
 
     def __init__(
-        self, spec: StrikeSpec, striker: Striker, is_settled: Callable[[], bool], random: Random, clock: Clock
+        self,
+        spec: StrikeSpec,
+        striker: Striker,
+        is_settled: Callable[[], bool],
+        random: Random,
+        clock: Clock,
+        *,
+        unsettled: Callable[[], str] = lambda: "",
     ) -> None:
-        self._spec, self._striker, self._is_settled = spec, striker, is_settled
+        """`unsettled` says what is missing while `is_settled` is false, for a person."""
+        self._spec, self._striker, self._is_settled, self._unsettled = spec, striker, is_settled, unsettled
         self._random, self._clock = random, clock
         self._fault = find_fault(spec.do, spec.role)
         self._strikes: tuple[int, ...] | None = None
         self._began = self._luck = 0
+        self._refused = ""
 
     @property
     def text(self) -> str:
         spec, lasts = self._spec, f" for {self._spec.seconds:g} s" if self._fault.lasts else ""
         off = f" from {spec.off}" if spec.off else ""
         return f"{self._fault.text(spec.signal)} to {spec.to}{off}{lasts}"
+
+    @property
+    def pending(self) -> str:
+        if self._strikes is None:
+            return f"{self.text}: not done yet; {self._refused or 'its time has not come'}"
+        return f"every slot to serve again after {self.text}; {self._unsettled() or self._striker.stores_trouble()}"
 
     def begin(self) -> None:
         self._began = self._clock.now()
@@ -117,6 +132,7 @@ class StrikeStep:
             victims = pick_victims(there, self._spec.to, Random(self._luck), self._striker.primary)
             fault = pick_fault(self._spec.do, self._spec.to, self._spec.off, there, victims, self._striker.primary)
             refused = self._striker.refusal(victims) or self._strike(fault, victims)
+            self._refused = refused
             if refused and now - self._began > (self._spec.after + ALLOWED_WITHIN) * NS:
                 raise LabFault(f"{self.text}: {refused}", at="blast radius")
             return False
@@ -141,15 +157,33 @@ class StrikeStep:
 class LoseZoneStep:
     """A zone is gone for a while; over when it is back and every slot serves."""
 
-    def __init__(self, spec: LoseZone, striker: Striker, is_settled: Callable[[], bool], clock: Clock) -> None:
+    def __init__(
+        self,
+        spec: LoseZone,
+        striker: Striker,
+        is_settled: Callable[[], bool],
+        clock: Clock,
+        *,
+        unsettled: Callable[[], str] = lambda: "",
+    ) -> None:
+        """`unsettled` says what is missing while `is_settled` is false, for a person."""
         self._spec, self._striker, self._is_settled, self._clock = spec, striker, is_settled, clock
+        self._unsettled = unsettled
         self._began = self._held = 0
+        self._why_not = ""
         self._is_lost = self._is_back = False
 
     @property
     def text(self) -> str:
         how = "cut off" if self._spec.cut_off else "lost"
         return f"zone {self._spec.zone} is {how} for {self._spec.seconds:g} s"
+
+    @property
+    def pending(self) -> str:
+        if not self._is_back:
+            return f"zone {self._spec.zone} to be {'back' if self._is_lost else 'lost'}; {self._why_not}".rstrip("; ")
+        trouble = self._unsettled() or self._striker.stores_trouble()
+        return f"every slot and store to serve again after zone {self._spec.zone} came back; {trouble}"
 
     def begin(self) -> None:
         self._began = self._clock.now()
@@ -172,7 +206,7 @@ class LoseZoneStep:
 
     def _lose(self, now: int) -> None:
         there = self._striker.in_zone(self._spec.zone)
-        refused = self._striker.refusal(there, zone=self._spec.zone) or self._refused()
+        refused = self._why_not = self._striker.refusal(there, zone=self._spec.zone) or self._refused()
         if refused and now - self._began > ALLOWED_WITHIN * NS:
             raise LabFault(f"{self.text}: {refused}", at="blast radius")
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from random import Random
 
 from lab import record
-from lab.backends.docker import LiveCluster
+from lab.backends.protocol import OpenProject
 from lab.chaos.guard import BlastRadius, Capacity
+from lab.chaos.monkey import Monkey
 from lab.chaos.opened import OpenFaults
+from lab.chaos.schedule import MonkeySettings
+from lab.chaos.scheduled_striker import Aim, ScheduledStriker
 from lab.chaos.striker import Striker, StrikerParts
 from lab.clock import NS, SYSTEM_CLOCK, Clock
-from lab.cluster.engine_harm import EngineHarm
-from lab.cluster.harm import Strikable, Victim
-from lab.cluster.store_look import StoreLook
+from lab.cluster.harm import Victim
 from lab.deploy.desk import Desk
-from lab.machine.halt import halted_by
 from lab.model import Replica, Role, Slot
 from lab.run.recent_answers import RecentAnswers
 from lab.run.strikable_deployers import StrikableDeployers, StrikableUnion
+from lab.scenario.spec import Schedule
 from lab.state.protocol import State
 
 SERVED_JUST_NOW = 2.0
@@ -63,7 +64,7 @@ class ServingView:
 
 
 def make_striker(
-    live: LiveCluster,
+    live: OpenProject,
     state: State,
     watched: ServingView,
     radius: BlastRadius,
@@ -74,8 +75,7 @@ def make_striker(
     clock: Clock = SYSTEM_CLOCK,
 ) -> Striker:
     """Whoever strikes in a run goes through one striker, so that one blast radius holds for all."""
-    look = StoreLook(live.engine, project=live.project)
-    target: Strikable = EngineHarm(live.engine, project=live.project)
+    target = live.strikable
     ground = StrikerParts(
         target=target if crew is None else StrikableUnion(target, crew),
         opened=OpenFaults(state, live.project),
@@ -83,8 +83,45 @@ def make_striker(
         evidence=watched.evidence,
         report=report,
         numbers=numbers or itertools.count(1),
-        halted=partial(halted_by, live.engine),
-        primary=look.primary,
-        unwell=look.trouble,
+        halted=live.halted,
+        primary=live.stores.primary,
+        unwell=live.stores.trouble,
     )
     return Striker(ground, radius, clock=clock)
+
+
+def make_monkey(
+    striker: Striker,
+    view: ServingView,
+    slots: int,
+    report: Callable[[record.AnyEvent], None],
+    settings: MonkeySettings,
+    random: Random,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Monkey:
+    """Strikes drawn at random, by a seed that is drawn here."""
+    return Monkey(striker, view.answering, slots, settings, Random(random.getrandbits(64)), report, clock=clock)
+
+
+def make_scheduled_striker(
+    striker: Striker,
+    view: ServingView,
+    upgraded: Callable[[str], int | None],
+    report: Callable[[record.AnyEvent], None],
+    schedule: Schedule,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+) -> ScheduledStriker:
+    """Strikes told one by one; `upgraded` says when a slot's upgrade was done."""
+    aims = [Aim(strike.slot, strike.at, strike.after, strike.do, strike.seconds) for strike in schedule.strikes]
+    return ScheduledStriker(
+        striker,
+        view.answering,
+        aims,
+        report,
+        upgraded=upgraded,
+        signal=schedule.signal,
+        patience=schedule.patience,
+        clock=clock,
+    )

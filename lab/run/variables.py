@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.errors import UsageError
@@ -22,16 +22,17 @@ class Changes(Value):
     drops: tuple[str, ...] = ()
 
 
-def interpolated(compose: str | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """The values of the variables that a compose file names, from the environment or from the `.env` beside it.
+def interpolated(compose: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The values of the variables that compose files name, from the environment or from the `.env` beside the first.
 
     What looks like a secret by its name is told by its digest alone. Unset ones are left out.
     """
-    if compose is None or not Path(compose).is_file():
+    files = [file for file in map(Path, compose) if file.is_file()]
+    if not files:
         return {}
-    text = Path(compose).read_text(encoding="utf-8", errors="replace")
-    names = {name for found in _USED.findall(text) for name in found if name}
-    values = {**_dotenv(Path(compose).parent / ".env"), **environment}
+    texts = (file.read_text(encoding="utf-8", errors="replace") for file in files)
+    names = {name for text in texts for found in _USED.findall(text) for name in found if name}
+    values = {**_dotenv(files[0].parent / ".env"), **environment}
     return {name: _told(name, values[name]) for name in sorted(names) if name in values}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol, Self
 
-from lab.model import Value
+from lab.model import Finding, Value
 from lab.report.board import Board
 from lab.users.counts import CrowdCounts
 
@@ -16,7 +17,12 @@ class Moment(Value):
     board: Board
     counts: CrowdCounts | None
     users_hurt: int
-    checks: int
+    checks: Mapping[str, int] = {}
+    """What was compared so far, by promise: the counts that the verdict gives, too."""
+    findings: Sequence[Finding] = ()
+    """Those of the oracle so far, in the order in which they became certain."""
+    within: float = 0.0
+    """Seconds after which the run is stopped; 0: not known."""
 
 
 class View(Protocol):

@@ -1,97 +1,180 @@
-"""`lab init`: a scenario and a journey to begin with, written from somebody's own compose file."""
+"""`lab init`: a scenario and a journey to begin with, written from somebody's own compose files."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.cluster.own_app import read_compose
+import msgspec
+import yaml
+
+from lab.cluster.own_app import OwnApp, ServiceRole, image_of
+from lab.cluster.own_checks import check_service
+from lab.cluster.own_files import ReadCompose, files_of, find_compose_files, read_compose
 from lab.errors import ExitCode, UsageError
+from lab.machine.engine import NotFound, engine_errors, try_connect
 from lab.machine.install import provide_compose
-from lab.model import release_name
+from lab.model import Front, release_name
+from lab.scenario.guess import Guess, Guesses, guess
 from lab.scenario.schema import schema_text
 
 Say = Callable[[str], None]
-USUAL_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-USUAL_PORT = 8000
 SCHEMA = "lab.schema.json"
 
 
-def write_scenario(compose: str | None, service: str | None, folder: Path, say: Say) -> int:
-    """Write lab.yaml, its schema and journey.py into `folder`. Raises UsageError rather than overwrite or guess."""
-    file = Path(compose) if compose else _find_compose(folder)
+def write_scenario(compose: Sequence[str], service: str | None, folder: Path, say: Say) -> int:
+    """Write lab.yaml, its schema and journey.py into `folder`, and say why it took what it took.
+
+    Raises UsageError rather than overwrite, or choose between two.
+    """
+    files = files_of([Path(one) for one in compose]) if compose else find_compose_files(folder)
     made = {folder / "lab.yaml": "", folder / "journey.py": _JOURNEY, folder / SCHEMA: schema_text()}
     for path in made:
         if path.exists():
             raise UsageError("is there already, and nothing is overwritten", at=str(path), hint=f"mv {path} {path}.old")
-    if not file.is_file():
-        raise UsageError("there is no such file", at=str(file), hint="lab init --compose FILE")
-    read = read_compose(provide_compose(say), file)
-    made[folder / "lab.yaml"] = scenario_text(read, service or choose_service(read, file), file)
+    if not files:
+        raise UsageError("no compose file is here", at=str(folder), hint="lab init --compose FILE")
+    read = read_compose(provide_compose(say), files)
+    taken = guess_all(read, service)
+    named = [Path(one) for one in compose] or list(files[:1] if files_of(files[:1]) == files else files)
+    made[folder / "lab.yaml"] = scenario_text(read, taken, [os.path.relpath(one, folder) for one in named])
     for path, text in made.items():
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         say(f"wrote {path}")
+    for what, one in (("service", taken.service), ("port", taken.port), ("ready", taken.ready)):
+        say(f"  {what:<8} {one.value}{'' if one.is_sure else '   (a guess)'}: {one.why}")
+    refused = why_refused(read, taken)
+    if refused:
+        say(f"  note: `lab run` will refuse these files as they are: {refused}")
     scenario, journey, _ = made
     say(f"  next: tell {journey} how a user logs in, acts and reads; then: lab run {shlex.quote(str(scenario))}")
     return ExitCode.HELD
 
 
-def choose_service(read: Mapping[str, Any], file: Path) -> str:
-    """The service that is surely the app: the only one built here, or published, or needed by no other."""
-    services: Mapping[str, Any] = read.get("services") or {}
-    needed = {name for one in services.values() for name in one.get("depends_on") or {}}
-    built = [name for name, one in services.items() if one.get("build")]
-    published = [name for name, one in services.items() if one.get("ports")]
-    for found in (built, published, [name for name in services if name not in needed]):
-        if len(found) == 1:
-            return found[0]
-    raise UsageError(
-        "it does not say which service is the app", at=str(file), hint=f"lab init --service {' | '.join(services)}"
+def guess_all(
+    read: ReadCompose, service: str | None, look: Callable[[str], Mapping[str, Any]] | None = None
+) -> Guesses:
+    """What the files say, and the image of the app where the engine has it. Raises UsageError, with the files."""
+    at, services = ", ".join(map(str, read.files)), read.config.get("services") or {}
+    if not services:
+        raise UsageError("has no service, or none of an active profile", at=at, hint="COMPOSE_PROFILES=... lab init")
+    if service is not None and service not in services:
+        raise UsageError(f"there is no service {service!r}", at=at, hint=f"one of: {', '.join(services)}")
+    try:
+        taken = guess(read.config, service)
+    except UsageError as exc:
+        raise UsageError(exc.what, at=at, hint=exc.hint) from exc
+    image = image_of(read.config, taken.service.value)
+    if not image or image.endswith((":", "@")):
+        unset = ", ".join(read.unset) or "a variable"
+        what = f"{image!r} is not the name of an image: {unset} is not set"
+        raise UsageError(what, at=f"{at}: services.{taken.service.value}.image", hint=_set_hint(read))
+    known = guess(read.config, taken.service.value, (look or _look)(image))
+    return msgspec.structs.replace(known, service=taken.service)
+
+
+def _set_hint(read: ReadCompose) -> str:
+    folder = read.files[0].parent
+    if (folder / ".env.example").is_file() and not (folder / ".env").exists():
+        return f"cp {shlex.quote(str(folder / '.env.example'))} {shlex.quote(str(folder / '.env'))}"
+    return f"{read.unset[0] if read.unset else 'TAG'}=... lab init"
+
+
+def _look(image: str) -> Mapping[str, Any]:
+    """What the engine says of an image; nothing where there is no engine, or it does not have it."""
+    engine = try_connect(timeout=5)
+    if engine is None:
+        return {}
+    with engine_errors("look at an image", at=image):
+        try:
+            return dict(engine.inspect_image(image)["Config"] or {})
+        except NotFound:
+            return {}
+        finally:
+            engine.close()
+
+
+def why_refused(read: ReadCompose, taken: Guesses) -> str:
+    """Why a run would refuse what was written; "" if it would not, but for its images."""
+    app = OwnApp(
+        compose=read.files,
+        service=taken.service.value,
+        port=int(taken.port.value),
+        ready=taken.ready.value,
+        front=None if taken.front is None else Front(service=taken.front[0], port=taken.front[1]),
+        services=_roles(read, taken),
     )
+    try:
+        check_service(read.config, app)
+    except UsageError as exc:
+        return str(exc)
+    return ""
 
 
-def scenario_text(read: Mapping[str, Any], service: str, file: Path) -> str:
+def _roles(read: ReadCompose, taken: Guesses) -> dict[str, ServiceRole]:
+    """Stores and workers, and left out whatever proxy or tool reaches out of its container."""
+    roles = {**dict.fromkeys(taken.stores, ServiceRole.STORE), **dict.fromkeys(taken.workers, ServiceRole.WORKER)}
+    kept = {taken.service.value, *roles, *(() if taken.front is None else taken.front[:1])}
+    for name in read.config["services"]:
+        if name in kept:
+            continue
+        alone = {**read.config, "services": {name: {**read.config["services"][name], "depends_on": {}}}}
+        try:
+            check_service(alone, OwnApp(compose=read.files, service=name, port=1, ready="/"))
+        except UsageError:
+            roles[name] = ServiceRole.LEFT_OUT
+    return roles
+
+
+def scenario_text(read: ReadCompose, taken: Guesses, files: Sequence[str]) -> str:
     """The scenario file: pure."""
-    services = read.get("services") or {}
-    if service not in services:
-        raise UsageError(f"there is no service {service!r}", at=str(file), hint=f"one of: {', '.join(services)}")
-    told = services[service]
-    image = told.get("image") or f"{read.get('name', file.resolve().parent.name)}-{service}"
-    tagged = image if release_name(image) != image else f"{image}:latest"
-    exposed = (re.match("[0-9]+", str(one)) for one in told.get("expose") or ())  # "3000/tcp", "8000-8010"
-    ports = [int(port["target"]) for port in told.get("ports") or ()] + [int(one[0]) for one in exposed if one]
+    name = taken.service.value
+    image = image_of(read.config, name)
+    stem, tag = _stem_and_tag(image)
+    roles = ", ".join(f"{_quoted(one)}: {role.value}" for one, role in _roles(read, taken).items())
+    front = taken.front
     return _SCENARIO.format(
         schema=SCHEMA,
-        compose=file.name,
-        service=service,
-        port=ports[0] if ports else USUAL_PORT,
-        image=tagged,
-        to=f"{tagged.rpartition(':')[0]}:next",
-        front=_front_line(services, service),
+        title=_quoted(f"A rolling upgrade of {name}", always=True),
+        compose=_quoted(files[0]) if len(files) == 1 else f"[{', '.join(map(_quoted, files))}]",
+        service=_with_reason("service", _quoted(name), taken.service),
+        services=f"  services: {{{roles}}}    # a guess by their images and commands: what may be struck\n"
+        if roles
+        else "",
+        port=_with_reason("port", taken.port.value, taken.port),
+        ready=_with_reason("ready", _quoted(taken.ready.value), taken.ready),
+        image=_quoted(f"{stem}:{tag}" if "@" not in image else image, always=True),
+        to=_quoted(f"{stem}:{'next' if tag != 'next' else 'next-2'}", always=True),
+        front=""
+        if front is None
+        else f"  front: {{service: {_quoted(front[0])}, port: {front[1]}}}    # users come by it\n",
     )
 
 
-def _front_line(services: Mapping[str, Any], service: str) -> str:
-    """Where one service stands before the app and is published, it may stay there."""
-    before = [
-        (name, one["ports"][0]["target"])
-        for name, one in services.items()
-        if service in (one.get("depends_on") or {}) and one.get("ports")
-    ]
-    if len(before) != 1:
-        return ""
-    [(name, port)] = before
-    return f"  front: {{service: {name}, port: {port}}}        # users come through it\n"
+def _stem_and_tag(image: str) -> tuple[str, str]:
+    plain = image.partition("@")[0]
+    tag = release_name(plain)
+    return (plain, "latest") if tag == plain else (plain.removesuffix(f":{tag}"), tag)
 
 
-def _find_compose(folder: Path) -> Path:
-    found = next((folder / name for name in USUAL_NAMES if (folder / name).is_file()), None)
-    if found is None:
-        raise UsageError("no compose file is here", at=str(folder), hint="lab init --compose FILE")
-    return found
+def _with_reason(key: str, value: str, one: Guess) -> str:
+    why = "".join(char if char.isprintable() else " " for char in one.why)
+    return f"{f'{key}: {value}':<34}  # {'' if one.is_sure else 'a guess: '}{why}"
+
+
+_PLAIN = re.compile(r"[A-Za-z_/.][A-Za-z0-9_./-]*")
+
+
+def _quoted(text: str, *, always: bool = False) -> str:
+    """As it stands in a YAML file, so that it is read as this very text."""
+    if not always and _PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
+        return text
+    return json.dumps(text, ensure_ascii=False)
 
 
 _SCENARIO = """\
@@ -99,14 +182,16 @@ _SCENARIO = """\
 # Do logged-in users of your app keep their state through an upgrade? `lab run lab.yaml` tells. Times are in seconds.
 lab: 1
 name: own-app
-title: "A rolling upgrade of {service}"
+title: {title}
 
 cluster:
   compose: {compose}
-  service: {service}                    # the stateless one: it is multiplied and upgraded; the others stay as they are
-  port: {port}                            # where it listens inside its container
-{front}  ready: /healthz                       # answers 2xx once it is ready
-  release: "{image}"
+  # The service is the stateless one: it is multiplied and upgraded; the others stay as they are. The port is where it
+  # listens inside its container, and `ready` is the path that answers 2xx once it is ready.
+  {service}
+  {port}
+  {ready}
+{front}{services}  release: {image}
   zones: {{a: 1, b: 1, c: 1}}             # replicas in each zone
 
 users: {{count: 20, journey: "journey.py:Visitor", think: 0.4, tries: 3}}
@@ -115,11 +200,11 @@ promises: {{serving_at_least: 3}}
 
 steps:
   - settle: {{for: 3}}
-  - roll: {{to: "{to}"}}
+  - roll: {{to: {to}}}
   - settle: {{for: 3}}
 
 enough: {{operations: 300, checks: 100, users_served_by_new: 20}}
-longer_than: 240
+time_limit: 240
 """
 
 _JOURNEY = '''\

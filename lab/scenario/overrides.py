@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import yaml
 
 from lab.errors import UsageError
 from lab.model import Value
-from lab.scenario.check import LARGEST
+from lab.scenario.bounds import LARGEST
 from lab.scenario.read import read_scenario
 from lab.scenario.spec import Scenario, walk_steps
+from lab.scenario.yaml_paths import DuplicateKey, load_yaml
 
 _KEY = re.compile(r"\w[\w-]*(?:\[\d+\])*(?:\.\w[\w-]*(?:\[\d+\])*)*")
 
@@ -34,18 +36,20 @@ def parse_change(text: str) -> tuple[str, Any]:
     if not equals or not _KEY.fullmatch(key.strip()):
         raise UsageError("is not KEY.PATH=VALUE", at=f"--set {text}", hint="--set users.count=20")
     try:
-        return key.strip(), yaml.safe_load(value)
+        return key.strip(), load_yaml(value)
+    except DuplicateKey as exc:
+        raise UsageError(f"its value has a key twice: {exc.problem}", at=f"--set {text}", hint="keep one") from exc
     except yaml.YAMLError as exc:
         raise UsageError("its value is not YAML", at=f"--set {text}", hint='--set title="a text"') from exc
     except ValueError as exc:
-        raise UsageError(f"its value is none: {exc}", at=f"--set {text}", hint="put it in quotes") from exc
+        raise UsageError(f"contains an invalid value: {exc}", at=f"--set {text}", hint="put it in quotes") from exc
     except RecursionError as exc:
-        raise UsageError("its value goes too deep", at=f"--set {text}", hint="write it into the file") from exc
+        raise UsageError("its value is nested too deeply", at=f"--set {text}", hint="write it into the file") from exc
 
 
-def read_changed(path: Path, overrides: Overrides) -> Scenario:
+def read_changed(path: Path, overrides: Overrides, *, notice: Callable[[str], None] = lambda _: None) -> Scenario:
     """Read a scenario as the command line wants it. Raises ScenarioError or UsageError; nothing is ever guessed."""
-    base = read_scenario(path, overrides.changes)
+    base = read_scenario(path, overrides.changes, notice=notice)
     more = (*_changes_of_users(base, overrides), *_changes_of_duration(base, overrides))
     return read_scenario(path, (*overrides.changes, *more)) if more else base
 
@@ -92,5 +96,5 @@ def _changes_of_duration(base: Scenario, overrides: Overrides) -> list[tuple[str
     longer = sum(overrides.duration - repeat.seconds for _, repeat in repeats)
     return [
         *((f"{key}.repeat.for", overrides.duration) for key, _ in repeats),
-        ("longer_than", max(base.longer_than + longer, overrides.duration)),
+        ("time_limit", max(base.time_limit + longer, overrides.duration)),
     ]

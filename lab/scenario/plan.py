@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
+from lab.cluster.own_images import OwnParts
 from lab.cluster.stores import Stores
-from lab.deploy.rollout import RedBlack
-from lab.errors import UsageError
 from lab.machine.images import is_own_image
 from lab.model import Value
 from lab.scenario.spec import Edges, Scenario, StepSpec, all_images_of, inner_steps, may_be_empty, name_of, walk_steps
-from lab.scenario.yaml_paths import keys_under
 
 
 class PlannedReach(Value):
@@ -40,8 +37,8 @@ class PlannedReach(Value):
     """What the guard refuses to go beyond, whatever the steps say."""
 
 
-def blast_radius(scenario: Scenario) -> PlannedReach:
-    """How much this scenario may touch, by its own words: pure but for reading an own app's compose file."""
+def blast_radius(scenario: Scenario, own: OwnParts | None = None) -> PlannedReach:
+    """How much this scenario may touch, by its own words and what an app of one's own brings along: pure."""
     slots = len(scenario.cluster.slots)
     steps = [step for _, step in walk_steps(scenario.steps)]
     monkeys = [step.monkey for step in steps if step.monkey is not None]
@@ -54,7 +51,7 @@ def blast_radius(scenario: Scenario) -> PlannedReach:
     return PlannedReach(
         replicas=slots,
         at_the_peak=slots + max((_extra(step, slots) for step in steps), default=0),
-        beside=_beside(scenario),
+        beside=_beside(scenario, own),
         strikes=None if again else once,
         at_once=max((_strikers(step) for step in scenario.steps), default=0),
         least_serving=min((spec.least_serving for spec in monkeys), default=0),
@@ -63,8 +60,8 @@ def blast_radius(scenario: Scenario) -> PlannedReach:
     )
 
 
-def plan_lines(scenario: Scenario, *, seed: int | None) -> Iterator[str]:
-    """The plan of a run as a person reads it."""
+def plan_lines(scenario: Scenario, *, seed: int | None, own: OwnParts | None = None) -> Iterator[str]:
+    """The plan of a run as a person reads it; `own` is what an app of one's own brings along."""
     cluster, users, enough = scenario.cluster, scenario.users, scenario.enough
     yield scenario.title
     yield f"  seed        {'drawn at the start' if seed is None else seed}"
@@ -72,18 +69,20 @@ def plan_lines(scenario: Scenario, *, seed: int | None) -> Iterator[str]:
     yield f"  cluster     {len(cluster.slots)} slots ({zones}), {cluster.release} at first"
     if cluster.compose is None:
         yield f"  store       {cluster.stores.text}; may lose {cluster.stores.tier.bound}"
-    app = f", app {cluster.service} of {cluster.compose}" if cluster.compose else ""
+    app = f", app {cluster.service} of {', '.join(cluster.compose_files)}" if cluster.compose else ""
     yield f"  users       {users.count}, {users.doubled} on two devices, one action every {users.think:g} s{app}"
     yield "  steps"
     yield from _step_lines(scenario.steps, "    ")
     yield f"  promised    {_compact(scenario.promises)}"
     yield f"  enough      {_compact(enough)}"
-    yield f"  at most     {scenario.longer_than:g} s"
+    yield f"  at most     {scenario.time_limit:g} s"
     yield "  images"
     for image in all_images_of(scenario):
         whose = "made here from images/ where it is missing" if is_own_image(image) else "taken as the engine has it"
         yield f"    {image:<20} {whose}"
-    yield from _radius_lines(blast_radius(scenario), may_be_empty(scenario))
+    yield from _radius_lines(blast_radius(scenario, own), may_be_empty(scenario))
+    for note in () if own is None else own.notes:
+        yield f"  note        {note}"
 
 
 def _radius_lines(radius: PlannedReach, empty: int) -> Iterator[str]:
@@ -138,10 +137,7 @@ def _extra(step: StepSpec, slots: int) -> int:
     """Containers of the app that a step may have beside one for each slot."""
     if step.roll is None:
         return 0
-    strategy = step.roll.wanted_strategy
-    if strategy.in_place:
-        return 0
-    return slots if isinstance(strategy, RedBlack) else strategy.at_once(slots)
+    return step.roll.wanted_strategy.peak(slots)
 
 
 def _strikers(step: StepSpec) -> int:
@@ -158,16 +154,12 @@ def _stores(stores: Stores) -> tuple[str, ...]:
     return (*kept, *(("1 database for the orders",) if stores.has_orders else ()))
 
 
-def _beside(scenario: Scenario) -> tuple[str, ...]:
+def _beside(scenario: Scenario, own: OwnParts | None) -> tuple[str, ...]:
     cluster = scenario.cluster
     edges = len(cluster.zones) if cluster.edges is Edges.ZONES else 1
     balancers = "1 balancer" if edges == 1 else f"{edges} balancers"
     deployers = (f"{scenario.deployers} deployers (processes)",) if scenario.deployers else ()
     if cluster.compose is None:
         return (balancers, *_stores(cluster.stores), *deployers)
-    try:
-        services = keys_under(Path(cluster.compose).read_text(encoding="utf-8"), "services")
-    except (OSError, ValueError, yaml.YAMLError) as exc:
-        raise UsageError(f"can't be read: {exc}", at=cluster.compose, hint="docker compose config") from exc
-    others = sorted(services - {cluster.service})
+    others = () if own is None else own.services
     return (balancers, "1 gate for each replica", *(f"service {name}" for name in others), *deployers)

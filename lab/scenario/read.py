@@ -10,63 +10,108 @@ from typing import Any
 import msgspec
 import yaml
 
-from lab.errors import ScenarioError
+from lab.errors import ScenarioError, UsageError
 from lab.scenario.check import check_scenario
-from lab.scenario.spec import (
-    Scenario,
-)
-from lab.scenario.yaml_paths import did_you_mean, keys_of, line_of, put_at, unknown_field
+from lab.scenario.named_services import named_in_full, with_own_limits
+from lab.scenario.renames import new_path, with_new_keys
+from lab.scenario.spec import Scenario
+from lab.scenario.yaml_paths import DuplicateKey, did_you_mean, keys_of, line_of, load_yaml, put_at, unknown_field
 
+LARGEST_FILE = 256 * 1024
+"""Bytes of a scenario file: `lab shrink` writes some thousand."""
 LIBRARY = Path(__file__).resolve().parents[1] / "scenarios"
 
 
 def find_scenario(named: str) -> Path:
     """The file of a scenario: a path, or the name of one that comes with the lab."""
     path = Path(named)
-    if path.suffix in {".yaml", ".yml"} or path.exists():
+    if path.suffix in {".yaml", ".yml"} or _exists(path):
         return path
     known = sorted(one.stem for one in LIBRARY.glob("*.yaml"))
     if named not in known:
-        raise ScenarioError("there is no such scenario", at=named, hint=f"lab run {' | '.join(known)} | FILE.yaml")
+        meant = did_you_mean(named, known)
+        hint = f"lab run {' | '.join(known)} | FILE.yaml"
+        raise ScenarioError(
+            "there is no such scenario", at=named, hint=f"did you mean {meant}? {hint}" if meant else hint
+        )
     return LIBRARY / f"{named}.yaml"
 
 
-def read_scenario(path: Path, changes: Sequence[tuple[str, Any]] = ()) -> Scenario:
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def read_scenario(
+    path: Path, changes: Sequence[tuple[str, Any]] = (), *, notice: Callable[[str], None] = lambda _: None
+) -> Scenario:
     """Read and check a scenario. Raises ScenarioError naming the file and the key path; nothing is ever guessed.
 
-    `changes` are key paths and what is to stand there instead of what the file says.
+    `changes` are key paths and what is to stand there instead of what the file says. `notice` takes a line
+    for each key that still works but has another name now.
     """
+    text = _text_of(path)
+    asked = _parse(text, path)
+    place = partial(_place, path, text, [new_path(key) for key, _ in changes])
     try:
-        text = path.read_text(encoding="utf-8")
-        asked = yaml.safe_load(text)
-    except UnicodeDecodeError as exc:
-        raise ScenarioError("the file is not UTF-8 text", at=str(path), hint=f"file {path}") from exc
-    except OSError as exc:
-        raise ScenarioError(f"can't be read: {exc.strerror}", at=str(path), hint=f"ls -l {path}") from exc
-    except yaml.YAMLError as exc:
-        raise ScenarioError(f"is not YAML: {_where_yaml_broke(exc)}", at=str(path), hint="mend that line") from exc
-    except ValueError as exc:
-        raise ScenarioError(f"has a value that is none: {exc}", at=str(path), hint="put it in quotes") from exc
-    except RecursionError as exc:
-        raise _endless(path) from exc
-    for key, value in changes:
-        asked = put_at(asked, key, value)
-    place = partial(_place, path, text, [key for key, _ in changes])
+        asked = with_new_keys(asked, lambda said: notice(f"{path}: {said}"))
+        for key, value in changes:
+            asked = put_at(asked, new_path(key, lambda said: notice(f"--set: {said}")), value)
+    except UsageError as exc:
+        raise ScenarioError(
+            exc.what, at=exc.at if exc.at.startswith("--set") else place(exc.at), hint=exc.hint
+        ) from exc
     try:
         scenario = msgspec.convert(asked, Scenario)
     except msgspec.ValidationError as exc:
         raise _misshapen(exc, place) from exc
-    except RecursionError as exc:
-        raise _endless(path) from exc
+    except (OverflowError, ValueError) as exc:
+        raise ScenarioError(f"contains an invalid value: {exc}", at=place(""), hint="a smaller number") from exc
+    scenario = with_own_limits(named_in_full(scenario))
     check_scenario(scenario, place)
     return _with_own_files(scenario, path)
+
+
+def _text_of(path: Path) -> str:
+    """The file's text. Raises ScenarioError; reads no more than a scenario may have, whatever is there."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise ScenarioError(
+                f"is larger than {LARGEST_FILE} bytes", at=str(path), hint="a scenario has some hundred"
+            )
+        return data.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise ScenarioError("the file is not UTF-8 text", at=str(path), hint=f"file {path}") from exc
+    except OSError as exc:
+        raise ScenarioError(f"can't be read: {exc.strerror}", at=str(path), hint=f"ls -l {path}") from exc
+    except ValueError as exc:
+        raise ScenarioError(f"can't be read: {exc}", at=ascii(str(path)), hint="a file's name") from exc
+
+
+def _parse(text: str, path: Path) -> Any:
+    try:
+        return load_yaml(text)
+    except DuplicateKey as exc:
+        raise ScenarioError(exc.problem or "a key stands twice", at=str(path), hint="keep one of them") from exc
+    except yaml.YAMLError as exc:
+        raise ScenarioError(f"is not YAML: {_where_yaml_broke(exc)}", at=str(path), hint="fix that line") from exc
+    except ValueError as exc:
+        hint = "put it in quotes if it is meant as text"
+        raise ScenarioError(f"contains an invalid value: {exc}", at=str(path), hint=hint) from exc
+    except RecursionError as exc:
+        raise ScenarioError("is nested too deeply", at=str(path), hint="no alias (*name) within its own &name") from exc
 
 
 def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
     """The files that a scenario names lie beside it; from here on they are named in full."""
     cluster, users = scenario.cluster, scenario.users
     if cluster.compose is not None:
-        cluster = msgspec.structs.replace(cluster, compose=_beside(path, cluster.compose, "cluster.compose"))
+        named = tuple(_beside(path, one, "cluster.compose") for one in cluster.compose_files)
+        cluster = msgspec.structs.replace(cluster, compose=named if len(named) > 1 else named[0])
     if users.journey is not None:
         file, _, name = users.journey.rpartition(":")
         users = msgspec.structs.replace(users, journey=f"{_beside(path, file, 'users.journey')}:{name}")
@@ -75,19 +120,22 @@ def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
 
 
 def _beside(path: Path, named: str, key: str) -> str:
-    found = (path.parent / named).resolve()
-    if not found.is_file():
-        raise ScenarioError(f"there is no file {named}", at=f"{path}: {key}", hint=f"ls {found.parent}")
+    try:
+        found = (path.parent / named).resolve()
+        is_there, is_folder = found.is_file(), found.is_dir()
+    except (OSError, ValueError) as exc:  # a name that no file can have
+        raise ScenarioError("is not the name of a file", at=f"{path}: {key}", hint="a file beside this one") from exc
+    if not is_there:
+        what = f"{named} is a folder, not a file" if is_folder else f"there is no file {named}"
+        raise ScenarioError(what, at=f"{path}: {key}", hint=f"ls {found.parent}")
     return str(found)
-
-
-def _endless(path: Path) -> ScenarioError:
-    return ScenarioError("goes deeper without an end", at=str(path), hint="no alias (*name) within its own &name")
 
 
 def _misshapen(exc: msgspec.ValidationError, place: Callable[[str], str]) -> ScenarioError:
     """What msgspec says, with the line and, for an unknown key, the one that was meant."""
     what, _, key_path = str(exc).partition(" - at ")
+    if key_path.startswith("`key` in "):
+        what, key_path = f"{what} as a key: put it in quotes", key_path.removeprefix("`key` in ")
     key = key_path.strip("`").removeprefix("$").lstrip(".")
     unknown = unknown_field(what)
     hint = f"compare with {LIBRARY / 'demo.yaml'}"

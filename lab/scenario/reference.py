@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import NoneType
@@ -13,6 +12,7 @@ import msgspec
 
 from lab.cluster.stores import TIERS
 from lab.deploy.rollout import Strategy
+from lab.model import Value
 from lab.oracle.promises import PROMISES
 from lab.scenario.keys import Key, docs_of, said_of, structs_in
 from lab.scenario.pin_spec import PinnedFault
@@ -30,8 +30,27 @@ The same keys as a JSON Schema: `lab schema`.
 """
 
 
-def reference_text(verbs: Mapping[str, tuple[str, argparse.ArgumentParser]], exit_codes: str) -> str:
-    """The whole reference as Markdown. `verbs` are their own words and options, by name."""
+class ArgumentDoc(Value):
+    """An argument or an option of a verb."""
+
+    spelled: str
+    """As a person types it: "-p, --project PROJECT", "RUN"."""
+    about: str
+    variable: str = ""
+    """What may be set instead; empty for an argument, and for consent, which is given by hand alone."""
+
+
+class VerbDoc(Value):
+    """A verb of the command line."""
+
+    name: str
+    """With its acts by theirs: "lesson check"."""
+    about: str
+    arguments: tuple[ArgumentDoc, ...]
+
+
+def reference_text(verbs: Sequence[VerbDoc], exit_codes: str) -> str:
+    """The whole reference as Markdown."""
     parts = [HEAD]
     for shape in shapes_of(Scenario):
         if shape is not StepSpec:
@@ -88,42 +107,34 @@ def _table_of_stores() -> str:
 
 
 def _table_of_promises() -> str:
-    rows = [f"| `{one.name}` | {one.title} | {one.checks} |" for one in PROMISES.values()]
-    return "## Promises\n\n| promise | | what its count counts |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    rows = [f"| `{one.name}` | {one.title} | {one.rule} | {one.checks} | {one.ask} |" for one in PROMISES.values()]
+    head = "| promise | | it is broken if | what its count counts | asked for by |\n|---|---|---|---|---|\n"
+    return "## Promises\n\n" + head + "\n".join(rows) + "\n\n" + _table_of_occasions()
 
 
-def _verbs(verbs: Mapping[str, tuple[str, argparse.ArgumentParser]]) -> Iterator[str]:
-    yield "## Verbs\n\nEach option may be given as the variable beside it instead.\n"
-    for name, (about, parser) in verbs.items():
-        rows = []
-        for action in parser._actions:
-            if "--help" not in action.option_strings:
-                rows.append(f"| {_argument(action)} | {_cell(_help(action))} |")
+def _table_of_occasions() -> str:
+    said = (
+        "What puts a promise to the test, and how many of each must come up: with fewer it was not put to the test"
+        " (**bold**), or only in part, and that stands under *not checked*. `enough.occasions` may ask for more.\n\n"
+    )
+    rows = [
+        f"| `{promise.name}` | `{one.name}` | {one.what} | {f'**{one.least}**' if one.gates else one.least} |"
+        for promise in PROMISES.values()
+        for one in promise.occasions
+    ]
+    return f"### Occasions\n\n{said}| promise | occasion | | least |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _verbs(verbs: Sequence[VerbDoc]) -> Iterator[str]:
+    yield "## Verbs\n\nEach option may be given as the variable beside it instead, where there is one.\n"
+    for verb in verbs:
+        rows = [f"| {_argument(one)} | {_cell(one.about)} |" for one in verb.arguments]
         table = "\n| | |\n|---|---|\n" + "\n".join(rows) + "\n" if rows else ""
-        yield f"### `lab {name}`\n\n{_sentence(about)}\n{table}"
+        yield f"### `lab {verb.name}`\n\n{_sentence(verb.about)}\n{table}"
 
 
-def _argument(action: argparse.Action) -> str:
-    value = "" if action.nargs == 0 else _metavar(action)
-    if not action.option_strings:
-        return f"`{value}`"
-    long = next((one for one in action.option_strings if one.startswith("--")), action.option_strings[0])
-    variable = "LAB_" + long.removeprefix("--").replace("-", "_").upper()
-    return f"`{', '.join(action.option_strings)}{' ' + value if value else ''}` `{variable}`"
-
-
-def _metavar(action: argparse.Action) -> str:
-    if action.choices is not None:
-        return "{" + ",".join(str(one) for one in action.choices) + "}"
-    return str(action.metavar or action.dest.upper())
-
-
-def _help(action: argparse.Action) -> str:
-    """What is said of it; of a verb's own verbs, what is said of each."""
-    told = action.help or ""
-    if isinstance(action, argparse._SubParsersAction):
-        told = " · ".join(f"`{one.dest}`: {one.help}" for one in action._choices_actions)
-    return told.replace("%%", "%")
+def _argument(argument: ArgumentDoc) -> str:
+    return f"`{argument.spelled}`" + (f" `{argument.variable}`" if argument.variable else "")
 
 
 def _sentence(text: str) -> str:

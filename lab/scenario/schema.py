@@ -9,7 +9,9 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from lab.scenario.bounds import BOUNDS, Bounds
 from lab.scenario.keys import docs_of, structs_in
+from lab.scenario.renames import RENAMED
 from lab.scenario.spec import Scenario, StepSpec
 
 SHIPPED = Path(__file__).resolve().parents[1] / "scenario.schema.json"
@@ -29,6 +31,10 @@ def schema() -> dict[str, Any]:
         shape = shapes.get(name)
         if shape is not None:
             _describe(definition, shape)
+    for (under, old), new in RENAMED.items():
+        if not under:  # others would need the class that stands under such a key
+            now = made["$defs"][Scenario.__name__]["properties"]
+            now[old] = {**now[new], "deprecated": True, "description": f"The old name of {new}."}
     made["$defs"][StepSpec.__name__] |= {"minProperties": 1, "maxProperties": 1}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A scenario of the lab", **made}
 
@@ -50,7 +56,20 @@ def _describe(definition: dict[str, Any], shape: type[msgspec.Struct]) -> None:
     definition.pop("title", None)
     definition["description"] = " ".join(str(definition.get("description", "")).split())
     docs = docs_of(shape)
+    properties = definition["properties"]
     for field in msgspec.structs.fields(shape):
-        if docs.get(field.name):
-            told = definition["properties"][field.encode_name]
-            definition["properties"][field.encode_name] = {**told, "description": docs[field.name]}
+        shown = _bounded(properties[field.encode_name], BOUNDS.get((shape, field.name)))
+        properties[field.encode_name] = {**shown, "description": docs[field.name]} if docs.get(field.name) else shown
+
+
+def _bounded(shown: dict[str, Any], bounds: Bounds | None) -> dict[str, Any]:
+    """What a key may be, with the bounds of its numbers."""
+    if bounds is None:
+        return shown
+    if shown.get("type") in {"integer", "number"}:
+        return {**shown, "minimum": bounds.least, "maximum": bounds.most}
+    inner = shown.get("additionalProperties")
+    made = {**shown, "additionalProperties": _bounded(inner, bounds)} if isinstance(inner, dict) else dict(shown)
+    if "anyOf" in shown:
+        made["anyOf"] = [_bounded(one, bounds) for one in shown["anyOf"]]
+    return made

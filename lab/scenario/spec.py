@@ -12,18 +12,18 @@ from lab.balancer.config import Affinity
 from lab.chaos.faults import FaultName, Signal
 from lab.chaos.guard import BlastRadius, StopWhen
 from lab.chaos.schedule import MonkeySettings
+from lab.cluster.own_app import ServiceRole
+from lab.cluster.protocol import StopWay
 from lab.cluster.stores import OrdersPlace, StoreName, Stores, stores_of
 from lab.deploy.gate import JudgeSettings
-from lab.deploy.rollout import Order, Strategy, strategy_from
-from lab.machine.images import POSTGRES
+from lab.deploy.rollout import Order, Strategy, StrategyName, strategy_from
+from lab.machine.images import POSTGRES, is_own_image
 from lab.model import Front, Slot, Value
 from lab.oracle.verdict import Enough
 from lab.scale.policy import ScaleSettings
 from lab.scenario.pin_spec import Pin, PinnedFault
-from lab.scenario.strike_spec import (
-    LoseZone,
-    StrikeSpec,
-)
+from lab.scenario.strike_spec import LoseZone, StrikeSpec
+from lab.scenario.target_spec import CommandSpec
 from lab.users.steps import HttpJourney
 
 
@@ -55,10 +55,14 @@ class ClusterSpec(Value):
     not if not given for an app of your own."""
     begin_with: int | None = None
     """How many replicas there are at first, over all zones; one in every slot if not given."""
-    compose: str | None = None
-    """The compose file of an app of your own, beside this file; without it the lab's own shop is meant."""
+    compose: str | tuple[str, ...] | None = None
+    """The compose file of an app of your own, beside this file, or several; without it the lab's own shop is meant. One
+    of the usual names (compose.yaml) stands for all that `docker compose` takes there: its override file, or what
+    COMPOSE_FILE lists."""
     service: str | None = None
     """The service there that is multiplied, upgraded and killed."""
+    services: dict[str, ServiceRole] = msgspec.field(default_factory=dict)
+    """What services beside it are for: store, worker or left_out. Only stores and workers may be struck."""
     port: int | None = None
     """Where it listens, inside its container."""
     front: Front | None = None
@@ -67,6 +71,20 @@ class ClusterSpec(Value):
     """The path that answers 2xx once it is ready."""
     largest_body: str = "8m"
     """What users may send it at most, as nginx writes sizes."""
+    answer_timeout: float = 4.0
+    """Seconds that one replica may take to answer before the balancer gives it up; less than `users.answer_timeout`."""
+    ready_within: float = 30.0
+    """Seconds in which a replica of an app of your own must be ready, wherever a roll says nothing else."""
+    stop: StopWay = StopWay.AT_ONCE
+    """When a replica that leaves gets its stop signal: at_once, while requests are in it, or after_answers."""
+    keep_alive: bool = True
+    """Whether connections to an app of your own are kept between requests, as proxies do."""
+
+    @property
+    def compose_files(self) -> tuple[str, ...]:
+        """The compose files of an app of one's own, as named; none for the shop."""
+        named = () if self.compose is None else self.compose
+        return (named,) if isinstance(named, str) else named
 
     @property
     def repeats_writes(self) -> bool:
@@ -127,12 +145,12 @@ class Settle(Value, rename={"seconds": "for"}):
     """At least so many seconds."""
 
 
-class Roll(Value):
+class Roll(Value, rename={"along": "with"}):
     """An upgrade. Which of the keys mean something is the strategy's business, which refuses the others."""
 
     to: str
     """The new release's image."""
-    strategy: Literal["rolling", "drain-then-move", "canary", "red-black"] = "rolling"
+    strategy: StrategyName = StrategyName.ROLLING
     """How; see the table of strategies."""
     batch: int | str | None = None
     """Slots under change at once: a number, or a percentage of the slots ("25%", rounded up)."""
@@ -156,12 +174,16 @@ class Roll(Value):
     """Compare what users got from the new release and the old one, and go back where the new one is worse."""
     approve: bool | None = None
     """Whether a person must say `lab approve` after each share."""
+    along: tuple[str, ...] = ()
+    """Workers of an app of your own, by their services, that are made anew from the same image once it serves."""
 
     @property
     def wanted_strategy(self) -> Strategy:
         """Raises UsageError for a key that this strategy does not know."""
         asked = msgspec.to_builtins(self)
-        given = {key: value for key, value in asked.items() if key not in {"to", "strategy"} and value is not None}
+        given = {
+            key: value for key, value in asked.items() if key not in {"to", "strategy", "with"} and value is not None
+        }
         return strategy_from(self.strategy, given)
 
 
@@ -247,6 +269,7 @@ class StepSpec(Value):
     repeat: Repeat | None = None
     strike: StrikeSpec | None = None
     lose_zone: LoseZone | None = None
+    command: CommandSpec | None = None
     together: tuple[StepSpec, ...] | None = None
 
 
@@ -265,8 +288,9 @@ class OnStop(StrEnum):
 class Promises(Value):
     """What is asserted beside what is always asserted: that users keep their state."""
 
-    serving_at_least: int = 5
-    """Replicas serving at any time but after a strike."""
+    serving_at_least: int | None = None
+    """Replicas serving at any time but after a strike. If not given: one fewer than the fewest that are ever wanted,
+    which is all slots unless `begin_with`, `scale` or `autoscale` say otherwise; at least one."""
     recovers_within: float = 0.0
     """Seconds after a strike until as many serve as before and nobody's tries fail; 0: told, not judged."""
     available: float = 0.0
@@ -318,8 +342,14 @@ class Scenario(Value):
     """Below any of these the verdict is "could not tell" (exit 5)."""
     seed: int | None = None
     """Of users and strikes; drawn and told at the start if not given here or by `--seed`."""
-    longer_than: float = 300.0
+    time_limit: float = 300.0
     """Seconds after which the run is stopped and nothing can be told."""
+
+    @property
+    def serving_floor(self) -> int:
+        """How many replicas must serve at any time but after a strike."""
+        given = self.promises.serving_at_least
+        return max(1, len(self.cluster.slots) - may_be_empty(self) - 1) if given is None else given
 
 
 def may_be_empty(scenario: Scenario) -> int:
@@ -361,6 +391,13 @@ def images_of(scenario: Scenario) -> list[str]:
 def all_images_of(scenario: Scenario) -> list[str]:
     """The app's images that a scenario needs, and what its stores need beside the usual."""
     return [*images_of(scenario), *((POSTGRES,) if scenario.cluster.stores.has_orders else ())]
+
+
+def lab_images_of(scenario: Scenario) -> list[str]:
+    """What the lab must make for a scenario; the images of an app of one's own are its owner's to make."""
+    if scenario.cluster.compose is None:
+        return all_images_of(scenario)
+    return [image for image in images_of(scenario) if is_own_image(image)]
 
 
 def walk_steps(steps: tuple[StepSpec, ...], at: str = "steps") -> list[tuple[str, StepSpec]]:

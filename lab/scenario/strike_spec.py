@@ -11,7 +11,7 @@ from lab.errors import UsageError
 from lab.model import Role, Value
 
 ANY, DEPLOYER, BALANCER, ZONE = "any", "deployer", "balancer", "zone"
-STORE, SENTINEL, ORDERS = "store", "sentinel", "orders"
+STORE, SENTINEL, ORDERS, WORKER = "store", "sentinel", "orders", "worker"
 PRIMARY, REPLICA = "primary", "replica"
 
 Refuse = Callable[[str, str, str], None]
@@ -25,8 +25,8 @@ class StrikeSpec(Value, rename={"seconds": "for", "off": "from"}):
     """Which fault."""
     to: str = ANY
     """A slot (a1), a zone's replicas (a), balancer or balancer/a, deployer (the one that leads), store (its primary of
-    that moment), store/replica, store/a, sentinel/a, orders, or any: a replica drawn by the seed. With `from` also
-    zone/a: whatever is in that zone but its balancer."""
+    that moment), store/replica, store/a, sentinel/a, orders, a service of your own that has a role (redis), or any: a
+    replica drawn by the seed. With `from` also zone/a: whatever is in that zone but its balancer."""
     off: str = ""
     """Whom a `cut` is from: store (all of them), store/a and so on, zone/a (whatever is in that zone but its balancer),
     a slot or a zone's replicas; everybody if not given."""
@@ -65,13 +65,15 @@ class StrikeTargets(Value):
     deployers: int
     radius: BlastRadius
     stores: Stores | None = None
-    """None: those of an app of its own, which are not struck."""
+    """None: the app is somebody's own."""
+    services: tuple[str, ...] = ()
+    """How the services of somebody's own that have a role may be named."""
 
     @property
     def named_stores(self) -> list[str]:
         """How its stores may be named."""
         if self.stores is None:
-            return []
+            return list(self.services)
         named = [STORE]
         if self.stores.tier.is_replicated:
             named += [f"{STORE}/{part}" for part in (PRIMARY, REPLICA, *self.stores.zones)]
@@ -104,7 +106,7 @@ def check_cut(do: str, to: str, off: str) -> None:
 def role_of(to: str) -> Role:
     """What kind of thing a strike's `to` names."""
     kind = to.partition("/")[0]
-    return Role(kind) if kind in {DEPLOYER, BALANCER, STORE, SENTINEL, ORDERS} else Role.APP
+    return Role(kind) if kind in {DEPLOYER, BALANCER, STORE, SENTINEL, ORDERS, WORKER} else Role.APP
 
 
 def check_strike(spec: StrikeSpec, there: StrikeTargets, refuse: Refuse) -> None:
@@ -115,14 +117,15 @@ def check_strike(spec: StrikeSpec, there: StrikeTargets, refuse: Refuse) -> None
     except UsageError as exc:
         refuse(exc.at or "do", exc.what, exc.hint)
     whole = [f"{ZONE}/{zone}" for zone in there.zones]
-    peers = [*(there.named_stores or [STORE]), *whole, *there.zones, *there.slots]
+    peers = [*there.named_stores, *whole, *there.zones, *there.slots]
     if spec.off and spec.off not in peers:
         refuse("from", f"there is no {spec.off!r}", f"from: {' | '.join(peers)}")
     edges = [f"{BALANCER}/{zone}" for zone in there.zones] if there.has_edges else []
     whole = whole if spec.off else []
     known = [ANY, BALANCER, DEPLOYER, *edges, *there.named_stores, *there.zones, *there.slots, *whole]
     if spec.to not in known:
-        refuse("to", f"there is no {spec.to!r}", f"to: {' | '.join(known)}")
+        role = "; a service must have a role: cluster: {services: {NAME: store}}" if there.stores is None else ""
+        refuse("to", f"there is no {spec.to!r} that may be struck", f"to: {' | '.join(known)}{role}")
     if spec.role is Role.DEPLOYER and there.deployers < 2:
         refuse("to", "somebody must stand by for a deployer that dies", "deployers: 2")
     struck = there.zones.get(zone_of(spec.to) or spec.to, 1) if spec.role is Role.APP else 0

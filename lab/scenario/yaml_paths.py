@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,7 +13,54 @@ import yaml
 from lab.errors import UsageError
 
 _TOKEN = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+LARGEST_TREE = 100_000
+"""Values that a document may hold, each alias counted as often as it stands for something."""
+DEEPEST = 60
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
+
+
+class DuplicateKey(yaml.MarkedYAMLError):
+    """A mapping has the same key twice, of which YAML itself says nothing and every reader takes another one."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data alone, and no key twice."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: dict[tuple[str, str], yaml.ScalarNode] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                first = seen.setdefault((key.tag, key.value), key)
+                if first is not key:
+                    lines = f"{first.start_mark.line + 1} and {key.start_mark.line + 1}"
+                    raise DuplicateKey(None, None, f"the key {key.value!r} stands here twice, in lines {lines}", None)
+        return node
+
+
+def load_yaml(text: str) -> Any:
+    """A YAML document as plain data that is a tree of a size that can be walked.
+
+    Raises YAMLError for what is not YAML and for a key that stands twice; ValueError for a value that is none, and
+    for a document that is too large, too deep or holds itself.
+    """
+    document = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader that refuses more
+    _weigh(document, {}, 0)
+    return document
+
+
+def _weigh(value: Any, known: dict[int, int], depth: int) -> int:
+    """How many values it is with all aliases written out. Raises ValueError where that is too much."""
+    if not isinstance(value, dict | list):
+        return 1
+    if depth > DEEPEST:
+        raise ValueError(f"it goes more than {DEEPEST} levels deep, as where an alias (*name) holds itself")
+    if id(value) not in known:
+        inside = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_weigh(one, known, depth + 1) for one in inside)
+    if known[id(value)] > LARGEST_TREE:
+        raise ValueError(f"it stands for more than {LARGEST_TREE} values, as where aliases (*name) hold aliases")
+    return known[id(value)]
 
 
 def line_of(text: str, key_path: str) -> int | None:
@@ -23,7 +70,7 @@ def line_of(text: str, key_path: str) -> int | None:
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return None
     if node is None:
         return None
@@ -40,31 +87,6 @@ def line_of(text: str, key_path: str) -> int | None:
         else:
             break
     return int(line) + 1
-
-
-def keys_under(text: str, name: str) -> set[str]:
-    """The keys of the mapping `name` at the top of a YAML text, whatever its values are: also tags that only others
-    know, such as compose's. Raises YAMLError.
-    """
-    top = yaml.compose(text, Loader=yaml.SafeLoader)
-    found = [value for key, value in top.value if key.value == name] if isinstance(top, yaml.MappingNode) else []
-    return {key.value for node in found if isinstance(node, yaml.MappingNode) for key, _ in node.value}
-
-
-def numbers_in(value: Any, key_path: str = "") -> Iterator[tuple[str, float]]:
-    """Every number with a fraction that a frozen value holds, with its key path; not those in what is anybody's own."""
-    if isinstance(value, float):
-        yield key_path, value
-    elif isinstance(value, msgspec.Struct):
-        for field in msgspec.structs.fields(value):
-            if field.type is not Any:
-                yield from numbers_in(getattr(value, field.name), f"{key_path}.{field.encode_name}".lstrip("."))
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from numbers_in(one, f"{key_path}.{key}")
-    elif isinstance(value, tuple):
-        for number, one in enumerate(value):
-            yield from numbers_in(one, f"{key_path}[{number}]")
 
 
 def unknown_field(message: str) -> str | None:

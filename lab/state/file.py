@@ -18,11 +18,13 @@ from lab.retry import wait_until
 from lab.state.protocol import Document, Lease
 
 BUSY_SECONDS = 10.0
-_TABLES = """
+TABLES_VERSION = 1
+_TABLES = f"""
 CREATE TABLE IF NOT EXISTS document (key TEXT PRIMARY KEY, version INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS lease (
   name TEXT PRIMARY KEY, holder TEXT NOT NULL, token INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL
 ) STRICT;
+PRAGMA user_version = {TABLES_VERSION};
 """
 
 
@@ -53,7 +55,12 @@ class FileState:
             try:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=FULL")
-                self._db.executescript(_TABLES)
+                [version] = self._db.execute("PRAGMA user_version").fetchone()
+                if version > TABLES_VERSION:
+                    what = f"the lab's state has tables of version {version}; this lab knows version {TABLES_VERSION}"
+                    raise StateError(what, at=str(self._path), hint="use the lab that wrote it, or a later one")
+                if version < TABLES_VERSION:  # else every command that looks would write
+                    self._db.executescript(_TABLES)
             except sqlite3.OperationalError as exc:
                 if "locked" not in str(exc):
                     raise
@@ -176,10 +183,20 @@ class FileState:
         try:
             yield
         except sqlite3.DatabaseError as exc:
-            hint = f"stop every lab, then: mv {self._path} {self._path}.broken   # clusters are found by their labels"
-            if "locked" in str(exc):
-                hint = f"see who holds it: fuser {self._path}"
-            raise StateError(f"the lab's state can't be used: {exc}", at=str(self._path), hint=hint) from exc
+            what = f"the lab's state can't be used: {exc}"
+            raise StateError(what, at=str(self._path), hint=self._hint_for(exc)) from exc
         except OSError as exc:
             what = f"the lab's state can't be written: {exc.strerror or exc}"
             raise StateError(what, at=str(self._path), hint=f"ls -ld {self._path.parent}; df -h .") from exc
+
+    def _hint_for(self, exc: sqlite3.DatabaseError) -> str:
+        """What to do next. Only a file that is broken is moved away, with its log, which belongs to it."""
+        code = getattr(exc, "sqlite_errorcode", None)
+        primary = None if code is None else code & 0xFF
+        if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            return f"see who holds it: fuser {self._path}"
+        if primary in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+            folder = self._path.parent
+            aside = f"mkdir {folder}/broken; mv {self._path}* {folder}/broken/"
+            return f"stop every lab, then: {aside}; lab status   # finds clusters again by their labels"
+        return f"df -h {self._path.parent}; ls -l {self._path.parent}   # the state itself may be whole: leave it there"

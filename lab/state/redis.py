@@ -7,11 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
 from lab.errors import Fenced, SetupError, Stale, StateError, UsageError
 from lab.state.protocol import Document, Lease
 
 ANSWER_WITHIN = 5.0
+OPTIONS = frozenset(
+    {
+        *("db", "username", "password", "client_name", "health_check_interval", "socket_keepalive"),
+        *("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"),
+    }
+)
+"""What may stand after the ? of its address."""
 _GLOB = re.compile(r"[*?\[\]\\]")
 """What has a meaning of its own in a pattern of keys."""
 
@@ -52,6 +60,12 @@ _RELEASE = "if redis.call('HGET', KEYS[1], 'token') == ARGV[1] then redis.call('
 _READ = f"{_NOW} {_LEASE} if l[4] and tonumber(l[4]) > now then return l end return {{}}"
 
 
+def _without_secrets(url: str) -> str:
+    """The host and path of an address: all of it that may be printed."""
+    bare = url.partition("#")[0].partition("?")[0]
+    return bare.rpartition("@")[2].rpartition("://")[2]
+
+
 class RedisState:
     """Every call is one script on the server, so that nobody comes between its look and its change.
 
@@ -61,7 +75,7 @@ class RedisState:
     """
 
     def __init__(self, url: str, *, prefix: str = "lab") -> None:
-        self._at, self._prefix = url.rpartition("@")[2], prefix
+        self._at, self._prefix = _without_secrets(url), prefix
         try:
             import redis  # noqa: PLC0415 -- an optional package, wanted by this backend alone
         except ImportError as exc:
@@ -69,14 +83,25 @@ class RedisState:
                 "the redis package is not installed", at=self._at, hint="pip install 'cluster-lab[redis]'"
             ) from exc
         self._fault: type[Exception] = redis.RedisError
+        self._check_options(url)
         try:
             self._client: Any = redis.Redis.from_url(
                 url, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN
             )
-        except ValueError:  # its words may quote a part of the password
+            self._client.connection_pool.make_connection()  # tries the options, and connects to nobody
+        except (ValueError, TypeError):  # their words may quote a part of the password
             raise UsageError(
                 "is no address of a Redis", at=f"LAB_STATE {self._at}", hint="LAB_STATE=redis://HOST:6379/0"
             ) from None
+
+    def _check_options(self, url: str) -> None:
+        """Raise UsageError for an option that no Redis client of the lab's knows."""
+        unknown = sorted({name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)} - OPTIONS)
+        if unknown:
+            known = ", ".join(sorted(OPTIONS))
+            raise UsageError(
+                f"has an unknown option {unknown[0]!r}", at=f"LAB_STATE {self._at}", hint=f"one of: {known}"
+            )
 
     def __enter__(self) -> Self:
         return self

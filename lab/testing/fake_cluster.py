@@ -23,6 +23,7 @@ from lab.cluster.harm import (
     Unpause,
     Victim,
 )
+from lab.cluster.protocol import AppStop
 from lab.errors import EngineError, Fenced
 from lab.model import Release, Replica, ReplicaState, Slot
 
@@ -49,6 +50,8 @@ class FakeCluster:
     slots: tuple[Slot, ...]
     engine: FakeEngine = field(default_factory=FakeEngine)
     epoch: int | None = None
+    stops: dict[str, AppStop] = field(default_factory=dict)
+    """What the apps of replicas were sent, by container, for a test to say."""
 
     @property
     def acts(self) -> list[str]:
@@ -57,7 +60,7 @@ class FakeCluster:
 
     def fenced(self, epoch: int) -> FakeCluster:
         self.engine.epoch = max(epoch, self.engine.epoch)
-        return FakeCluster(self.slots, self.engine, epoch)
+        return FakeCluster(self.slots, self.engine, epoch, self.stops)
 
     def replicas(self) -> list[Replica]:
         self._check_fence()
@@ -102,6 +105,20 @@ class FakeCluster:
         self._check_fence()
         if self.engine.there.pop(replica.container, None) is not None:
             self.acts.append(f"remove {replica.name}")
+
+    def logs(self, container: str, *, last: int = 200) -> str:  # noqa: ARG002 -- as the real one
+        return ""
+
+    @property
+    def grace(self) -> float:
+        return 10.0
+
+    @property
+    def ready_within(self) -> float:
+        return 30.0
+
+    def stop_of(self, replica: Replica) -> AppStop | None:
+        return self.stops.get(replica.container)
 
     def _check_fence(self) -> None:
         if self.epoch is not None and self.epoch < self.engine.epoch:

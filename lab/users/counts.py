@@ -89,7 +89,7 @@ class CrowdTally:
         if operation.tries[0].result in TRIED_AGAIN:
             self._failed_first += 1
             self._saved += is_good
-        self._lost += not is_good and not operation.final.result.startswith("4")
+        self._lost += not is_good and not operation.turned_away and not operation.final.result.startswith("4")
 
     def counts(self, *, users: int, devices: int, logged_in: int, in_flight: int) -> CrowdCounts:
         with self._lock:

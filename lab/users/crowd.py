@@ -145,21 +145,26 @@ class Crowd:
         """Raise what went wrong inside the crowd, if something did."""
         self._thread.check()
 
-    def stop(self) -> None:
+    def stop(self) -> str:
         """Drop whatever is under way, recorded as cut, close all sockets and end the thread.
 
-        Calling it again does nothing. Raises nothing: `check` still tells what went wrong.
+        Calling it again does nothing. Raises nothing: `check` still tells what went wrong. Says where somebody's own
+        journey is that never returned; "" where none did so.
         """
-        self._thread.stop()
+        return self._thread.stop()
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.stop()
-        if kind is None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        stuck = self.stop()
+        if error is None:
             self.check()
+            if stuck:
+                raise UsageError(stuck, at="journey", hint="every request and every wait of a journey must end")
+        elif stuck:
+            error.add_note(stuck)
 
     # what devices tell, in the crowd's thread
 
@@ -208,7 +213,7 @@ class Crowd:
         return WaitTimeout(
             f"{len(missing)} of {len(self.devices)} devices were not logged in after {within:g} s: {seen}",
             at="users",
-            hint="another users.prefix, if accounts of an earlier crowd have these names" if is_refused else "",
+            hint="accounts of these names are there already: begin with an empty store" if is_refused else "",
         )
 
     async def _begin_walks(self) -> None:
@@ -254,7 +259,7 @@ class Crowd:
             return ""
         many, first = f"{len(missing)} of {len(self.devices)} devices", missing[0]
         how = "was not shown all of it" if first.is_logged_in else f"was not logged in, last got {first.last}"
-        return f"{many} could not read back what is their user's: {first.name} {how}"
+        return f"{many} could not read back their users' state: {first.name} {how}"
 
 
 async def _has_read_back(journey: Journey) -> bool:

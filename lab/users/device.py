@@ -4,41 +4,67 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from lab.clock import Clock
 from lab.model import TRIED_AGAIN, Kind, Operation, Outcome, Try, TryResult
 from lab.users.chance import Chance
 from lab.users.cookies import Jar
-from lab.users.request import Request
+from lab.users.meaning import Meaning, meaning_of, outcome_of, sends_to
+from lab.users.request import Content, Request
 from lab.users.story import Normalise, OperationDraft, nothing
-from lab.users.tries import Tries, is_harmless, outcome_of
+from lab.users.tries import Tries
 from lab.users.wire import Alarms, Connection, Door, Exchange, HttpAnswer
 
-_LOGIN, _LOGOUT, _OK = Kind.LOGIN, Kind.LOGOUT, Outcome.OK
+_LOGIN, _LOGOUT, _OK, _APPLIED = Kind.LOGIN, Kind.LOGOUT, Outcome.OK, Meaning.APPLIED
 """As plain names: looking one up on its class takes longer than a call."""
+
+
+LOGIN_PAGE = "/login"
+"""Where the shop sends a browser that must log in."""
+AGAIN_WITHIN = 0.3
+"""Seconds after an answer within which a request is sent once more on purpose."""
 
 
 class User:
     """One account, on one device or two; `in_flight` counts the operations that its devices have begun."""
 
-    __slots__ = ("in_flight", "name", "password")
+    __slots__ = ("_mark", "_marks", "in_flight", "name", "password")
 
     def __init__(self, name: str, password: str) -> None:
         self.name, self.password = name, password
         self.in_flight = 0
+        stem, dash, _ = name.rpartition("-")
+        self._mark, self._marks = name.encode(), (stem + dash).encode()
+
+    def foreign_mark(self, body: bytes) -> str | None:
+        """The account of another user of the same crowd that `body` names, if it names one.
+
+        Accounts and the ids that their devices make begin alike, so that to count them tells. (Only of user 100 and
+        user 1000 one hides behind the other.)
+        """
+        marks = self._marks
+        if not marks or body.count(marks) == body.count(self._mark):
+            return None
+        return next((one for one in _accounts_in(body, marks) if one != self.name), None)
 
 
 class Look(NamedTuple):
     """How an answer of somebody's own app is understood."""
 
-    is_accepted: bool
-    turned_away: bool = False
+    meaning: Meaning
     where: str = ""
     """Where it redirects to."""
     doubt: Callable[[], Awaitable[bool]] | None = None
     """Whether the user is turned away by it, where that takes another request to know."""
+
+
+def _accounts_in(body: bytes, marks: bytes) -> Iterator[str]:
+    return (found[0].decode() for found in re.finditer(re.escape(marks) + rb"[0-9]{3,}", body))
 
 
 class Ticket(NamedTuple):
@@ -144,14 +170,16 @@ class Device:
         ticket: Ticket | None = None,
         look: Callable[[HttpAnswer], Look] | None = None,
         is_repeatable: bool = True,
+        sends_again: bool = False,
     ) -> Operation:
         """Do one operation, trying again as the policy says with the same `key`, and tell the witness.
 
         With a `ticket` the request carries what the device's cookies were then, as a thief's would: what comes of it
         changes neither the device's cookies nor whether it is logged in.
 
-        With `look` the answer may be anything: it is accepted or not as `look` says, and not read otherwise. What is
-        not `is_repeatable` is tried again only where the try before surely had no effect.
+        With `look` the answer may be anything: it means what `look` says, and is not read otherwise. What is not
+        `is_repeatable` is tried again only where the try before surely had no effect. What was answered is sent once
+        more a little later if it `sends_again`, as somebody does whose answer got lost: with its key, for the same end.
 
         `body` is sent as JSON, unless it is Content. A 2xx answer that is not JSON, or that `normalise` rejects, ends
         the operation as GARBLED: unknown, with no answer. After a 401 on a logged-in device the operation is told
@@ -162,6 +190,7 @@ class Device:
             raise RuntimeError(f"{self.name} is told to do two things at once")
         session = self.session if ticket is None else ticket.session
         story = OperationDraft(kind, key, argument, session, self.due, is_repeatable, ticket is None)
+        story.is_page = look is None and isinstance(body, Content)
         request = Request(method, path, body, key, self.name)
         self.due, self._is_busy = None, True
         self._begun += 1
@@ -178,13 +207,15 @@ class Device:
                     done = await self._connection.exchange(wire, timeout=self._policy.timeout)
                     self._take(done, story, path, normalise, look)
                 except BaseException:  # cancelled, or `look` broke: it may have taken effect; the record must say so
-                    story.add(Try(begin, self._clock.now(), TryResult.CUT), harmless=False)
+                    story.add(Try(begin, self._clock.now(), TryResult.CUT), Meaning.UNKNOWN)
                     raise
                 if story.tries[-1].result not in TRIED_AGAIN or not self._may_try_again(story):
                     break
                 await asyncio.sleep(self._pause_before(len(story.tries) + 1))
             if story.doubt is not None and await story.doubt():
-                story.is_accepted, story.turned_away = False, True
+                story.meaning, story.turned_away = Meaning.LOGGED_OUT, True
+            if sends_again and story.meaning is _APPLIED:
+                await self._send_again(request, story, path, normalise)
         except BaseException:  # cancelled: a user would have waited, or tried again
             story.is_broken_off = True
             raise
@@ -291,6 +322,18 @@ class Device:
     def _pause_before(self, number: int) -> float:
         return self._policy.pause_before(number, Chance(f"{self._seed}/{self._begun}/{number}").random())
 
+    async def _send_again(self, request: Request, story: OperationDraft, path: str, normalise: Normalise) -> None:
+        """The same request once more. What the first one was answered stands; another answer is told beside it."""
+        await asyncio.sleep(AGAIN_WITHIN * Chance(f"{self._seed}/{self._begun}/again").random())
+        first, wrong = story.answer, story.wrong
+        wire = request.to(self._connection.target, cookies=self._jar.line(path))
+        done = await self._connection.exchange(wire, timeout=self._policy.timeout)
+        self._take(done, story, path, normalise, None)
+        story.repeats += 1
+        if story.meaning is _APPLIED and story.answer != first:
+            story.answered_again = story.answer
+        story.answer, story.wrong = first, wrong or story.wrong
+
     def _take(
         self,
         done: Exchange,
@@ -303,7 +346,7 @@ class Device:
         came = done.came
         if not isinstance(came, HttpAnswer):
             sent = came is not TryResult.UNSENT
-            story.add(Try(done.begin, done.end, came, sent), harmless=not sent)
+            story.add(Try(done.begin, done.end, came, sent), meaning_of(came))
             return
         head = came.head
         if head.cookies and story.is_followed:
@@ -312,15 +355,20 @@ class Device:
         result = head.result
         if look is not None:
             seen = look(came)
-            story.is_accepted, story.turned_away, story.doubt = seen.is_accepted, seen.turned_away, seen.doubt
+            meaning, story.doubt = seen.meaning, seen.doubt
+            story.turned_away = meaning is Meaning.LOGGED_OUT
             if seen.where:
                 story.argument = f"{story.argument} (to {seen.where})"
-        elif 200 <= head.status < 300 and not story.read(came.body, normalise):
-            result = TryResult.GARBLED
+        elif 200 <= head.status < 300:
+            meaning = _APPLIED
+            if not story.read(came.body, normalise):
+                result, meaning = TryResult.GARBLED, Meaning.UNKNOWN
+            story.foreign = self.user.foreign_mark(came.body) or story.foreign
+        else:
+            meaning = meaning_of(came, is_away=sends_to(came, LOGIN_PAGE))
+            story.turned_away = meaning is Meaning.LOGGED_OUT and head.status != 401
         one = Try(done.begin, done.end, result, True, head.replica, head.release, head.edge)
-        # What its journey does not take for a success, an app that answered has not done as far as it says.
-        declined = story.is_accepted is False and head.status < 500 and len(head.edge) < 2
-        story.add(one, harmless=is_harmless(came) or story.turned_away or declined or story.doubt is not None)
+        story.add(one, meaning)
 
     def _told(self, story: OperationDraft) -> Operation:
         """The operation as it ended; where the story is followed, after the device's own session has followed it."""
@@ -328,21 +376,16 @@ class Device:
         last = tries[-1]
         self.last = last.result
         kind, name = story.kind, self.user.name
-        if story.is_accepted is None:
-            outcome = outcome_of(last.result, all_harmless=story.all_harmless)
-        elif story.is_accepted:
-            outcome = _OK
-        else:
-            outcome = Outcome.REFUSED if story.all_harmless else Outcome.UNKNOWN
+        outcome = _OK if story.repeats else outcome_of(story.meaning, all_harmless=story.all_harmless)
         if not story.is_followed:
             pass
         elif kind is _LOGIN and outcome is _OK:
             self.session = story.session = self._new_session()
-        elif kind is _LOGOUT or story.turned_away or (last.result == "401" and story.is_accepted is None):
+        elif kind is _LOGOUT or story.meaning is Meaning.LOGGED_OUT:
             self.session = None
         begin, due = tries[0].begin, story.due
         # By place: with so many fields, finding each by its name would take as long as sending the request.
-        return Operation(
+        told = Operation(
             next(self._ids),
             name,
             self.name,
@@ -361,4 +404,14 @@ class Device:
             turned_away=story.turned_away,
             is_repeatable=story.is_repeatable,
             is_broken_off=story.is_broken_off,
+            is_page=story.is_page,
+        )
+        if not story.is_extraordinary:
+            return told
+        return replace(
+            told,
+            repeats=story.repeats,
+            answered_again=story.answered_again,
+            foreign=story.foreign,
+            wrong=story.wrong,
         )

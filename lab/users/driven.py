@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from lab.clock import NS, SYSTEM_CLOCK
-from lab.errors import LabError, UsageError
+from lab.errors import LabError, UsageError, blame
 from lab.model import Kind, Operation, Outcome, Try
 from lab.users.account_model import AccountModel, encode, members_once, plain, recorded
 from lab.users.device import Device, Look
 from lab.users.fiber import BlockingWatch, run_blocking, wait_for
 from lab.users.journey import Journey
 from lab.users.login_page import LoginPage
+from lab.users.meaning import Meaning, meaning_of
 from lab.users.merge import Act
-from lab.users.own import REDIRECTS, Browser, Http, RequestSpec, StepAnswer, UserJourney, leads_to
+from lab.users.own import Browser, Http, RequestSpec, StepAnswer, UserJourney, leads_to
 from lab.users.page import LoggedOut, Page, Unexpected
 from lab.users.replay import Dependence
 from lab.users.shown_by import shown_by
@@ -242,10 +241,13 @@ class Driven(Journey, Browser):
             nonlocal page
             page = Page(came.status, came.headers, came.body, asked.path, method=asked.method, send=self._http.ask)
             is_away = kind is not _BROWSE and self._is_away(page, asked.expected)
-            good = 200 <= came.status < 300 or came.status in REDIRECTS
-            good = good if asked.expected is None else came.status in asked.expected
+            meaning = meaning_of(came, expected=asked.expected, follows=True, is_away=is_away)
+            if meaning is Meaning.UNKNOWN and came.status < 500 and len(came.head.edge) < 2:
+                # What its journey does not take for a success, an app that answered has not done as far as it says;
+                # that it may have done something all the same, `_note_write` allows for.
+                meaning = Meaning.NOT_APPLIED
             doubt = partial(self._is_asked_to_log_in, page, device) if self._is_suspect(page, kind) else None
-            return Look(good and not is_away, is_away, _location(came), doubt)
+            return Look(meaning, _location(came), doubt)
 
         done = await device.do(
             kind,
@@ -294,7 +296,10 @@ class Driven(Journey, Browser):
             return False
         said = self._mine.login_page
         guessed = self._login_page.path if self._login_page.is_certain else ""
-        return self._mine.is_logged_out(page, said or guessed)
+        try:
+            return self._mine.is_logged_out(page, said or guessed)
+        except SystemExit as exc:  # it must not end the loop
+            raise broken_by(type(self._mine).__name__, exc) from exc
 
     def _is_suspect(self, page: Page, kind: Kind) -> bool:
         """Whether it redirects to where a login began: a login page, or one that users come back to as well."""
@@ -310,7 +315,7 @@ class Driven(Journey, Browser):
         def look(answer: HttpAnswer) -> Look:
             nonlocal came
             came = Page(answer.status, answer.headers, answer.body, path)
-            return Look(is_accepted=answer.status < 500)
+            return Look(Meaning.APPLIED if answer.status < 500 else Meaning.UNKNOWN)
 
         path = self._http.inside(page.path, page.header("location"))
         (tab,) = device.tabs(1)
@@ -331,11 +336,11 @@ class Driven(Journey, Browser):
             if self._is_imagined:
                 raise _InDoubt from None
             raise
-        except Exception as exc:
-            if self._is_imagined:
+        except (Exception, SystemExit) as exc:
+            if self._is_imagined and not isinstance(exc, SystemExit):
                 raise _InDoubt from exc  # it wanted more of an answer than there was
-            broken = _broken(self._mine, exc)
-            if kind is Kind.READ and self._account.has_read and self._was_answered():
+            broken = broken_by(type(self._mine).__name__, exc)
+            if kind is Kind.READ and isinstance(exc, Exception) and self._account.has_read and self._was_answered():
                 # It could read a state before: what it was shown now has none.
                 raise Unexpected(f"no state was shown: {broken.what} at {broken.at}") from exc
             raise broken from exc
@@ -346,9 +351,7 @@ def _location(came: HttpAnswer) -> str:
     return where.decode("latin-1") if where else ""
 
 
-def _broken(journey: UserJourney, exc: Exception) -> UsageError:
-    frames = traceback.extract_tb(exc.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).parent != Path(__file__).parent]
-    where = (own or frames)[-1]
-    what = f"{type(exc).__name__}: {exc}"
-    return UsageError(f"{type(journey).__name__} broke: {what}", at=f"{where.filename}:{where.lineno}")
+def broken_by(name: str, exc: BaseException) -> UsageError:
+    """What somebody's own code did wrong, and where."""
+    what, at = blame(exc, caller=__file__)
+    return UsageError(f"{name} broke: {what}", at=at)

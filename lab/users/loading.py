@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.clock import SYSTEM_CLOCK
-from lab.errors import UsageError
+from lab.errors import LabError, UsageError, blame
 from lab.users.account_model import AccountModel
 from lab.users.device import Device
-from lab.users.driven import Driven
+from lab.users.driven import Driven, broken_by
 from lab.users.fiber import BlockingWatch
 from lab.users.own import UserJourney
 
@@ -28,8 +28,9 @@ def load_journey(named: str) -> type[UserJourney]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as exc:
-        raise UsageError(f"can't be loaded: {type(exc).__name__}: {exc}", at=file, hint=f"python3 {file}") from exc
+    except (Exception, SystemExit) as exc:
+        what, at = blame(exc, file)
+        raise UsageError(f"can't be loaded: {what}", at=at, hint=f"python3 {file}") from exc
     found = getattr(module, name, None)
     if not (isinstance(found, type) and issubclass(found, UserJourney)):
         raise UsageError(f"{name} is no journey", at=file, hint=f"class {name}(lab.Journey): ...")
@@ -50,7 +51,13 @@ class OwnUsers:
     def __call__(self, device: Device) -> Driven:
         user = device.user
         number = int(user.name.rpartition("-")[2])
-        mine = self._kind(user.name, number, user.password, random.Random(device.chance.random()))
+        chance = random.Random(device.chance.random())
+        try:
+            mine = self._kind(user.name, number, user.password, chance)
+        except LabError:
+            raise
+        except (Exception, SystemExit) as exc:
+            raise broken_by(getattr(self._kind, "__name__", "the journey"), exc) from exc
         mine.device = device.number
         account = self._accounts.setdefault(user.name, AccountModel(mine.model))
         return Driven(device, mine, account, self._origin, self._watch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
@@ -15,6 +16,9 @@ T = TypeVar("T")
 
 LOOK = 0.5
 """Every so many seconds somebody who waits for the thread looks whether it still lives."""
+
+END_WITHIN = 10.0
+"""Seconds for whatever is called in the loop to return."""
 
 
 class LoopThread:
@@ -45,12 +49,19 @@ class LoopThread:
         self._ready.wait()
         self.check()
 
-    def stop(self) -> None:
-        """Cancel all that runs in the loop and end the thread; calling it again does nothing. Raises nothing."""
+    def stop(self) -> str:
+        """Cancel all that runs in the loop and end the thread; calling it again does nothing. Raises nothing.
+
+        Says which line the thread is still at where it does not end in END_WITHIN seconds, as somebody's own code that
+        never returns; "" otherwise. Such a thread keeps no process from ending.
+        """
         if self._loop is not None and self._thread.is_alive():
             with contextlib.suppress(RuntimeError):  # the loop closed just now: the thread is about to end
                 self._loop.call_soon_threadsafe(self._leave.set)
-            self._thread.join()
+            self._thread.join(END_WITHIN)
+            if self._thread.is_alive():
+                return f"{_line_of(self._thread)} did not return"
+        return ""
 
     def check(self) -> None:
         """Raise what went wrong in the loop, if something did."""
@@ -149,3 +160,8 @@ async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in ending:
         task.cancel()
     await asyncio.gather(*ending, return_exceptions=True)
+
+
+def _line_of(thread: threading.Thread) -> str:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return thread.name if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -13,11 +13,11 @@ import msgspec
 
 from lab.errors import UsageError
 from lab.model import TRIED_AGAIN
+from lab.users.meaning import REDIRECTS
 from lab.users.page import LoggedOut, Page, Unexpected
 from lab.users.request import FORM, JSON, Content
 
 MOST_REDIRECTS = 5
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _NO_BODY = frozenset({"HEAD", "CONNECT"})
 _ACCEPT_CODING = {"Accept-Encoding": "gzip"}

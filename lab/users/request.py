@@ -22,6 +22,9 @@ class Content(Value):
     headers: Mapping[str, str] = {}
 
 
+PAGE = Content(accepts="text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+"""What a browser asks for."""
+
 _encode = msgspec.json.Encoder().encode
 
 

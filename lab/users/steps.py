@@ -16,6 +16,7 @@ from lab.users.own import Http, UserJourney, statuses
 from lab.users.page import Page, Unexpected
 
 _HOLE = re.compile(r"\{(?:any:\s*(?P<any>[^{}]+)|(?P<name>\w+))\}")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _KNOWN = frozenset({"n", "name", "password", "new", "had"})
 _METHODS = ("get", "post", "put", "patch", "delete")
 _IN_PATH = "/?&=%:;,@+$!*'()~"
@@ -126,8 +127,9 @@ def check_journey(journey: HttpJourney) -> None:
             _check_step(at, step, kept, has_page=has_page)
             has_page = True
             kept |= step.keep.keys()
-    if journey.login_page and not journey.login_page.startswith("/"):
-        raise UsageError("is not a path", at="login_page", hint="login_page: /login")
+    _check_path("state.get", journey.state.get)
+    if journey.login_page:
+        _check_path("login_page", journey.login_page)
     if journey.within < 0:
         raise UsageError("is under 0", at="within", hint="within: 15")
     if not any(step.adds or step.removes for step in journey.act):
@@ -140,6 +142,9 @@ def _check_step(at: str, step: HttpStep, kept: set[str], *, has_page: bool) -> N
         raise UsageError(f"a step is exactly one of {', '.join(_METHODS)}, submit", at=at, hint="- get: /")
     if step.submit is not None and not has_page:
         raise UsageError("no page comes before it whose form it could send", at=at, hint="- get: /login")
+    if step.submit is None:
+        _check_path(f"{at}.{given[0]}", step.target)
+    _check_headers(f"{at}.headers", step.headers or {})
     statuses(step.expect, at=f"{at}.expect")
     for name in _holes((step.target, step.form, step.json, step.headers, step.adds, step.removes)):
         if name not in kept:
@@ -147,6 +152,20 @@ def _check_step(at: str, step: HttpStep, kept: set[str], *, has_page: bool) -> N
             raise UsageError(f"nothing is kept as {name!r}", at=at, hint=f"one of: {known}")
     for name, pick in step.keep.items():
         _check_pick(f"{at}.keep.{name}", pick)
+
+
+def _check_path(at: str, path: str) -> None:
+    """What is put into a hole is quoted when it is sent; the rest must be what a request line can hold."""
+    rest = _HOLE.sub("x", path)
+    if not rest.startswith("/") or not rest.isascii() or not rest.isprintable() or " " in rest:
+        raise UsageError(f"{path!r} is not a valid path", at=at, hint="a path such as /cart, with its spaces as %20")
+
+
+def _check_headers(at: str, headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(name) or not value.isascii() or not value.isprintable():
+            what = f"{name!r}: {value!r} is not a valid header"
+            raise UsageError(what, at=at, hint="printable ASCII in one line")
 
 
 def _check_pick(at: str, pick: str | Pick) -> None:

@@ -8,6 +8,10 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from lab.model import Kind, Try
+from lab.users.meaning import Meaning
+
+_NOT_APPLIED, _LOGGED_OUT = Meaning.NOT_APPLIED, Meaning.LOGGED_OUT
+"""As plain names: looking one up on its class takes longer than a call."""
 
 WRONG_SHAPE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError)
 """What reading an answer of the wrong shape may raise."""
@@ -25,18 +29,25 @@ class _Seen(Protocol):
 S = TypeVar("S", bound=_Seen)
 
 
-class Reading(Generic[S]):
-    """Reads answers of one shape, in one pass over the JSON.
+class Wrong(Exception):
+    """An answer of the promised shape shows what cannot be so, whatever was done before."""
 
-    `keep` is given what was read and the operation's key, and gives the operation's `answer`; raises for what else
-    was promised and isn't so.
+    def __init__(self, answer: Any, why: str) -> None:
+        super().__init__(why)
+        self.answer, self.why = answer, why
+
+
+class Reading(Generic[S]):
+    """Reads answers of one shape, in one pass over the body: `decode` raises for any other.
+
+    `keep` is given what was read and the operation's key (or argument, where it has no key), and gives the operation's
+    `answer`; raises for what else was promised and isn't so, and Wrong for what cannot be.
     """
 
     __slots__ = ("decode", "keep")
 
-    def __init__(self, shape: type[S], keep: Callable[[S, str | None], Any]) -> None:
-        self.decode = msgspec.json.Decoder(shape).decode
-        self.keep = keep
+    def __init__(self, decode: Callable[[bytes], S], keep: Callable[[S, Any], Any]) -> None:
+        self.decode, self.keep = decode, keep
 
 
 Normalise = Callable[[Any], Any] | Reading[Any]
@@ -60,17 +71,30 @@ class OperationDraft(msgspec.Struct, gc=False):
     all_harmless: bool = True
     answer: Any = None
     answered_as: str | None = None
-    is_accepted: bool | None = None
-    """Whether somebody's own app said what was expected; None: the status tells."""
+    meaning: Meaning = Meaning.UNKNOWN
+    """Of the last try."""
     turned_away: bool = False
     doubt: Callable[[], Awaitable[bool]] | None = None
     """How to find out whether it is, where the answer alone does not say."""
     is_broken_off: bool = False
+    is_page: bool = False
+    repeats: int = 0
+    answered_again: Any = None
+    foreign: str | None = None
+    wrong: str | None = None
 
-    def add(self, done: Try, *, harmless: bool) -> None:
+    def add(self, done: Try, meaning: Meaning) -> None:
         self.tries += (done,)
-        if not harmless:
+        self.meaning = meaning
+        # The word of the last replica says nothing of those that the balancer asked before it.
+        is_harmless = meaning is _NOT_APPLIED or meaning is _LOGGED_OUT or self.doubt is not None
+        if not is_harmless or len(done.edge) > 1:
             self.all_harmless = False
+
+    @property
+    def is_extraordinary(self) -> bool:
+        """Whether there is more to tell than of most."""
+        return self.repeats > 0 or self.foreign is not None or self.wrong is not None
 
     def read(self, body: bytes, normalise: Normalise) -> bool:
         """Whether a 2xx answer had the promised shape; whom it claims to be for is kept in any case."""
@@ -79,7 +103,9 @@ class OperationDraft(msgspec.Struct, gc=False):
                 seen = normalise.decode(body)
                 if type(seen.account) is str:
                     self.answered_as = seen.account
-                self.answer = normalise.keep(seen, self.key)
+                self.answer = normalise.keep(seen, self.key or self.argument)
+            except Wrong as exc:
+                self.answer, self.wrong = exc.answer, exc.why
             except WRONG_SHAPE:
                 self._read_any(body, nothing)
                 return False
@@ -93,6 +119,8 @@ class OperationDraft(msgspec.Struct, gc=False):
             if isinstance(account, str):
                 self.answered_as = account
             self.answer = normalise(said)
+        except Wrong as exc:
+            self.answer, self.wrong = exc.answer, exc.why
         except WRONG_SHAPE:
             return False
         return True

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hmac
+import re
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -32,6 +35,8 @@ _ALWAYS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_ONCE = ("Host", "Origin", "X-Lab-Token", "Content-Length", "Transfer-Encoding", "Last-Event-ID")
+_NUMBER = re.compile("[0-9]{1,15}")
 _BODY: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, str])
 
 
@@ -46,6 +51,7 @@ class Controls(Protocol):
 class PageServer:
     """A server on 127.0.0.1, at a free port if none is given. Raises SetupError where the port is taken.
 
+    `requests` answers, as JSON, what a page asks of single requests; it is called from threads of the server.
     A request is answered only if its Host is this address; an act only if it also has the token, in a header that
     no other site's page can set, and comes from this origin.
     """
@@ -56,10 +62,12 @@ class PageServer:
         feed: Feed,
         *,
         controls: Controls | None = None,
+        requests: Callable[[Mapping[str, str]], bytes] | None = None,
         token: str = "",
         port: int | None = None,
     ) -> None:
         self.feed, self.page, self.controls, self.token = feed, page, controls, token
+        self.requests = requests
         self.closing = threading.Event()
         self._streams, self._fewer = 0, threading.Condition()
         try:
@@ -111,9 +119,19 @@ class PageServer:
         self._thread.join()
 
 
+def _number(text: str) -> int | None:
+    """The whole number that a header holds; None for whatever else somebody may have put there."""
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away in the middle of a request is nothing that the run's terminal should tell of."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -141,8 +159,19 @@ class _Handler(BaseHTTPRequestHandler):
             )
         elif path == "/events":
             self._stream()
+        elif path == "/requests" and self._of.requests is not None:
+            self._find(self._of.requests)
         else:
             self._say(HTTPStatus.NOT_FOUND, "there is nothing here")
+
+    def _find(self, requests: Callable[[Mapping[str, str]], bytes]) -> None:
+        try:
+            body = requests(dict(parse_qsl(self.path.partition("?")[2])))
+            self._answer(HTTPStatus.OK, body, "application/json", {})
+        except UsageError as exc:
+            self._say(HTTPStatus.BAD_REQUEST, exc.what)
+        except LabError as exc:
+            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, exc.what)
 
     def do_POST(self) -> None:
         self.close_connection = True  # a body that was not read must not be taken for the next request
@@ -160,12 +189,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._act(controls, act)
 
     def _act(self, controls: Controls, act: str) -> None:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > LARGEST_BODY:
+        length = _number(self.headers.get("Content-Length", ""))
+        if length is None or length > LARGEST_BODY:
             self._say(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body of at most {LARGEST_BODY} bytes is wanted")
             return
         try:
-            self._say(HTTPStatus.OK, controls.do(act, _BODY.decode(self.rfile.read(int(length)))))
+            self._say(HTTPStatus.OK, controls.do(act, _BODY.decode(self.rfile.read(length))))
         except msgspec.DecodeError as exc:
             self._say(HTTPStatus.BAD_REQUEST, f"not understood: {exc}")
         except UsageError as exc:
@@ -174,15 +203,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.INTERNAL_SERVER_ERROR, exc.what)
 
     def _is_for_us(self) -> bool:
-        """A name that somebody else made to mean this machine is refused: its pages must not read this one."""
-        if self.headers.get("Host", "") in self._of.hosts:
+        """A name that somebody else made to mean this machine is refused: its pages must not read this one.
+
+        So is whatever says twice what is decided by: another reader might take the other word.
+        """
+        is_twice = any(len(self.headers.get_all(name, ())) > 1 for name in _ONCE)
+        if not is_twice and self.headers.get("Host", "") in self._of.hosts:
             return True
         self._say(HTTPStatus.BAD_REQUEST, f"ask for {self._of.url}")
         return False
 
     def _stream(self) -> None:
-        last = self.headers.get("Last-Event-ID", "")
-        number = int(last) + 1 if last.isdigit() else 0
+        last = _number(self.headers.get("Last-Event-ID", ""))
+        number = 0 if last is None else last + 1
         if not self._of.join_streams():
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, "too many pages are open")
             return

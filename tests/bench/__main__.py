@@ -1,4 +1,4 @@
-"""`python -m tests.bench [rollouts|crowd|own|oracle|demo]`: figures and ratios, in some minutes, on a quiet machine."""
+"""`python -m tests.bench [rollouts|crowd|own|oracle|gate|demo]`: figures and ratios, on a quiet machine."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lab.clock import NS, SYSTEM_CLOCK
 from lab.machine.places import find_places
 from lab.machine.setup import Toolbox, make_ready
 from tests.bench.crowd import bench_crowd, bench_own
+from tests.bench.gate import bench_gate
 from tests.bench.oracle import bench_oracle
 from tests.bench.rollouts import bench_rollouts
 
@@ -25,6 +26,7 @@ def main(asked: list[str]) -> None:
         "crowd": bench_crowd,
         "own": bench_own,
         "oracle": bench_oracle,
+        "gate": bench_gate,
         "demo": bench_demo,
     }
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whatever a bench has made is taken away again

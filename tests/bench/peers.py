@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import subprocess
 
-from lab.backends.docker import run_identity
 from lab.backends.peer import Peer, peer
 from lab.errors import ClusterError
 from lab.experiments.upgrades import UpgradeFigures, UserLoad, measured
 from lab.machine.engine import engine_errors
 from lab.machine.ports import free_port
+from lab.machine.projects import run_identity
 from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from lab.clock import NS
-from lab.model import Operation, Slot
+from lab.model import Operation, Outcome, Slot
 from lab.oracle.promises import PROMISES
 from lab.oracle.service import ServiceRules
 from lab.oracle.verdict import ALWAYS_ASKED, Judgement
@@ -35,19 +35,21 @@ from lab.report.events import (
     ZoneTurned,
 )
 from lab.report.fold import PageFold
-from lab.report.html import FOLDER, LivePage, PageConfig, PageControl, live_page
+from lab.report.html import FOLDER, LivePage, PageConfig, PageControl, live_page, report_page
 from lab.report.merge import Item
 from lab.report.plan import RunPlan
+from lab.report.requests import KeptRequests, RequestFinder
+from lab.report.sentences import tell_event
 from lab.report.write import Format, tell_run
 from lab.web import Feed, PageServer
 from tests.browsing import visit
-from tests.unit.report.judging import HELD, HOSTILE, HURTFUL, SERVICE
+from tests.unit.report.judging import BROKEN, HELD, HOSTILE, HURTFUL, SERVICE
 from tests.unit.report.making import MS, in_time, read, step, strike
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.judges_time]
 
 PLAN = RunPlan(
     run="20260101-000000-abcd",
@@ -87,9 +89,9 @@ def a_run(*, hurt: bool = False) -> list[Item]:
     return in_time(items)
 
 
-def page_events(items: list[Item], verdict: str = "held") -> list[AnyPageEvent]:
+def page_events(items: list[Item], verdict: str = "held", plan: RunPlan = PLAN) -> list[AnyPageEvent]:
     """The whole run as page events, its verdict among them."""
-    fold = PageFold(PLAN, tell=lambda event: event.text if isinstance(event, PhaseBegan) else "")
+    fold = PageFold(plan, tell=lambda event: event.text if isinstance(event, PhaseBegan) else "")
     promise = JudgedPromise(
         promise="state_kept",
         title="Users keep their state",
@@ -291,6 +293,25 @@ def test_a_broken_promise_is_the_verdict_even_if_no_one_user_was_hurt(browser: B
         assert seen.page.locator("#verdict.broken").count() == 1
 
 
+def test_the_header_calls_promises_by_their_titles(browser: Browser, server: PageServer) -> None:
+    """Each once: a name such as serving_floor is for files and programs."""
+    promises = tuple(
+        JudgedPromise(promise=name, title=PROMISES[name].title, verdict="broken", count=9, checks="", broken=2, note="")
+        for name in ("serving_floor", "clean_stops")
+    )
+    title = PROMISES["serving_floor"].title
+    lines = (f"BROKEN serving_floor: {title}: not so 2 times in 9 (first at 5.0 s); also clean_stops", "why", "")
+    fold = PageFold(PLAN, tell=lambda _: "")
+    server.feed.add([made for item in a_run() for made in fold.take(item)])
+    server.feed.add(fold.finish(lambda t: Ended(t=t, verdict="broken", exit_code=1, lines=lines, promises=promises)))
+    server.feed.end()
+    with visit(browser, server.url) as seen:
+        until(seen.page, "BROKEN")
+        said = seen.page.locator("#phase").inner_text()
+        assert said.startswith(f"{title}: not so 2 times in 9 (first at 5.0 s); also: {PROMISES['clean_stops'].title}")
+        assert "_" not in said
+
+
 def test_the_verdict_is_the_biggest_thing(browser: Browser, server: PageServer) -> None:
     """On every screen no other words are larger."""
     server.feed.add(page_events(a_run()))
@@ -315,17 +336,18 @@ def test_nothing_needs_a_mouse(browser: Browser, server: PageServer) -> None:
     with visit(browser, server.url) as seen:
         page = seen.page
         until(page, "HELD")
-        reached = []
-        for _ in range(2):
+        reached = set()
+        for _ in range(20):
             page.keyboard.press("Tab")
-            reached.append(page.evaluate("document.activeElement.id"))
-        assert reached == ["slider", "log"]
+            reached.add(page.evaluate("document.activeElement.id"))
+        assert reached >= {"slider", "sift-log", "hold", "promises"}
+        page.evaluate("document.activeElement.blur()")
         end = page.evaluate("S.t")
         for back in (1, 2, 3):
             page.keyboard.press("ArrowLeft")
             page.wait_for_function("(t) => Math.abs(S.t - t) < 0.01", arg=end - back)
         until(page, "looking back", "#connection")
-        assert abs(int(page.locator("#slider").input_value()) - 1000 * (end - 3) / end) < 2
+        assert abs(float(page.locator("#slider").input_value()) - (end - 3)) < 0.01
         page.locator(f"#slider[aria-valuetext='{end - 3:.1f} s of {end:.1f} s']").wait_for()
         for _ in range(3):
             page.keyboard.press("ArrowRight")
@@ -347,13 +369,13 @@ def test_going_back_shows_what_was(browser: Browser, server: PageServer) -> None
         page = seen.page
         until(page, "HELD")
         slider = page.locator("#slider")
-        slider.fill("200")  # of a thousand: 2 s
+        slider.fill("2")
         until(page, "looking back", "#connection")
         until(page, "6 of 6 users kept")
         page.locator(".slot.serving.r0", has_text="a1").wait_for()
-        slider.fill("650")
+        slider.fill("7")
         page.locator(".slot.killed", has_text="b1").wait_for()
-        slider.fill("1000")
+        slider.press("End")
         until(page, "HELD")
         until(page, "finished", "#connection")
         page.locator("#title").click()
@@ -513,6 +535,42 @@ def test_a_large_run_stays_quick(browser: Browser, server: PageServer, feed: Fee
         page_seen.check_quiet()
 
 
+def test_the_report_of_an_hour_with_a_thousand_users_opens_in_time(browser: Browser, tmp_path: Path) -> None:
+    """As a report draws it: 600 samples, every user in half of them, and as many requests as it may hold."""
+    users, samples, every = 1000, 600, 6.0
+    lines = ("HELD", "", "")
+    told = tell_run(ReadRecord(recorded(tmp_path / "run")), PLAN, HELD, SERVICE, lines, lambda _: "")
+    plan = told.tape[0]
+    assert isinstance(plan, Planned)
+    tape: list[AnyPageEvent] = [msgspec.structs.replace(plan, users=users, every=every)]
+    tape += [NewRelease(t=0, i=number, name=f"v{number + 1}") for number in (0, 1)]
+    buckets = tuple(part for bucket in range(160, 220) for part in (bucket, 7))
+    names = tuple(f"user-{number:04d}" for number in range(users))
+    for n in range(samples):
+        seen = tuple((user, (user + n) % 2, 1) for user in range(n % 2, users, 2))
+        took, first = (buckets, buckets), () if n else names
+        tape.append(Sample(t=(n + 1) * every, by=(300, 300), took=took, failed=(1, 2), names=first, users=seen))
+    kept = KeptRequests(0)
+    for number in range(60_000):
+        kept.take(read(NS + number * 60 * MS, number, number % users, outcome=[*Outcome][number % 2]))
+    page_itself = report_page(told.report, [*tape, told.tape[-1]], kept.table(), beside=False)
+    assert len(page_itself) < 8_000_000
+    (tmp_path / "hour.html").write_text(page_itself)
+    opened = []
+    for _ in range(3):  # the quickest: whatever else this machine does meanwhile is not the page's doing
+        with visit(browser, (tmp_path / "hour.html").as_uri()) as shown:
+            shown.page.locator("body[data-t]").wait_for()
+            opened.append(shown.page.evaluate("performance.getEntriesByType('navigation')[0].domComplete"))
+            painted = shown.page.evaluate(
+                """() => {
+                    const now = () => performance.now(), timed = (act) => { const t = now(); act(); return now() - t; };
+                    return Math.min(...[900, 2700, 1800].map((t) => timed(() => { go(t); paint(); })));
+                }"""
+            )
+            assert painted < 200
+    assert min(opened) < 2000
+
+
 def test_it_paints_at_most_five_times_a_second(browser: Browser, server: PageServer, feed: Feed) -> None:
     """However fast things happen: the page shares the machine with the lab."""
     with visit(browser, server.url) as seen:
@@ -576,6 +634,12 @@ def test_buttons_act_and_only_with_the_token(browser: Browser, feed: Feed) -> No
     ]
 
 
+PLACES = """() => [...document.querySelectorAll("section, button, .slot")].map((one) => {
+    const { x, y, width, height } = one.getBoundingClientRect();
+    return [x, y, width, height];
+})"""
+
+
 class Refusing:
     """Controls that say no at length."""
 
@@ -597,8 +661,16 @@ def test_buttons_cover_nothing(browser: Browser, feed: Feed, size: tuple[int, in
     with PageServer(controlled("right"), feed, controls=Refusing(), token="right") as server:
         with visit(browser, server.url, viewport={"width": width, "height": height}) as seen:
             seen.page.locator(".slot.serving").first.wait_for()
+            small = seen.page.evaluate(
+                """() => [...document.querySelectorAll("button, input")].filter((one) => one.offsetParent)
+                    .map((one) => [(one.closest("label") || one).getBoundingClientRect(), one.outerHTML])
+                    .filter(([{ width, height }]) => Math.min(width, height) < 23.9).map(([, html]) => html)"""
+            )
+            assert small == []
+            before = seen.page.evaluate(PLACES)
             seen.page.get_by_role("button", name="Kill one").click()
             until(seen.page, "is refused", "#told")
+            assert seen.page.evaluate(PLACES) == before, "the answer moved what was there"
             covered = seen.page.evaluate(
                 """() => [...document.querySelectorAll(".slot")].flatMap((slot) => {
                     const parts = [".name", ".release", ".words", ".acts", ".beside i"]
@@ -615,36 +687,313 @@ def test_buttons_cover_nothing(browser: Browser, feed: Feed, size: tuple[int, in
         feed.end()
 
 
+def test_nobody_acts_on_a_moment_that_is_over(browser: Browser, feed: Feed) -> None:
+    """While it is looked back the buttons stay where they are and do nothing; once the run is over they go."""
+    events = page_events(a_run())
+    feed.add([one for one in events if one.t < 3])
+    with ExitStack() as stack:
+        server = stack.enter_context(PageServer(controlled("right"), feed, controls=Noting(), token="right"))
+        with visit(browser, server.url) as seen:
+            page = seen.page
+            kill = page.get_by_role("button", name="Kill one")
+            page.locator(".slot.serving").first.wait_for()
+            page.get_by_role("button", name="hold").click()
+            until(page, "looking back", "#connection")
+            assert page.locator("[data-act]:enabled").count() == 0
+            assert kill.is_visible()
+            page.get_by_role("button", name="hold").click()
+            page.locator("[data-act=kill]:enabled").first.wait_for()
+            feed.add([one for one in events if one.t >= 3])
+            feed.end()
+            page.locator("body[data-end='1']").wait_for()
+            kill.wait_for(state="hidden")
+            page.locator("#cluster.calm").wait_for()
+
+
+@pytest.mark.parametrize("control", [False, True], ids=["looking", "controlled"])
+@pytest.mark.parametrize("size", SCREENS, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_no_panel_collapses_when_the_run_ends(
+    browser: Browser, feed: Feed, size: tuple[int, int], control: bool
+) -> None:
+    """The end is what a person looks at longest: every replica keeps its room, and the tiers theirs."""
+    width, height = size
+    slots = tuple(Slot(name=f"{zone}{place}", zone=zone) for place in (1, 2, 3) for zone in "abc")
+    wide = msgspec.structs.replace(PLAN, slots=slots, users=60)
+    up = [Turned(t=1, name=name, role=role, label=name, state="up") for role, name in TIERS]
+    shown = controlled("right") if control else live_page(PLAN.title, PageConfig())
+    feed.add([*page_events(a_run(), plan=wide)[:-1], *up, *page_events(a_run(), plan=wide)[-1:]])
+    feed.end()
+    with ExitStack() as stack:
+        server = stack.enter_context(PageServer(shown, feed, controls=Noting(), token="right"))
+        with visit(browser, server.url, viewport={"width": width, "height": height}) as seen:
+            seen.page.locator("body[data-end='1']").wait_for()
+            until(seen.page, "HELD")
+            high = seen.page.evaluate(
+                """() => Object.fromEntries([
+                    "section.panel:not(#promises)", ".slot", ".zone", ".tier", "#canvas", "#grid", "#log"
+                ].map((what) => [what, [...document.querySelectorAll(what)]
+                        .map((one) => one.getBoundingClientRect().height)]))"""
+            )
+    assert len(high[".slot"]) == 9
+    assert min(high["section.panel:not(#promises)"]) >= 60
+    assert min(high[".slot"]) >= 30
+    assert max(high[".tier"]) <= 70 if width > 600 else max(high[".tier"]) <= 140
+    assert min(*high["#canvas"], *high["#grid"], *high["#log"]) >= 60
+
+
+def test_the_slider_stands_under_the_moment_that_is_drawn(browser: Browser, server: PageServer, feed: Feed) -> None:
+    """While a run goes on, at its end and looking back: thumb, cursor and clock say the same second."""
+    events = page_events(a_run())
+
+    def check(page: Page) -> None:
+        page.wait_for_function("() => document.body.dataset.t === S.t.toFixed(2) && !dirty")
+        thumb, cursor, shown, t = page.evaluate(
+            """() => {
+                const { left, width } = $("slider").getBoundingClientRect();
+                const share = Number($("slider").value) / Number($("slider").max);
+                const drawn = $("canvas").getBoundingClientRect().left + geometry.x(S.t);
+                return [left + 10 + (width - 20) * share, drawn, $("time").textContent, S.t];
+            }"""
+        )
+        assert abs(thumb - cursor) < 1
+        minutes, seconds = shown.split(":")
+        assert 0 <= t - 60 * int(minutes) - float(seconds) < 0.11
+
+    with visit(browser, server.url) as seen:
+        feed.add([one for one in events if one.t <= 6])
+        until(seen.page, "b1 killed", "#phase")
+        check(seen.page)
+        feed.add([one for one in events if one.t > 6])
+        feed.end()
+        until(seen.page, "HELD")
+        check(seen.page)
+        seen.page.get_by_role("button", name="a second back").click()
+        until(seen.page, "looking back", "#connection")
+        check(seen.page)
+
+
+def test_the_tab_tells_the_verdict(browser: Browser, server: PageServer, feed: Feed) -> None:
+    """By a word and by its icon, which is another one for each verdict."""
+    events = page_events(a_run(hurt=True), "broken")
+    with visit(browser, server.url) as seen:
+        icons = []
+        for until_t, word in ((5, "… 6 of 6"), (events[-2].t, "✕ 1 of 6"), (99, "✕ BROKEN")):
+            feed.add([one for one in events[len(feed) :] if one.t <= until_t and (until_t == 99 or one != events[-1])])
+            seen.page.wait_for_function("(word) => document.title.startsWith(word)", arg=word)
+            icons.append(seen.page.locator("#icon").get_attribute("href"))
+        assert PLAN.title in seen.page.title()
+        assert icons[0] != icons[1]
+        assert all(str(one).startswith("data:image/svg+xml,") for one in icons)
+        seen.check_quiet()
+
+
+def test_a_theme_is_kept(browser: Browser, server: PageServer) -> None:
+    """Whoever chose one finds it again, by touch as by key."""
+    server.feed.add(page_events(a_run()))
+    server.feed.end()
+    with visit(browser, server.url, color_scheme="light") as seen:
+        until(seen.page, "HELD")
+        seen.page.get_by_role("button", name="theme").click()
+        seen.page.locator("html[data-theme='dark']").wait_for()
+        seen.page.reload()
+        until(seen.page, "HELD")
+        assert seen.page.locator("html[data-theme='dark']").count() == 1
+
+
 def test_a_page_that_only_looks_offers_nothing_else(browser: Browser, server: PageServer) -> None:
-    """Without controls there is no button."""
+    """Without controls there is no button that acts."""
     server.feed.add(page_events(a_run()))
     server.feed.end()
     with visit(browser, server.url) as seen:
         until(seen.page, "HELD")
-        assert seen.page.locator("button").count() == 0
+        assert seen.page.locator("[data-act]").count() == 0
+
+
+def recorded(folder: Path, *, hurt: bool = False) -> Path:
+    """A run's record on disk."""
+    with RunRecord(folder) as record:
+        for item in a_run(hurt=hurt):
+            if isinstance(item, Operation):
+                record.operation(item)
+            else:
+                record.event(item)
+    return folder
+
+
+def broken_report(tmp_path: Path) -> Path:
+    """The report of a run in which user-000 lost their state, with 12 counter-examples."""
+    lines = ("BROKEN state_kept: 1 of 6 users lost state", "why", "likely: x")
+    judgement = msgspec.structs.replace(
+        BROKEN,
+        findings=tuple(
+            msgspec.structs.replace(one, user="user-000", at=8 * NS + number - 1)
+            for number, one in enumerate(BROKEN.findings)
+        ),
+    )
+    told = tell_run(ReadRecord(recorded(tmp_path / "run", hurt=True)), PLAN, judgement, SERVICE, lines, tell_event)
+    [path] = told.write([Format.HTML], tmp_path / "elsewhere")
+    return path
+
+
+def test_a_user_a_line_and_a_finding_lead_to_requests_and_to_their_moment(browser: Browser, tmp_path: Path) -> None:
+    """What happened to this user is one click away, with replica, release, status and time of each request."""
+    with visit(browser, broken_report(tmp_path).as_uri()) as seen:
+        page = seen.page
+        until(page, "BROKEN")
+        page.get_by_role("button", name="user-000").click()
+        until(page, "Requests: user-000", "#asked-title")
+        page.locator(".request").first.wait_for()
+        assert page.locator(".request").count() == 60
+        until(page, "a1-1 v1", "#requests")
+        assert page.evaluate("S.t") == pytest.approx(8.5, abs=0.3)
+        page.locator(".request", has_text="4.58 s").click()
+        page.wait_for_function("() => Math.abs(S.t - 4.6) < 0.01")
+        until(page, "try 1, after 0 ms: 200 from a1-1 (v1), by way of a1", ".tries")
+        page.locator("#sift").fill("nowhere")
+        until(page, "none", "#requests")
+        page.locator("#sift").fill("cart v1")
+        page.locator(".request").first.wait_for()
+        page.keyboard.press("Escape")
+        page.locator("#asked").wait_for(state="hidden")
+        page.evaluate("go(null)")
+        page.locator("#log .line", has_text="SIGKILL to b1-2").click()
+        until(page, "Requests: 6.0 s", "#asked-title")
+        page.locator(".request", has_text="user-").first.wait_for()
+        assert page.evaluate("S.t") == 6
+        page.locator("#leave").click()
+        page.locator("#finding-2 button[data-at]").click()
+        until(page, "Requests: user-000", "#asked-title")
+        assert page.evaluate("S.t") == pytest.approx(8)
+        page.locator("#leave").click()
+        box = page.locator("#canvas").bounding_box()
+        assert box is not None
+        page.locator("#canvas").click(position={"x": box["width"] * 0.5, "y": 40})
+        page.locator("#asked").wait_for()
+        moment = page.evaluate("S.t")
+        assert 3 < moment < 6
+        until(page, f"Requests: {moment:.1f} s", "#asked-title")
+        seen.check_quiet()
+
+
+def test_nothing_needs_a_mouse_to_be_asked(browser: Browser, tmp_path: Path) -> None:
+    """Arrows go from user to user and from request to request; what was left gets the keyboard back."""
+    with visit(browser, broken_report(tmp_path).as_uri()) as seen:
+        page = seen.page
+        until(page, "BROKEN")
+        page.locator(".user").first.focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        until(page, "Requests: user-001", "#asked-title")
+        page.locator(".request").first.focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.locator(".request[aria-current]").wait_for()
+        assert page.evaluate("document.activeElement.getAttribute('aria-current')") == "true"
+        page.keyboard.press("Escape")
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "user-001"
+        page.keyboard.press("/")
+        until(page, "all requests", "#asked-title")
+        page.wait_for_function("() => document.activeElement.id === 'sift'")
+        page.keyboard.type("user-003")
+        page.locator(".request", has_text="user-003").first.wait_for()
+        assert page.locator(".request", has_text="user-001").count() == 0
+
+
+def test_a_served_page_asks_the_record(browser: Browser, server: PageServer, tmp_path: Path) -> None:
+    """All requests are there, and a question that can't be answered is told."""
+    server.requests = RequestFinder(recorded(tmp_path / "run")).answer
+    server.feed.add(page_events(a_run()))
+    server.feed.end()
+    with visit(browser, server.url) as seen:
+        until(seen.page, "HELD")
+        seen.page.locator(".slot .name", has_text="a1").click()
+        seen.page.locator(".request", has_text="a1-1 v1").first.wait_for()
+        seen.check_quiet()
+        (tmp_path / "run" / "history.jsonl").write_text("nonsense\n")
+        server.requests = RequestFinder(tmp_path / "run").answer
+        seen.page.locator(".slot .name", has_text="b1").click()
+        until(seen.page, "can't be shown", "#asked-note")
+
+
+def test_latency_and_kinds_are_shown_over_time(browser: Browser, tmp_path: Path) -> None:
+    """The line is where the percentile is, and the table counts each kind up to the moment that is looked at."""
+    with visit(browser, broken_report(tmp_path).as_uri()) as seen:
+        page = seen.page
+        until(page, "BROKEN")
+        page.get_by_role("tab", name="latency").click()
+        [p50, p99] = page.evaluate(
+            "() => [0.5, 0.99].map((share) => within(latencies(spanOf()).bins.filter(Boolean)[3].by[0], share))"
+        )
+        assert p50 == p99 == pytest.approx(20, rel=0.09)
+        page.get_by_role("tab", name="requests").click()
+        row = page.locator("#kinds tbody tr")
+        until(page, "360", "#kinds tbody tr")
+        page.keyboard.press("Home")
+        page.locator("#slider").fill("5")
+        page.wait_for_function("() => Number(document.querySelector('#kinds td').textContent) < 200")
+        row.get_by_role("button", name="cart").click()
+        until(page, "Requests: cart", "#asked-title")
+        seen.check_quiet()
+
+
+def test_a_run_plays_at_a_speed(browser: Browser, server: PageServer) -> None:
+    """From its beginning to its end, where it stops by itself; a touch holds it."""
+    server.feed.add(page_events(a_run()))
+    server.feed.end()
+    with visit(browser, server.url) as seen:
+        page = seen.page
+        until(page, "HELD")
+        page.locator("#speed").select_option("2")
+        page.get_by_role("button", name="play").click()
+        page.wait_for_function("() => S.t > 1 && S.t < 8")
+        page.get_by_role("button", name="pause").click()
+        held = page.evaluate("S.t")
+        until(page, "looking back", "#connection")
+        page.locator("#speed").select_option("60")
+        page.get_by_role("button", name="play").click()
+        until(page, "finished", "#connection")
+        until(page, "HELD")
+        assert held < page.evaluate("S.t")
+
+
+def test_a_report_is_sifted_copied_and_linked(browser: Browser, tmp_path: Path) -> None:
+    """A contents list, a filter over all of it, an anchor for each finding, and a copy of each block."""
+    with visit(browser, broken_report(tmp_path).as_uri()) as seen:
+        page = seen.page
+        until(page, "BROKEN")
+        assert page.locator(".story").count() == 12
+        links = page.locator("nav a").evaluate_all("(all) => all.map((one) => one.getAttribute('href'))")
+        assert len(links) >= 10
+        assert page.evaluate("(all) => all.filter((one) => !document.querySelector(one))", links) == []
+        page.locator("#sift-report").fill("SIGKILL")
+        until(page, "match", "#sifted")
+        assert page.locator(".story:visible").count() == 0
+        assert page.locator("#strikes-section tbody tr:visible").count() == 1
+        page.locator("#sift-report").fill("")
+        assert page.locator(".story:visible").count() == 12
+        page.goto(f"{page.url}#finding-7")
+        seen.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.locator("#finding-7").get_by_role("button", name="copy this").click()
+        until(page, "copied", "#finding-7 .copy")
 
 
 @pytest.mark.parametrize("judgement", [HELD, HURTFUL], ids=["held", "hostile"])
 def test_a_report_opens_from_disk(browser: Browser, tmp_path: Path, judgement: Judgement) -> None:
     """One file, no network: the page with its slider above, everything else below, whatever text is in it."""
-    with RunRecord(tmp_path / "run") as record:
-        for item in a_run():
-            if isinstance(item, Operation):
-                record.operation(item)
-            else:
-                record.event(item)
-        record.write("environment.json", {"run": "run", "began": "2026-01-01T00:00:00+00:00", "host": HOSTILE})
+    recorded(tmp_path / "run")
+    environment = {"run": "run", "began": "2026-01-01T00:00:00+00:00", "host": HOSTILE}
+    (tmp_path / "run" / "environment.json").write_bytes(msgspec.json.encode(environment))
     lines = (f"{judgement.verdict.upper()} {HOSTILE}", "much", "")
     told = tell_run(ReadRecord(tmp_path / "run"), PLAN, judgement, SERVICE, lines, lambda _: HOSTILE)
     [path] = told.write([Format.HTML], tmp_path / "elsewhere")
     with visit(browser, path.as_uri()) as seen:
         page = seen.page
         until(page, judgement.verdict.upper())
-        page.locator("#slider").fill("650")
+        page.locator("#slider").fill("7")
         page.locator(".slot.killed", has_text="b1").wait_for()
-        page.locator("#slider").fill("200")
+        page.locator("#slider").fill("2")
         page.locator(".slot.serving.r0", has_text="b1").wait_for()
-        assert page.locator("#report h1").inner_text().startswith(judgement.verdict.upper())
+        assert page.locator("#report h2.verdict").inner_text().startswith(judgement.verdict.upper())
         assert page.locator("#report table").count() >= 5
         assert page.locator("img").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

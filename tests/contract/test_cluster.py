@@ -7,22 +7,34 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.backends.docker import release_of, run_identity, temporary_cluster
+from lab.backends.docker import release_of, temporary_cluster
+from lab.backends.protocol import ClusterOrder
 from lab.cluster.protocol import Cluster
 from lab.errors import EngineError, Fenced
+from lab.machine.projects import run_identity
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
+from lab.scenario.spec import ClusterSpec
 from lab.testing.fake_cluster import FakeCluster
+from tests.in_process import InProcessLab
 
 SLOTS = (Slot(name="a1", zone="a"), Slot(name="b1", zone="b"))
 V1 = Release(name="v1", image="unused by the fake")
 
 
-@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.e2e)], scope="module")
-def ground(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, Release]]:
+@pytest.fixture(params=["fake", "in process", pytest.param("docker", marks=pytest.mark.e2e)], scope="module")
+def ground(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Cluster, Release]]:
     """A cluster without replicas, and a release that it can run."""
     if request.param == "fake":
         yield FakeCluster(slots=SLOTS), V1
+        return
+    if request.param == "in process":
+        backend = InProcessLab(tmp_path_factory.mktemp("lab")).backend
+        spec = ClusterSpec(release="shop:v1", zones={"a": 1, "b": 1})
+        with backend.bring_up(ClusterOrder(identity=run_identity("contract"), spec=spec)) as live:
+            yield live.cluster, backend.release("shop:v1")
         return
     toolbox = request.getfixturevalue("toolbox")
     release = release_of(toolbox, "shop:v1")

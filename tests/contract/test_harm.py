@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from lab.cluster.harm import Sever, Start, Strikable, Victim
 from lab.model import Role
 from lab.retry import wait_until
 from lab.testing.fake_cluster import FakeHarm
+from lab.testing.in_process.world import World
 from tests.yard import Yard
 
 
@@ -47,9 +49,15 @@ class FakeYard:
         return victim
 
 
-@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.e2e)])
+@pytest.fixture(params=["fake", "in process", pytest.param("docker", marks=pytest.mark.e2e)])
 def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
-    made: FakeYard | Yard = FakeYard() if request.param == "fake" else request.getfixturevalue("yard")
+    made: FakeYard | Yard
+    if request.param == "in process":
+        world = World("lab-contract", (), {}, None, asyncio.new_event_loop())
+        made = FakeYard(world)
+        request.addfinalizer(world.loop.close)
+    else:
+        made = FakeYard() if request.param == "fake" else request.getfixturevalue("yard")
     before = {one.container for one in made.target.victims()}
     yield Ground(target=made.target, make=made.make)
     if isinstance(made, Yard):

@@ -5,27 +5,25 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from lab.backends.docker import (
-    LiveCluster,
-    deployed,
-    open_state,
-    release_of,
-    run_identity,
-    temporary_cluster,
-    wait_settled,
-)
+from lab.backends.docker import LiveCluster, release_of, temporary_cluster
+from lab.backends.state import open_state
 from lab.cluster.compose import LAB_PASSWORD, LAB_PORT
 from lab.deploy.deployer import ENTER_SIGNAL
 from lab.deploy.rollout import first_desired
+from lab.machine.install import host_lock
+from lab.machine.projects import run_identity
 from lab.machine.setup import Toolbox
 from lab.model import Release, ReplicaState, Slot
 from lab.retry import wait_until
+from lab.run.deployed import deployed, wait_settled
 from lab.scenario.spec import ClusterSpec
+from tests.e2e.own_apps import build_django, write_tutorial_files
 
 IMAGES = ("shop:v1", "shop:v2", "shop:v2-never-ready")
 
@@ -52,6 +50,17 @@ class ShopCluster:
         return requests.request(
             method, f"http://{host}:{port}/_lab/slot/{slot}{path}", timeout=10, allow_redirects=False, **request
         )
+
+    def log_in(self, account: str) -> dict[str, str]:
+        """The headers of a logged-in client."""
+        said = requests.post(
+            f"{self.url}/login",
+            json={"account": account, "password": "a long password"},
+            headers={"Accept": "application/json", "Idempotency-Key": f"{account}.login"},
+            timeout=10,
+        )
+        assert said.status_code == 200, said.text
+        return {"Cookie": said.headers["Set-Cookie"].split(";")[0], "Accept": "application/json"}
 
     def store(self, *command: str) -> str:
         """Run a command in the store as its administrator; the reply's text."""
@@ -102,9 +111,33 @@ class ShopCluster:
         for one in old:
             cluster.remove(one)
 
+    def mend(self, release: str) -> None:
+        """Put a replica of this release into every slot that answers nobody; what is left of an earlier one goes."""
+        answers = self.live.balancer.holders([slot.name for slot in self.slots])
+        empty = [slot.name for slot in self.slots if not ((said := answers.get(slot.name)) and said.is_ready)]
+        for one in self.live.cluster.replicas():
+            if one.slot in empty:
+                self.live.cluster.signal(one, "SIGKILL")  # a frozen one obeys nothing else
+        for slot in empty:
+            self.upgrade(slot, release)
+
     def _container(self, role: str) -> str:
         wanted = [f"lab.project={self.live.project}", f"lab.role={role}"]
         return str(self.toolbox.engine.containers(filters={"label": wanted})[0]["Id"])
+
+
+@pytest.fixture(scope="session")
+def django_images(toolbox: Toolbox) -> None:
+    """A team's own app in all its releases, built by one test process at a time: the next finds its layers."""
+    with host_lock(print):
+        build_django(toolbox.engine, toolbox.images.base_tag)
+
+
+@pytest.fixture
+def tutorial_files(tmp_path: Path) -> Path:
+    """A folder with the files that the README shows, beside the site's compose file."""
+    write_tutorial_files(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")
@@ -120,3 +153,10 @@ def shop_cluster(toolbox: Toolbox) -> Iterator[ShopCluster]:
         ):
             wait_settled(desk, deployer, within=90)
         yield ShopCluster(live=live, toolbox=toolbox, releases=releases)
+
+
+@pytest.fixture
+def whole_again(shop_cluster: ShopCluster) -> Iterator[None]:
+    """However a test ends that breaks the shared cluster, the next one finds a replica in every slot."""
+    yield
+    shop_cluster.mend("v1")

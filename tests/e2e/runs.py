@@ -8,12 +8,13 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.machine.setup import Toolbox
 from lab.model import Operation
 from lab.record import AnyEvent, ReadRecord
 from lab.scenario.spec import Scenario
@@ -31,7 +32,7 @@ promises: {serving_at_least: 2}
 steps:
   - settle: {for: 2}
 enough: {operations: 100, checks: 100}
-longer_than: 120
+time_limit: 120
 """
 
 
@@ -93,6 +94,22 @@ def lab(*argv: str, **environment: str) -> Ended:
     """Run the lab to its end."""
     with start(*argv, **environment) as process:
         return wait(process)
+
+
+def first_tries_failed(history: Iterable[Operation]) -> list[str]:
+    """The results of first tries that were no answer, or one that blames the server."""
+    firsts = [operation.tries[0].result for operation in history]
+    return [result for result in firsts if not result.isdigit() or result >= "500"]
+
+
+def is_gone(toolbox: Toolbox, project: str) -> bool:
+    """Whether no container, network or volume of a project is left on the engine."""
+    only, engine = {"label": f"lab.project={project}"}, toolbox.engine
+    return not (
+        engine.containers(all=True, filters=only)
+        or engine.networks(filters=only)
+        or engine.volumes(filters=only)["Volumes"]
+    )
 
 
 def scenario(tmp_path: Path, **changes: str) -> str:

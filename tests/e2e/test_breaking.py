@@ -10,10 +10,9 @@ from lab import record
 from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 from tests.e2e.conftest import ShopCluster
-from tests.e2e.runs import Ended, lab, scenario
-from tests.e2e.test_run import nothing_is_left
+from tests.e2e.runs import Ended, is_gone, lab, scenario
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 
 def strikes(ended: Ended) -> dict[str, list[bool]]:
@@ -49,7 +48,7 @@ def test_a_cut_from_the_store_and_a_lost_zone_hurt_nobody(toolbox: Toolbox, tmp_
     meanwhile = [one for one in ended.history() if cut.at < one.end and one.begin < mended.at]
     assert any(len(one.final.edge) > 1 for one in meanwhile), "no request met the replica that was cut off"
     assert all(one.final.answered and one.final.result < "500" for one in meanwhile)
-    assert nothing_is_left(toolbox, ended)
+    assert is_gone(toolbox, ended.project)
 
 
 def test_a_run_that_must_stop_undoes_what_is_open_and_turns_its_rollout_back(tmp_path: Path) -> None:
@@ -74,6 +73,7 @@ def test_a_run_that_must_stop_undoes_what_is_open_and_turns_its_rollout_back(tmp
     assert serving.by_release == {"v1": 3}
 
 
+@pytest.mark.usefixtures("whole_again")
 def test_a_person_breaks_a_cluster_within_bounds_and_heals_it(shop_cluster: ShopCluster) -> None:
     """Each verb says whom it hits and proves it; a second strike is refused; one `heal` mends all that is left open."""
     here = ("-p", shop_cluster.live.project)

@@ -18,10 +18,9 @@ from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 from lab.state.file import FileState
 from lab.state.redis import RedisState
-from tests.e2e.runs import Ended, lab, start, wait
-from tests.e2e.test_neighbours import is_gone
+from tests.e2e.runs import Ended, is_gone, lab, start, wait
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 
 @dataclass

@@ -19,22 +19,10 @@ from lab.model import Replica
 from lab.retry import wait_until
 from tests.e2e.conftest import ShopCluster
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time, pytest.mark.usefixtures("whole_again")]
 
 REQUESTS = 18
 """Three for each of six replicas: the frozen one has surely got some."""
-
-
-def log_in(shop: ShopCluster, account: str) -> dict[str, str]:
-    """The headers of a logged-in client."""
-    said = requests.post(
-        f"{shop.url}/login",
-        json={"account": account, "password": "a long password"},
-        headers={"Accept": "application/json", "Idempotency-Key": f"{account}.login"},
-        timeout=10,
-    )
-    assert said.status_code == 200, said.text
-    return {"Cookie": said.headers["Set-Cookie"].split(";")[0], "Accept": "application/json"}
 
 
 def add(shop: ShopCluster, client: dict[str, str], key: str) -> requests.Response:
@@ -53,7 +41,7 @@ def test_a_kill_in_the_middle_of_requests_fails_nobody(shop_cluster: ShopCluster
     """
     shop = shop_cluster
     account = f"kill-{secrets.token_hex(3)}"
-    client = log_in(shop, account)
+    client = shop.log_in(account)
     victim: Replica = next(one for one in shop.live.cluster.replicas() if one.slot == "b1")
     keys = [f"{account}.1.{number}" for number in range(REQUESTS)]
     shop.toolbox.engine.pause(victim.container)
@@ -70,7 +58,6 @@ def test_a_kill_in_the_middle_of_requests_fails_nobody(shop_cluster: ShopCluster
     assert [one for one in answers if passed_by(one, "b1")], "no request was in the killed replica: this proved nothing"
     lines = requests.get(f"{shop.url}/cart", headers=client, timeout=10).json()["lines"]
     assert sorted(line["id"] for line in lines) == sorted(keys)
-    shop.upgrade("b1", "v1")
 
 
 def test_a_kill_after_the_effect_and_before_the_answer_doubles_nothing(shop_cluster: ShopCluster) -> None:
@@ -81,7 +68,7 @@ def test_a_kill_after_the_effect_and_before_the_answer_doubles_nothing(shop_clus
     """
     shop = shop_cluster
     account = f"kill-{secrets.token_hex(3)}"
-    client, engine = log_in(shop, account), shop.toolbox.engine
+    client, engine = shop.log_in(account), shop.toolbox.engine
     victim = next(one for one in shop.live.cluster.replicas() if one.slot == "c2")
     store = next(one["Id"] for one in shop.inspect().values() if one["Config"]["Labels"]["lab.role"] == "store")
     keys = [f"{account}.1.{number}" for number in range(REQUESTS)]
@@ -100,7 +87,6 @@ def test_a_kill_after_the_effect_and_before_the_answer_doubles_nothing(shop_clus
     assert [one for one in answers if passed_by(one, "c2")], "no write was in the killed replica: this proved nothing"
     lines = requests.get(f"{shop.url}/cart", headers=client, timeout=10).json()["lines"]
     assert sorted(line["id"] for line in lines) == sorted(keys)
-    shop.upgrade("c2", "v1")
 
 
 def in_flight(shop: ShopCluster) -> int:
@@ -120,7 +106,7 @@ def test_a_balancer_that_repeats_no_write_loses_the_same_kills(shop_cluster: Sho
     """The checks above can fail: told not to repeat writes, the balancer lets the killed replica's fail, as 502."""
     shop = shop_cluster
     account = f"kill-{secrets.token_hex(3)}"
-    client = log_in(shop, account)
+    client = shop.log_in(account)
     victim = next(one for one in shop.live.cluster.replicas() if one.slot == "a2")
     keys = [f"{account}.1.{number}" for number in range(REQUESTS)]
     with told_to_balancer(shop, BalancerSettings(repeats_writes=False)):
@@ -135,7 +121,6 @@ def test_a_balancer_that_repeats_no_write_loses_the_same_kills(shop_cluster: Sho
             assert shop.live.cluster.signal(victim, "SIGKILL")
             results = [one.result().status_code for one in sent]
     assert set(results) == {200, 502}
-    shop.upgrade("a2", "v1")
 
 
 @contextmanager
@@ -174,8 +159,6 @@ def test_a_write_that_nobody_answered_is_never_called_refused(shop_cluster: Shop
         assert said.status_code == 502, method
         assert "text/html" in said.headers["Content-Type"]
         assert said.headers["Cache-Control"] == "no-store"
-    for one in victims:
-        shop.upgrade(one.slot, "v1")
 
 
 def test_without_a_repeat_at_the_edge_the_same_kill_is_seen(shop_cluster: ShopCluster) -> None:
@@ -195,4 +178,3 @@ def test_without_a_repeat_at_the_edge_the_same_kill_is_seen(shop_cluster: ShopCl
         )
         assert shop.live.cluster.signal(victim, "SIGKILL")
         assert sent.result().status_code == 502
-    shop.upgrade("c1", "v1")

@@ -14,7 +14,7 @@ from lab.record import AnyEvent, ReadRecord, RunBegan, RunEnded, Strike, StrikeP
 from lab.scenario.read import read_scenario
 from tests.e2e.runs import ROOT, lab, scenario
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,7 +31,7 @@ def test_several_runs_as_json_lines(tmp_path: Path) -> None:
         steps=f"[{{settle: {{for: 2}}}}, {{repeat: {{for: 0.5, steps: [{{together: {round_of}}}]}}}}]",
         enough="{operations: 100, checks: 100, strikes_that_hit: 1, users_served_by_new: 1}",
     )
-    short = scenario(tmp_path / "short", longer_than="1")
+    short = scenario(tmp_path / "short", time_limit="1")
     ended = lab("run", soak, short, "--json", "--seed", "5")
     assert ended.code == 4, ended.out + ended.err
     folders = [ROOT / "runs" / name for name in re.findall(r"run (\S+), seed 5", ended.err)]

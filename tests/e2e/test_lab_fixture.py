@@ -7,23 +7,17 @@ from pathlib import Path
 import pytest
 
 from lab.errors import StateLost
-from lab.model import Operation
 from lab.oracle.promises import AVAILABLE, LOGGED_IN, RECOVERS
 from lab.pytest_plugin import Lab
 from lab.record import ContainerEvent, ReadRecord, Serving
+from tests.e2e.runs import first_tries_failed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.lab(image="shop:v1", zones=3, replicas=6)]
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time, pytest.mark.lab(image="shop:v1", zones=3, replicas=6)]
 
 
 def record_of(lab: Lab) -> ReadRecord:
     """Of the run that has just ended."""
     return ReadRecord(Path(lab.results[-1].folder))
-
-
-def firsts_failed(history: list[Operation]) -> list[str]:
-    """The results of first tries that were no answer, or one that blames the server."""
-    firsts = [operation.tries[0].result for operation in history]
-    return [result for result in firsts if not result.isdigit() or result >= "500"]
 
 
 def count_at_peak(seen: ReadRecord, before: int) -> int:
@@ -46,7 +40,7 @@ def test_a_rolling_upgrade_fails_no_first_try(lab: Lab) -> None:
     seen = record_of(lab)
     history = list(seen.history())
     assert len(history) >= 2000
-    assert firsts_failed(history) == []
+    assert first_tries_failed(history) == []
     assert {one.tries[0].release for one in history} >= {"v1", "v2"}
     assert max(event.total for event in seen.events() if isinstance(event, Serving)) == 6
     assert count_at_peak(seen, 6) == 7

@@ -14,13 +14,14 @@ import pytest
 from lab.backends import docker as wiring
 from lab.cluster.compose import LAB_PORT
 from lab.machine.ports import free_port, free_ports
+from lab.machine.projects import run_identity
 from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 from lab.scenario.spec import ClusterSpec
 from tests.e2e.conftest import ShopCluster
-from tests.e2e.runs import lab, scenario, start, wait
+from tests.e2e.runs import is_gone, lab, scenario, start, wait
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 LONG = "[{settle: {for: 100}}]"
 
@@ -46,15 +47,6 @@ def wait_for_run(toolbox: Toolbox, process: subprocess.Popen[str]) -> str:
         pytest.fail(f"the run said nothing: {process.stderr.read() if process.stderr else ''}")
     wait_until(f"{project} has its replicas", lambda: len(containers_of(toolbox, project)) >= 3, within=60)
     return project
-
-
-def is_gone(toolbox: Toolbox, project: str) -> bool:
-    only, engine = {"label": f"lab.project={project}"}, toolbox.engine
-    return not (
-        engine.containers(all=True, filters=only)
-        or engine.networks(filters=only)
-        or engine.volumes(filters=only)["Volumes"]
-    )
 
 
 @pytest.fixture
@@ -140,9 +132,7 @@ def test_a_picked_port_that_somebody_took_since_is_picked_anew(
         picks = [first, free_ports(2)]
         monkeypatch.setattr(wiring, "free_ports", lambda _: picks.pop(0))
         slots, image = ClusterSpec(release="shop:v1").slots, toolbox.images.tag("shop:v1")
-        with wiring.temporary_cluster(
-            toolbox, wiring.run_identity(f"test-{secrets.token_hex(3)}"), slots, image
-        ) as live:
+        with wiring.temporary_cluster(toolbox, run_identity(f"test-{secrets.token_hex(3)}"), slots, image) as live:
             assert not picks
             [(_, port)] = live.doors
             [(_, door)] = live.cluster.addresses(LAB_PORT)

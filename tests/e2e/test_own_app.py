@@ -13,45 +13,10 @@ import pytest
 
 from lab.machine.setup import Toolbox
 from lab.model import Kind
-from tests.e2e.runs import Ended, lab
-from tests.e2e.test_run import first_tries_failed, nothing_is_left
+from tests.e2e.own_apps import DJANGO
+from tests.e2e.runs import ROOT, Ended, first_tries_failed, is_gone, lab
 
-pytestmark = pytest.mark.e2e
-
-ROOT = Path(__file__).resolve().parents[2]
-DJANGO = ROOT / "tests" / "apps" / "django"
-VARIANTS = {
-    "v1": {"VERSION": "v1"},
-    "v2": {"VERSION": "v2"},
-    "v1-locmem": {"VERSION": "v1", "SESSIONS": "locmem"},
-    "v2-locmem": {"VERSION": "v2", "SESSIONS": "locmem"},
-}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def django_images(toolbox: Toolbox) -> None:
-    """Django from Debian's packages, in two releases, and both with sessions in the process."""
-    for tag, settings in VARIANTS.items():
-        for line in toolbox.engine.build(
-            path=str(DJANGO),
-            tag=f"django-notes:{tag}",
-            rm=True,
-            decode=True,
-            buildargs={"BASE": toolbox.images.base_tag, **settings},
-        ):
-            assert "error" not in line, line["error"]
-
-
-@pytest.fixture
-def readme_files(tmp_path: Path) -> Path:
-    """The files that the README shows, beside the site's compose file."""
-    text = (ROOT / "README.md").read_text()
-    for name in ("lab.yaml", "journey.py"):
-        found = re.search(rf"^```\w+\n# {re.escape(name)}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-        assert found, name
-        (tmp_path / name).write_text(found[1])
-    (tmp_path / "compose.yaml").write_text((DJANGO / "compose.yaml").read_text())
-    return tmp_path
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time, pytest.mark.usefixtures("django_images")]
 
 
 def run(toolbox: Toolbox, scenario: Path, *argv: str) -> Ended:
@@ -59,44 +24,44 @@ def run(toolbox: Toolbox, scenario: Path, *argv: str) -> Ended:
     return lab("run", str(scenario), *argv, **images)
 
 
-def test_what_the_readme_shows_holds_through_an_upgrade(toolbox: Toolbox, readme_files: Path) -> None:
+def test_what_the_tutorial_shows_holds_through_an_upgrade(toolbox: Toolbox, tutorial_files: Path) -> None:
     """v1 rolls to v2 under users of the admin site: nobody is logged out, loses a note, or needs a second try."""
-    ended = run(toolbox, readme_files / "lab.yaml", "--seed", "3")
+    ended = run(toolbox, tutorial_files / "lab.yaml", "--seed", "3")
     assert ended.code == 0, ended.out + ended.err
     assert "HELD   20 of 20 users kept their state through" in ended.out
-    assert first_tries_failed(ended) == []
+    assert first_tries_failed(ended.history()) == []
     history = ended.history()
     assert {one.tries[0].release for one in history} >= {"v1", "v2"}
     assert sum(one.kind is Kind.STATE for one in history) >= 100
-    assert nothing_is_left(toolbox, ended)
+    assert is_gone(toolbox, ended.project)
 
 
-def test_sessions_in_the_process_turn_it_red_by_name(toolbox: Toolbox, readme_files: Path) -> None:
+def test_sessions_in_the_process_turn_it_red_by_name(toolbox: Toolbox, tutorial_files: Path) -> None:
     """The same site with sessions in each process breaks `logged_in`, and keeps every note that Redis has."""
-    scenario = readme_files / "lab.yaml"
+    scenario = tutorial_files / "lab.yaml"
     scenario.write_text(re.sub(r'"(django-notes:v\d)"', r'"\1-locmem"', scenario.read_text()))
     ended = run(toolbox, scenario, "--seed", "3")
     assert ended.code == 1, ended.out + ended.err
     broken = {one["promise"] for one in ended.verdict["promises"] if one["verdict"] == "broken"}
     assert broken == {"logged_in"}
     assert "likely: sessions live in the instance's memory" in ended.out
-    assert nothing_is_left(toolbox, ended)
+    assert is_gone(toolbox, ended.project)
 
 
-def test_their_own_nginx_may_stay_in_front(toolbox: Toolbox, readme_files: Path) -> None:
+def test_their_own_nginx_may_stay_in_front(toolbox: Toolbox, tutorial_files: Path) -> None:
     """Users come through the site's own nginx, which the lab's stands behind: an upgrade fails no first try."""
     for name in ("compose-front.yaml", "front.conf"):
-        (readme_files / name).write_text((DJANGO / name).read_text())
-    scenario = readme_files / "lab.yaml"
+        (tutorial_files / name).write_text((DJANGO / name).read_text())
+    scenario = tutorial_files / "lab.yaml"
     own = "compose: compose-front.yaml\n  front: {service: front, port: 8088}"
     scenario.write_text(scenario.read_text().replace("compose: compose.yaml", own))
     ended = run(toolbox, scenario, "--seed", "3")
     assert ended.code == 0, ended.out + ended.err
-    assert first_tries_failed(ended) == []
+    assert first_tries_failed(ended.history()) == []
     tries = [one.tries[0] for one in ended.history()]
     assert {one.release for one in tries} >= {"v1", "v2"}
     assert not any(one.edge for one in tries), "their nginx hides which slots were tried: this came past it"
-    assert nothing_is_left(toolbox, ended)
+    assert is_gone(toolbox, ended.project)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +76,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, readme_files: Path, installed: Path) -> None:
+def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, tutorial_files: Path, installed: Path) -> None:
     """From a team's own folder: the images are the very same, the record and the report are left there."""
     env = {**os.environ, "PYTHONPATH": str(installed), "REDIS_IMAGE": toolbox.images.tag("redis")}
     for name in ("LAB_SEED", "VIRTUAL_ENV"):
@@ -119,7 +84,9 @@ def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, readme_files: Path
 
     def say(*argv: str) -> subprocess.CompletedProcess[str]:
         argv = (sys.executable, *argv)
-        return subprocess.run(argv, cwd=readme_files, env=env, check=False, capture_output=True, text=True, timeout=200)
+        return subprocess.run(
+            argv, cwd=tutorial_files, env=env, check=False, capture_output=True, text=True, timeout=200
+        )
 
     tags = (
         "from lab.machine.engine import connect; from lab.machine.places import find_places;"
@@ -131,7 +98,7 @@ def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, readme_files: Path
     assert its == list(toolbox.images.ids())
     ended = say("-m", "lab", "run", "lab.yaml", "--seed", "3")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    [report] = readme_files.glob("runs/*/report.html")
+    [report] = tutorial_files.glob("runs/*/report.html")
     assert "HELD" in report.read_text()
     assert not (installed / "runs").exists()
 
@@ -141,12 +108,12 @@ def test_users_told_as_requests_hold_through_kills(toolbox: Toolbox) -> None:
     ended = run(toolbox, DJANGO / "steps.yaml", "--seed", "3")
     assert ended.code == 0, ended.out + ended.err
     assert " 2 kills" in ended.out
-    assert nothing_is_left(toolbox, ended)
+    assert is_gone(toolbox, ended.project)
 
 
-def test_an_image_that_is_not_there_is_refused_before_anything_starts(toolbox: Toolbox, readme_files: Path) -> None:
+def test_an_image_that_is_not_there_is_refused_before_anything_starts(toolbox: Toolbox, tutorial_files: Path) -> None:
     """With the way out."""
-    scenario = readme_files / "lab.yaml"
+    scenario = tutorial_files / "lab.yaml"
     scenario.write_text(scenario.read_text().replace("django-notes:v2", "django-notes:nowhere"))
     ended = run(toolbox, scenario)
     assert ended.code == 2, ended.out + ended.err

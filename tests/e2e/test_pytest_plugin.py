@@ -14,11 +14,15 @@ import pytest
 from lab.machine.setup import Toolbox
 from lab.record import ReadRecord
 from lab.run.judge import judge_run
-from tests.e2e.test_own_app import DJANGO, ROOT, django_images, readme_files
+from tests.documents import DOCS, shown_file
+from tests.e2e.own_apps import DJANGO
 
-pytestmark = pytest.mark.e2e
-
-__all__ = ["django_images", "readme_files"]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.judges_time,
+    pytest.mark.usefixtures("django_images"),
+    pytest.mark.xdist_group("plugin"),  # whose clusters wait for each other, over all processes
+]
 
 RED = """
 import pytest
@@ -48,16 +52,14 @@ def run(folder: Path, toolbox: Toolbox) -> tuple[int, str, dict[str, list[str]]]
     return done.returncode, done.stdout + done.stderr, told
 
 
-def test_what_the_readme_shows_holds_and_sessions_in_memory_do_not(toolbox: Toolbox, readme_files: Path) -> None:
+def test_what_the_page_shows_holds_and_sessions_in_memory_do_not(toolbox: Toolbox, tutorial_files: Path) -> None:
     """Two tests on one cluster of somebody's own app, a third on a cluster of its own: two green, the last red."""
-    (readme_files / "lab.yaml").unlink()
-    found = re.search(r"^```python\n# test_deploy\.py\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
-    assert found
-    (readme_files / "test_deploy.py").write_text(found[1])
-    (readme_files / "test_red.py").write_text(RED)
-    (readme_files / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\nfilterwarnings = error\n")
-    assert (readme_files / "compose.yaml").read_text() == (DJANGO / "compose.yaml").read_text()
-    code, said, told = run(readme_files, toolbox)
+    (tutorial_files / "lab.yaml").unlink()
+    (tutorial_files / "test_deploy.py").write_text(shown_file(DOCS / "how-to" / "pytest.md", "test_deploy.py"))
+    (tutorial_files / "test_red.py").write_text(RED)
+    (tutorial_files / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\nfilterwarnings = error\n")
+    assert (tutorial_files / "compose.yaml").read_text() == (DJANGO / "compose.yaml").read_text()
+    code, said, told = run(tutorial_files, toolbox)
     assert "2 passed" in said, said
     assert "1 failed" in said, said
     assert code == pytest.ExitCode.TESTS_FAILED

@@ -8,9 +8,9 @@ import pytest
 
 from lab.machine.setup import Toolbox
 from lab.record import ContainerEvent, RolloutMoved, Serving, Strike, StrikeProved
-from tests.e2e.runs import Ended, lab, scenario
+from tests.e2e.runs import first_tries_failed, is_gone, lab, scenario
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -18,28 +18,12 @@ def images(toolbox: Toolbox) -> None:
     """The images are there before a run is timed."""
 
 
-def nothing_is_left(toolbox: Toolbox, ended: Ended) -> bool:
-    only = {"label": f"lab.project={ended.project}"}
-    engine = toolbox.engine
-    return not (
-        engine.containers(all=True, filters=only)
-        or engine.networks(filters=only)
-        or engine.volumes(filters=only)["Volumes"]
-    )
-
-
-def first_tries_failed(ended: Ended) -> list[str]:
-    """The results of first tries that were no answer, or one that blames the server."""
-    firsts = [operation.tries[0].result for operation in ended.history()]
-    return [result for result in firsts if not result.isdigit() or result >= "500"]
-
-
 def test_the_demo_holds(toolbox: Toolbox) -> None:
     """Upgrade and kills together: nobody loses anything, and the record proves that it was not for want of trying."""
     ended = lab("run", "demo", "--seed", "7")
     assert ended.code == 0, ended.out + ended.err
     assert "HELD   60 of 60 users kept their state" in ended.out
-    assert first_tries_failed(ended) == []
+    assert first_tries_failed(ended.history()) == []
     events = ended.events()
     struck = [event for event in events if isinstance(event, Strike)]
     assert sum(event.hit for event in events if isinstance(event, StrikeProved)) >= 4
@@ -49,7 +33,7 @@ def test_the_demo_holds(toolbox: Toolbox) -> None:
     assert before >= 5
     for name in ("environment.json", "scenario.json", "verdict.json", "events.jsonl", "history.jsonl"):
         assert (ended.folder / name).stat().st_size > 0
-    assert nothing_is_left(toolbox, ended)
+    assert is_gone(toolbox, ended.project)
 
 
 def test_sessions_in_memory_turn_the_run_red_by_name() -> None:
@@ -73,17 +57,17 @@ def test_a_release_that_never_gets_ready_leaves_the_old_one_serving(toolbox: Too
         ),
     )
     assert ended.code == 3, ended.out + ended.err
-    assert first_tries_failed(ended) == []
+    assert first_tries_failed(ended.history()) == []
     assert {one.tries[0].release for one in ended.history()} == {"v1"}
     [*_, last] = [event for event in ended.events() if isinstance(event, RolloutMoved)]
     assert last.ending == "rolled back"
-    assert nothing_is_left(toolbox, ended)
+    assert is_gone(toolbox, ended.project)
 
 
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"longer_than": "1"}, 4),
+        ({"time_limit": "1"}, 4),
         ({"enough": "{operations: 1000000}"}, 5),
         ({"enough": "{operations: 100, checks: 100, strikes_that_hit: 1}"}, 5),
         ({"enough": "{operations: 100, checks: 100, users_served_by_new: 1}"}, 5),
@@ -97,4 +81,4 @@ def test_a_run_that_proves_nothing_is_never_green(
     ended = lab("run", scenario(tmp_path, **changes))
     assert ended.code == code, ended.out + ended.err
     assert "HELD" not in ended.out
-    assert nothing_is_left(toolbox, ended)
+    assert is_gone(toolbox, ended.project)

@@ -20,9 +20,9 @@ from shop.identity import Identity
 from shop.life import Life
 from shop.orders import Orders
 from shop.pages import Pages
-from shop.passwords import Passwords
 from shop.settings import Settings
 from shop.shopping import Shopping
+from shop.spoilt import passwords_of
 from shop.static import static_routes
 from shop.store import Store
 
@@ -41,7 +41,7 @@ def build(
         store=store,
         sessions=sessions,
         belongings=belongings,
-        passwords=Passwords(log2_n=settings.scrypt_log2_n),
+        passwords=passwords_of(settings.sabotage, log2_n=settings.scrypt_log2_n),
         features=features,
         now=now,
     )

@@ -1,7 +1,7 @@
-"""Stands before an app that knows nothing of slots: owns its socket, passes requests on, and leaves before it does.
+"""Stands before an app that knows nothing of slots: owns its socket and passes requests on, as a proxy would.
 
-It shares the app's network and its processes: when the app dies, however it dies, the kernel ends the gate in the
-same moment, and the balancer finds nobody to connect to, as with a replica that takes its slot by itself.
+It shares the app's network, and not its processes: what an app has written before it ended still reaches whoever
+asked. Told to leave it takes no new request; the app gets its own stop signal at that moment, from whoever told.
 """
 
 from __future__ import annotations
@@ -15,101 +15,205 @@ from contextlib import suppress
 from math import inf
 from pathlib import Path
 
+from shop.app_connections import Connection, Connections, Readiness
+from shop.framing import CHUNK, Broken, Head, copy_all, copy_answer_body, copy_count, read_head
 from shop.life import Drain
 from shop.slot import BACKLOG, Slot, has_callers
 
 LOOK = 0.02
-CHUNK = 1 << 16
+QUESTION, PASSED_ON = b"x-lab-question", b"x-lab-passed-on"
+"""Headers of the lab's own: whether it is the lab that asks how the app is, and whether another gate was asked first.
+The balancer lets neither in from outside."""
+OF_SLOT = b"slot"
+"""The lab asks whoever has the slot: the successor, while the one that leaves is in use for a last moment."""
+_PASSED_ON = b"X-Lab-Passed-On: 1"
+_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
 
 
 class Gate:
-    """Passes connections that each carry one request from `listener` to the app, and says who answered.
+    """Passes requests, one on each connection of the balancer's, to the app, and says who answered.
 
-    A connection that the app does not take is dropped without a byte, so that the balancer may ask somebody else.
+    A connection that the app does not take is passed on to whoever has another slot: nothing of it was sent, so any
+    method may go elsewhere. One that it took and did not answer is dropped: only the balancer knows what may be
+    repeated.
     """
 
-    def __init__(self, listener: socket.socket, *, port: int, replica: str, release: str) -> None:
-        self._listener, self._port = listener, port
-        self._told = f"X-Replica: {replica}\r\nX-Release: {release}\r\n".encode()
+    def __init__(
+        self,
+        listener: socket.socket,
+        slot: Slot,
+        *,
+        port: int,
+        replica: str,
+        release: str,
+        keeps: bool = True,
+        patience: float = 4.0,
+    ) -> None:
+        self._listener, self._slot = listener, slot
+        self._told = (f"X-Replica: {replica}".encode(), f"X-Release: {release}".encode())
+        self._app = Connections(port, keeps=keeps)
+        self._readiness = Readiness(self._app, patience)
         self._passing = 0
 
     async def serve(self, is_leaving: asyncio.Event) -> None:
         """Serve until told to leave and nothing is under way or waits to be accepted, however long that takes."""
-        async with await asyncio.start_unix_server(self._pass, sock=self._listener, backlog=BACKLOG, limit=CHUNK):
+        async with await asyncio.start_unix_server(self._serve, sock=self._listener, backlog=BACKLOG, limit=CHUNK):
             await is_leaving.wait()
             drain, since = Drain(longest=inf), time.monotonic()
             while not drain.may_leave(
                 after=time.monotonic() - since, connections=self._passing, callers=has_callers(self._listener)
             ):
                 await asyncio.sleep(LOOK)
+        self._app.close()
 
-    async def _pass(self, caller: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+    async def _serve(self, caller: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        """One connection of the balancer's, which carries one request."""
         self._passing += 1
-        writers = [back]
         try:
-            app, to_app = await asyncio.open_connection("127.0.0.1", self._port, limit=CHUNK)
-            writers.append(to_app)
-            request = asyncio.create_task(_copy(caller, to_app))
-            answer = asyncio.create_task(self._answer(app, back))
-            await asyncio.wait({request, answer}, return_when=asyncio.FIRST_COMPLETED)
-            if request.done() and request.exception() is not None:
-                await asyncio.wait({answer})  # the app stopped listening, as it may to say that this is too much
-            await _end(request, answer)
-            if answer.cancelled() or answer.exception() is not None:
-                back.transport.abort()
-        except OSError:
+            asked = await read_head(caller)
+            if asked is None:
+                return
+            elsewhere = None
+            if asked.get(QUESTION) == OF_SLOT:
+                elsewhere = self._slot.elsewhere(was_sent_here=bool(asked.get(PASSED_ON)))
+            if elsewhere is not None:
+                await self._hand_on(asked.with_lines(_PASSED_ON), elsewhere, caller, back)
+            elif asked.get(QUESTION):
+                await self._say_how_it_is(asked, back)
+            else:
+                await self._pass(asked, caller, back)
+        except (OSError, Broken):
             back.transport.abort()
         finally:
-            for writer in writers:
-                writer.close()
-                with suppress(OSError):
-                    await writer.wait_closed()
+            back.close()
+            with suppress(OSError):
+                await back.wait_closed()
             self._passing -= 1
 
-    async def _answer(self, app: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+    async def _say_how_it_is(self, asked: Head, back: asyncio.StreamWriter) -> None:
+        seen = await self._readiness.ask(asked.without({QUESTION, PASSED_ON}))
+        said = f"X-Lab-Saw: {seen.text}".encode("latin-1", "replace")
+        silent = () if seen.status is not None else (b"X-Lab-Silent: 1",)
+        first = f"HTTP/1.1 {seen.status or 503} Asked".encode()
+        back.write(Head(first, (*self._told, said, *silent, b"Content-Length: 0", b"Connection: close")).encode())
+        await back.drain()
+
+    async def _pass(self, asked: Head, caller: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        try:
+            app = await self._app.take()
+        except OSError:
+            self._slot.release()  # nobody is sent here until the app is well again and whoever leads says so
+            await self._pass_on(asked, caller, back)
+            return
+        is_kept = False
+        try:
+            is_kept = await self._exchange(asked, app, caller, back)
+        finally:
+            if is_kept:
+                self._app.give_back(app)
+            else:
+                app.close()
+
+    async def _exchange(
+        self, asked: Head, app: Connection, caller: asyncio.StreamReader, back: asyncio.StreamWriter
+    ) -> bool:
+        """Request and answer; whether the connection may be used again. Raises OSError and Broken."""
+        own = () if self._app.keeps else (b"Connection: close",)
+        app.writer.write(asked.without({*_HOP_BY_HOP, QUESTION, PASSED_ON}).with_lines(*own).encode())
+        length = asked.get(b"content-length")
+        count = int(length) if length.isdigit() else 0
+        is_sent = asyncio.Event()
+        request = asyncio.create_task(_send(caller, app.writer, count, is_sent))
+        answer = asyncio.create_task(self._answer(asked.method, app.reader, back))
+        try:
+            await asyncio.wait({request, answer}, return_when=asyncio.FIRST_COMPLETED)
+            failed = request.exception() if request.done() else None
+            if not answer.done() and not isinstance(failed, OSError):
+                raise failed or Broken("whoever asked is gone")
+            # An app that stops reading in the middle may do so to say that this is too much.
+            return await answer and is_sent.is_set()
+        finally:
+            for task in (request, answer):
+                task.cancel()
+            await asyncio.gather(request, answer, return_exceptions=True)
+
+    async def _answer(self, asked: bytes, app: asyncio.StreamReader, back: asyncio.StreamWriter) -> bool:
         """Pass the answer on, with two headers more; interim answers (100, 103) as they are."""
-        line = await app.readline()
-        while line[9:10] == b"1" and line[9:12] != b"101":
-            while line.strip():
-                back.write(line)
-                line = await app.readline()
-            back.write(line)
-            line = await app.readline()
-        if not line:
-            raise ConnectionResetError("the app closed without an answer")
-        back.write(line + self._told)
-        await _copy(app, back)
+        head = await read_head(app)
+        while head is not None and 100 <= head.status < 200 and head.status != 101:
+            back.write(head.encode())
+            head = await read_head(app)
+        if head is None:
+            raise Broken("the app closed without an answer")
+        self._readiness.note_answer()
+        back.write(head.without(_HOP_BY_HOP).with_lines(*self._told).encode())
+        is_marked = await copy_answer_body(head, app, back, asked=asked)
+        await back.drain()
+        return is_marked and head.is_kept
+
+    async def _pass_on(self, asked: Head, caller: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        """To whoever has another slot, or this one by now. Raises Broken where nobody has, or one was asked before."""
+        if asked.get(PASSED_ON):
+            raise Broken("the app does not listen, nor does the one before it")
+        for path in self._slot.others():
+            try:
+                await self._hand_on(asked.with_lines(_PASSED_ON), path, caller, back)
+            except (ConnectionRefusedError, FileNotFoundError):
+                continue
+            return
+        raise Broken("the app does not listen, and nobody else is there")
+
+    async def _hand_on(self, asked: Head, to: Path, caller: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        """Let another gate answer it. Raises OSError where there is none; nothing was sent then."""
+        reader, writer = await asyncio.open_unix_connection(str(to), limit=CHUNK)
+        writer.write(asked.encode())
+        there = asyncio.create_task(copy_all(caller, writer))
+        try:
+            await copy_all(reader, back)
+        finally:
+            there.cancel()
+            await asyncio.gather(there, return_exceptions=True)
+            writer.close()
 
 
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while part := await source.read(CHUNK):
-        sink.write(part)
-        await sink.drain()
+async def _send(caller: asyncio.StreamReader, app: asyncio.StreamWriter, count: int, is_sent: asyncio.Event) -> None:
+    """A request's body; then it is waited for that whoever asked goes away, after which nobody needs an answer."""
+    await copy_count(caller, app, count)
+    is_sent.set()
+    await caller.read(1)
 
 
-async def _end(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def run(slot: Slot, *, port: int, replica: str, release: str, keeps: bool, patience: float) -> None:
+    """Take the slot when told to (SIGUSR1), give it up when told to (SIGTERM), and return when all is answered.
 
-
-async def run(slot: Slot, *, port: int, replica: str, release: str) -> None:
-    """Take the slot when told to (SIGUSR1), give it up when told to (SIGTERM), and return when all is answered."""
+    SIGUSR2 takes it back from its successor for the last moment before that, so that whoever leaves is in use then.
+    """
     is_leaving = asyncio.Event()
 
     def leave() -> None:
+        slot.hand_back()
         slot.give_up()
         is_leaving.set()
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, slot.take)
+    loop.add_signal_handler(signal.SIGUSR2, slot.take_back)
     loop.add_signal_handler(signal.SIGTERM, leave)
     with slot.bind() as listener:
-        await Gate(listener, port=port, replica=replica, release=release).serve(is_leaving)
+        gate = Gate(listener, slot, port=port, replica=replica, release=release, keeps=keeps, patience=patience)
+        await gate.serve(is_leaving)
 
 
 if __name__ == "__main__":
     told = os.environ
     place = Slot(Path("/run/slots"), slot=told["LAB_SLOT"], replica=told["LAB_REPLICA"])
-    port = int(told["LAB_APP_PORT"])
-    asyncio.run(run(place, port=port, replica=told["LAB_REPLICA"], release=told["LAB_RELEASE"]))
+    asyncio.run(
+        run(
+            place,
+            port=int(told["LAB_APP_PORT"]),
+            replica=told["LAB_REPLICA"],
+            release=told["LAB_RELEASE"],
+            keeps=told["LAB_KEEP_ALIVE"] == "yes",
+            patience=float(told["LAB_ANSWER_TIMEOUT"]),
+        )
+    )

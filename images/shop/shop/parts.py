@@ -8,17 +8,23 @@ from shop.belongings import Belongings
 from shop.edge import App
 from shop.features import Features
 from shop.memory_sessions import MemorySessions
+from shop.names import LONGEST_SECONDS
 from shop.redis_sessions import RedisSessions
 from shop.sessions import Sessions
 from shop.settings import Settings
 from shop.spoilt import AROUND, BELONGINGS, Unwarmed, spoilt_sessions
 from shop.store import Store
 
+SKEWED_SLOT = "a1"
+"""Where the clock of a build with a skewed one goes wrong."""
+
 
 def sessions_of(settings: Settings, store: Store, features: Features, now: Callable[[], float]) -> Sessions:
     """Where sessions are kept."""
     if settings.sessions == "memory":
         return MemorySessions(store, now=now)
+    if settings.sabotage == "skewed_clock" and settings.slot == SKEWED_SLOT:
+        return RedisSessions(store, session_format=features.session_format, now=lambda: now() + LONGEST_SECONDS)
     spoilt = spoilt_sessions(settings.sabotage, store, session_format=features.session_format, now=now)
     if spoilt is not None:
         return spoilt

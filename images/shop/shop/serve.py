@@ -27,6 +27,7 @@ from shop.whereabouts import Fixed, Sentinels, Whereabouts, sentinels_from
 
 STORE_AGAIN_SECONDS = 0.1
 SLOT_LOOK_SECONDS = 0.05
+LEAVES_LATE_SECONDS = 1.5
 KEEP_ALIVE_SECONDS = 75
 """Longer than the balancer keeps its connections, so that it is never the replica that closes one first."""
 
@@ -77,6 +78,8 @@ async def serve(settings: Settings, *, started: float) -> None:
 
     if settings.sabotage == "no_drain":
         os._exit(0)  # one of the mistakes of `shop.spoilt`: whoever is being answered is cut off
+    if settings.sabotage == "late_leaver":
+        await asyncio.sleep(LEAVES_LATE_SECONDS)
     becoming_ready.cancel()
     standing_by.cancel()
     await leave(life, slot, callers, longest=settings.drain_seconds)

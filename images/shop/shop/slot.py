@@ -28,6 +28,7 @@ class Slot:
         self._private = folder / f".{replica}.sock"
         self._lock = folder / f".{slot}.lock"
         self._inode: int | None = None
+        self._successor: Path | None = None
 
     def bind(self) -> socket.socket:
         """A listener that nobody is sent to yet."""
@@ -42,13 +43,49 @@ class Slot:
 
     def take(self) -> None:
         """From here on, every new connection for the slot comes to this replica, in one step; may be repeated."""
-        taking = self._private.with_suffix(".taking")
         with self._locked():
-            taking.unlink(missing_ok=True)
-            os.link(self._private, taking)
-            taking.rename(self._public)
-            # Renaming a name over another one of the same file does nothing and leaves both.
-            taking.unlink(missing_ok=True)
+            self._give_to(self._private)
+
+    def take_back(self) -> None:
+        """Take the slot once more, from whoever has it now and gets it again from `hand_back`."""
+        with self._locked():
+            self._successor = self._holder()
+            self._give_to(self._private)
+
+    def elsewhere(self, *, was_sent_here: bool) -> Path | None:
+        """Where whoever has the slot in truth is found: where it was taken back from, or by the slot's name.
+
+        Somebody who `was_sent_here` by whoever has lost the slot is not sent back there.
+        """
+        if self.is_taken():
+            return self._successor
+        return self._public if self._public.exists() and not was_sent_here else None
+
+    def hand_back(self) -> None:
+        """Give the slot, in one step, to whom it was taken back from; to nobody where that one is gone."""
+        with self._locked():
+            if self.is_taken() and self._successor is not None and self._successor.exists():
+                self._give_to(self._successor)
+            self._successor = None
+
+    def _holder(self) -> Path | None:
+        """The private name of another replica that has the slot."""
+        try:
+            inode = self._public.stat().st_ino
+        except FileNotFoundError:
+            return None
+        if inode == self._inode:
+            return self._successor
+        private = self._public.parent.glob(".*.sock")
+        return next((path for path in private if path.stat().st_ino == inode), None)
+
+    def _give_to(self, private: Path) -> None:
+        taking = self._private.with_suffix(".taking")
+        taking.unlink(missing_ok=True)
+        os.link(private, taking)
+        taking.rename(self._public)
+        # Renaming a name over another one of the same file does nothing and leaves both.
+        taking.unlink(missing_ok=True)
 
     def is_taken(self) -> bool:
         """Whether this replica has the slot now; another one may have taken it without asking."""
@@ -57,12 +94,23 @@ class Slot:
         except FileNotFoundError:
             return False
 
-    def give_up(self) -> None:
-        """Let no new connection come, unless another replica has the slot already; may be repeated."""
+    def release(self) -> None:
+        """Let no new connection come by the slot's name, unless another replica has it already; may be repeated."""
         with self._locked():
             if self.is_taken():
                 self._public.unlink(missing_ok=True)
+
+    def give_up(self) -> None:
+        """Let no new connection come at all; may be repeated."""
+        self.release()
         self._private.unlink(missing_ok=True)
+
+    def others(self) -> list[Path]:
+        """The public names that other replicas have: first this slot's, then those after it in turn."""
+        names = sorted(path for path in self._public.parent.glob("*.sock") if not path.name.startswith("."))
+        after = [path for path in names if path > self._public]
+        turn = [self._public, *after, *(path for path in names if path < self._public)]
+        return [path for path in turn if path.exists() and path.stat().st_ino != self._inode]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -10,10 +10,11 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from shop import names
+from shop import names, spoilt_answers, spoilt_state
 from shop.belongings import Belongings
 from shop.edge import App, Message, Receive, Send
 from shop.features import Features
+from shop.passwords import Passwords
 from shop.redis_sessions import RedisSessions
 from shop.sessions import Living, Outcome, Request, Sessions
 from shop.store import Argument, Store
@@ -197,18 +198,34 @@ BELONGINGS: dict[str, type[Belongings]] = {
     "stale_read": StaleRead,
     "leak": Leak,
     "drops_field": DropsField,
+    **spoilt_state.BELONGINGS,
 }
 SESSIONS: dict[str, type[RedisSessions]] = {
     "logs_out": RefusesOldFormat,
     "short_life": ShortLife,
     "logout_stays": LogoutStays,
+    **spoilt_state.SESSIONS,
 }
-LIFE = ("never_ready", "early_ready", "no_drain")
-"""Mistakes in how a replica begins and ends; they stand where it does that, in `serve`."""
-AROUND: dict[str, Callable[[App], App]] = {"flaky": Flaky, "slow": Slow, "no_drain": Unhurried}
+LIFE = ("never_ready", "early_ready", "no_drain", "late_leaver")
+"""Mistakes in how a replica begins and ends; they stand where it does that, in `serve`. (To leave late is none.)"""
+CHECKS = ("any_password", "skewed_clock")
+"""Mistakes in what is checked; they stand where the parts are put together."""
+AROUND: dict[str, Callable[[App], App]] = {
+    "flaky": Flaky,
+    "slow": Slow,
+    "no_drain": Unhurried,
+    **spoilt_answers.AROUND,
+    **spoilt_answers.UNUSUAL,
+}
 """What no probe finds: only what users get tells."""
 
-SABOTAGES = ("", *dict.fromkeys((*BELONGINGS, *SESSIONS, *LIFE, *AROUND)))
+SABOTAGES = ("", *dict.fromkeys((*BELONGINGS, *SESSIONS, *LIFE, *CHECKS, *AROUND)))
+
+
+def passwords_of(sabotage: str, *, log2_n: int) -> Passwords:
+    """How passwords are checked, rightly but for the one mistake in it."""
+    kind = spoilt_state.AnyPassword if sabotage == "any_password" else Passwords
+    return kind(log2_n=log2_n)
 
 
 def spoilt_sessions(sabotage: str, store: Store, *, session_format: int, now: Callable[[], float]) -> Sessions | None:

@@ -72,3 +72,16 @@ def test_the_maintenance_page_may_wear_its_own_style_and_nothing_else() -> None:
     assert "sha256-" + b64encode(sha256(style.encode()).digest()).decode() == MAINTENANCE_STYLE
     assert f"style-src '{MAINTENANCE_STYLE}'; default-src 'none'" in render(SLOTS, BalancerSettings())
     assert not re.search(r"<script|\sstyle=|\son\w+=|src=|url\(", page)
+
+
+def test_only_the_lab_asks_gates_how_their_apps_are() -> None:
+    """What it asks by is taken from whoever else says it; before the shop there is no gate."""
+    told = render(SLOTS, BalancerSettings(gated=True, ready="/up"))
+    users, _, door = told.partition("listen 8081;")
+    assert 'proxy_set_header X-Lab-Question "";' in users
+    assert 'proxy_set_header X-Lab-Passed-On "";' in users
+    asked = [part for part in door.split("location ") if ":/up;" in part]
+    assert len(asked) == 2
+    for part, of in zip(asked, ("slot", "replica"), strict=True):
+        assert f"proxy_set_header X-Lab-Question {of};" in part
+    assert "X-Lab" not in render(SLOTS, BalancerSettings())

@@ -13,7 +13,7 @@ from lab.chaos.opened import OpenFaults
 from lab.chaos.striker import Striker, StrikerParts
 from lab.clock import Clock, FakeClock
 from lab.cluster.harm import Victim
-from lab.model import Role
+from lab.model import Replica, ReplicaState, Role
 from lab.state.file import FileState
 from lab.testing.fake_cluster import FakeHarm
 
@@ -94,3 +94,40 @@ def striking(
             unwell=unwell,
         )
         yield Striker(ground, radius or BlastRadius(), clock=clock or FakeClock(10**12))
+
+
+class Field:
+    """A cluster that mends itself at once, as far as it is allowed to."""
+
+    def __init__(self) -> None:
+        self.target = six_and_three()
+        self.events: list[record.AnyEvent] = []
+        self.mends = True
+        self.looks = 0
+        self._made = 100
+
+    def answering(self) -> list[Replica]:
+        """Whoever serves; what is dead has been made anew."""
+        self.looks += 1
+        for one in list(self.target.there.values()):
+            if self.mends and one.role is Role.APP and not one.is_running:
+                self._made += 1
+                del self.target.there[one.container]
+                new = replica(one.slot, self._made)
+                self.target.there[new.container] = new
+        return [
+            Replica(
+                container=one.container,
+                name=one.name,
+                slot=one.slot,
+                zone=one.zone,
+                release="v1",
+                state=ReplicaState.RUNNING,
+            )
+            for one in self.target.there.values()
+            if one.role is Role.APP and one.is_running and not one.is_paused
+        ]
+
+    def struck(self) -> list[str]:
+        """The names of those that were struck, in order."""
+        return [event.victim for event in self.events if isinstance(event, record.Strike)]

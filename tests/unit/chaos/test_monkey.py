@@ -17,50 +17,12 @@ from lab.chaos.monkey import Monkey
 from lab.chaos.schedule import Calendar, MonkeySettings
 from lab.cluster.harm import Pause, Send, Unpause, Victim
 from lab.errors import LabFault
-from lab.model import Replica, ReplicaState, Role
 from lab.retry import wait_until
 from lab.testing.fake_cluster import FakeHarm
-from tests.unit.chaos.making import replica, six_and_three, striking
+from tests.unit.chaos.making import Field, replica, striking
 
 QUICK = MonkeySettings(at_least=6, at_most=6, mean_gap=0.002, least_gap=0.001, seconds=0.01, least_serving=5)
 EVERYBODY = ("app", "balancer/a", "balancer/b")
-
-
-class Field:
-    """A cluster that mends itself at once, as far as it is allowed to."""
-
-    def __init__(self) -> None:
-        self.target = six_and_three()
-        self.events: list[record.AnyEvent] = []
-        self.mends = True
-        self.looks = 0
-        self._made = 100
-
-    def answering(self) -> list[Replica]:
-        """Whoever serves; what is dead has been made anew."""
-        self.looks += 1
-        for one in list(self.target.there.values()):
-            if self.mends and one.role is Role.APP and not one.is_running:
-                self._made += 1
-                del self.target.there[one.container]
-                new = replica(one.slot, self._made)
-                self.target.there[new.container] = new
-        return [
-            Replica(
-                container=one.container,
-                name=one.name,
-                slot=one.slot,
-                zone=one.zone,
-                release="v1",
-                state=ReplicaState.RUNNING,
-            )
-            for one in self.target.there.values()
-            if one.role is Role.APP and one.is_running and not one.is_paused
-        ]
-
-    def struck(self) -> list[str]:
-        """The names of those that were struck, in order."""
-        return [event.victim for event in self.events if isinstance(event, record.Strike)]
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from lab.model import Release, Replica, ReplicaState, Slot
 
 A1 = Slot(name="a1", zone="a")
 PATTERN = {
+    "Id": "the pattern",
+    "Name": "/lab-x-web-1",
     "Config": {"Labels": {SERVICE: "web", labels.ROLE: "pattern"}, "Env": []},
     "Image": "i",
     "HostConfig": {"NetworkMode": "front"},

@@ -34,6 +34,8 @@ class Engine:
         self.going: set[str] = set()
         """Those that somebody else is removing already."""
         self.parts = {NETWORK, VOLUME}
+        self.endpoints: set[str] = set()
+        """Those that the engine keeps of containers that are gone; nobody but itself sees them."""
         self.strangers = False
         """Whether a container of somebody else is in the network."""
 
@@ -56,9 +58,20 @@ class Engine:
         self.there.remove(container)
 
     def remove_network(self, network: str) -> None:
-        if self.there or self.strangers:
+        if self.there or self.strangers or self.endpoints:
             raise refusal(403, f"network {network} has active endpoints")
         self.parts.remove(network)
+
+    def inspect_network(self, network: str) -> dict[str, Any]:
+        assert network == NETWORK
+        return {"Containers": {"somebody": {}} if self.strangers or self.there else {}}
+
+    def disconnect_container_from_network(self, container: str, network: str, *, force: bool) -> None:
+        assert force
+        assert network == NETWORK
+        if container not in self.endpoints:
+            raise refusal(404, "no such container")
+        self.endpoints.discard(container)
 
     def remove_volume(self, volume: str) -> None:
         if self.there:
@@ -108,6 +121,30 @@ def test_a_strangers_container_is_told_and_left(tmp_path: Path) -> None:
         tear_down(engine, "lab-x", folder=tmp_path, clock=FakeClock())  # type: ignore[arg-type]
     assert tmp_path.exists()
     assert engine.parts == {NETWORK}
+
+
+def test_an_endpoint_of_a_container_that_is_gone_is_let_go_by_force() -> None:
+    """The engine keeps one where a container was removed while it started; it still has that container's name."""
+    engine = Engine("one", "two")
+    engine.endpoints = {"two"}
+    removed = tear_down(engine, "lab-x", clock=FakeClock())  # type: ignore[arg-type]
+    assert removed == ["container one", "container two", f"network {NETWORK}", f"volume {VOLUME}"]
+    assert not engine.parts
+
+
+def test_a_network_that_the_engine_alone_holds_is_told_as_its_own_and_keeps_nothing_else(tmp_path: Path) -> None:
+    """The volume and the files go; and the next time nobody waits for what does not change."""
+    engine, folder, clock = Engine("one"), tmp_path / "files", FakeClock()
+    folder.mkdir()
+    engine.endpoints = {"of before"}
+    for waited in (True, False):
+        began = clock.now()
+        with pytest.raises(EngineError, match="though no container is in it; all else is removed") as told:
+            tear_down(engine, "lab-x", folder=folder, clock=clock)  # type: ignore[arg-type]
+        assert (clock.now() > began) is waited
+        assert "next start" in told.value.hint
+        assert engine.parts == {NETWORK}
+        assert not folder.exists()
 
 
 def test_one_stuck_cluster_keeps_no_other() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from random import Random
 
 import msgspec
+import pytest
 
 from lab.clock import NS
 from lab.deploy.advance import RolloutProgress, advance
+from lab.deploy.deployer import Deployer
 from lab.deploy.plan import Act, ClusterLook, Decision, decide
 from lab.deploy.rollout import Desired
 from lab.deploy.target import target_of
@@ -131,3 +133,11 @@ class World:
             self.die(who)
         else:
             del self.there[who.container]
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here takes time, so that rounds need not wait."""
+    monkeypatch.setattr(Deployer, "ROUND", 0.003)
+    monkeypatch.setattr(Deployer, "IDLE_ROUND", 0.01)
+    monkeypatch.setattr(Deployer, "STANDBY_LOOKS", 0.01)

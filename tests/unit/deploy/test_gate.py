@@ -20,6 +20,7 @@ from lab.deploy.gate import (
 from lab.deploy.results import WINDOW, ResultWindow
 from lab.errors import UsageError
 from lab.model import Kind, Operation, Outcome, Try
+from tests.bench.gate import simulate_null_rollouts
 
 SETTINGS = JudgeSettings()
 CASES = [(3, 10, 1, 12), (0, 5, 2, 9), (4, 4, 0, 8)]
@@ -95,6 +96,14 @@ def test_an_equal_release_is_hardly_ever_turned_back() -> None:
     assert back <= 8
 
 
+def test_null_rollouts_are_not_turned_back() -> None:
+    """Of 1,000 whole rollouts to a release that is no worse, asked every second, at most two; worse ones are."""
+    null = simulate_null_rollouts(1000)
+    assert null.asked >= 1000 * 40
+    assert null.turned_back <= 2
+    assert simulate_null_rollouts(100, worse=0.05).rate >= 0.85
+
+
 def test_a_release_that_fails_one_try_in_twenty_is_caught_within_600_tries() -> None:
     """In at least 95 of 100 draws, against an old one that never fails."""
     random = Random(2)
@@ -164,6 +173,15 @@ def test_a_session_that_its_user_had_ended_is_refused_rightly() -> None:
     assert window.figures(101 * NS).of("v2").failed == 2, "whoever can't log out was not logged in any more"
     window.note(msgspec.structs.replace(refused, session=None))
     assert window.figures(101 * NS).of("v2").failed == 3
+
+
+@pytest.mark.parametrize(("result", "kind"), [("303", Kind.ADD), ("409", Kind.ADD), ("403", Kind.CART)])
+def test_an_answer_that_does_nothing_is_a_failure(result: str, kind: Kind) -> None:
+    """A redirect, or a refusal that nothing explains, is no good answer of the release that gave it."""
+    window = ResultWindow()
+    outcome = Outcome.UNKNOWN if result == "303" else Outcome.REFUSED
+    window.note(msgspec.structs.replace(operation(100, one_try(100, result, "v2"), kind=kind), outcome=outcome))
+    assert window.figures(101 * NS).of("v2").failed == 1
 
 
 def test_whom_a_release_has_met() -> None:

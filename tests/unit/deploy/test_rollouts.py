@@ -23,6 +23,7 @@ from lab.deploy.rollout import (
     begin_rollout,
     first_desired,
     ordered,
+    strategy_from,
 )
 from lab.errors import UsageError
 from lab.model import Release
@@ -42,6 +43,10 @@ STRATEGIES: dict[str, Strategy] = {
 }
 PEAK = {"rolling, two at a time": 8, "rolling, a third at a time, zone by zone": 8, "red/black": 12}
 PEAK |= {"red/black in shares": 12, "rolling without surge": 6, "drain then move": 6}
+
+
+ROUNDS_LEAST, ROUNDS_MOST = 15, 80
+"""Rounds that any of these rollouts needs at least, and at most, where nobody turns it back."""
 
 
 def settled_world(random: Random, *, broken: str = "", obeys: float = 1.0) -> tuple[World, Desired]:
@@ -100,23 +105,36 @@ def test_a_release_that_never_gets_ready_is_rolled_back(named: str) -> None:
     assert world.fewest_serving >= len(SLOTS) - (1 if strategy.in_place else 0)
 
 
-@pytest.mark.parametrize("named", STRATEGIES)
-@pytest.mark.parametrize("after", [0, 3, 8, 14, 20, 26])
-def test_a_person_may_turn_it_back_at_any_moment(named: str, after: int) -> None:
-    """Asked to reverse at any round, every slot is served by the old release in the end, without a gap."""
+def turned_back(named: str, after: int) -> tuple[World, Desired] | None:
+    """The world at rest again, in which somebody wanted the old release `after` rounds after a rollout began; None
+    where it had ended by then."""
     world, desired = settled_world(Random(after))
     desired = begun(desired, STRATEGIES[named], world)
     for _ in range(after):
         desired, _ = world.round(desired)
-    rollout = desired.under_way
-    if rollout is None:
-        return
-    asked = msgspec.structs.replace(desired, rollout=msgspec.structs.replace(rollout, asked=RolloutRequest.REVERSE))
-    desired, decision = world.run(asked)
-    assert decision.is_settled
-    assert desired.rollout is not None
-    assert (desired.rollout.ending, world.releases()) == (Ending.REVERSED, {"v1"})
-    assert world.fewest_serving >= len(SLOTS) - (1 if STRATEGIES[named].in_place else 0)
+    if desired.under_way is None:
+        return None
+    rollout = msgspec.structs.replace(desired.under_way, asked=RolloutRequest.REVERSE)
+    desired, decision = world.run(msgspec.structs.replace(desired, rollout=rollout))
+    assert decision.is_settled, f"after {after} rounds"
+    return world, desired
+
+
+@pytest.mark.parametrize("named", STRATEGIES)
+def test_a_person_may_turn_it_back_at_any_moment(named: str) -> None:
+    """Asked to reverse at any round until it has ended, every slot is served by the old release in the end, without a
+    gap."""
+    for after in range(ROUNDS_MOST):
+        found = turned_back(named, after)
+        if found is None:
+            break
+        world, desired = found
+        assert desired.rollout is not None
+        assert (desired.rollout.ending, world.releases()) == (Ending.REVERSED, {"v1"}), f"after {after} rounds"
+        fewest = len(SLOTS) - (1 if STRATEGIES[named].in_place else 0)
+        assert world.fewest_serving >= fewest, f"after {after} rounds"
+    assert found is None, "it was never over"
+    assert after >= ROUNDS_LEAST, "there was hardly a moment to turn it back"
 
 
 def test_a_canary_holds_at_each_of_its_shares() -> None:
@@ -283,6 +301,12 @@ def test_somebody_serves_where_it_is_scaled_in_while_slots_are_changed_in_place(
     assert decision.is_settled
     assert world.releases() == {"v2"}
     assert world.fewest_serving > 0
+
+
+@pytest.mark.parametrize("name", ["rolling", "drain-then-move", "canary", "red-black"])
+def test_every_strategy_has_a_name(name: str) -> None:
+    """As the command line and the scenario file know it."""
+    assert strategy_from(name, {}).__struct_config__.tag == name
 
 
 def test_slots_are_taken_in_the_order_asked_for() -> None:

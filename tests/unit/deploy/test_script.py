@@ -12,7 +12,9 @@ from lab.deploy.rollout import Ending, Rolling
 from lab.deploy.script import ScriptedDeployer, load_script
 from lab.errors import UsageError
 from lab.state.file import FileState
-from tests.unit.deploy.test_deployer import SLOTS, V2, Ground, Killed, in_a_hurry  # noqa: F401 -- used by its name
+from tests.unit.deploy.ground import SLOTS, V2, Ground, Killed
+
+pytestmark = pytest.mark.usefixtures("in_a_hurry")
 
 LESSON = Path(__file__).resolve().parents[3] / "lab" / "lessons" / "13-deployer-dies"
 REMEMBERS, LOOKS = LESSON / "broken" / "rollout.py", LESSON / "solution" / "rollout.py"
@@ -117,7 +119,8 @@ def test_a_script_that_says_nothing_is_left_does_not_end_the_rollout(ground: Gro
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("def f(:", "SyntaxError"),
+        ("def f(:", r"x\.py:1: can't be loaded: SyntaxError"),
+        ("\nimport sys; sys.exit(0)", r"x\.py:2: can't be loaded: ended the process: sys\.exit\(0\)"),
         ("nobody_knows_this", "NameError"),
         ("", "LOCK_SECONDS"),
         ("LOCK_SECONDS = 'long'", "LOCK_SECONDS"),
@@ -133,7 +136,7 @@ def test_a_file_that_is_no_script_is_told(tmp_path: Path, text: str, told: str) 
         load_script(str(tmp_path / "x.py"))
 
 
-@pytest.mark.parametrize("said", ["None", "'a1'", "['z9']", "[1]", "serving['z9']"])
+@pytest.mark.parametrize("said", ["None", "'a1'", "['z9']", "[1]", "serving['z9']", "exit(0)"])
 def test_an_answer_that_names_no_slot_is_told(ground: Ground, tmp_path: Path, said: str) -> None:
     """With the file, not as a traceback from within."""
     (tmp_path / "x.py").write_text(

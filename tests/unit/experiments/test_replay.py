@@ -20,7 +20,7 @@ from lab.oracle import Oracle, Service
 from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES
 from lab.oracle.verdict import gather, judge
 from lab.record import AnyEvent, PhaseBegan, RunRecord, Step, Strike, StrikeSource
-from lab.run.own_app import digest_of
+from lab.scenario.own_files import digest_of
 from lab.scenario.read import LIBRARY, read_scenario
 from lab.scenario.spec import ClusterSpec, Roll, Scenario, ScheduledStrike, Settle, StepSpec
 from lab.scenario.strike_spec import StrikeSpec

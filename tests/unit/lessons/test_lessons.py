@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from lab.deploy.script import load_script
 from lab.errors import UsageError
 from lab.lessons.command import to_edit
-from lab.lessons.dev_check import what_is_wrong_with_broken
+from lab.lessons.dev_check import check_lessons, what_is_wrong_with_broken
 from lab.lessons.lesson import LIBRARY, Lesson, LessonFile, files_of, find_lesson, read_lessons
 from lab.lessons.workplace import complete, layer_files, own_releases, read_spec
 from lab.oracle.promises import PROMISES
@@ -25,21 +26,21 @@ def test_lessons_are_numbered_without_gaps() -> None:
     assert [lesson.number for lesson in LESSONS] == list(range(1, len(LESSONS) + 1))
 
 
-@each_lesson
-def test_a_page_asks_for_a_prediction_and_says_where_it_is_real(lesson: Lesson) -> None:
-    """Whoever reads it knows what to look for before the run, and it fits on one page."""
+def faults_of_page(lesson: Lesson) -> Iterator[str]:
+    """What is wrong with a lesson's page."""
     page = (lesson.folder / "README.md").read_text()
-    assert page.startswith(f"# {lesson.number}  {lesson.title}\n")
-    for part in (
-        "**What you'll see.**",
-        "**Predict first.**",
-        "**The idea.**",
-        "**Mend it.**",
-        "**Where it is real.**",
-    ):
-        assert part in page
-    assert page.count("\n") <= 50
-    assert max(map(len, page.splitlines())) <= 120
+    if not page.startswith(f"# {lesson.number}  {lesson.title}\n"):
+        yield "begins with another title"
+    for part in ("What you'll see.", "Predict first.", "The idea.", "Mend it.", "Where it is real."):
+        if f"**{part}**" not in page:
+            yield f"lacks {part!r}"
+    if page.count("\n") > 50 or max(map(len, page.splitlines())) > 120:
+        yield "is more than a page"
+
+
+def test_a_page_asks_for_a_prediction_and_says_where_it_is_real() -> None:
+    """Whoever reads it knows what to look for before the run, and it fits on one page."""
+    assert [f"{lesson.name} {fault}" for lesson in LESSONS for fault in faults_of_page(lesson)] == []
 
 
 @each_lesson
@@ -58,41 +59,43 @@ def test_both_halves_can_be_read_and_the_solution_keeps_to_what_may_be_changed(l
     assert [path for path in lesson.solution.rglob("*") if path.is_file()]
 
 
-@each_lesson
-def test_there_is_something_to_change(lesson: Lesson) -> None:
+def test_there_is_something_to_change() -> None:
     """And whoever begins the lesson is told what."""
-    mine = set(to_edit(lesson))
-    solved = {path.relative_to(lesson.solution) for path in files_of(lesson.solution)}
-    assert mine and solved <= mine
+    for lesson in LESSONS:
+        mine = set(to_edit(lesson))
+        solved = {path.relative_to(lesson.solution) for path in files_of(lesson.solution)}
+        assert mine and solved <= mine, lesson.name
 
 
-@each_lesson
-def test_the_trainer_knows_what_to_ask_about_it(lesson: Lesson) -> None:
-    """Its row has minutes, seconds, and a question for before and after."""
-    rows = [
-        line for line in (LIBRARY / "TRAINER.md").read_text().splitlines() if line.startswith(f"| {lesson.number} ")
-    ]
-    assert len(rows) == 1
-    title, minutes, seconds, before, after = (cell.strip() for cell in rows[0].split("|")[2:-1])
-    assert title == lesson.title
-    assert minutes.isdigit()
-    assert int(seconds) <= 40
-    assert before.endswith("?") and after.endswith("?")
+def test_the_trainer_knows_what_to_ask_about_it() -> None:
+    """Each has one row with minutes, seconds, and a question for before and after."""
+    lines = (LIBRARY / "TRAINER.md").read_text().splitlines()
+    wrong = []
+    for lesson in LESSONS:
+        [row] = [line for line in lines if line.startswith(f"| {lesson.number} ")]
+        title, minutes, seconds, before, after = (cell.strip() for cell in row.split("|")[2:-1])
+        is_timed = minutes.isdigit() and int(seconds) <= 40
+        if title != lesson.title or not is_timed or not (before.endswith("?") and after.endswith("?")):
+            wrong.append(row)
+    assert wrong == []
 
 
-@each_lesson
-def test_a_lesson_is_small(lesson: Lesson) -> None:
+def test_a_lesson_is_small() -> None:
     """What is broken is a patch, never a copy of the shop."""
-    for path in files_of(lesson.folder):
-        assert len(path.read_text().splitlines()) <= 90, path
+    files = [path for lesson in LESSONS for path in files_of(lesson.folder)]
+    assert files
+    assert [str(path) for path in files if len(path.read_text().splitlines()) > 90] == []
 
 
-@each_lesson
-def test_the_solution_is_another_text(lesson: Lesson) -> None:
+def test_the_solution_is_another_text() -> None:
     """A lesson that is solved from the start teaches nothing."""
-    for path in lesson.solution.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            assert path.read_bytes() != (lesson.broken / path.relative_to(lesson.solution)).read_bytes()
+    files = [(lesson, path.relative_to(lesson.solution)) for lesson in LESSONS for path in files_of(lesson.solution)]
+    assert files
+    assert [
+        f"{lesson.name}: {path}"
+        for lesson, path in files
+        if (lesson.solution / path).read_bytes() == (lesson.broken / path).read_bytes()
+    ] == []
 
 
 @each_lesson
@@ -180,3 +183,10 @@ def test_what_is_broken_must_break_by_its_own_promise(broken: set[str], wrong: s
     """And by no other, but for those that its author gave a reason for."""
     said = what_is_wrong_with_broken(TOLD, broken)
     assert (wrong in said) if wrong else not said
+
+
+@pytest.mark.parametrize("seeds", [0, -1, 10**9])
+def test_a_check_of_lessons_that_tries_nothing_is_refused(seeds: int) -> None:
+    """It used to say "0 of 0" and end in 0."""
+    with pytest.raises(UsageError, match="--seeds"):
+        check_lessons([], seeds=seeds, say=lambda _: None)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
 
+import msgspec
 import psutil
 import pytest
 
 from lab.machine import labels
-from lab.machine.labels import Identity, identity_of, is_owner_gone, may_be_missed, replica_of, this_process
+from lab.machine.labels import (
+    Identity,
+    identity_of,
+    is_owner_gone,
+    may_be_missed,
+    replica_of,
+    surely_runs,
+    this_process,
+)
 from lab.model import ReplicaState
 
 MINE = Identity(project="lab-x", run="r1", owner="host:1:2.00", expires=4102444800)
@@ -33,6 +43,43 @@ def test_a_container_with_any_label_missing_is_a_strangers(missing: str) -> None
 def test_an_expiry_that_is_no_number_is_a_strangers() -> None:
     """Labels that only look like the lab's are not taken for its own."""
     assert identity_of({**MINE.labels("app"), labels.EXPIRES: "soon"}) is None
+
+
+@pytest.mark.parametrize("text", ["\u00b2", "\u0661", "-1", "1.5", " 1", "9" * 5000])
+def test_what_python_alone_takes_for_a_number_is_a_strangers(text: str) -> None:
+    """A label may hold anything; and a replica's generation is then the oldest there is."""
+    assert identity_of({**MINE.labels("app"), labels.EXPIRES: text}) is None
+    found = replica_of("c" * 64, {**MINE.labels("app"), labels.GENERATION: text}, "running")
+    assert found is not None
+    assert found.generation == 0
+
+
+@pytest.mark.parametrize("place", [1, 2], ids=["another boot", "another namespace"])
+def test_of_an_owner_whose_numbers_mean_something_else_nothing_is_known(place: int) -> None:
+    """Of two containers with one host's name, the other's living owner used to count as gone."""
+    where = this_process().partition(":")[0].split("/")
+    where[place] = "1"
+    owner = "/".join(where) + ":999999999:1.00"
+    assert not is_owner_gone(owner)
+    assert may_be_missed(msgspec.structs.replace(MINE, owner=owner), datetime.now(UTC))
+    assert is_owner_gone(this_process().partition(":")[0] + ":999999999:1.00")
+
+
+def test_an_owner_of_before_is_still_known() -> None:
+    """HOST:PID:STARTED, as labels and leases have it that were written by an earlier lab."""
+    where, pid, started = this_process().split(":")
+    host = where.partition("/")[0]
+    assert surely_runs(f"{host}:{pid}:{started}")
+    assert is_owner_gone(f"{host}:{pid}:1.00")
+    assert is_owner_gone(f"{host}:999999999:1.00")
+    assert not is_owner_gone(f"{host}:{'9' * 40}:1.00")
+
+
+def test_a_lab_of_before_takes_an_owner_for_another_machines() -> None:
+    """It sweeps what is surely gone: with one more part behind the number it swept a living run's cluster."""
+    host, _, rest = this_process().partition(":")
+    assert host != socket.gethostname()
+    assert rest == f"{os.getpid()}:{rest.partition(':')[2]}"
 
 
 def test_only_app_replicas_are_replicas() -> None:

@@ -11,7 +11,7 @@ import pytest
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.compose import bring_up
 from lab.cluster.edges import Edge
-from lab.cluster.own_app import read_compose
+from lab.cluster.own_files import read_compose
 from lab.errors import ClusterError, SetupError
 from lab.machine import install
 from lab.machine.labels import Identity
@@ -46,10 +46,12 @@ def test_a_compose_that_does_not_end_brings_no_cluster_up() -> None:
         bring_up(COMPOSE, PLAN)
 
 
-def test_a_compose_that_does_not_end_reads_no_file() -> None:
+def test_a_compose_that_does_not_end_reads_no_file(tmp_path: Path) -> None:
     """With the command to see for oneself."""
-    with pytest.raises(ClusterError, match=r"within 60 s[\s\S]*docker compose -f theirs\.yaml config"):
-        read_compose(COMPOSE, Path("theirs.yaml"))
+    file = tmp_path / "theirs.yaml"
+    file.touch()
+    with pytest.raises(ClusterError, match=r"within 60 s[\s\S]*docker compose -f \S*theirs\.yaml config"):
+        read_compose(COMPOSE, [file])
 
 
 def test_a_compose_that_does_not_say_its_version_is_none() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from lab.backends import choose
 from lab.backends import docker as wiring
-from lab.backends.docker import kept_identity, lost_zones_of, open_state, take_down
+from lab.backends.docker import DockerBackend, take_down
+from lab.backends.state import open_state
 from lab.balancer.protocol import ReplicaAnswer
 from lab.chaos.opened import LostZone, OpenFaults
 from lab.clock import SYSTEM_CLOCK
@@ -19,11 +22,13 @@ from lab.deploy.desk import Desk
 from lab.deploy.rollout import first_desired
 from lab.errors import StateError, UsageError
 from lab.machine.places import Places
+from lab.machine.projects import kept_identity
 from lab.machine.sweep import COMPOSE_PROJECT, FILES_LIVE, Leftover, sweep, sweep_files
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.operate import cluster as keep
 from lab.operate import faults as strike_by_hand
 from lab.operate import rollouts as hand
+from lab.run.deployed import lost_zones_of
 
 
 class NoEngine:
@@ -49,7 +54,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("LAB_STATE", raising=False)
     for module in (keep, hand, strike_by_hand):
         monkeypatch.setattr(module, "find_places", lambda: Places(root=root, sources=root))
-        monkeypatch.setattr(module, "connect", NoEngine)
+    monkeypatch.setattr(choose, "find_places", lambda: Places(root=root, sources=root))
+    monkeypatch.setattr(choose, "connect", NoEngine)
     return root
 
 
@@ -163,8 +169,10 @@ def test_somebodys_own_compose_project_is_left_alone(checkout: Path, monkeypatch
             theirs = {"Id": "1", "Names": ["/myshop-app-1"], "Labels": {COMPOSE_PROJECT: "myshop"}}
             return [theirs] if only == [f"{COMPOSE_PROJECT}=myshop"] else []
 
-    toolbox = SimpleNamespace(engine=Theirs(), images=SimpleNamespace(tag=str), compose=("docker", "compose"))
-    monkeypatch.setattr(keep, "make_ready", lambda *_: toolbox)
+    places = Places(root=checkout, sources=checkout)
+    box = {"places": places, "images": SimpleNamespace(tag=str), "compose": ("docker", "compose")}
+    toolbox = cast(Any, SimpleNamespace(engine=Theirs(), **box))
+    monkeypatch.setattr(keep, "make_backend", lambda *_: DockerBackend(toolbox))
     with pytest.raises(UsageError, match="none of the lab's"):
         keep.bring_up_and_keep("shop:v1", keep.KeptStores(), project="myshop", port=None, say=unsaid)
     assert f"{COMPOSE_PROJECT}=myshop" in asked
@@ -189,21 +197,16 @@ def test_an_empty_slot_is_not_well(checkout: Path, monkeypatch: pytest.MonkeyPat
     ]
 
     class Balancer:
-        def __init__(self, *_: object) -> None:
-            pass
-
-        def __enter__(self) -> Balancer:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
         def holders(self, _: object) -> dict[str, ReplicaAnswer]:
             return {one.name: ReplicaAnswer(replica=f"{one.name}-1", is_ready=True) for one in there}
 
-    cluster = SimpleNamespace(replicas=lambda: replicas, addresses=lambda *_: (("127.0.0.1", 1),))
-    monkeypatch.setattr(keep, "open_cluster", lambda *_: cluster)
-    monkeypatch.setattr(keep, "NginxBalancer", Balancer)
+    live = SimpleNamespace(balancer=Balancer(), doors=(("127.0.0.1", 1),))
+    standing = SimpleNamespace(
+        cluster=lambda _: SimpleNamespace(replicas=lambda: replicas),
+        attach=lambda *_: nullcontext(live),
+        state=lambda: open_state(Places(root=checkout, sources=checkout)),
+    )
+    monkeypatch.setattr(keep, "connect_backend", lambda: standing)
     said: list[str] = []
     assert keep.show_status("lab-x", say=said.append) == code
     assert any("b1" in line and "nobody" in line for line in said) is bool(code)

@@ -16,7 +16,7 @@ from lab.operate import rollouts as hand
 from lab.retry import wait_until
 from lab.run.deployer_processes import GO
 from lab.state.file import FileState
-from tests.unit.deploy.test_deployer import Ground
+from tests.unit.deploy.ground import Ground
 
 
 @pytest.mark.parametrize("rehearse", [True, False])

@@ -6,47 +6,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from lab.errors import ExitCode, LabFault, RecordError
+from lab.errors import LabFault, RecordError
 from lab.experiments.replay import read_recorded
-from lab.machine.places import Places
 from lab.operate import runs as command
-from lab.record import ReadRecord
+from lab.record import ReadRecord, RunRecord
 from lab.run.judge import judge_run, plan_of
-
-
-def test_runs_are_listed_beside_whatever_else_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the pictures that `lab duel` leaves."""
-    run = tmp_path / "runs" / "20260101-000000-aaaa"
-    run.mkdir(parents=True)
-    (tmp_path / "runs" / "duel-20260101-000000.svg").write_text("<svg/>")
-    monkeypatch.setattr(command, "find_places", lambda: Places(root=tmp_path, sources=tmp_path))
-    said: list[str] = []
-    command.list_runs(say=said.append)
-    assert said == [f"{run.name}  not judged       "]
-
-
-@pytest.mark.parametrize(
-    "document", ['{"verdict": "he', "[1]", "{}", '{"verdict": 3}', '{"verdict": ["held"]}', "\xff"]
-)
-def test_a_record_that_cant_be_read_does_not_hide_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: str
-) -> None:
-    """It has a line like any other, and the next one follows."""
-    runs = tmp_path / "runs"
-    for name, text in (("20260101-000000-aaaa", document), ("20260102-000000-aaaa", '{"verdict": "held"}')):
-        (runs / name).mkdir(parents=True)
-        (runs / name / "verdict.json").write_text(text, encoding="latin-1")
-        (runs / name / "scenario.json").write_text('{"title": "A title"}')
-    (runs / "20260102-000000-aaaa" / "scenario.json").write_text("[]")
-    monkeypatch.setattr(command, "find_places", lambda: Places(root=tmp_path, sources=tmp_path))
-    said: list[str] = []
-    assert command.list_runs(say=said.append) == ExitCode.HELD
-    assert said == [
-        "20260101-000000-aaaa  unreadable       A title",
-        "20260102-000000-aaaa  held             unreadable",
-    ]
 
 
 @pytest.mark.parametrize("document", ["[1]", "{}", "3", '{"lab": 1, "name": 7}'])
@@ -72,3 +39,35 @@ def test_a_listener_that_left_is_told_of_once() -> None:
         with pytest.raises(LabFault, match="nobody listens any more: Broken pipe"):
             heard(b"{}\n")
         heard(b"{}\n")
+
+
+SCENARIO = '{"lab": 1, "name": "x", "title": "x", "cluster": {"release": "shop:v1"}, "steps": []}'
+
+
+@pytest.mark.parametrize("environment", ["{}", '{"seed": "x", "images": {}}', '{"seed": 1, "images": [1]}', "[]"])
+def test_a_record_that_does_not_say_how_it_was_run_can_not_be_repeated(tmp_path: Path, environment: str) -> None:
+    """It used to be a KeyError."""
+    (tmp_path / "scenario.json").write_text(SCENARIO)
+    (tmp_path / "environment.json").write_text(environment)
+    (tmp_path / "events.jsonl").write_text("")
+    with pytest.raises(RecordError, match=r"environment\.json: does not say how it was run"):
+        read_recorded(tmp_path)
+
+
+def test_whoever_sees_a_verdict_finds_a_record_that_has_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`lab ui` in another window judges again as soon as the verdict is there; without the end that could not tell."""
+    with RunRecord(tmp_path / "run") as run_record:
+        run_record.write("scenario.json", msgspec.json.decode(SCENARIO))
+        seen: list[list[str]] = []
+        write = run_record.write
+
+        def look(name: str, content: object) -> None:
+            seen.append([type(event).__name__ for event in ReadRecord(run_record.folder).events()])
+            write(name, content)
+
+        monkeypatch.setattr(run_record, "write", look)
+        command.judge_and_write(run_record)
+    assert seen == [["RunEnded"]]
+    assert (tmp_path / "run" / "verdict.json").exists()

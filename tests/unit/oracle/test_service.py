@@ -145,6 +145,9 @@ def test_too_many_tries_are_told_whatever_came_of_them() -> None:
         refused(Kind.BROWSE, "401"),
         refused(Kind.ACT, "403"),
         refused(Kind.READ, "404"),
+        refused(Kind.ACT, "401"),  # its journey says that nobody is logged out
+        refused(Kind.ADD, "409"),  # the cart holds nothing yet
+        refused(Kind.INTRUDE, "403", session=None),
     ],
 )
 def test_who_may_do_it_is_not_refused(one: Operation) -> None:
@@ -161,10 +164,9 @@ def test_who_may_do_it_is_not_refused(one: Operation) -> None:
     [
         refused(Kind.CART, "401"),  # `logged_in` judges it
         refused(Kind.CART, "401", session=None),
-        refused(Kind.ADD, "409"),  # the cart is full
         refused(Kind.BROWSE, "409", session=None),  # a step of somebody's own login
         refused(Kind.ACT, "409", outcome=Outcome.UNKNOWN),  # an earlier try did it
-        refused(Kind.ACT, "401"),
+        replace(refused(Kind.ACT, "401"), turned_away=True),
         replace(refused(Kind.READ, "403"), turned_away=True),
         refused(Kind.ACT, "409", outcome=Outcome.OK),  # the journey expects it
     ],
@@ -180,8 +182,50 @@ def test_who_was_let_in_once_is_let_in_again() -> None:
     assert not report(again).broken[TRIES]
     first = op(Kind.LOGIN, 1, 2, session="s")
     assert report(first, again).broken[TRIES] == 1
-    too_often = op(Kind.LOGIN, 20, 21, outcome=Outcome.REFUSED, result="429")
-    assert not report(first, too_often).broken[TRIES]
+    too_often = op(Kind.LOGIN, 20 * NS, 21 * NS, outcome=Outcome.REFUSED, result="429")
+    assert report(first, too_often).broken[TRIES] == 1, "nobody had given a wrong password"
+
+
+@pytest.mark.parametrize(("seconds", "broken"), [(10, 0), (70, 1)])
+def test_a_lockout_is_forgiven_after_wrong_passwords(seconds: int, broken: int) -> None:
+    """As long as the shop keeps them in mind, and not longer."""
+    first = op(Kind.LOGIN, 1, 2, session="s")
+    wrong = op(Kind.INTRUDE, 3, 4, outcome=Outcome.REFUSED, result="401")
+    locked = op(Kind.LOGIN, seconds * NS, seconds * NS + 1, outcome=Outcome.REFUSED, result="429")
+    assert report(first, wrong, locked).broken[TRIES] == broken
+
+
+def test_a_full_cart_is_forgiven_by_the_users_own_count() -> None:
+    """What the account has put in and nobody has taken out; a checkout empties it."""
+    added = [op(Kind.ADD, at, at + 1, f"u.1.{at}") for at in range(0, 1000, 2)]
+    full = op(Kind.ADD, 2000, 2001, "u.1.a", outcome=Outcome.REFUSED, result="409")
+    assert not report(*added, full).broken[TRIES]
+    bought = op(Kind.CHECKOUT, 1500, 1501, "u.1.b", answer={str(one.key): 1 for one in added})
+    assert report(*added, bought, full).broken[TRIES] == 1
+
+
+@pytest.mark.parametrize("result", ["302", "303", "304", "307"])
+def test_a_redirect_is_no_answer_to_a_write(result: str) -> None:
+    """Nothing was done by its word; a redirect to the login page says so, and one that a journey follows is well."""
+    strayed = op(Kind.ADD, 10, 11, "u.1.1", outcome=Outcome.UNKNOWN, result=result)
+    seen = report(strayed)
+    assert (seen.broken[TRIES], seen.first_tries.lost, seen.available) == (1, 1, 0.0)
+    assert f"answered with {result}, which is not what was asked for" in seen.findings[0].why
+    assert not report(replace(strayed, outcome=Outcome.REFUSED, turned_away=True)).broken[TRIES]
+    assert not report(op(Kind.ACT, 10, 11, result=result)).broken[TRIES]
+
+
+def test_a_repeat_on_purpose_is_no_retry() -> None:
+    """It was answered by the first try, in its time; a repeat that is refused says that its key is not known."""
+    again = acted(1, "200", "200", replica="a1-1", seconds=1.0)
+    seen = report(replace(again, repeats=1))
+    assert (seen.first_tries.clean, seen.first_tries.saved, seen.first_tries.most_tries) == (1, 0, 1)
+    assert seen.latency.slowest == pytest.approx(1.0)
+    refused_then = replace(op(Kind.ADD, 1, 2, "u.1.1"), tries=acted(1, "200", "409").tries, repeats=1)
+    [finding] = report(refused_then).findings
+    assert (finding.promise, finding.anomaly) == (TRIES, "refused")
+    cut = replace(op(Kind.ADD, 1, 2, "u.1.1"), tries=acted(1, "200", "cut").tries, repeats=1)
+    assert not report(cut).broken[TRIES]
 
 
 def test_a_request_cut_by_a_planned_stop_is_found() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lab.clock import NS
 from lab.errors import ExitCode
 from lab.model import Finding, PromiseResult, Verdict
@@ -16,7 +18,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)> \u2028 \x00\x1b[31m | ` ~~~ & \
 
 
 def result(promise: str, verdict: Verdict, broken: int = 0, **changes: str) -> PromiseResult:
-    given = {"title": f"title of {promise}", "checks": "reads compared", "note": "", **changes}
+    given: dict[str, Any] = {"title": f"title of {promise}", "checks": "reads compared", "note": "", **changes}
     return PromiseResult(promise=promise, verdict=verdict, count=40, broken=broken, **given)
 
 

@@ -12,7 +12,6 @@ from lab import record
 from lab.clock import NS, FakeClock
 from lab.cluster.harm import Victim
 from lab.model import Replica, ReplicaState, Role
-from lab.run import pinned_faults as pins
 from lab.run.pinned_faults import Pinned, PinnedFaultParts
 from lab.scenario.pin_spec import Pin, PinnedFault
 
@@ -55,17 +54,12 @@ class Desk:
         (PinnedFault.KILL_DEPLOYER, "deployer", ""),
     ],
 )
-def test_a_pinned_strike_says_what_it_hits(
-    fault: PinnedFault, role: str, slot: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pinned_strike_says_what_it_hits(fault: PinnedFault, role: str, slot: str) -> None:
     """By its role, as any other strike does, so that a store's excuses what a store's may."""
-    monkeypatch.setattr(pins, "halted_by", lambda _: None)
     told: list[record.AnyEvent] = []
     cluster = SimpleNamespace(replicas=lambda: [REPLICA])
-    live = SimpleNamespace(engine=None, project="p", cluster=cluster)
-    ground = PinnedFaultParts(
-        live=cast(Any, live), target=cast(Any, Target()), desk=cast(Any, Desk()), crew=cast(Any, Crew())
-    )
+    live = SimpleNamespace(project="p", cluster=cluster, strikable=Target(), halted=str)
+    ground = PinnedFaultParts(live=cast(Any, live), desk=cast(Any, Desk()), crew=cast(Any, Crew()))
     pinned = Pinned(ground, Pin(action="enter"), fault, seconds=60.0, report=told.append, clock=FakeClock(NS))
     step = record.Step(at=NS, action="enter", slot="a1", replica="a1-2", release="v2", why="upgrade")
     pinned(cast(Any, SimpleNamespace(pid=7)), "after", step)

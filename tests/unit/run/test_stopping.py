@@ -19,7 +19,6 @@ from lab.console.terminal import PlainView
 from lab.deploy.rollout import RolloutRequest
 from lab.errors import LabFault, WaitTimeout
 from lab.machine.halt import halt, halted_by, lift
-from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 from lab.run.conductor import Conductor
 from lab.run.stop_monitor import Stopped
@@ -47,7 +46,12 @@ class Volumes:
 
 @dataclass
 class Box:
+    """A backend on which somebody may pull the lever."""
+
     engine: Volumes = field(default_factory=Volumes)
+
+    def halted(self) -> str:
+        return halted_by(cast(Any, self.engine))
 
 
 class Nobody:
@@ -72,18 +76,18 @@ def conductor(tmp_path: Path, box: Box, clock: FakeClock) -> Iterator[Conductor]
     """Of a run in which chaos is under way."""
     scenario = read_scenario(LIBRARY / "demo.yaml")
     with record.RunRecord(tmp_path / "run") as run_record:
-        made = Conductor(scenario, 1, cast(Toolbox, box), run_record, QuietView(), clock=clock)
+        made = Conductor(scenario, 1, cast(Any, box), run_record, QuietView(), clock=clock)
         made._desk = cast(Any, Nobody())
         yield made
 
 
 def test_trouble_of_the_lab_itself_stops_its_strikes(conductor: Conductor) -> None:
     """Whoever tells of it: the engine's events have ended, a check has died; the first is told."""
-    conductor._check_stop()
+    conductor._supervisor.check_stop()
     conductor._report(record.Trouble(at=1, what="the engine's events ended: gone"))
     conductor._report(record.Trouble(at=2, what="another one"))
     with pytest.raises(Stopped, match="the lab itself is unwell: the engine's events ended: gone"):
-        conductor._check_stop()
+        conductor._supervisor.check_stop()
 
 
 def test_a_driver_behind_itself_stops_the_strikes(conductor: Conductor) -> None:
@@ -92,22 +96,22 @@ def test_a_driver_behind_itself_stops_the_strikes(conductor: Conductor) -> None:
     class Late:
         late = "the users' driver was 2.0 s behind itself"
 
-    conductor._counts = cast(Any, Late())
+    conductor._seen.counts = cast(Any, Late())
     with pytest.raises(Stopped, match=r"2\.0 s behind itself"):
-        conductor._check_stop()
+        conductor._supervisor.check_stop()
 
 
 def test_a_halt_reaches_a_run_under_way(conductor: Conductor, box: Box, clock: FakeClock) -> None:
     """Within a second or so of the lever; once it is lifted other runs may strike."""
     clock.sleep(2)
-    conductor._check_stop()
+    conductor._supervisor.check_stop()
     halt(cast(Any, box.engine), "somebody")
     clock.sleep(2)
     with pytest.raises(Stopped, match="halted: somebody"):
-        conductor._check_stop()
+        conductor._supervisor.check_stop()
     lift(cast(Any, box.engine))
     clock.sleep(2)
-    conductor._check_stop()
+    conductor._supervisor.check_stop()
 
 
 def test_a_halt_is_one_mark_on_the_engine_and_touches_nothing_else(box: Box) -> None:
@@ -127,10 +131,10 @@ def test_a_run_that_nobody_looks_at_any_more_ends(conductor: Conductor) -> None:
     reads, writes = os.pipe()
     os.close(reads)
     with os.fdopen(writes, "w", closefd=False) as out:
-        conductor._view = PlainView(out)
+        conductor._supervisor.view = PlainView(out)
         conductor._report(record.Trouble(at=1, what="news"))
         with pytest.raises(LabFault, match="nobody looks on any more: Broken pipe"):
-            conductor._watch_until("it is so", lambda: True, within=9)
+            conductor._supervisor.wait("it is so", lambda: True, within=9)
         conductor._begin_phase("down", "the cluster is gone")
         os.dup2(os.open(os.devnull, os.O_WRONLY), writes)
     os.close(writes)
@@ -148,7 +152,7 @@ def test_a_part_that_ended_by_an_error_of_the_system_ends_the_run(conductor: Con
 
     conductor._crowd = cast(Any, Gone())
     with pytest.raises(LabFault, match="ConnectionResetError: gone"):
-        conductor._watch_until("it is so", lambda: True, within=9)
+        conductor._supervisor.wait("it is so", lambda: True, within=9)
     assert clock.now() == NS
 
 
@@ -195,7 +199,11 @@ def test_what_becomes_of_a_rollout_when_the_run_is_stopped(
 @pytest.mark.parametrize(
     ("is_over", "told"),
     [
-        (lambda: False, "the run's time (longer_than: 5 s) was over in the step 'settle'\n  try: a larger longer_than"),
+        (
+            lambda: False,
+            "the run's time (time_limit: 5 s) was over in the step 'settle', which waited for every slot to serve; no"
+            " replica serves in a1\n  try: see events.jsonl; a larger time_limit",
+        ),
         (lambda: wait_until("a1 is ready", lambda: False, within=0, clock=FakeClock(NS)), "a1 is ready"),
     ],
     ids=["the run's", "the step's own"],
@@ -207,9 +215,9 @@ def test_a_wait_that_ends_a_run_says_whose_time_was_over(
 
     @contextmanager
     def doing(*_: object) -> Iterator[object]:
-        yield SimpleNamespace(is_over=is_over)
+        yield SimpleNamespace(is_over=is_over, pending="every slot to serve; no replica serves in a1")
 
-    conductor._scenario = msgspec.structs.replace(conductor._scenario, longer_than=5.0)
+    conductor._scenario = msgspec.structs.replace(conductor._scenario, time_limit=5.0)
     conductor._desk = cast(Any, Rolling())
     monkeypatch.setattr(conductor, "doing", doing)
     with pytest.raises(WaitTimeout) as raised:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from lab.clock import NS
 from lab.cluster.stores import StoreName
 from lab.errors import ExitCode
 from lab.model import PromiseResult, Verdict
 from lab.oracle.promises import LOSS_BOUND
 from lab.oracle.verdict import Enough
-from lab.record import ReadRecord, RunRecord, Serving
+from lab.record import PhaseBegan, ReadRecord, RunRecord, Serving
 from lab.run.judge import JudgedRun, judge_run
 from lab.scenario.spec import ClusterSpec, Promises, Scenario, Settle, StepSpec
 from lab.scenario.strike_spec import LoseZone, StrikeSpec
-from tests.unit.oracle.test_loss import history, strike_of
+from tests.unit.oracle.losing import history, strike_of
 
 KILL = StepSpec(strike=StrikeSpec(do="kill", to="store"))
 
@@ -44,9 +46,11 @@ def judged(
         run_record.event(Serving(at=1, by_release={"v1": 6}, total=6))
         for event in strike_of(hit=hit):
             run_record.event(event)
-        for one in history(4, loses=loses):
+        done = [msgspec.structs.replace(one, id=number) for number, one in enumerate(history(4, loses=loses))]
+        run_record.event(PhaseBegan(at=done[-1].begin - NS, name="read back"))
+        for one in done:
             run_record.operation(one)
-    return judge_run(ReadRecord(folder / "run"))
+    return judge_run(ReadRecord(folder / "run"), is_over=True)
 
 
 def bound_of(run: JudgedRun) -> PromiseResult | None:

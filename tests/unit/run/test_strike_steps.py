@@ -352,3 +352,25 @@ def test_what_failed_long_ago_stops_nothing() -> None:
     for _ in range(50):
         watchman.note(operation(1.0, "503"))
     watchman.check(10 * NS, users_lost=0, serving=6)
+
+
+def test_a_step_says_what_it_waits_for_and_what_is_missing(tmp_path: Path) -> None:
+    """A zone that is back but whose store does not answer, as it is told where the run's time is over."""
+    target, clock, waits, missing = six_and_three(), FakeClock(NS), iter(["halted by ann"]), [""]
+    unwell = ["store-b does not answer"]
+    with striking(tmp_path, target, halted=partial(next, waits, ""), unwell=lambda: unwell[0]) as striker:
+        step = LoseZoneStep(LoseZone(zone="b", seconds=1), striker, lambda: True, clock, unsettled=lambda: missing[0])
+        step.begin()
+        step.is_over()
+        assert step.pending.startswith("zone b to be lost; ")
+        assert "halted by ann" in step.pending
+        unwell[0] = ""
+        step.is_over()
+        assert step.pending == "zone b to be back"
+        clock.sleep(2)
+        unwell[0] = "store-b does not answer"
+        assert not step.is_over()
+        after = "every slot and store to serve again after zone b came back"
+        assert step.pending.startswith(f"{after}; ")
+        missing[0] = "no replica serves in b1"
+        assert step.pending == f"{after}; no replica serves in b1"

@@ -23,15 +23,15 @@ def test_what_a_compose_file_takes_is_recorded(tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
     file.write_text(COMPOSE)
     (tmp_path / ".env").write_text("# PLAIN=no\nTAG=old\nexport FROM_FILE='a b'  \nOTHER=1\n")
-    found = interpolated(str(file), {"TAG": "v7", "PLAIN": "p", "DB_PASSWORD": "geheim", "NOT": "n", "HOME": "/"})
+    found = interpolated([str(file)], {"TAG": "v7", "PLAIN": "p", "DB_PASSWORD": "geheim", "NOT": "n", "HOME": "/"})
     assert found == {
         "TAG": "v7",
         "PLAIN": "p",
         "FROM_FILE": "a b",
         "DB_PASSWORD": f"sha256:{sha256(b'geheim').hexdigest()}",
     }
-    assert interpolated(None, {"TAG": "v7"}) == {}
-    assert interpolated(str(tmp_path / "gone.yaml"), {"TAG": "v7"}) == {}
+    assert interpolated([], {"TAG": "v7"}) == {}
+    assert interpolated([str(tmp_path / "gone.yaml")], {"TAG": "v7"}) == {}
 
 
 def test_what_differs_is_set_again() -> None:

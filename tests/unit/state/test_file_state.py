@@ -166,3 +166,41 @@ def test_a_file_that_stays_locked_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("lab.state.file.BUSY_SECONDS", 0.05)
     with beginning(path), pytest.raises(StateError, match=r"locked[\s\S]*fuser"):
         FileState(path)
+
+
+def test_a_broken_file_is_moved_away_with_its_log(tmp_path: Path) -> None:
+    """By the words of the hint, which must work as they stand; a new one takes its place."""
+    path = tmp_path / "state.db"
+    path.write_bytes(b"no database " * 100)
+    with pytest.raises(StateError) as told:
+        FileState(path)
+    (tmp_path / "state.db-wal").write_bytes(b"old log")
+    command = told.value.hint.partition("then: ")[2].partition("; lab status")[0]
+    subprocess.run(command, shell=True, check=True)  # noqa: S602 -- as a person would
+    FileState(path).close()
+    assert (tmp_path / "broken" / "state.db").exists()
+    assert (tmp_path / "broken" / "state.db-wal").read_bytes() == b"old log"
+
+
+def test_a_full_disk_gives_no_advice_to_move_what_is_whole(tmp_path: Path) -> None:
+    """The file is as it was: moving it away would lose what is written there."""
+    with FileState(tmp_path / "state.db") as state:
+        pages = state._db.execute("PRAGMA page_count").fetchone()[0]
+        state._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StateError, match="full") as told:
+            state.write("x/desired", b"x" * 1_000_000, version=0)
+    assert "df -h" in told.value.hint
+    assert "mv " not in told.value.hint
+
+
+def test_a_file_of_a_later_lab_is_left_alone(tmp_path: Path) -> None:
+    """It says so, and nothing is advised that would lose a cluster."""
+    path = tmp_path / "state.db"
+    FileState(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StateError, match="version 99") as told:
+        FileState(path)
+    assert "later" in told.value.hint
+    assert "mv " not in told.value.hint

@@ -56,3 +56,22 @@ def test_a_missing_package_does_not_tell_the_password(monkeypatch: pytest.Monkey
         RedisState("redis://:s3cret@db.example/0")
     assert "s3cret" not in str(caught.value)
     assert isinstance(caught.value, LabError)
+
+
+@pytest.mark.parametrize("url", ["redis://h:1/0?password=S3CRET", "redis://u:S3CRET@h:1/0?password=S3CRET#S3CRET"])
+def test_a_password_is_never_told_wherever_it_stands(url: str) -> None:
+    """In the address's query it used to be."""
+    state = RedisState(url)
+    with pytest.raises(LabError) as raised:
+        state.read("x")
+    assert "S3CRET" not in str(raised.value)
+    assert "h:1/0" in str(raised.value)
+
+
+@pytest.mark.parametrize("query", ["foo=bar", "db=1&foo=", "password=S3CRET&decode_responses=1", "db=one"])
+def test_an_option_that_nobody_knows_is_refused(query: str) -> None:
+    """It used to be a TypeError with the first question."""
+    with pytest.raises(UsageError, match="LAB_STATE h:1/0") as raised:
+        RedisState(f"redis://h:1/0?{query}")
+    assert "S3CRET" not in str(raised.value)
+    assert raised.value.hint

@@ -95,11 +95,12 @@ def test_a_whole_life(shop: FakeShop, book: Book) -> None:
     assert Counter(one.kind for one in final if one.kind is not Kind.LOGIN) == dict.fromkeys(
         (Kind.HISTORY, Kind.CART, Kind.ORDERS, Kind.ACCOUNT), 16
     )
-    refused = [one for one in book.operations if one.outcome is not Outcome.OK]
+    refused = [one for one in book.operations if one.outcome is not Outcome.OK and one.kind is not Kind.INTRUDE]
     logouts = [one for one in book.operations if one.kind is Kind.LOGOUT]
-    assert [one.session for one in refused] == [one.session for one in logouts]
-    told = [one for one in book.operations if one.kind is not Kind.BROWSE and one not in refused]
-    assert {one.answered_as for one in told} == set(shop.accounts)
+    assert {one.session for one in refused} == {one.session for one in logouts}
+    told = [one for one in book.operations if one.kind not in {Kind.BROWSE, Kind.JOIN} and one not in refused]
+    guests = {one.argument for one in book.operations if one.kind is Kind.JOIN}
+    assert {one.answered_as for one in told} - {None} == set(shop.accounts) - guests
     assert all(one.answered_as in {one.user, None} for one in book.operations)
     assert [one.id for one in book.operations] == list(range(len(book.operations)))
     assert (counts.operations, counts.lost) == (len(book.operations), 0)
@@ -212,7 +213,8 @@ def test_trouble_on_the_way_is_survived(shop: FakeShop, book: Book) -> None:
         book.wait_for(600)
         crowd.read_back(within=10)
         counts = crowd.counts()
-    rejected = [one for one in book.operations if one.session_rejected]
+    ended = {one.session for one in book.operations if one.kind is Kind.LOGOUT}
+    rejected = [one for one in book.operations if one.session_rejected and one.session not in ended]
     assert len(rejected) >= 4
     for one in rejected:
         after = next(other for other in book.of(one.device) if other.id > one.id)
@@ -238,7 +240,8 @@ def test_logging_in_gives_up_in_time(shop: FakeShop, book: Book) -> None:
         pytest.raises(WaitTimeout, match=r"2 of 2 devices.*user-001.1 last got 4\d\d") as caught,
     ):
         crowd.log_in(within=0.3)
-    assert "prefix" in caught.value.hint
+    assert "empty store" in caught.value.hint
+    assert "users.prefix" not in caught.value.hint, "no scenario has such a key"
     assert len(book.operations) <= 6
     assert not crowd_threads()
 
@@ -294,7 +297,7 @@ def test_reading_back_says_who_could_not(shop: FakeShop, book: Book, monkeypatch
         shop.misbehave("garbage", to="GET /orders")
         begun = len(book.operations)
         said = crowd.read_back(within=10)
-    assert said.startswith("2 of 3 devices could not read back what is their user's: ")
+    assert said.startswith("2 of 3 devices could not read back their users' state: ")
     assert said.endswith(("was not logged in, last got 401", "was not shown all of it"))
     refused = book.of(first.name)[-2:]
     assert [one.kind for one in refused] == [Kind.LOGIN, Kind.LOGIN]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -23,7 +25,7 @@ from lab.users import Door, Tries
 from lab.users.account_model import AccountModel
 from lab.users.device import Device, User
 from lab.users.driven import Driven
-from lab.users.loading import MakeUser, load_journey
+from lab.users.loading import MakeUser, OwnUsers, load_journey
 from lab.users.own import Http, UserJourney
 from lab.users.page import Page, Unexpected
 from lab.users.steps import HttpJourney, StepsJourney, check_journey
@@ -73,6 +75,8 @@ class Answers(BaseHTTPRequestHandler):
             self._say(200, LOGIN_FORM)
         elif not self._is_in():
             self._say(302, b"", Location=f"/login?next={path}")
+        elif path == "/secret":
+            self._say(401, b"")
         elif path == "/notes" and self.server.shows is not None:
             self._say(*self.server.shows)
         elif path == "/notes":
@@ -322,6 +326,32 @@ class ThroughHome(Writer):
         super().log_in(http)
 
 
+class SaysSoItself(Writer):
+    """Knows better than a status who is logged out, and expects a 401 now and then."""
+
+    def act(self, http: Http) -> None:
+        super().act(http)
+        http.get("/secret", expect=(200, 401))
+
+    def is_logged_out(self, page: Page, login_path: str) -> bool:
+        return page.path != "/secret" and super().is_logged_out(page, login_path)
+
+
+class ExpectsIt(Writer):
+    def act(self, http: Http) -> None:
+        super().act(http)
+        http.get("/secret", expect=(200, 401))
+
+
+@pytest.mark.parametrize("make", [SaysSoItself, ExpectsIt])
+def test_a_401_that_is_expected_logs_nobody_out(app: App, make: MakeUser) -> None:
+    """What a journey expects, or says is no logout, is none."""
+    told = live(app, make, nothing, nothing)
+    assert [one.final.result for one in told if one.final.result == "401"] == ["401"] * 2
+    assert sum(one.kind is Kind.LOGIN for one in told) == 1
+    assert broken(told) == set()
+
+
 @pytest.mark.parametrize("make", [FromHome, ThroughHome])
 def test_a_redirect_home_is_no_lost_session(app: App, make: MakeUser) -> None:
     """The login page is the one that the form was sent from; home may be where every action ends."""
@@ -416,6 +446,37 @@ def test_a_mistake_in_reading_an_answer_says_where_and_is_told(app: App) -> None
         live(app, Misreading, nothing, told=told)
     assert "test_driven.py:" in raised.value.at
     assert (told[-1].outcome, told[-1].final.result) == (Outcome.UNKNOWN, TryResult.CUT)
+
+
+class Leaving(Writer):
+    def act(self, http: Http) -> None:  # noqa: ARG002 -- as the journey has it
+        sys.exit(0)
+
+
+class LeavingAtAnAnswer(Writer):
+    def is_logged_out(self, page: Page, login_path: str) -> bool:  # noqa: ARG002
+        sys.exit(0)
+
+
+@pytest.mark.parametrize("journey", [Leaving, LeavingAtAnAnswer])
+def test_a_journey_that_ends_the_process_says_where(app: App, journey: type[Writer]) -> None:
+    """`sys.exit(0)` in somebody's own file would pass for a verdict."""
+    with pytest.raises(UsageError, match=rf"{journey.__name__} broke: ended the process: sys\.exit\(0\)") as raised:
+        live(app, journey, nothing)
+    assert "test_driven.py:" in raised.value.at
+
+
+class LeavingAtOnce(Writer):
+    def __init__(self, *_: object) -> None:
+        sys.exit(0)
+
+
+def test_a_journey_that_can_not_be_made_says_where() -> None:
+    """Before its user did anything."""
+    device = SimpleNamespace(user=User(name="user-001", password="pw"), chance=random.Random(1))
+    with pytest.raises(UsageError, match=r"LeavingAtOnce broke: ended the process: sys\.exit\(0\)") as raised:
+        OwnUsers(LeavingAtOnce, "http://127.0.0.1:1")(cast("Device", device))
+    assert "test_driven.py:" in raised.value.at
 
 
 class Lost(Writer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,26 @@ async def until_closed(connection: Connection) -> None:
     async with asyncio.timeout(2):
         while is_open(connection):
             await asyncio.sleep(0)
+
+
+def test_without_uvloop_it_is_asyncios_own_loop(monkeypatch: pytest.MonkeyPatch, shop: FakeShop) -> None:
+    """uvloop is an extra: what it does faster works without it."""
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    async def work() -> None:
+        assert type(asyncio.get_running_loop()).__module__.startswith("asyncio.")
+        async with connected(shop.target) as connection:
+            exchange = await ask(connection)
+            assert isinstance(exchange.came, HttpAnswer)
+
+    run(work(), quickest_loop)
+
+
+def test_with_uvloop_it_is_that_one() -> None:
+    """Here it is installed, so that everything else is tested with it."""
+    loop = quickest_loop()
+    loop.close()
+    assert type(loop).__module__.startswith("uvloop")
 
 
 def test_two_requests_share_a_connection(shop: FakeShop, loop_factory: Loop) -> None:

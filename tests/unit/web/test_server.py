@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator, Mapping
 
@@ -12,6 +14,7 @@ import pytest
 from lab.errors import SetupError, UsageError
 from lab.report.events import Said
 from lab.report.html import PageConfig, live_page
+from lab.retry import wait_until
 from lab.web import Feed, PageServer
 
 TOKEN = "a token of this run"
@@ -199,3 +202,60 @@ def test_readers_wake_up_for_what_is_new() -> None:
     reader.join(5)
     assert got == [1]
     assert feed.after(1, wait=0) == ([], False)
+
+
+def raw(server: PageServer, request: str) -> bytes:
+    """What it answers to these very bytes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(request.encode("latin-1"))
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize("name", ["Host", "Origin", "X-Lab-Token", "Content-Length"])
+def test_what_is_decided_by_may_not_be_said_twice(server: PageServer, noting: Noting, name: str) -> None:
+    """A second Host after a good one used to be read by nobody; a proxy might have read that one alone."""
+    good = {
+        "Host": f"127.0.0.1:{server.port}",
+        "Origin": server.url,
+        "X-Lab-Token": TOKEN,
+        "Content-Length": "2",
+    }
+    lines = [f"{key}: {value}" for key, value in good.items()]
+    request = "POST /control/kill HTTP/1.1\r\n" + "\r\n".join(lines)
+    assert b" 200 " in raw(server, f"{request}\r\n\r\n{{}}")
+    assert b" 400 " in raw(server, f"{request}\r\n{name}: {good[name]}\r\n\r\n{{}}")
+    assert b" 400 " in raw(server, f"{request}\r\n{name}: evil.example\r\n\r\n{{}}")
+    assert len(noting.done) == 1
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "9" * 5000, "-1", "+1", "1_0", " ", "0x1"])
+def test_numbers_are_bounded_and_ascii(server: PageServer, capfd: pytest.CaptureFixture[str], number: str) -> None:
+    """Python takes more for digits than a header may hold, and int() refuses what isdigit() took."""
+    host = f"Host: 127.0.0.1:{server.port}"
+    body = f"POST /control/kill HTTP/1.1\r\n{host}\r\nOrigin: {server.url}\r\nX-Lab-Token: {TOKEN}"
+    assert b" 413 " in raw(server, f"{body}\r\nContent-Length: {number}\r\n\r\n{{}}")
+    server.feed.add([said(1)])
+    server.feed.end()
+    told = raw(server, f"GET /events HTTP/1.1\r\n{host}\r\nLast-Event-ID: {number}\r\n\r\n")
+    assert ids(told) == [0], "from the first on"
+    assert capfd.readouterr().err == ""
+
+
+def test_a_connection_that_is_reset_prints_nothing(server: PageServer, capfd: pytest.CaptureFixture[str]) -> None:
+    """464 tracebacks once stood in a run's terminal."""
+    for _ in range(20):
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n".encode())
+        connection.close()  # with a reset, in the middle of the head
+    assert ask(server, "GET", "/")[0].status == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_a_fault_of_its_own_is_still_told(server: PageServer, capfd: pytest.CaptureFixture[str]) -> None:
+    """Only what browsers do is nobody's business."""
+    server.page = None  # type: ignore[assignment]
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(server, "GET", "/")
+    wait_until("it is told", lambda: "AttributeError" in capfd.readouterr().err, within=5)

@@ -25,6 +25,12 @@ def test_it_gives_up_in_time_and_says_what_was_last_seen() -> None:
         assert part in str(caught.value)
 
 
+def test_it_says_what_is_missing_where_the_probe_can_only_say_no() -> None:
+    """Asked once, at the end."""
+    with pytest.raises(WaitTimeout, match=r"not so after 1\.0 s; last seen: no replica serves in b1"):
+        wait_until("every slot serves", bool, within=1, seen=lambda: "no replica serves in b1", clock=FakeClock())
+
+
 def test_an_os_error_counts_as_not_yet() -> None:
     """A refused connection is what one waits through."""
 

@@ -1,0 +1,40 @@
+"""`lab up`, `down`, `status`: a cluster that stands until somebody takes it down."""
+
+from __future__ import annotations
+
+import click
+
+from lab.cli.parser import flag, option, project, users_port, verb
+from lab.cli.terminal import say
+
+
+@verb("up")
+@option("--release", default="shop:v1", help="the app's image (default: shop:v1)")
+@users_port
+@option("--store", default="redis", help="what keeps the state: see docs/reference/stores.md")
+@option("--orders", type=click.Choice(("redis", "postgres")), default="redis", help="what keeps the orders")
+@project
+def up(release: str, port: int | None, store: str, orders: str, project: str | None) -> int:
+    """Bring a cluster up and leave it running."""
+    from lab.operate.cluster import KeptStores, bring_up_and_keep
+
+    return bring_up_and_keep(release, KeptStores(store=store, orders=orders), project=project, port=port, say=say)
+
+
+@verb("down")
+@flag("-y", "--yes", typed_only=True, help="even if it is the cluster of a run that goes on")
+@project
+def down(yes: bool, project: str | None) -> int:
+    """Remove the cluster that `lab up` made, with its volumes."""
+    from lab.operate.cluster import bring_down
+
+    return bring_down(project, say=say, is_agreed=yes)
+
+
+@verb("status")
+@project
+def status(project: str | None) -> int:
+    """Zones, replicas and who answers; exit 0 only if every slot serves."""
+    from lab.operate.cluster import show_status
+
+    return show_status(project, say=say)

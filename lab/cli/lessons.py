@@ -1,0 +1,181 @@
+"""`lab lesson`, `lab workshop`: the lessons, one by one, and all of them in one file for a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lab.cli.parser import COUNT, LabGroup, flag, option, page, verb
+from lab.cli.terminal import say
+from lab.errors import UsageError
+
+if TYPE_CHECKING:
+    from lab.console.page import PageSpec
+    from lab.lessons.command import Workshop
+    from lab.lessons.wheel import Wheel
+
+_begun = click.argument("lesson", required=False, help="its number or name (default: the one begun last)")
+
+
+@click.group("lesson", cls=LabGroup, subcommand_metavar="ACT [ARGS]...")
+@option(
+    "--folder",
+    envvar=("LAB_FOLDER", "LAB_WORKSHOP"),
+    default="workshop",
+    help="where your lessons are (default: workshop, or what LAB_WORKSHOP says)",
+)
+@click.pass_context
+def lesson(context: click.Context, folder: str) -> None:
+    """The workshop: break it, predict it, mend it, have it graded."""
+    context.obj = Path(folder)
+
+
+def _workshop(folder: Path) -> Workshop:
+    from lab.lessons.command import Workshop
+
+    return Workshop(folder, say)
+
+
+def _page(ui: bool, ui_port: int | None) -> PageSpec | None:
+    from lab.console.page import PageSpec
+
+    return PageSpec(port=ui_port) if ui or ui_port is not None else None
+
+
+@verb("list")
+@click.pass_obj
+def show(folder: Path) -> int:
+    """The lessons, and how far you are."""
+    return _workshop(folder).show()
+
+
+@verb("start")
+@click.argument("lesson", help="its number or name")
+@click.pass_obj
+def start(folder: Path, lesson: str) -> int:
+    """Copy a lesson's files into your folder."""
+    return _workshop(folder).start(lesson)
+
+
+@verb("check")
+@_begun
+@option("--seed", type=int, help="repeat the same schedule")
+@page
+@click.pass_obj
+def check(folder: Path, lesson: str | None, seed: int | None, port: int | None, ui: bool, ui_port: int | None) -> int:
+    """Build what you have written, run it, and say whether it is passed."""
+    return _workshop(folder).check(lesson, seed=seed, port=port, page=_page(ui, ui_port))
+
+
+@verb("hint")
+@_begun
+@click.pass_obj
+def hint(folder: Path, lesson: str | None) -> int:
+    """One more hint."""
+    return _workshop(folder).hint(lesson)
+
+
+@verb("solution")
+@_begun
+@flag("--peek", help="even before a check of your own failed")
+@click.pass_obj
+def solution(folder: Path, lesson: str | None, peek: bool) -> int:
+    """What the solution changes, after a check that failed."""
+    return _workshop(folder).solution(lesson, peek=peek)
+
+
+@verb("reset")
+@_begun
+@click.pass_obj
+def reset(folder: Path, lesson: str | None) -> int:
+    """Put the broken files back; yours are kept beside them."""
+    return _workshop(folder).reset(lesson)
+
+
+@verb("next")
+@click.pass_obj
+def go_on(folder: Path) -> int:
+    """Begin the first lesson that is not passed yet."""
+    return _workshop(folder).next()
+
+
+@verb("wheel")
+@option("--seed", type=int, help="of what is drawn (default: a new one); the same draws the same")
+@page
+@option("--guess", metavar="NAME", help="name what was drawn last; if it is right you get its files")
+@flag("--check", "checks", help="build what you have mended, run it, and say if it holds")
+@flag("--sheet", help="print the game master's sheet: it tells everything")
+@click.pass_obj
+def wheel(
+    folder: Path,
+    seed: int | None,
+    port: int | None,
+    ui: bool,
+    ui_port: int | None,
+    guess: str | None,
+    checks: bool,
+    sheet: bool,
+) -> int:
+    """The wheel of misfortune: one of the lessons' faults, and nobody says which."""
+    if sum((guess is not None, checks, sheet)) > 1:
+        raise UsageError("only one of --guess, --check and --sheet at a time", at="lab lesson wheel")
+    wheel = _wheel(folder)
+    if sheet:
+        return wheel.show_sheet()
+    if guess is not None:
+        return wheel.guess(guess)
+    if checks:
+        return wheel.check(port=port, page=_page(ui, ui_port))
+    return wheel.spin(seed=seed, port=port, page=_page(ui, ui_port))
+
+
+def _wheel(folder: Path) -> Wheel:
+    from lab.lessons.wheel import Wheel
+
+    return Wheel(folder, say)
+
+
+@verb("dev-check")
+@click.argument("lesson", nargs=-1, help="numbers or names (default: all)")
+@option("--seeds", type=COUNT, default=1, help="how many seeds, from 1 (default: 1)")
+def dev_check(lesson: tuple[str, ...], seeds: int) -> int:
+    """For authors: what is broken breaks by its promise, and the solution holds."""
+    from lab.lessons.dev_check import check_lessons
+
+    return check_lessons(list(lesson), seeds=seeds, say=say)
+
+
+for _act in (show, start, check, hint, solution, reset, go_on, wheel, dev_check):
+    lesson.add_command(_act)
+
+
+@click.group("workshop", cls=LabGroup, subcommand_metavar="ACT [ARGS]...")
+def workshop() -> None:
+    """The whole workshop in one file, for a class without internet."""
+
+
+_file = click.argument("file", help="such as workshop.tar")
+
+
+@verb("pack")
+@_file
+def pack(file: str) -> int:
+    """Write sources, images and Python packages into one file."""
+    from lab.lessons.packing import pack_workshop
+
+    return pack_workshop(Path(file), say)
+
+
+@verb("unpack")
+@_file
+def unpack(file: str) -> int:
+    """Load the images of such a file."""
+    from lab.lessons.packing import unpack_workshop
+
+    return unpack_workshop(Path(file), say)
+
+
+for _act in (pack, unpack):
+    workshop.add_command(_act)

@@ -1,0 +1,93 @@
+"""`lab init`, `lab run`: begin with an app of one's own, and prove that its users keep their state."""
+
+from __future__ import annotations
+
+import click
+
+from lab.cli.parser import COUNT, SCENARIO, SECONDS, WORDS, flag, option, page, verb
+from lab.cli.terminal import say
+
+SCENARIOS = (
+    "demo, demo-broken, rolling, canary, red-black, scale, deployer-death, pinned, zone-loss, edge-loss, store-loss,"
+    " monkey, month-of-monkey, soak, or a YAML file"
+)
+
+
+@verb("init")
+@option(
+    "--compose",
+    type=WORDS,
+    multiple=True,
+    metavar="FILE",
+    help="a compose file (default: those that are here); may be repeated",
+)
+@option("--service", help="which of its services is the app (default: as the file says)")
+def init(compose: tuple[str, ...], service: str | None) -> int:
+    """Write lab.yaml and journey.py for an app of your own, from its compose file."""
+    from pathlib import Path
+
+    from lab.scenario.init import write_scenario
+
+    return write_scenario(compose, service, Path(compose[0]).parent if compose else Path(), say)
+
+
+@verb("run")
+@click.argument(
+    "scenario",
+    nargs=-1,
+    required=True,
+    type=SCENARIO,
+    help=f"{SCENARIOS}; several run one after another, and the exit code is the worst of theirs: 1, 2, 4, 5, 3, 0",
+)
+@option("--seed", type=int, help="repeat the same schedule; a fresh one is drawn and printed otherwise")
+@option("--users", type=COUNT, metavar="N", help="so many users; what is enough follows in proportion")
+@option("--think", type=SECONDS, metavar="S", help="mean seconds between two actions of a device; likewise")
+@option("--duration", type=SECONDS, metavar="S", help="seconds that each `repeat` step goes on (soak)")
+@option(
+    "--set",
+    "changes",
+    type=WORDS,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="any key of the scenario: users.tries=2; may be repeated",
+)
+@flag("--pull", help="pull images of your own compose file that are missing")
+@flag("--dry-run", help="print the plan and what could be touched; touch nothing")
+@flag("--json", "as_json", help="the run's events as JSON Lines, and nothing else on stdout")
+@page
+@flag("--control", help="the page may kill, freeze, roll and reverse, too")
+def run(
+    scenario: tuple[str, ...],
+    seed: int | None,
+    users: int | None,
+    think: float | None,
+    duration: float | None,
+    changes: tuple[str, ...],
+    pull: bool,
+    dry_run: bool,
+    as_json: bool,
+    port: int | None,
+    ui: bool,
+    ui_port: int | None,
+    control: bool,
+) -> int:
+    """Run a scenario and say whether every user kept their state."""
+    from lab.console.page import PageSpec
+    from lab.operate.runs import RunRequest, run_scenarios
+    from lab.scenario.overrides import Overrides, parse_change
+
+    overrides = Overrides(
+        changes=tuple(parse_change(text) for text in changes), users=users, think=think, duration=duration
+    )
+    is_shown = ui or control or ui_port is not None
+    spec = RunRequest(
+        scenarios=scenario,
+        seed=seed,
+        port=port,
+        overrides=overrides,
+        is_dry=dry_run,
+        pulls=pull,
+        as_json=as_json,
+        page=PageSpec(port=ui_port, control=control) if is_shown else None,
+    )
+    return run_scenarios(spec, say)

@@ -1,0 +1,148 @@
+"""Somebody's own compose files: which ones plain `docker compose` would take, and what it makes of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.errors import ClusterError, UsageError
+from lab.model import Value
+
+USUAL_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+OVERRIDES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+READ_WITHIN = 60.0
+"""Seconds for one `docker compose config`."""
+_UNSET = re.compile(r'The \\?"(?P<name>\w+)\\?" variable is not set')
+
+
+class ReadCompose(Value):
+    """What Compose makes of somebody's files."""
+
+    config: dict[str, Any]
+    """`docker compose config --format json`: variables, overrides, extensions, includes and profiles applied."""
+    files: tuple[Path, ...]
+    unset: tuple[str, ...] = ()
+    """Variables that the files ask for and nothing sets: Compose puts nothing in their place."""
+    environment: Mapping[str, str] = {}
+    """The variables that secrets and configs take their content from, where the files name any."""
+
+
+def files_of(named: Sequence[Path]) -> tuple[Path, ...]:
+    """The files that are meant: one of the usual names stands for all that plain `docker compose` takes in its folder.
+
+    That is what COMPOSE_FILE lists, in the environment or in the folder's .env, or else the file with its override
+    file, if there is one. Whatever is named in another way is taken as it is.
+    """
+    if len(named) != 1 or named[0].name not in USUAL_NAMES:
+        return tuple(named)
+    [file] = named
+    listed = os.environ.get("COMPOSE_FILE") or _from_dot_env(file.parent, "COMPOSE_FILE")
+    if listed:
+        between = os.environ.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+        return tuple(file.parent / one for one in listed.split(between) if one)
+    override = next((file.parent / name for name in OVERRIDES if (file.parent / name).is_file()), None)
+    return (file,) if override is None else (file, override)
+
+
+def find_compose_files(folder: Path) -> tuple[Path, ...]:
+    """The files that plain `docker compose` would take in a folder; none where there are none."""
+    usual = next((folder / name for name in USUAL_NAMES if (folder / name).is_file()), None)
+    if usual is not None:
+        return files_of([usual])
+    found = files_of([folder / USUAL_NAMES[0]])
+    return () if found == (folder / USUAL_NAMES[0],) else found
+
+
+def command_of(compose: Sequence[str], files: Sequence[Path], *rest: str) -> str:
+    """A command line for a person, with the Compose that is here."""
+    named = [part for file in files for part in ("-f", str(file))]
+    return shlex.join([*compose, *named, *rest])
+
+
+def read_compose(compose: Sequence[str], files: Sequence[Path]) -> ReadCompose:
+    """What Compose makes of these files (see `files_of`), variables and all.
+
+    Raises UsageError with Compose's own words, and ClusterError where it says nothing in time.
+    """
+    for file in files:
+        if file.is_dir():
+            raise UsageError("is a folder, not a compose file", at=str(file), hint=f"ls {file}")
+        if not file.is_file():
+            raise UsageError("there is no such file", at=str(file), hint=f"ls {file.parent}")
+    said, unset = _config(compose, files, "config", "--format", "json")
+    config: dict[str, Any] = json.loads(said)
+    asked = {one["environment"] for kind in _CONTENTS for one in (config.get(kind) or {}).values() if _is_variable(one)}
+    environment: dict[str, str] = {}
+    if asked:
+        lines, _ = _config(compose, files, "config", "--environment")
+        pairs = (line.partition("=") for line in lines.splitlines())
+        environment = {name: value for name, _, value in pairs if name in asked} | {
+            name: os.environ[name] for name in asked if name in os.environ
+        }
+        unset = tuple(dict.fromkeys((*unset, *sorted(asked - environment.keys()))))
+    return ReadCompose(config=config, files=tuple(files), unset=unset, environment=environment)
+
+
+def inactive_services(compose: Sequence[str], files: Sequence[Path]) -> dict[str, tuple[str, ...]]:
+    """The profiles of every service that has some, whether or not they are active."""
+    said, _ = _config(compose, files, "config", "--format", "json", profiles="*")
+    services = json.loads(said).get("services") or {}
+    return {name: tuple(one["profiles"]) for name, one in services.items() if one.get("profiles")}
+
+
+_CONTENTS = ("configs", "secrets")
+
+
+def _is_variable(one: Mapping[str, Any] | None) -> bool:
+    return bool((one or {}).get("environment"))
+
+
+def _config(
+    compose: Sequence[str], files: Sequence[Path], *what: str, profiles: str = ""
+) -> tuple[str, tuple[str, ...]]:
+    """What Compose says, and the variables that it misses."""
+    named = [part for file in files for part in ("--file", str(file))]
+    only = ["--profile", profiles] if profiles else []
+    hint = command_of(compose, files, "config")
+    at = ", ".join(map(str, files))
+    try:
+        done = subprocess.run(
+            [*compose, *named, *only, *what],
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=READ_WITHIN,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise ClusterError(f"Compose did not read it within {READ_WITHIN:g} s", at=at, hint=hint) from exc
+    if done.returncode:
+        lines = [line for line in done.stderr.strip().splitlines() if "level=warning" not in line]
+        folder = files[0].parent
+        example = folder / ".env.example"
+        if example.is_file() and not (folder / ".env").exists():
+            hint = f"cp {shlex.quote(str(example))} {shlex.quote(str(folder / '.env'))}   # then: {hint}"
+        raise UsageError(f"Compose can't read it: {lines[-1] if lines else 'nothing was said'}", at=at, hint=hint)
+    return done.stdout, tuple(dict.fromkeys(_UNSET.findall(done.stderr)))
+
+
+def _from_dot_env(folder: Path, name: str) -> str:
+    """A variable that the folder's .env sets, as Compose would find it; "" if it sets none."""
+    try:
+        lines = (folder / ".env").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    pairs = (line.strip().removeprefix("export ").partition("=") for line in lines)
+    found = [value.strip().strip("\"'") for key, _, value in pairs if key.strip() == name]
+    return found[-1] if found else ""

@@ -1,0 +1,191 @@
+"""The images that somebody's own compose file needs: all there, told apart, and with no mount over the app's files."""
+
+from __future__ import annotations
+
+import secrets
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from io import RawIOBase
+from pathlib import PurePosixPath
+from typing import Any
+
+from docker import APIClient
+
+from lab.clock import SYSTEM_CLOCK
+from lab.cluster.own_app import OwnApp, brought_up, image_of, left_out
+from lab.cluster.own_files import ReadCompose, command_of
+from lab.errors import UsageError
+from lab.machine.engine import NotFound, engine_errors
+from lab.machine.labels import Identity, this_process
+from lab.model import Value
+
+LOOK_LIVES = 600
+"""Seconds after which `lab clean` may remove a container that was made to look into its image."""
+CONFIGURATION = frozenset({"etc", "conf", "conf.d", "config"})
+"""Folders in which a mounted file is taken for configuration: it is the same under every release, and told."""
+
+
+class OwnParts(Value):
+    """What a run of somebody's own compose file consists of, beside the app."""
+
+    services: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What a person must know of it: what is left out and what is not as in production, and why."""
+
+
+def parts_of(read: ReadCompose, app: OwnApp) -> OwnParts:
+    """The services that come along, and what is told before anything is started: pure."""
+    config = read.config
+    services = config["services"]
+    notes = [f"service {name} is left out: {why}" for name, why in left_out(config, app).items()]
+    for mount in _fixed_mounts(config, app):
+        if _is_configuration(str(mount["target"])):
+            notes.append(
+                f"{mount['target']} is mounted into every release alike: what an image has there is not tested"
+            )
+    notes += [
+        f"service {name} has a pre_stop hook, which the lab does not run"
+        for name in (app.service, *brought_up(config, app))
+        if services[name].get("pre_stop")
+    ]
+    notes += [f"the variable {name} is not set: Compose puts nothing in its place" for name in read.unset]
+    return OwnParts(services=brought_up(config, app), notes=tuple(notes))
+
+
+def check_images(
+    engine: APIClient, compose: Sequence[str], read: ReadCompose, app: OwnApp, releases: Sequence[str]
+) -> None:
+    """Raise UsageError where images are missing, all of them at once; where two releases are one image; and where a
+    mount hides files of the app's images, so that every release would run the same ones.
+    """
+    config, at = read.config, ", ".join(map(str, app.compose))
+    beside = {name: image_of(config, name) for name in brought_up(config, app)}
+    for image in (*releases, *beside.values()):
+        if not image or image.endswith((":", "@")) or image.startswith(":"):
+            missing = f"; {', '.join(read.unset)} is not set" if read.unset else ""
+            raise UsageError(f"{image!r} is not the name of an image{missing}", at=at, hint=_set_hint(read))
+    ids = {image: _id_of(engine, image) for image in dict.fromkeys((*releases, *beside.values()))}
+    lacking = [image for image, content in ids.items() if content is None]
+    if lacking:
+        what = f"the engine has no image {lacking[0]!r}" if len(lacking) == 1 else "the engine lacks images: "
+        what += "" if len(lacking) == 1 else ", ".join(map(repr, lacking))
+        todo = [_how_to_get(image, compose, read, app, beside) for image in lacking]
+        raise UsageError(what, at=at, hint="\n       ".join(todo))
+    for number, image in enumerate(releases):
+        same = next((one for one in releases[:number] if ids[one] == ids[image]), None)
+        if same is not None:
+            raise UsageError(
+                f"{same!r} and {image!r} are the same image: an upgrade between them would show nothing",
+                at=at,
+                hint=f"docker build -t {image} .   # from what the next release is made of",
+            )
+    targets = [str(mount["target"]) for mount in _fixed_mounts(config, app)]
+    targets = [target for target in targets if not _is_configuration(target)]
+    for image in releases if targets else ():
+        for target, file in _hidden(engine, image, targets):
+            raise UsageError(
+                f"service {app.service!r} mounts something over {target!r}, where {image!r} has files ({file}): every"
+                " release would run the same ones",
+                at=f"{at}: services.{app.service}.volumes",
+                hint="leave the mount out in an override file for the lab (volumes: !override []), and build the files"
+                " into the image",
+            )
+
+
+def pull_missing(engine: APIClient, read: ReadCompose, app: OwnApp, releases: Sequence[str]) -> Iterator[str]:
+    """Pull what is missing and is not built here; yields each image before it is pulled. Raises EngineError."""
+    config = read.config
+    built = {image_of(config, name) for name, one in config["services"].items() if one.get("build")}
+    for image in dict.fromkeys((*releases, *(image_of(config, name) for name in brought_up(config, app)))):
+        if image in built or _id_of(engine, image) is not None:
+            continue
+        yield image
+        with engine_errors(f"pull {image}", at=image, hint=f"docker pull {image}"):
+            engine.pull(image)
+
+
+def _set_hint(read: ReadCompose) -> str:
+    folder = read.files[0].parent
+    example = folder / ".env.example"
+    if example.is_file() and not (folder / ".env").exists():
+        return f"cp {example} {folder / '.env'}"
+    return f"{read.unset[0] if read.unset else 'TAG'}=... lab run ...   # or a line in {folder / '.env'}"
+
+
+def _how_to_get(image: str, compose: Sequence[str], read: ReadCompose, app: OwnApp, beside: Mapping[str, str]) -> str:
+    """The command that makes or brings it."""
+    services = read.config["services"]
+    own = {**beside, app.service: image_of(read.config, app.service)}
+    builds = next((name for name, one in own.items() if one == image and services[name].get("build")), None)
+    if builds is not None:
+        return command_of(compose, read.files, "build", builds)
+    return f"docker pull {image}" if image in beside.values() else f"docker build -t {image} .   # or: docker pull"
+
+
+def _id_of(engine: APIClient, image: str) -> str | None:
+    with engine_errors("look at an image", at=image):
+        try:
+            return str(engine.inspect_image(image)["Id"])
+        except NotFound:
+            return None
+
+
+def _fixed_mounts(config: Mapping[str, Any], app: OwnApp) -> Iterator[Mapping[str, Any]]:
+    """The app's mounts that hold the same for every replica. A volume without a name is each container's own."""
+    for mount in config["services"][app.service].get("volumes") or ():
+        if mount["type"] == "bind" or (mount["type"] == "volume" and mount.get("source")):
+            yield mount
+
+
+def _is_configuration(target: str) -> bool:
+    return bool(CONFIGURATION & set(PurePosixPath(target).parts))
+
+
+def _hidden(engine: APIClient, image: str, targets: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The targets at which an image has files, each with one of them. A container is made for the look, never run."""
+    run = f"look-{secrets.token_hex(4)}"
+    own = Identity(
+        project=f"lab-{run}", run=run, owner=this_process(), expires=int(SYSTEM_CLOCK.wall().timestamp()) + LOOK_LIVES
+    )
+    with engine_errors("look into an image", at=image):
+        made = engine.create_container(image, command=["none"], labels=own.labels("look"))["Id"]
+        try:
+            for target in targets:
+                file = _file_at(engine, made, target)
+                if file:
+                    yield target, file
+        finally:
+            with suppress(NotFound):
+                engine.remove_container(made, force=True, v=True)
+
+
+def _file_at(engine: APIClient, container: str, target: str) -> str:
+    """A file that a container has at or under this path; "" for none."""
+    try:
+        stream, _ = engine.get_archive(container, target)
+    except NotFound:
+        return ""
+    with closing(stream), tarfile.open(fileobj=_Chunks(stream), mode="r|") as tar:
+        found = next((one for one in tar if one.isfile() or one.issym()), None)
+    return "" if found is None else str(PurePosixPath(target).parent / found.name)
+
+
+class _Chunks(RawIOBase):
+    """A stream of chunks as a file that is read once."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = chunks, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = chunk
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count

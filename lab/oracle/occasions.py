@@ -1,0 +1,139 @@
+"""How often each promise could have failed: a promise that nothing put to the test is not kept, only untried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lab.model import Kind, Operation, Outcome
+from lab.oracle.promises import OCCASIONS
+from lab.oracle.stops import planned_stops
+from lab.record import AnyEvent, Step
+
+LONG = 40
+"""Characters of a display name from which on it is a long one."""
+
+_OK = Outcome.OK
+_LOGIN = Kind.LOGIN
+_HISTORY, _CART, _NAME, _OWN = range(4)
+_WRITES = {
+    Kind.VIEW: _HISTORY,
+    Kind.ADD: _CART,
+    Kind.REMOVE: _CART,
+    Kind.CHECKOUT: _CART,
+    Kind.RENAME: _NAME,
+    Kind.ACT: _OWN,
+}
+_READS = {
+    Kind.HISTORY: _HISTORY,
+    Kind.CART: _CART,
+    Kind.ORDERS: _CART,
+    Kind.ACCOUNT: _NAME,
+    Kind.READ: _OWN,
+}
+_NOBODY = "", 0, None
+
+
+class OccasionCounts:
+    """Fed with every operation in the order of their ends, after all events. Memory grows with users and sessions."""
+
+    def __init__(self, events: Iterable[AnyEvent], *, new_release: str | None = None) -> None:
+        events = sorted(events, key=lambda event: event.at)
+        self._new_release = new_release
+        self._stops = {stop.replica: stop for stop in planned_stops(events)}
+        self._born: dict[str, int] = {}
+        for event in events:
+            if isinstance(event, Step) and event.replica:
+                self._born.setdefault(event.replica, event.at)
+        self._made: dict[str, tuple[str, int, str | None]] = {}
+        """Who made each session, when, and of which release it was."""
+        self._ended: set[str] = set()
+        self._written: dict[str, list[str]] = {}
+        """By user, who wrote last to each of the user's belongings."""
+        self._served: dict[str, str] = {}
+        """Whom each replica answered last."""
+        self._sessions: dict[str, str] = {}
+        """The last session of each device."""
+        self._busy: set[str] = set()
+        self._elsewhere = self._read_elsewhere = self._older = self._across = self._neighbours = 0
+        self._rare = dict.fromkeys(OCCASIONS, 0)
+
+    def feed(self, operation: Operation) -> None:
+        """Count what this operation puts to the test."""
+        last = operation.tries[-1]
+        replica, user, session, kind = last.replica, operation.user, operation.session, operation.kind
+        if replica is None:
+            return
+        if self._served.get(replica) != user:
+            self._served[replica] = user
+            self._neighbours += 1
+        stop = self._stops.get(replica)
+        if stop is not None and last.end > stop.begin:
+            self._busy.add(replica)
+        if operation.outcome is _OK:
+            if session is not None:
+                self._note_session(session, operation)
+            place = _READS.get(kind)
+            if place is not None:
+                writer = self._written.get(user)
+                if writer is not None and writer[place] and writer[place] != replica:
+                    self._read_elsewhere += 1
+            else:
+                place = _WRITES.get(kind)
+                if place is not None:
+                    self._written.setdefault(user, ["", "", "", ""])[place] = replica
+        if kind not in _ORDINARY or operation.repeats or operation.is_page:
+            self._note_rare(operation)
+        elif operation.outcome is not _OK and operation.session_rejected:
+            self._rare["ended_sessions"] += session in self._ended
+            self._sessions.pop(operation.device, None)
+
+    def counts(self) -> dict[str, int]:
+        """How many of each, by name."""
+        return {
+            **self._rare,
+            "neighbours": self._neighbours,
+            "read_elsewhere": self._read_elsewhere,
+            "sessions_elsewhere": self._elsewhere,
+            "older_sessions": self._older,
+            "sessions_across": self._across,
+            "busy_stops": len(self._busy),
+        }
+
+    def _note_session(self, session: str, operation: Operation) -> None:
+        last = operation.tries[-1]
+        if operation.kind is _LOGIN:
+            self._made[session] = (last.replica or "", operation.end, last.release)
+            return
+        maker, at, release = self._made.get(session, _NOBODY)
+        if maker and maker != last.replica:
+            self._elsewhere += 1
+            self._across += release != last.release
+            self._older += self._born.get(last.replica or "", 0) > at
+
+    def _note_rare(self, operation: Operation) -> None:
+        kind, rare, done = operation.kind, self._rare, operation.outcome is _OK
+        rare["pages"] += operation.is_page and done
+        if operation.repeats:
+            makers = {one.replica for one in operation.tries if one.answered}
+            rare["sent_again"] += 1
+            rare["sent_again_elsewhere"] += len(makers) > 1
+            rare["orders_sent_again"] += kind is Kind.CHECKOUT and bool(operation.answer)
+        if kind is _LOGIN and done:
+            device, session = operation.device, operation.session or ""
+            rare["logins_again"] += self._sessions.get(device, "") not in {"", *self._ended}
+            self._sessions[device] = session
+        elif kind is Kind.LOGOUT and operation.session is not None:
+            self._ended.add(operation.session)
+        elif kind is Kind.INTRUDE:
+            rare["wrong_passwords"] += operation.final.answered
+        elif kind is Kind.JOIN:
+            rare["newcomers"] += done and operation.final.release == self._new_release
+        elif kind is Kind.DEVICES:
+            rare["device_lists"] += done
+        elif kind is Kind.RENAME and done:
+            name = str(operation.argument)
+            rare["odd_names"] += len(name) > LONG or not name.isascii()
+
+
+_ORDINARY = frozenset(Kind) - {Kind.LOGIN, Kind.LOGOUT, Kind.INTRUDE, Kind.JOIN, Kind.DEVICES, Kind.RENAME}
+"""Kinds of which only where they are answered matters."""

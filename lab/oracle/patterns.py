@@ -1,0 +1,313 @@
+"""The pattern behind many findings: the engine's own words first, then what nearly all of them have in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from lab.clock import NS
+from lab.model import Finding, Kind, Role
+from lab.oracle.between import MISSING, Between
+from lab.oracle.engine_words import said_by_the_engine
+from lab.oracle.interval import READS
+from lab.oracle.loss import LOSING, StoreStrike, store_strikes
+from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, ORDERS_ONCE, TRIES, Anomaly
+from lab.oracle.witness import maker_of, reader_of, release_of, replica_of
+from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
+
+STORE_BEFORE = 20.0
+"""Seconds after a strike on the store in which it explains: everybody's state hangs on it, and it takes a while."""
+PATTERN_SHARE = 0.9
+"""The share of the findings of a sort that a pattern must fit."""
+NEW_FOR = 10.0
+"""Seconds after it got its slot in which a replica counts as new."""
+SOON = 2.0
+"""Seconds after a write was acknowledged within which a read that misses it may have come too early for it."""
+CONTRADICTED = 20
+"""So many times as often as it went wrong it must have gone well elsewhere, to say that it is not kept in one place."""
+LEAST = 3
+"""Findings from which on what all have in common says something, where one of them may be chance."""
+
+_LEAVING = frozenset({"drain", "stop", "stopped", "remove"})
+_NO_DRAIN = "replicas leave before they have answered what they hold: they do not drain"
+_SESSIONS = frozenset({Anomaly.FORCED_LOGOUT, Anomaly.FLAPPING})
+_DOUBLED = frozenset({Anomaly.APPLIED_TWICE, Anomaly.WRONG_QUANTITY, Anomaly.ORDER_DOUBLED, Anomaly.DONE_AGAIN})
+_UNANSWERED = frozenset({Anomaly.NOT_ANSWERED, Anomaly.REFUSED})
+
+
+class _Sorts(NamedTuple):
+    """Findings by what sort of harm they are."""
+
+    sessions: list[Finding]
+    missing: list[Finding]
+    doubled: list[Finding]
+    unanswered: list[Finding]
+    cut: list[Finding]
+    others: list[Finding]
+
+
+def likely_pattern(
+    findings: Sequence[Finding], events: Sequence[AnyEvent], occasions: Mapping[str, int] | None = None
+) -> str:
+    """What the findings are likely due to, or "". `events` are in order of time; `occasions` are how often what is
+    broken went well, by which a pattern may be contradicted.
+    """
+    well = occasions or {}
+    sorts = _sort(findings)
+    said = said_by_the_engine(findings, events)
+    by_store = _likely_store(findings, events) if sorts.sessions or sorts.missing else ""
+    if by_store:
+        return by_store
+    for sort in sorted(sorts, key=len, reverse=True):  # what most findings share explains most
+        if said and (sort is sorts.unanswered or sort is sorts.cut):
+            return said  # whoever ends by itself answers nobody, and cuts off whoever is there
+        patterns = _patterns(sort, sorts, events, well) if sort else []
+        if patterns:
+            return "; ".join(filter(None, (said, _in_words(patterns))))
+    return said
+
+
+def _sort(findings: Sequence[Finding]) -> _Sorts:
+    hurt = [one for one in findings if one.witness]
+    told = (*_SESSIONS, *MISSING, *_DOUBLED, *_UNANSWERED, Anomaly.CUT_BY_STOP)
+    return _Sorts(
+        sessions=[one for one in hurt if one.anomaly in _SESSIONS],
+        missing=[one for one in hurt if one.anomaly in MISSING],
+        doubled=[one for one in hurt if one.promise in {APPLIED_ONCE, ORDERS_ONCE} and one.anomaly in _DOUBLED],
+        unanswered=[one for one in hurt if one.promise == TRIES and one.anomaly in _UNANSWERED],
+        cut=[one for one in hurt if one.promise == CLEAN_STOPS],
+        others=[one for one in hurt if one.anomaly not in told],
+    )
+
+
+def _patterns(sort: Sequence[Finding], sorts: _Sorts, events: Sequence[AnyEvent], well: Mapping[str, int]) -> list[str]:
+    """All that fit nearly every finding of a sort, and that nothing contradicts."""
+    found: list[str] = []
+    if sort is sorts.sessions:
+        alone = _one_replica(sort, "refuses sessions", events)
+        found = [alone or _likely_place(sort, "sessions live", events, well.get("sessions_elsewhere", 0))]
+    elif sort is sorts.missing:
+        alone = _one_replica(sort, "does not show what is there", events)
+        place = _likely_place(sort, "state lives", events, well.get("read_elsewhere", 0))
+        found = [alone or _stale(sort) or place or _too_soon(sort)]
+    elif sort is sorts.doubled:
+        found = [_likely_repeated(sort)]
+    elif sort is sorts.unanswered:
+        found = [_likely_unanswered(sort, events), _cut_off(sort, sorts.cut)]
+        found = found if any(found) else [_one_release(sort, events)]
+    elif sort is sorts.cut:
+        found = [_NO_DRAIN]
+    found = [one for one in found if one]
+    if not found and sort is not sorts.cut:
+        found = [one for one in (_one_release(sort, events),) if one]
+    return found
+
+
+def _in_words(patterns: Sequence[str]) -> str:
+    return patterns[0] if len(patterns) == 1 else f"two causes fit: {patterns[0]}; or {patterns[1]}"
+
+
+def _likely_repeated(doubled: Sequence[Finding]) -> str:
+    if _share(doubled, _was_repeated) < PATTERN_SHARE:
+        return ""
+    return "a repeated request is applied again: writes have no idempotency key, or it is ignored"
+
+
+def _one_replica(findings: Sequence[Finding], what: str, events: Sequence[AnyEvent]) -> str:
+    """One slot alone, whoever had made what its replica does not take, though others of its release serve beside it."""
+    steps = [one for one in events if isinstance(one, Step) and one.action == "enter"]
+    slots, releases = {one.replica: one.slot for one in steps}, {one.replica: one.release for one in steps}
+    readers = {replica_of(reader) or "" for one in findings if (reader := reader_of(one)) is not None}
+    makers = {replica_of(maker) for one in findings if (maker := maker_of(one)) is not None}
+    places = {slots.get(name) for name in readers}
+    if len(findings) < LEAST or len(places) != 1 or None in places or len(makers) < 2:
+        return ""
+    release = releases[next(iter(readers))]
+    if len({one.slot for one in steps if one.release == release}) < 2:
+        return ""
+    who = next(iter(readers)) if len(readers) == 1 else f"whatever serves {next(iter(places))}"
+    return f"{who} alone {what}: its clock, its settings or its own memory differ from the others'"
+
+
+def _stale(missing: Sequence[Finding]) -> str:
+    """A read had shown it already, and one at another replica did not, or it is shown again later."""
+    fits = [one for one in missing if one.anomaly == Anomaly.STALE_READ or _was_shown_before(one)]
+    elsewhere = [one for one in missing if _is_elsewhere(one)]
+    if len(missing) < LEAST or len(fits) < PATTERN_SHARE * len(missing) or not any(map(_was_shown_before, missing)):
+        return ""
+    if len(elsewhere) < len(missing) / 2:
+        return ""
+    return "replicas show old copies: each keeps a cache of its own that nobody tells of changes"
+
+
+def _was_shown_before(finding: Finding) -> bool:
+    """Whether another read of the proof shows what the last one lacks."""
+    return sum(one.kind in READS for one in finding.witness) > 1
+
+
+def _too_soon(missing: Sequence[Finding]) -> str:
+    """Every read came right after the write had been acknowledged, wherever it was made."""
+    if len(missing) < LEAST or _share(missing, _came_soon) < PATTERN_SHARE:
+        return ""
+    if not any(one.anomaly == Anomaly.STALE_READ for one in missing):
+        return ""  # what never shows again was lost, and not late
+    return "writes are acknowledged before they are done: reads come too soon for them"
+
+
+def _came_soon(finding: Finding) -> bool:
+    reads = [one for one in finding.witness if one.kind in READS]
+    writes = [one for one in finding.witness if one.kind not in READS]
+    return bool(reads and writes) and any(
+        0 <= read.begin - write.end <= SOON * NS for read in reads for write in writes
+    )
+
+
+def _cut_off(unanswered: Sequence[Finding], cut: Sequence[Finding]) -> str:
+    """Nearly all that nobody answered was cut by a planned stop, too."""
+    stopped = {operation.id for one in cut for operation in one.witness}
+    if not stopped or _share(unanswered, lambda one: any(op.id in stopped for op in one.witness)) < PATTERN_SHARE:
+        return ""
+    is_repeatable = any(op.is_repeatable for one in unanswered for op in one.witness)
+    return _NO_DRAIN if is_repeatable else f"{_NO_DRAIN}, and what they cut can't be repeated without a key"
+
+
+def _one_release(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+    """Only what one release answers shows it, while another one served as well."""
+    releases = {release_of(reader) for one in findings if (reader := reader_of(one)) is not None}
+    served = {one.release for one in events if isinstance(one, Step) and one.action == "enter"}
+    if len(findings) < LEAST or len(releases) != 1 or None in releases or len(served) < 2:
+        return ""
+    name = next(iter(releases))
+    results = Counter(one.witness[-1].final.result for one in findings if one.promise == TRIES)
+    if results and set(results) != {"200"}:
+        return f"it comes with {name}: it answers with {', '.join(sorted(results))}"
+    return f"it comes with {name}: nothing of it shows where the other release answers"
+
+
+def dropping_kind(findings: Sequence[Finding], between: Between) -> Kind | None:
+    """What a new release had done to nearly everybody in between, while where the state is kept explains nothing: the
+    very replica that had written it found it gone. Of several kinds the one that is done least often tells most."""
+    missing = [(one, kinds) for one, kinds in zip(findings, between.changes, strict=False) if one.anomaly in MISSING]
+    if any(one.anomaly == Anomaly.STALE_READ for one, _ in missing):
+        return None  # what a later read shows again was not dropped
+    if not any(_is_where_it_was_made(one) for one, _ in missing):
+        return None
+    counted = Counter(kind for _, kinds in missing for kind in kinds)
+    telling = [kind for kind, times in counted.items() if times >= PATTERN_SHARE * len(missing)]
+    return min(telling, key=lambda kind: between.times[kind], default=None)
+
+
+def _likely_store(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+    """Told by a strike on the store just before nearly all that shows a loss."""
+    strikes = store_strikes(events)
+    losing = [one for one in findings if one.witness and one.anomaly in LOSING]
+    if not strikes or not losing or _share(losing, lambda one: _follows(one, strikes) is not None) < PATTERN_SHARE:
+        return ""
+    first = min(losing, key=lambda one: one.at)
+    struck = _follows(first, strikes) or strikes[0]
+    if struck.victim != Role.STORE:  # one that is alone is called by its role
+        return f"acknowledged writes were lost by failover: {struck.victim} was struck ({struck.fault})"
+    return f"the store came back without what it had acknowledged: it was struck ({struck.fault})"
+
+
+def _follows(finding: Finding, strikes: Sequence[StoreStrike]) -> StoreStrike | None:
+    before = [one for one in strikes if one.at <= finding.at <= one.until + STORE_BEFORE * NS]
+    return before[-1] if before else None
+
+
+def _likely_unanswered(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+    if findings and _share(findings, lambda one: _came_after_a_zone_was_lost(one, events)) >= PATTERN_SHARE:
+        return "what was left of the cluster did not carry the load: too few replicas outside the lost zone"
+    if findings and _share(findings, lambda one: _met_a_new_replica(one, events)) >= PATTERN_SHARE:
+        return "replicas get users before they can serve them: they say too early that they are ready"
+    return ""
+
+
+def _likely_place(findings: Sequence[Finding], what: str, events: Sequence[AnyEvent], well: int) -> str:
+    """Told by who had made what is missing: another replica (memory), or another release (formats)."""
+    elsewhere = [one for one in findings if _is_elsewhere(one)]
+    if not findings or len(elsewhere) < PATTERN_SHARE * len(findings) or _store_was_lost(findings, events):
+        return ""
+    outlived = [one for one in elsewhere if not _maker_is_gone(one, events)]
+    # Where formats are mixed, whoever has the same release reads it all: one loss within a release is of memory.
+    if len(outlived) >= 3 and _share(elsewhere, _is_other_release) >= PATTERN_SHARE:
+        return "two releases do not read each other's data: formats are mixed"
+    if well > CONTRADICTED * len(findings):
+        return ""  # it went well elsewhere all the time
+    if not outlived or len(elsewhere) >= 5:
+        return f"{what} in the instance's memory"
+    return ""
+
+
+def _share(findings: Sequence[Finding], fits: Callable[[Finding], bool]) -> float:
+    return sum(1 for finding in findings if fits(finding)) / len(findings)
+
+
+def _is_elsewhere(finding: Finding) -> bool:
+    maker, reader = maker_of(finding), reader_of(finding)
+    return maker is not None and reader is not None and replica_of(maker) != replica_of(reader)
+
+
+def _is_where_it_was_made(finding: Finding) -> bool:
+    maker, reader = maker_of(finding), reader_of(finding)
+    return maker is not None and reader is not None and maker.id != reader.id and not _is_elsewhere(finding)
+
+
+def _is_other_release(finding: Finding) -> bool:
+    maker, reader = maker_of(finding), reader_of(finding)
+    return maker is not None and reader is not None and release_of(maker) != release_of(reader)
+
+
+def _maker_is_gone(finding: Finding, events: Sequence[AnyEvent]) -> bool:
+    maker = maker_of(finding)
+    name = replica_of(maker) if maker is not None else None
+    return any(
+        event.at <= finding.at
+        and (
+            (isinstance(event, Strike) and event.victim == name)
+            or (isinstance(event, Step) and event.replica == name and event.action in _LEAVING)
+        )
+        for event in events
+    )
+
+
+def _store_was_lost(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> bool:
+    first = min(finding.at for finding in findings)
+    return any(
+        isinstance(event, ContainerEvent) and event.role == Role.STORE and is_loss(event) and event.at <= first
+        for event in events
+    )
+
+
+def _met_a_new_replica(finding: Finding, events: Sequence[AnyEvent]) -> bool:
+    """Did a try fail at a slot whose replica had entered it shortly before, and not begun to leave?"""
+    return any(
+        _is_new(slot, one.end, events)
+        for operation in finding.witness
+        for one in operation.tries
+        if not one.answered or one.result >= "500"
+        for slot in one.edge[-1:]
+    )
+
+
+def _came_after_a_zone_was_lost(finding: Finding, events: Sequence[AnyEvent]) -> bool:
+    """Had a zone been lost before? What piled up meanwhile outlasts it."""
+    return any(isinstance(event, ZoneLost) and event.at <= finding.at for event in events)
+
+
+def _is_new(slot: str, at: int, events: Sequence[AnyEvent]) -> bool:
+    steps = [one for one in events if isinstance(one, Step) and one.slot == slot and one.at <= at]
+    entered = next((one for one in reversed(steps) if one.action in {"enter", "drain"}), None)
+    return entered is not None and entered.action == "enter" and at - entered.at <= NEW_FOR * NS
+
+
+def _was_repeated(finding: Finding) -> bool:
+    return any(
+        len(operation.tries) > 1 or any(len(one.edge) > 1 for one in operation.tries) for operation in finding.witness
+    )
+
+
+def is_loss(event: ContainerEvent) -> bool:
+    """Whether this may have cost a container what it had in memory."""
+    return event.action in {"kill", "die", "oom", "stop", "destroy", "pause"}

@@ -1,0 +1,86 @@
+"""Whether a record holds a whole run: what was cut off, dropped or turned round must never be green. Pure."""
+
+from __future__ import annotations
+
+from lab.model import Kind, Operation, Outcome
+from lab.record import AnyEvent, PhaseBegan, RunEnded, Trouble
+
+READ_BACK = "read back"
+AFTERWARDS = frozenset({"clean up", "down"})
+"""Phases that begin once everybody has read back."""
+READS = frozenset({Kind.HISTORY, Kind.CART, Kind.ORDERS, Kind.ACCOUNT, Kind.READ, Kind.STATE})
+WRITES = frozenset({Kind.VIEW, Kind.ADD, Kind.REMOVE, Kind.CHECKOUT, Kind.RENAME, Kind.ACT})
+MOST_UNKNOWN = 0.25
+"""The share of the writes whose outcome may be unknown: of more, too little is known of what the state should be."""
+LEAST_WRITES = 20
+"""Writes from which on a share means something."""
+
+
+class Wholeness:
+    """Is fed a record's events, then its operations, each in the order of the file; memory grows with devices alone."""
+
+    def __init__(self) -> None:
+        self._read_back_at: int | None = None
+        self._is_ended = self._is_troubled = False
+        self._counted: int | None = None
+        self._operations = self._next = self._reversed = 0
+        self._missing_at: int | None = None
+        self._writes = self._unknown = 0
+        self._has_read: dict[str, bool] = {}
+
+    def event(self, event: AnyEvent) -> None:
+        """The next event of the record."""
+        if isinstance(event, PhaseBegan):
+            if event.name == READ_BACK:
+                self._read_back_at = event.at
+            self._is_ended = self._is_ended or (self._read_back_at is not None and event.name in AFTERWARDS)
+        elif isinstance(event, RunEnded):
+            self._is_ended, self._counted = True, event.operations
+        elif isinstance(event, Trouble):
+            self._is_troubled = True
+
+    def operation(self, operation: Operation) -> None:
+        """The next operation of the record."""
+        if operation.id != self._next and self._missing_at is None:
+            self._missing_at = self._next
+        self._next = operation.id + 1
+        self._operations += 1
+        if operation.end < operation.begin or any(one.end < one.begin for one in operation.tries):
+            self._reversed += 1
+        if operation.kind in WRITES:
+            self._writes += 1
+            self._unknown += operation.outcome is Outcome.UNKNOWN
+        device = operation.device
+        reads = operation.kind in READS and operation.outcome is Outcome.OK and self._is_late(operation)
+        self._has_read[device] = self._has_read.get(device, False) or reads
+
+    def reasons(self, *, is_over: bool = False) -> tuple[str, ...]:
+        """Why this record proves nothing, in words; empty where it is whole.
+
+        `is_over`: the caller wrote it and knows that only its last line is still to come.
+        """
+        reasons = []
+        if not self._is_troubled:  # a run that met trouble says so itself, and says why
+            reasons += self._cut_short(is_over=is_over)
+        if self._missing_at is not None:
+            reasons.append(f"operations are missing from the record or out of order, from number {self._missing_at} on")
+        elif self._counted is not None and self._counted != self._operations:
+            reasons.append(f"the record holds {self._operations} operations, but the run made {self._counted}")
+        if self._reversed:
+            reasons.append(f"{self._reversed} operations of the record end before they begin")
+        if self._writes >= LEAST_WRITES and self._unknown > MOST_UNKNOWN * self._writes:
+            reasons.append(f"the outcome of {self._unknown} of {self._writes} writes is unknown")
+        return tuple(reasons)
+
+    def _is_late(self, operation: Operation) -> bool:
+        return self._read_back_at is not None and operation.begin >= self._read_back_at
+
+    def _cut_short(self, *, is_over: bool) -> list[str]:
+        if self._read_back_at is None:
+            return ["the record ends before the users read back their state"]
+        if not (is_over or self._is_ended):
+            return ["the record ends while the users read back their state"]
+        silent = sorted(device for device, has_read in self._has_read.items() if not has_read)
+        if not silent:
+            return []
+        return [f"{len(silent)} of {len(self._has_read)} devices read nothing back in the end, such as {silent[0]}"]

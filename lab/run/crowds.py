@@ -1,0 +1,52 @@
+"""The users of a run, made from what its scenario says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+from lab.backends.protocol import OpenProject
+from lab.clock import Clock
+from lab.model import Operation
+from lab.scenario.spec import UsersSpec
+from lab.users import Crowd, CrowdSize, Device, Door, Journey, Shopper, Tries
+from lab.users.loading import MakeUser, OwnUsers, load_journey
+from lab.users.steps import StepsJourney
+
+
+def own_user_of(users: UsersSpec) -> MakeUser | None:
+    """Who uses an app of one's own; None: it is the shop. Raises UsageError for a journey that can't be loaded."""
+    if users.http is not None:
+        return partial(StepsJourney, users.http)
+    return load_journey(users.journey) if users.journey is not None else None
+
+
+def make_crowd(
+    live: OpenProject,
+    users: UsersSpec,
+    *,
+    own_user: MakeUser | None,
+    first_user: int,
+    random: Random,
+    on_operation: Callable[[Operation], None],
+    clock: Clock,
+) -> Crowd:
+    """Nobody is logged in yet."""
+    journey: Callable[[Device], Journey] = Shopper
+    if own_user is not None:
+        journey = OwnUsers(own_user, live.url)
+    return Crowd(
+        [Door(host=host, port=port) for host, port in live.doors],
+        CrowdSize(
+            users=users.count,
+            two_devices=users.doubled / users.count,
+            think=users.think,
+            first=first_user,
+        ),
+        chance=Random(random.getrandbits(64)),
+        on_operation=on_operation,
+        journey=journey,
+        policy=Tries(most=users.tries, timeout=users.answer_timeout),
+        clock=clock,
+    )

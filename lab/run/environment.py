@@ -1,0 +1,38 @@
+"""On what a run ran: the document of its record that says which machine, engine, images and files it had."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+
+from lab import record
+from lab.backends.protocol import Backend
+from lab.clock import Clock
+from lab.model import release_name
+from lab.run.variables import interpolated
+from lab.scenario.own_files import digest_of, own_files
+from lab.scenario.spec import Scenario, all_images_of, images_of
+
+
+def environment_of(
+    backend: Backend, scenario: Scenario, *, run: str, seed: int, repeat: str, clock: Clock
+) -> dict[str, object]:
+    """The document, as it is now."""
+    return {
+        **record.written_by(),
+        "run": run,
+        "seed": seed,
+        "repeat": repeat,
+        "began": clock.wall().isoformat(timespec="seconds"),
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "backend": backend.name,
+        **backend.describe(),
+        "images": backend.image_ids(all_images_of(scenario)),
+        "files": {path: digest_of(path) for path in own_files(scenario)},
+        "variables": interpolated(scenario.cluster.compose_files, os.environ),
+        "releases": {release_name(image): backend.release(image).image for image in images_of(scenario)},
+    }

@@ -1,0 +1,260 @@
+"""What a compose file says of somebody's app, and how it says so: pure, and a guess is called one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from lab.cluster.own_app import base_name, image_of, is_proxy, jobs_of
+from lab.errors import UsageError
+from lab.model import Value
+
+USUAL_PORT, USUAL_PATH = 8000, "/healthz"
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+STORES = _words(
+    """
+    arangodb beanstalkd cassandra clickhouse clickhouse-server cockroach consul couchdb cp-kafka cp-zookeeper dragonfly
+    eclipse-mosquitto elasticsearch etcd influxdb kafka keydb mariadb meilisearch memcached milvus minio mongo mongodb
+    mosquitto mysql mysql-server nats neo4j opensearch percona pgvector postgis postgres postgresql qdrant rabbitmq
+    redis redis-stack redis-stack-server rethinkdb scylla solr timescaledb timescaledb-ha typesense valkey vault
+    weaviate zookeeper
+    """
+)
+"""Images by the last part of their names that keep something."""
+TOOLS = _words(
+    """
+    acme-companion adminer alertmanager all-in-one autoheal autopostgresqlbackup cadvisor certbot chrome chromium clamav
+    coturn docker-db-backup dozzle filebeat fluent-bit fluentd flower gotenberg grafana imgproxy jaeger kibana
+    localstack logstash loki mailcatcher maildev mailhog mailpit mongo-express node-exporter
+    opentelemetry-collector opentelemetry-collector-contrib otel-collector pgadmin pgadmin4 pgbouncer phpmyadmin
+    portainer portainer-ce postfix postgres-backup-local postgres-exporter postgres_exporter prometheus promtail
+    redis-commander redis_exporter redisinsight registry selenium smtp4dev standalone-chrome statsd-exporter tika
+    vector watchtower zipkin
+    """
+)
+"""Images by the last part of their names that serve those who run an app, or one thing beside it."""
+_WORKS = re.compile(
+    r"\b(celery|sidekiq|resque|rq|dramatiq|huey|arq|bullmq|horizon|queue:work|schedule:(run|work)|delayed_job|good_job"
+    r"|solid_queue|worker|workers|beat|cron|crond|supercronic|consumer)\b"
+)
+_WORKER_NAME = re.compile(
+    r"(^|[-_])(worker|workers|beat|cron|scheduler|consumer|sidekiq|queue|jobs?|daemon|bot)\d*($|[-_])"
+)
+_JOB_NAME = re.compile(r"(^|[-_])(migrate|migrations?|migrator|init|setup|seed|seeder|bootstrap|createbuckets)($|[-_])")
+_PROXY_NAME = re.compile(
+    r"(^|[-_])(proxy|nginx|caddy|traefik|haproxy|gateway|ingress|lb|loadbalancer|balancer|httpd|front-?door)($|[-_])"
+)
+_URL = re.compile(
+    r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::(?P<port>\d+))?(?P<path>/[^\s'\"|;&)]*)?"
+)
+_TRAEFIK_PORT = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.server\.port")
+_TRAEFIK_PATH = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.healthcheck\.path")
+_NOT_FOR_USERS = frozenset({22, 443, 8443, 9229, 5678, 5005, 9003, 9000, 35729, 24678})
+"""Of shells, of TLS, of debuggers and FastCGI, of live reloads: the last that one thinks of."""
+
+
+class Guess(Value):
+    """What was taken, and why."""
+
+    value: str
+    why: str
+    is_sure: bool = True
+
+
+class Guesses(Value):
+    """All that `lab init` writes of a compose file."""
+
+    service: Guess
+    port: Guess
+    ready: Guess
+    front: tuple[str, int] | None = None
+    stores: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+
+
+def guess(config: Mapping[str, Any], service: str | None, image: Mapping[str, Any] | None = None) -> Guesses:
+    """What the files say. Raises UsageError, with every service that it could be, rather than choose between two.
+
+    `image` is what the engine says of the app's image, where it has it.
+    """
+    chosen = Guess(value=service, why="as you said") if service else choose_service(config)
+    name = chosen.value
+    told, looked = config["services"][name], image or {}
+    stores = tuple(one for one in config["services"] if one != name and _is_store(config, one))
+    workers = tuple(one for one in config["services"] if one != name and _is_worker(config, one))
+    return Guesses(
+        service=chosen,
+        port=guess_port(told, looked),
+        ready=guess_ready(told, looked),
+        front=guess_front(config, name),
+        stores=stores,
+        workers=tuple(one for one in workers if one not in stores),
+    )
+
+
+def choose_service(config: Mapping[str, Any]) -> Guess:
+    """The app. Raises UsageError where the files leave it open, or say one thing here and another there."""
+    services = config.get("services") or {}
+    may_be = [name for name in services if what_else(config, name) == ""]
+    others = f"the others are {_others(config, may_be)}" if len(services) > len(may_be) else "there is no other"
+    if len(may_be) == 1:
+        return Guess(value=may_be[0], why=f"the only one that can be the app: {others}")
+    if not may_be:
+        apart = [name for name in services if what_else(config, name) == "a tool"]
+        if len(apart) == 1 and len(services) == 1:
+            return Guess(value=apart[0], why="the only service", is_sure=False)
+        raise _ask(list(services), "none of the services looks like an app")
+    rules = {
+        "what stands in front depends on it": _behind_fronts(config, may_be),
+        "the only one that is built here": [name for name in may_be if services[name].get("build")],
+        "the only one that users reach": [name for name in may_be if _is_reached(services[name])],
+    }
+    said = {why: found[0] for why, found in rules.items() if len(found) == 1}
+    if len(set(said.values())) == 1:
+        return Guess(value=next(iter(said.values())), why=" and ".join(said))
+    if not said:
+        raise _ask(may_be, "nothing says which service is the app")
+    against = "; ".join(f"{name}: {why}" for why, name in said.items())
+    raise _ask(may_be, f"the files say two things of which service is the app: {against}")
+
+
+def what_else(config: Mapping[str, Any], name: str) -> str:
+    """What a service is that is not the app; "" where it may be the app."""
+    if _is_front(config, name):
+        return "a proxy"
+    if _is_store(config, name):
+        return "a store"
+    if base_name(image_of(config, name)) in TOOLS and not config["services"][name].get("build"):
+        return "a tool"
+    if name in jobs_of(config) or (_JOB_NAME.search(name) and not config["services"][name].get("ports")):
+        return "a job that ends"
+    return "a worker" if _is_worker(config, name) else ""
+
+
+def guess_port(told: Mapping[str, Any], image: Mapping[str, Any]) -> Guess:
+    """Where it listens, inside its container."""
+    for url in _asks_users_port(told, image):
+        return Guess(value=str(_port_of(url)), why="its health check asks there")
+    for label, value in _labels(told):
+        if _TRAEFIK_PORT.fullmatch(label) and value.isdigit():
+            return Guess(value=value, why=f"the label {label}")
+    for name in ("VIRTUAL_PORT", "PORT", "HTTP_PORT", "SERVER_PORT"):
+        value = str((told.get("environment") or {}).get(name) or "")
+        if value.isdigit():
+            return Guess(value=value, why=f"its variable {name}", is_sure=name == "VIRTUAL_PORT")
+    published = _for_users([int(one["target"]) for one in told.get("ports") or () if one.get("protocol") != "udp"])
+    exposed = _for_users([int(found[1]) for one in told.get("expose") or () if (found := _exposed(str(one)))])
+    in_image = _for_users([int(found[1]) for one in image.get("ExposedPorts") or () if (found := _exposed(str(one)))])
+    for ports, why in ((exposed, "it exposes it"), (published, "it publishes it"), (in_image, "its image exposes it")):
+        if ports:
+            more = f", and {', '.join(map(str, ports[1:]))}" if len(ports) > 1 else ""
+            is_sure = len(ports) == 1 and ports[0] not in _NOT_FOR_USERS
+            return Guess(value=str(ports[0]), why=f"{why}{more}", is_sure=is_sure)
+    return Guess(value=str(USUAL_PORT), why="nothing says where it listens", is_sure=False)
+
+
+def guess_ready(told: Mapping[str, Any], image: Mapping[str, Any]) -> Guess:
+    """The path that says whether it is ready."""
+    for url in _asks_users_port(told, image):
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        return Guess(value=path, why="its health check asks for it", is_sure=path != "/")
+    for label, value in _labels(told):
+        if _TRAEFIK_PATH.fullmatch(label):
+            return Guess(value=value, why=f"the label {label}")
+    return Guess(value=USUAL_PATH, why="no health check says it", is_sure=False)
+
+
+def guess_front(config: Mapping[str, Any], service: str) -> tuple[str, int] | None:
+    """The proxy that depends on the app alone, and its port; None where there is none, or more than one."""
+    found = []
+    for name, one in config["services"].items():
+        ports = [int(port["target"]) for port in one.get("ports") or () if port.get("protocol") != "udp"]
+        plain = [port for port in ports if port not in {443, 8443}]
+        if name != service and _is_front(config, name) and service in (one.get("depends_on") or {}) and plain:
+            found.append((name, plain[0]))
+    return found[0] if len(found) == 1 else None
+
+
+def _is_store(config: Mapping[str, Any], name: str) -> bool:
+    return base_name(image_of(config, name)) in STORES
+
+
+def _is_front(config: Mapping[str, Any], name: str) -> bool:
+    """By its image; or by its name, where it is published or depends on somebody."""
+    one = config["services"][name]
+    if is_proxy(config, name):
+        return not one.get("build") or bool(_PROXY_NAME.search(name))
+    return bool(_PROXY_NAME.search(name)) and bool(one.get("ports") or one.get("depends_on"))
+
+
+def _is_worker(config: Mapping[str, Any], name: str) -> bool:
+    one = config["services"][name]
+    words = " ".join(map(str, [*(one.get("entrypoint") or ()), *(one.get("command") or ())]))
+    return not one.get("ports") and bool(_WORKER_NAME.search(name) or _WORKS.search(words))
+
+
+def _is_reached(told: Mapping[str, Any]) -> bool:
+    """Published for users, by TCP and not for debugging alone, or routed to by a proxy's labels."""
+    ports = [int(one["target"]) for one in told.get("ports") or () if one.get("protocol") != "udp"]
+    routed = any(label.startswith("traefik.http.routers.") for label, _ in _labels(told))
+    return bool(_for_users(ports)) or routed or bool((told.get("environment") or {}).get("VIRTUAL_HOST"))
+
+
+def _behind_fronts(config: Mapping[str, Any], may_be: list[str]) -> list[str]:
+    services = config["services"]
+    fronts = [name for name in services if _is_front(config, name)]
+    return list(
+        dict.fromkeys(one for name in fronts for one in services[name].get("depends_on") or {} if one in may_be)
+    )
+
+
+def _others(config: Mapping[str, Any], may_be: list[str]) -> str:
+    return ", ".join(f"{name} ({what_else(config, name)})" for name in config["services"] if name not in may_be)
+
+
+def _ask(may_be: list[str], what: str) -> UsageError:
+    return UsageError(what, at="lab init", hint=f"lab init --service {' | '.join(map(shlex.quote, may_be))}")
+
+
+def _urls(told: Mapping[str, Any], image: Mapping[str, Any]) -> Iterator[Any]:
+    """What its health check asks for of the container itself."""
+    own = told.get("healthcheck") or {}
+    test = (image.get("Healthcheck") or {}).get("Test") if not own.get("test") else own["test"]
+    if own.get("disable"):
+        return
+    for found in _URL.finditer(" ".join(map(str, test or ()))):
+        yield urlsplit(found[0])
+
+
+def _port_of(url: Any) -> int:
+    return int(url.port or {"http": 80, "https": 443}[url.scheme])
+
+
+def _asks_users_port(told: Mapping[str, Any], image: Mapping[str, Any]) -> Iterator[Any]:
+    """Of those what asks where users come: an app may have another door for whoever looks after it."""
+    named = [int(one["target"]) for one in told.get("ports") or () if one.get("protocol") != "udp"]
+    named += [int(found[1]) for one in told.get("expose") or () if (found := _exposed(str(one)))]
+    yield from (url for url in _urls(told, image) if not named or _port_of(url) in named)
+
+
+def _labels(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from ((str(name), str(value)) for name, value in (told.get("labels") or {}).items())
+
+
+def _exposed(text: str) -> re.Match[str] | None:
+    """ "3000", "3000/tcp" and the first of "8000-8010"; nothing of "53/udp"."""
+    return None if text.endswith("/udp") else re.match(r"(\d+)", text)
+
+
+def _for_users(ports: list[int]) -> list[int]:
+    """Those that users may come to, as they stand there; all of them if there is no other."""
+    ports = list(dict.fromkeys(ports))
+    return [port for port in ports if port not in _NOT_FOR_USERS] or [port for port in ports if port not in {22, 9229}]

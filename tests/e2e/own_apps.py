@@ -1,0 +1,35 @@
+"""A team's own app: the site in `tests/apps/django`, and what the tutorial says to write beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from docker import APIClient
+
+from tests.documents import TUTORIAL, shown_file
+from tests.e2e.runs import ROOT
+
+DJANGO = ROOT / "tests" / "apps" / "django"
+VARIANTS = {
+    "v1": {"VERSION": "v1"},
+    "v2": {"VERSION": "v2"},
+    "v1-locmem": {"VERSION": "v1", "SESSIONS": "locmem"},
+    "v2-locmem": {"VERSION": "v2", "SESSIONS": "locmem"},
+}
+
+
+def build_django(engine: APIClient, base: str) -> None:
+    """Django from Debian's packages, in two releases, and both with sessions in the process."""
+    for tag, settings in VARIANTS.items():
+        arguments = {"BASE": base, **settings}
+        for line in engine.build(
+            path=str(DJANGO), tag=f"django-notes:{tag}", rm=True, decode=True, buildargs=arguments
+        ):
+            assert "error" not in line, line["error"]
+
+
+def write_tutorial_files(folder: Path) -> None:
+    """The files that the tutorial shows, beside the site's compose file."""
+    for name in ("lab.yaml", "journey.py"):
+        (folder / name).write_text(shown_file(TUTORIAL, name))
+    (folder / "compose.yaml").write_text((DJANGO / "compose.yaml").read_text())

@@ -1,0 +1,110 @@
+"""How somebody's app stops while users are in it: their own stop signal, their own time, and who is to blame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.machine.setup import Toolbox
+from lab.record import AppStopped, ContainerEvent, Step
+from tests.e2e.runs import Ended, first_tries_failed, is_gone, lab
+
+pytestmark = pytest.mark.e2e
+
+APP = Path(__file__).resolve().parents[1] / "apps" / "stops"
+
+
+def build(toolbox: Toolbox, stops: str, version: str) -> None:
+    """One way to stop, in one release."""
+    arguments = {"BASE": toolbox.images.base_tag, "STOPS": stops, "VERSION": version}
+    tag = f"stops:{stops}-{version}"
+    for line in toolbox.engine.build(path=str(APP), tag=tag, rm=True, decode=True, buildargs=arguments):
+        assert "error" not in line, line["error"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stops_images(toolbox: Toolbox) -> None:
+    """Each way to stop in two releases."""
+    for stops in ("drains", "exits", "shell", "node"):
+        for version in ("v1", "v2"):
+            build(toolbox, stops, version)
+
+
+def run(toolbox: Toolbox, tmp_path: Path, stops: str, *more: tuple[str, str]) -> Ended:
+    text = (APP / "lab.yaml").read_text().replace("stops:drains-", f"stops:{stops}-")
+    for change in more:
+        assert change[0] in text
+        text = text.replace(*change)
+    (tmp_path / "lab.yaml").write_text(text)
+    (tmp_path / "compose.yaml").write_text((APP / "compose.yaml").read_text())
+    ended = lab("run", str(tmp_path / "lab.yaml"), "--seed", "3", REDIS_IMAGE=toolbox.images.tag("redis"))
+    assert is_gone(toolbox, ended.project)
+    return ended
+
+
+def whys(ended: Ended) -> list[str]:
+    return [one["why"] for one in ended.verdict["findings"]]
+
+
+def broken(ended: Ended) -> set[str]:
+    return {one["promise"] for one in ended.verdict["promises"] if one["verdict"] == "broken"}
+
+
+def test_an_app_that_drains_holds(toolbox: Toolbox, tmp_path: Path) -> None:
+    """It got its stop signal while requests were in it, and nobody needed a second try."""
+    ended = run(toolbox, tmp_path, "drains")
+    assert ended.code == 0, ended.out + ended.err
+    assert first_tries_failed(ended.history()) == []
+    stops = [one for one in ended.events() if isinstance(one, AppStopped)]
+    told = [(one.service, one.signal, one.grace, one.process) for one in stops]
+    assert told == [("web", "SIGTERM", 3.0, "python3")] * 2
+    tries = [one for operation in ended.history() for one in operation.tries]
+    for stop in stops:
+        assert any(one.replica == stop.replica and one.begin < stop.at < one.end for one in tries), "nobody was in it"
+    along = [one for one in ended.events() if isinstance(one, Step) and one.action == "recreate"]
+    assert [(one.replica, one.release) for one in along] == [("worker", "drains-v2")]
+    worker = [one.action for one in ended.events() if isinstance(one, ContainerEvent) and one.role == "worker"]
+    assert worker.count("start") == 2
+
+
+def test_an_app_that_exits_at_once_cuts_its_users(toolbox: Toolbox, tmp_path: Path) -> None:
+    """By the name of the service, its signal and its first process."""
+    ended = run(toolbox, tmp_path, "exits")
+    assert ended.code == 1, ended.out + ended.err
+    assert "clean_stops" in broken(ended)
+    assert ended.verdict["findings"][0]["promise"] == "clean_stops", "the reason comes first"
+    assert any(why.startswith("web cut ") and "after SIGTERM (process 1 is python3)" in why for why in whys(ended))
+
+
+@pytest.mark.parametrize(("stops", "process"), [("shell", "sh"), ("node", "node")])
+def test_an_app_that_never_hears_of_it_is_killed(toolbox: Toolbox, tmp_path: Path, stops: str, process: str) -> None:
+    """After the service's own time. All of its users were answered by then, and still it is no clean stop."""
+    ended = run(toolbox, tmp_path, stops)
+    assert ended.code == 1, ended.out + ended.err
+    assert broken(ended) == {"clean_stops"}
+    assert f"web took its whole 3 s and was killed: SIGTERM ignored (process 1 is {process})" in ended.out
+    assert len(whys(ended)) == 2, "one for each replica"
+
+
+STRIKE = "  - strike: {do: kill, to: redis, for: 0.5}\n  - settle: {for: 1}\n"
+
+
+def test_their_own_store_is_struck_by_its_name_and_what_it_lost_is_measured(toolbox: Toolbox, tmp_path: Path) -> None:
+    """A Redis that keeps nothing on disk loses all, and a second of it was allowed."""
+    roll = '  - roll: {to: "stops:drains-v2", with: [worker]}\n'
+    bound = ("serving_at_least: 1}", "serving_at_least: 0, loses_at_most: 1}")
+    fewer = ("checks: 20, users_served_by_new: 4}", "checks: 1}")
+    ended = run(toolbox, tmp_path, "drains", (roll, STRIKE), bound, fewer)
+    assert ended.code == 1, ended.out + ended.err
+    assert "loss_bound" in broken(ended)
+    [why] = [one for one in whys(ended) if "the store lost: " in one]
+    assert why.startswith("redis was struck (SIGKILL); the store lost: ")
+    assert "acknowledged at no time" not in why
+
+
+def test_the_lenient_way_says_what_it_does_not_test(toolbox: Toolbox, tmp_path: Path) -> None:
+    """The same app that exits at once holds, since all was answered before it was told."""
+    ended = run(toolbox, tmp_path, "exits", ("  port: 8000\n", "  port: 8000\n  stop: after_answers\n"))
+    assert ended.code == 0, ended.out + ended.err
+    assert any("cluster.stop: after_answers" in line for line in ended.verdict["not_checked"])

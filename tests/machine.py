@@ -1,0 +1,43 @@
+"""Whether the machine, and not the app, was late: a check that judges time then says "could not tell", never "broken".
+
+Nothing is tried again. A test that passes on a busy machine has passed; one that fails there has shown nothing, and
+is reported as skipped, with the load. What fails whatever the load is (a traceback, an internal error) stays failed.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+JUDGES_TIME = "judges_time"
+PER_CORE = 3.0
+"""The load average per core above which what is late may be the machine. Three runs beside each other make half."""
+NEVER_THE_MACHINE = ("Traceback (most recent call last)", "internal error")
+
+
+def too_busy(load: float, cores: int) -> str:
+    """Why nothing that took too long can be laid at the app; empty where the machine was free enough."""
+    if load <= PER_CORE * cores:
+        return ""
+    return f"could not tell: the machine was late (load average {load:.1f} on {cores} cores)"
+
+
+def could_not_tell(report: pytest.TestReport, *, judges_time: bool, load: float, cores: int) -> str:
+    """Why this report is no failure of what is tested; empty where it says what it says."""
+    if not (report.failed and report.when in {"setup", "call"} and judges_time):
+        return ""
+    if any(one in str(report.longrepr) for one in NEVER_THE_MACHINE):
+        return ""
+    return too_busy(load, cores)
+
+
+def load_now() -> tuple[float, int]:
+    """The load average of the last minute, and the cores that share it."""
+    return os.getloadavg()[0], os.cpu_count() or 1
+
+
+def in_short(failure: str) -> str:
+    """The one line of a failure that says the most: a run's verdict, if there is one, or else the first."""
+    lines = failure.splitlines()
+    return next((line for line in lines if line.startswith(("BROKEN", "COULD NOT TELL", "lab:"))), "".join(lines[:1]))

@@ -1,0 +1,56 @@
+"""The parts of a whole proof: each a command of its own, which ends with 0 only where it proved what it says."""
+
+from __future__ import annotations
+
+import sys
+
+from lab.model import Value
+
+_PYTHON = sys.executable
+_LAB = (_PYTHON, "-m", "lab")
+
+
+class Part(Value):
+    """One part. `within` is the most seconds that it may take, several times what it needs."""
+
+    name: str
+    proves: str
+    argv: tuple[str, ...]
+    within: float = 3600.0
+
+
+PARTS = (
+    Part(
+        name="lessons",
+        proves="every lesson's broken half breaks by its own promise, and its solution holds, with three seeds",
+        argv=(*_LAB, "lesson", "dev-check", "--seeds", "3"),
+        within=7200,
+    ),
+    Part(
+        name="sabotage",
+        proves="every build with one mistake turns a run red by its own promise, and the healthy one holds",
+        argv=(_PYTHON, "-m", "tests.sabotage"),
+    ),
+    Part(
+        name="sweep",
+        proves="every strategy with every fault at every phase hurts nobody",
+        argv=(*_LAB, "sweep"),
+        within=7200,
+    ),
+    Part(
+        name="deployer-kills",
+        proves="deployers killed at every step and 100 times at random: every rollout ends right",
+        argv=(*_LAB, "sweep", "--deployer-kills", "100"),
+        within=7200,
+    ),
+    Part(
+        name="e2e",
+        proves="the tests on real containers that are too long for every commit",
+        argv=(_PYTHON, "-m", "pytest", "tests", "-m", "prove", "-q"),
+    ),
+    Part(
+        name="bench",
+        proves="figures as ratios: rollouts here and by others' ways, the crowd and the oracle beside theirs",
+        argv=(_PYTHON, "-m", "tests.bench", "rollouts", "crowd", "oracle"),
+    ),
+)

@@ -1,0 +1,68 @@
+"""A check that judges time says "could not tell" where the machine was late, and else says what it says."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from tests.machine import PER_CORE, could_not_tell, in_short
+
+pytest_plugins = ("pytester",)
+
+
+def report(outcome: Literal["passed", "failed", "skipped"] = "failed", told: str = "assert 3 < 2") -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid="a", location=("a", 1, "a"), keywords={}, outcome=outcome, longrepr=told, when="call"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "judges_time", "load", "is_told"),
+    [
+        (report(), True, 12.0, False),
+        (report(), True, 2 * PER_CORE, True),
+        (report(), False, 12.0, True),
+        (report("passed"), True, 12.0, True),
+        (report(told="Traceback (most recent call last): ..."), True, 12.0, True),
+        (report(told="internal error: KeyError"), True, 12.0, True),
+    ],
+    ids=["late", "in time", "judges no time", "passed", "a traceback", "an internal error"],
+)
+def test_only_a_late_machine_excuses_what_judges_time(
+    one: pytest.TestReport, judges_time: bool, load: float, is_told: bool
+) -> None:
+    """No load excuses anything else."""
+    said = could_not_tell(one, judges_time=judges_time, load=load, cores=2)
+    assert said == "" if is_told else "load average 12.0 on 2 cores" in said
+
+
+def test_of_a_runs_output_its_verdict_is_told() -> None:
+    """Of anything else the first line."""
+    assert in_short("A title\n1 s\nBROKEN tries at 3 s\nreport") == "BROKEN tries at 3 s"
+    assert in_short("assert 3 < 2\n +  where") == "assert 3 < 2"
+    assert in_short("") == ""
+
+
+def test_a_failure_on_a_late_machine_is_reported_as_skipped(pytester: pytest.Pytester) -> None:
+    """With the load and the first line of what failed; beside it one that judges no time stays failed."""
+    pytester.makeconftest("from tests.conftest import pytest_runtest_makereport")
+    pytester.makepyfile(
+        """
+        import os, pytest
+
+        @pytest.fixture(autouse=True)
+        def busy(monkeypatch):
+            monkeypatch.setattr("tests.conftest.load_now", lambda: (99.0, 2))
+
+        @pytest.mark.judges_time
+        def test_late():
+            assert False, "too late"
+
+        def test_wrong():
+            assert False, "wrong"
+        """
+    )
+    done = pytester.runpytest_inprocess("-rs", "-p", "no:cacheprovider", "-W", "ignore")
+    done.assert_outcomes(skipped=1, failed=1)
+    done.stdout.fnmatch_lines(["*could not tell: the machine was late (load average 99.0 on 2 cores)*too late*"])

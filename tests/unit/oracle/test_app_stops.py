@@ -1,0 +1,113 @@
+"""What an app that got its own stop signal did to its users, told app by app with its first process."""
+
+from __future__ import annotations
+
+from lab.clock import NS
+from lab.model import Finding, Kind, Operation, Outcome, Try
+from lab.oracle.service import Service
+from lab.oracle.stops import find_cut
+from lab.record import AnyEvent, AppStopped, ContainerEvent, Step, Strike
+
+
+def at(seconds: float) -> int:
+    return int(seconds * NS)
+
+
+def step(seconds: float, action: str, replica: str = "a1-1") -> Step:
+    return Step(at=at(seconds), action=action, slot="a1", replica=replica, release="v1", why="upgrade")
+
+
+def told(seconds: float = 10.0) -> AppStopped:
+    return AppStopped(
+        at=at(seconds), replica="a1-1", slot="a1", service="web", signal="SIGTERM", grace=3.0, process="sh"
+    )
+
+
+def act(begin: float, end: float, result: str, *, replica: str | None = None, edge: tuple[str, ...] = ()) -> Operation:
+    one = Try(begin=at(begin), end=at(end), result=result, replica=replica, edge=edge)
+    return Operation(
+        id=at(begin),
+        is_repeatable=False,
+        kind=Kind.ACT,
+        user="u1",
+        device="u1",
+        begin=at(begin),
+        end=at(end),
+        tries=(one,),
+        outcome=Outcome.OK if result == "200" else Outcome.UNKNOWN,
+    )
+
+
+STOP: list[AnyEvent] = [step(9.7, "drain"), told(), step(11, "remove")]
+
+
+def found(*operations: Operation, events: list[AnyEvent] = STOP) -> list[Finding]:
+    service = Service()
+    for operation in operations:
+        service.feed(operation)
+    for event in events:
+        service.event(event)
+    return [one for one in service.report().findings if one.promise == "clean_stops"]
+
+
+def test_all_that_one_app_cut_is_one_finding() -> None:
+    """With how soon after the signal, its first process, and the requests that prove it."""
+    cut = [act(9.9, 10.2, "502", edge=("a1",)), act(9.95, 10.25, "502", edge=("a1",))]
+    [one] = found(*cut)
+    assert one.why == "web cut 2 requests 0.2 s after SIGTERM (process 1 is sh): a1-1"
+    assert one.witness == tuple(cut)
+
+
+def test_what_the_balancer_made_good_was_cut_all_the_same() -> None:
+    """Users saw nothing of it, and the app did not answer."""
+    [one] = found(act(9.9, 10.4, "200", replica="b1-2", edge=("a1", "b1")))
+    assert one.why.startswith("web cut 1 request 0.4 s after SIGTERM (process 1 is sh): a1-1")
+    assert one.why.endswith("; the balancer repeated 1 of them elsewhere")
+
+
+def test_what_came_later_is_its_successor_s() -> None:
+    """The slot is another one's by then; nor is it the app's where it was asked at another slot first."""
+    assert not found(act(10.1, 10.4, "200", replica="b1-2", edge=("a1", "b1")))
+    assert not found(act(9.9, 10.4, "200", replica="a1-1", edge=("b1", "a1")))
+
+
+def test_what_is_slow_is_not_cut() -> None:
+    """The balancer gave it up after its time: whether the app was told to stop meanwhile says nothing of it."""
+    assert not found(act(9.9, 14.0, "504", edge=("a1",)), events=[*STOP[:2], step(14.5, "remove")])
+    slow = act(9.9, 14.3, "200", replica="b1-2", edge=("a1", "b1"))
+    assert not found(slow, events=[*STOP[:2], step(14.5, "remove")])
+
+
+def test_a_strike_explains_it() -> None:
+    """Whatever the app did then."""
+    struck = Strike(
+        at=at(9.8),
+        strike=1,
+        fault="SIGKILL",
+        victim="a1-1",
+        container="c",
+        slot="a1",
+        zone="a",
+        release="v1",
+        serving=2,
+    )
+    assert not found(act(9.9, 10.2, "502", edge=("a1",)), events=[struck, *STOP])
+
+
+def test_an_app_that_has_to_be_killed_is_found_though_nobody_was_cut() -> None:
+    """And whether its gate was empty by then tells a signal that was not heard from answers that took too long."""
+    killed: list[AnyEvent] = [step(9.7, "drain"), told(), step(13, "stop"), step(13.2, "remove")]
+    [slow] = found(events=killed)
+    assert slow.why == "web took its whole 3 s and was killed: requests were still in it (process 1 is sh): a1-1"
+    gate = ContainerEvent(at=at(10.5), action="die", container="g", name="a1-1", role="gate", slot="a1")
+    [deaf] = found(events=[*killed, gate])
+    assert deaf.why == "web took its whole 3 s and was killed: SIGTERM ignored (process 1 is sh): a1-1"
+    assert not found(events=[one for one in killed if not isinstance(one, AppStopped)]), "it drains by itself"
+    app = ContainerEvent(at=at(12.9), action="die", container="c", name="a1-1", role="app", slot="a1")
+    assert not found(events=[*killed, app]), "it had ended just before"
+
+
+def test_an_app_that_ends_in_time_is_clean() -> None:
+    """What was answered while it stopped, and what ended before."""
+    assert not find_cut([], STOP, [])
+    assert not found(act(9.9, 10.4, "200", replica="a1-1", edge=("a1",)))

@@ -1,0 +1,137 @@
+"""A record that was cut, thinned or turned round is never green; a whole one is, also one of an earlier lab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from lab.clock import NS
+from lab.errors import ExitCode
+from lab.model import Kind, Operation, Outcome, Try, Verdict
+from lab.oracle.wholeness import Wholeness
+from lab.record import AnyEvent, PhaseBegan, ReadRecord, RunEnded, Trouble, written_by
+from lab.run.judge import judge_run, scenario_of
+from tests.golden import unpack
+
+Lines = list[bytes]
+
+
+def cut(count: int) -> Callable[[Lines], Lines]:
+    return lambda lines: lines[:-count]
+
+
+def without(part: bytes) -> Callable[[Lines], Lines]:
+    return lambda lines: [line for line in lines if part not in line]
+
+
+def renumbered(lines: Lines) -> Lines:
+    """As somebody would who knows that numbers are looked at."""
+    read = [msgspec.json.decode(line) for line in lines]
+    return [msgspec.json.encode({**one, "id": number}) for number, one in enumerate(read)]
+
+
+def unread(lines: Lines) -> Lines:
+    """All that one user read in the end is gone, and nobody sees it by the numbers."""
+    begun = len(lines) - len(lines) // 8
+    kept = [line for number, line in enumerate(lines) if not (number >= begun and b'"user":"user-007"' in line)]
+    assert len(kept) < len(lines)
+    return renumbered(kept)
+
+
+def turned(lines: Lines) -> Lines:
+    one = msgspec.json.decode(lines[50])
+    return [*lines[:50], msgspec.json.encode({**one, "begin": one["end"] + 1}), *lines[51:]]
+
+
+def unknown(lines: Lines) -> Lines:
+    read = [msgspec.json.decode(line) for line in lines]
+    writes = {"view", "add", "remove", "checkout", "rename"}
+    return [
+        msgspec.json.encode({**one, "outcome": "unknown", "answer": None} if one["kind"] in writes else one)
+        for one in read
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "told"),
+    [
+        ("events.jsonl", lambda lines: lines[: len(lines) // 2], "before the users read back"),
+        ("events.jsonl", without(b'"name":"read back"'), "before the users read back"),
+        ("events.jsonl", without(b'"name":"down"'), "while the users read back"),
+        ("history.jsonl", lambda lines: lines[: len(lines) * 4 // 5], "devices read nothing back in the end"),
+        ("history.jsonl", lambda lines: [line for n, line in enumerate(lines) if n % 10], "operations are missing"),
+        ("history.jsonl", without(b'"kind":"login"'), "operations are missing"),
+        ("history.jsonl", lambda lines: [*lines, lines[-1]], "out of order"),
+        ("history.jsonl", unread, "devices read nothing back in the end, such as user-007.1"),
+        ("history.jsonl", turned, "1 operations of the record end before they begin"),
+        ("history.jsonl", unknown, "writes is unknown"),
+    ],
+    ids=["half", "no read back", "no end", "80 %", "one in ten", "a kind", "twice", "unread", "turned", "unknown"],
+)
+def test_a_record_that_is_not_whole_is_not_green(
+    tmp_path: Path, file: str, change: Callable[[Lines], Lines], told: str
+) -> None:
+    """Each was HELD with exit code 0 before."""
+    folder = unpack("demo-held", tmp_path)
+    lines = (folder / file).read_bytes().splitlines()
+    (folder / file).write_bytes(b"\n".join(change(lines)) + b"\n")
+    judgement = judge_run(ReadRecord(folder)).judgement
+    assert any(told in reason for reason in judgement.reasons), judgement.reasons
+    assert judgement.verdict is not Verdict.HELD
+    assert judgement.exit_code in {ExitCode.COULD_NOT_TELL, ExitCode.BROKEN}
+
+
+READ = Operation(
+    id=0, user="u", device="u.1", kind=Kind.CART, begin=9 * NS, end=9 * NS + 5, outcome=Outcome.OK,
+    tries=(Try(begin=9 * NS, end=9 * NS + 5, result="200"),),
+)  # fmt: skip
+BACK, DOWN = PhaseBegan(at=8 * NS, name="read back"), PhaseBegan(at=10 * NS, name="down")
+ENDED = RunEnded(at=11 * NS, verdict="held", exit_code=0, operations=1)
+
+
+def reasons(events: list[AnyEvent], operations: list[Operation], *, is_over: bool = False) -> tuple[str, ...]:
+    whole = Wholeness()
+    for event in events:
+        whole.event(event)
+    for operation in operations:
+        whole.operation(operation)
+    return whole.reasons(is_over=is_over)
+
+
+def test_a_run_ends_with_its_last_line_or_with_the_word_of_whoever_wrote_it() -> None:
+    """A test's run has no cluster that goes with it; a run that is judged has no last line yet."""
+    assert reasons([BACK, ENDED], [READ]) == ()
+    assert reasons([BACK, DOWN], [READ]) == ()
+    assert reasons([BACK], [READ], is_over=True) == ()
+    assert reasons([BACK], [READ]) == ("the record ends while the users read back their state",)
+
+
+def test_what_the_run_itself_counted_is_held_against_the_record() -> None:
+    """The last lines of the history are missing, and nothing else shows it."""
+    counted = msgspec.structs.replace(ENDED, operations=3)
+    assert reasons([BACK, counted], [READ]) == ("the record holds 1 operations, but the run made 3",)
+
+
+def test_a_run_that_met_trouble_says_so_in_its_own_words() -> None:
+    """Beside which nothing is told of what it lacks."""
+    assert reasons([Trouble(at=1, what="the engine went away")], [READ]) == ()
+
+
+def test_a_record_of_before_is_judged_by_what_was_asked_then(tmp_path: Path) -> None:
+    """`serving_at_least` was 5 where a scenario said nothing; a key had another name."""
+    folder = unpack("demo-held", tmp_path)
+    document = msgspec.json.decode((folder / "scenario.json").read_bytes())
+    document.pop("time_limit", None)
+    (folder / "scenario.json").write_bytes(
+        msgspec.json.encode({**document, "promises": {}, "longer_than": 77, "cluster": {"release": "shop:v1"}})
+    )
+    before = scenario_of(ReadRecord(folder))
+    assert (before.serving_floor, before.time_limit) == (5, 77)
+    zones = {"release": "shop:v1", "zones": {"a": 9}}
+    (folder / "scenario.json").write_bytes(msgspec.json.encode({**document, "promises": {}, "cluster": zones}))
+    assert scenario_of(ReadRecord(folder)).serving_floor == 5
+    (folder / "environment.json").write_bytes(msgspec.json.encode(written_by()))
+    assert scenario_of(ReadRecord(folder)).serving_floor == 8

@@ -1,0 +1,193 @@
+"""`lab init` on compose files in the shape of well-known projects: right, or asking, and a guess is called one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from lab.cluster.own_files import ReadCompose, read_compose
+from lab.errors import UsageError
+from lab.machine.install import find_compose
+from lab.model import Front
+from lab.scenario.guess import guess
+from lab.scenario.init import guess_all, scenario_text, why_refused
+from lab.scenario.read import read_scenario
+
+FILES = sorted((Path(__file__).resolve().parents[2] / "apps" / "composes").glob("*.yaml"))
+ASKS = "asks"
+
+
+class Expected(NamedTuple):
+    """What is right. A port or a path that nothing says is a guess, told with "?"."""
+
+    service: str
+    port: str = ""
+    ready: str = "/healthz?"
+    front: Front | None = None
+    refused: str = ""
+
+
+def front(service: str, port: int) -> Front:
+    return Front(service=service, port=port)
+
+
+EXPECTED: Mapping[str, Expected] = {
+    "analytics-clickhouse": Expected("stats", "8000"),
+    "analytics-small": Expected("umami", "3000", "/api/heartbeat"),
+    "api-gateway": Expected(ASKS),
+    "app-db-proxy": Expected("app", "8000?", front=front("proxy", 80)),
+    "bi-tool": Expected("metabase", "3000", "/api/health"),
+    "bi-with-init": Expected("superset", "8088"),
+    "blog-with-mysql": Expected("ghost", "2368"),
+    "chat-team": Expected("mattermost", "8065"),
+    "data-pipeline": Expected("airflow-webserver", "8080", "/health"),
+    "django-behind-nginx": Expected("web", "8000", front=front("nginx", 80)),
+    "django-cookiecutter": Expected(ASKS),
+    "documents-ocr": Expected("webserver", "8000"),
+    "dotnet-many": Expected(ASKS),
+    "fastapi-template": Expected(ASKS),
+    "files-with-cron": Expected("app", "80"),
+    "flask-counter": Expected("web", "5000"),
+    "frontend-and-backend": Expected(ASKS),
+    "git-forge": Expected("server", "3000"),
+    "graphql-engine": Expected(ASKS),
+    "headless-cms": Expected("strapi", "1337", refused="may write to"),
+    "home-automation-host": Expected("homeassistant", "8000?", refused="is privileged"),
+    "identity-provider": Expected("keycloak", "8080"),
+    "laravel-sail": Expected("laravel.test", "80?"),
+    "monitored": Expected("app", "8000"),
+    "names-that-are-words": Expected("yes", "8000"),
+    "nginx-proxy-by-variables": Expected("site", "7000"),
+    "only-a-tool": Expected("grafana", "3000", "/api/health"),
+    "password-vault": Expected("vaultwarden", "80", "/alive"),
+    "phoenix": Expected("web", "4000?"),
+    "photos": Expected("photo-server", "2283"),
+    "php-fpm-nginx": Expected("php", "9000?", front=front("nginx", 80)),
+    "port-by-variable": Expected("web", "3333?"),
+    "rails-federated": Expected(ASKS),
+    "rails-health-up": Expected("app", "3000", "/up"),
+    "rails-simple": Expected("web", "3000"),
+    "spring-with-debugger": Expected("app", "8080", "/actuator/health"),
+    "ssh-first": Expected("forge", "3000"),
+    "status-page-socket": Expected("uptime-kuma", "3001", refused="reaches the engine"),
+    "symfony-caddy-inside": Expected("php", "80"),
+    "traefik-by-labels": Expected("whoami", "8085", "/ping"),
+    "two-builds-one-published": Expected("api", "4000"),
+    "udp-first": Expected("web", "8080"),
+    "voting": Expected(ASKS),
+    "wiki": Expected("wiki", "3000"),
+    "wiki-team": Expected("outline", "3000", "/_health", front("https-portal", 80)),
+    "wordpress": Expected("wordpress", "80"),
+    "workflow-engine-worker": Expected("n8n", "5678?"),
+}
+
+
+@pytest.fixture(scope="module")
+def read_all() -> dict[str, ReadCompose]:
+    """As the real Compose reads them."""
+    compose = find_compose()
+    assert compose is not None, "lab setup"
+    with ThreadPoolExecutor(4) as pool:
+        read = pool.map(lambda one: read_compose(compose, [one]), FILES)
+        return {file.stem: one for file, one in zip(FILES, read, strict=True)}
+
+
+def test_the_table_has_all_files() -> None:
+    """And at least so many."""
+    assert {one.stem for one in FILES} == set(EXPECTED)
+    assert len(FILES) >= 44
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_init_is_right_or_asks(name: str, read_all: dict[str, ReadCompose], tmp_path: Path) -> None:
+    """What it writes is read by the lab itself as what it meant; where it asks, it names those between whom."""
+    expected, read = EXPECTED[name], read_all[name]
+    if expected.service == ASKS:
+        with pytest.raises(UsageError, match=r"lab init --service \S+ \|"):
+            guess_all(read, None, lambda _: {})
+        return
+    taken = guess_all(read, None, lambda _: {})
+    port, ready = (f"{one.value}{'' if one.is_sure else '?'}" for one in (taken.port, taken.ready))
+    assert (taken.service.value, port, ready) == expected[:3]
+    assert expected.refused in why_refused(read, taken)
+    assert bool(expected.refused) == bool(why_refused(read, taken))
+    for file in ("compose.yaml", "journey.py"):
+        (tmp_path / file).touch()
+    (tmp_path / "lab.yaml").write_text(scenario_text(read, taken, ["compose.yaml"]))
+    cluster = read_scenario(tmp_path / "lab.yaml").cluster
+    assert (cluster.service, str(cluster.port), cluster.ready) == (
+        taken.service.value,
+        taken.port.value,
+        taken.ready.value,
+    )
+    assert cluster.front == expected.front
+    assert (tmp_path / "lab.yaml").read_text().count("# a guess: ") == f"{port}{ready}".count("?")
+
+
+def test_stores_workers_and_what_reaches_out_get_their_roles(read_all: dict[str, ReadCompose]) -> None:
+    """By image, by command, and by what a run would refuse."""
+
+    def roles(name: str) -> dict[str, str]:
+        read = read_all[name]
+        text = scenario_text(read, guess_all(read, None, lambda _: {}), ["compose.yaml"])
+        return dict(yaml.safe_load(text)["cluster"].get("services", {}))
+
+    assert roles("rails-health-up") == {"db": "store", "jobs": "worker"}
+    assert roles("traefik-by-labels") == {"traefik": "left_out"}
+    assert roles("names-that-are-words") == {"2048": "store"}
+
+
+NASTY = ("on", "2048", "a b", 'x"y', "null", "1e3", "~", "web: #1", "ü\U0001f600", "- a")
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_what_is_written_is_read_as_the_same(text: str, tmp_path: Path) -> None:
+    """Whatever names and images look like."""
+    config = {"name": "x", "services": {text: {"image": f"{text}:v1", "ports": [{"target": 80}]}}}
+    read = ReadCompose(config=config, files=(tmp_path / "my app: #1.yaml",))
+    (tmp_path / "my app: #1.yaml").touch()
+    (tmp_path / "journey.py").touch()
+    (tmp_path / "lab.yaml").write_text(scenario_text(read, guess(config, None), ["my app: #1.yaml"]))
+    cluster = read_scenario(tmp_path / "lab.yaml").cluster
+    assert (cluster.service, cluster.release) == (text, f"{text}:v1")
+
+
+@pytest.mark.parametrize(
+    ("image", "release", "to"),
+    [
+        ("me/app", "me/app:latest", "me/app:next"),
+        ("me/app:next", "me/app:next", "me/app:next-2"),
+        ("me/app@sha256:00ff", "me/app@sha256:00ff", "me/app:next"),
+        ("here:5000/app:v1@sha256:00ff", "here:5000/app:v1@sha256:00ff", "here:5000/app:next"),
+    ],
+)
+def test_the_next_release_is_another_tag_of_the_same_image(image: str, release: str, to: str) -> None:
+    """Whether or not it has one now, or a digest."""
+    config = {"name": "x", "services": {"web": {"image": image}}}
+    text = scenario_text(ReadCompose(config=config, files=()), guess(config, None), ["compose.yaml"])
+    written = yaml.safe_load(text)
+    assert (written["cluster"]["release"], written["steps"][1]["roll"]["to"]) == (release, to)
+
+
+def test_a_variable_that_is_not_set_is_told_at_once(tmp_path: Path) -> None:
+    """Before anything is written, with the example of an environment that lies there."""
+    (tmp_path / ".env.example").touch()
+    config = {"name": "x", "services": {"web": {"image": "me/app:"}}}
+    read = ReadCompose(config=config, files=(tmp_path / "compose.yaml",), unset=("VERSION",))
+    with pytest.raises(UsageError, match=r"VERSION is not set[\s\S]*cp \S*\.env\.example"):
+        guess_all(read, None, lambda _: {})
+
+
+def test_the_image_says_what_the_file_does_not() -> None:
+    """Its port and its health check, where the engine has it."""
+    config = {"name": "x", "services": {"web": {"image": "me/app:1"}}}
+    image: dict[str, object] = {"ExposedPorts": {"80/tcp": {}}}
+    assert guess(config, None, image).port.value == "80"
+    health = {"Healthcheck": {"Test": ["CMD-SHELL", "curl -f http://localhost:81/ok"]}}
+    taken = guess(config, None, image | health)
+    assert (taken.port.value, taken.ready.value) == ("81", "/ok")
