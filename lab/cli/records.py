@@ -81,8 +81,8 @@ def runs(
 
 
 @verb("compare")
-@click.argument("before", metavar="A", type=RUN)
-@click.argument("after", metavar="B", type=RUN)
+@click.argument("before", metavar="A", type=RUN, help="the earlier one: a folder, or the name of a run in runs/")
+@click.argument("after", metavar="B", type=RUN, help="the later one, likewise")
 @flag("--json", "as_json", help="all of it as JSON, and nothing else on stdout")
 def compare(before: str, after: str, *, as_json: bool) -> int:
     """What changed from one recorded run to another; exit 1 if a promise is newly broken."""

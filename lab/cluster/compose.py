@@ -21,7 +21,7 @@ from lab.cluster import commands
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.edges import edges_file
 from lab.cluster.members import StoreKeys, addresses, members_file, sentinel_acl, sentinel_conf, store_acl, store_conf
-from lab.cluster.protocol import AppStop
+from lab.cluster.protocol import USUAL_GRACE, USUAL_READY_WITHIN, AppStop
 from lab.cluster.stores import STORE_SERVICE
 from lab.errors import ClusterError, EngineError, Fenced, WaitTimeout
 from lab.machine import labels
@@ -34,8 +34,6 @@ USERS_PORT, LAB_PORT = "8080/tcp", "8081/tcp"
 
 LAB_PASSWORD = "lab_password"  # noqa: S105 -- the name of a file that no container mounts
 """The store's administrator, for tests and for people: `redis-cli --user lab`."""
-USUAL_GRACE, USUAL_READY_WITHIN = 10.0, 30.0
-"""Seconds that a draining replica has, and one that starts."""
 UP_WITHIN = 180.0
 """Seconds for each of Compose's parts in bringing a cluster up."""
 REMOVALS_AT_ONCE = 4

@@ -7,6 +7,9 @@ from typing import Protocol, Self
 
 from lab.model import Release, Replica, Slot, Value
 
+USUAL_GRACE, USUAL_READY_WITHIN = 10.0, 30.0
+"""Seconds that a draining replica has, and one that starts."""
+
 
 class StopWay(StrEnum):
     """When a replica of somebody's own app that leaves gets its stop signal."""

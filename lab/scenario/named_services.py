@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -10,6 +11,7 @@ from lab.cluster.own_app import ServiceRole
 from lab.scenario.spec import ClusterSpec, Scenario, StepSpec
 
 STRUCK = (ServiceRole.STORE, ServiceRole.WORKER)
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def places_of(cluster: ClusterSpec) -> list[str]:
@@ -50,10 +52,10 @@ def named_in_full(scenario: Scenario) -> Scenario:
     What has no role keeps its name, which the checks then refuse.
     """
     known = {place.partition("/")[2]: place for place in _in_full(scenario.cluster)}
-    taken = {*(slot.name for slot in scenario.cluster.slots), *scenario.cluster.zones}
+    zones = scenario.cluster.zones
 
     def full(name: str) -> str:
-        return name if name in taken else known.get(name, name)
+        return name if name in zones or _is_slot(name, zones) else known.get(name, name)
 
     def step_of(step: StepSpec) -> StepSpec:
         if step.strike is not None:
@@ -70,6 +72,14 @@ def named_in_full(scenario: Scenario) -> Scenario:
         return step
 
     return replace(scenario, steps=tuple(map(step_of, scenario.steps))) if known else scenario
+
+
+def _is_slot(name: str, zones: Mapping[str, int]) -> bool:
+    """Whether it names a slot. Nothing has bounded the zones yet, so their slots are not listed."""
+    return any(
+        name.startswith(zone) and _NUMBER.fullmatch(number := name[len(zone) :]) and int(number) <= count
+        for zone, count in zones.items()
+    )
 
 
 def _in_full(cluster: ClusterSpec) -> Iterator[str]:

@@ -13,7 +13,7 @@ import pytest
 from lab.report.requests import RequestFinder
 from lab.report.runs_page import RunFigures, RunSummary, runs_page
 from lab.web import Feed, PageServer
-from tests.browser.test_page import a_run, broken_report, controlled, page_events, recorded, until
+from tests.browser.pages import a_run, broken_report, controlled, page_events, recorded, until
 from tests.browsing import go_without, visit
 
 if TYPE_CHECKING:

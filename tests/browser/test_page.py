@@ -15,11 +15,10 @@ import msgspec
 import pytest
 
 from lab.clock import NS
-from lab.model import Operation, Outcome, Slot
+from lab.model import Outcome, Slot
 from lab.oracle.promises import PROMISES
-from lab.oracle.service import ServiceRules
-from lab.oracle.verdict import ALWAYS_ASKED, Judgement
-from lab.record import PhaseBegan, ReadRecord, RunRecord, Serving, StrikeProved
+from lab.oracle.verdict import Judgement
+from lab.record import PhaseBegan, ReadRecord, RunRecord
 from lab.report.events import (
     AnyPageEvent,
     Ended,
@@ -35,75 +34,21 @@ from lab.report.events import (
     ZoneTurned,
 )
 from lab.report.fold import PageFold
-from lab.report.html import FOLDER, LivePage, PageConfig, PageControl, live_page, report_page
-from lab.report.merge import Item
-from lab.report.plan import RunPlan
+from lab.report.html import FOLDER, PageConfig, live_page, report_page
 from lab.report.requests import KeptRequests, RequestFinder
-from lab.report.sentences import tell_event
 from lab.report.write import Format, tell_run
 from lab.web import Feed, PageServer
+from tests.browser.pages import PLAN, a_run, broken_report, controlled, page_events, recorded, until
 from tests.browsing import visit
-from tests.unit.report.judging import BROKEN, HELD, HOSTILE, HURTFUL, SERVICE
-from tests.unit.report.making import MS, in_time, read, step, strike
+from tests.unit.report.judging import HELD, HOSTILE, HURTFUL, SERVICE
+from tests.unit.report.making import MS, read
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.judges_time]
 
-PLAN = RunPlan(
-    run="20260101-000000-abcd",
-    name="small",
-    title="A <b>small</b> run & more",
-    about="",
-    seed=7,
-    slots=(Slot(name="a1", zone="a"), Slot(name="b1", zone="b")),
-    users=6,
-    asked=(*ALWAYS_ASKED, "serving_floor"),
-    rules=ServiceRules(floor=1),
-)
 SCREENS = [(1280, 720), (1920, 1080), (390, 844)]
-
-
-def a_run(*, hurt: bool = False) -> list[Item]:
-    """Ten seconds: two replicas of v1, one upgraded to v2, the other killed at 6 s; one user may lose their cart."""
-    items: list[Item] = [
-        PhaseBegan(at=0, name="up", text="it begins"),
-        step(NS, "create", "a1-1", why="first"),
-        step(NS, "enter", "a1-1", why="first"),
-        step(NS, "create", "b1-2", why="first"),
-        step(NS, "enter", "b1-2", why="first"),
-        Serving(at=NS, by_release={"v1": 2}, total=2),
-        PhaseBegan(at=2 * NS, name="together", text="an upgrade and a kill"),
-        step(3 * NS, "create", "a1-3", "v2"),
-        step(4 * NS, "enter", "a1-3", "v2"),
-        step(4 * NS, "drain", "a1-1"),
-        step(5 * NS, "remove", "a1-1"),
-        strike(6 * NS, "b1-2"),
-        StrikeProved(at=6 * NS, strike=1, hit=True),
-    ]
-    for number in range(360):
-        end = NS + number * 25 * MS
-        lost = {"never put in": 1} if hurt and number == 300 else {}
-        items.append(read(end, number, number % 6, answer=lost))
-    return in_time(items)
-
-
-def page_events(items: list[Item], verdict: str = "held", plan: RunPlan = PLAN) -> list[AnyPageEvent]:
-    """The whole run as page events, its verdict among them."""
-    fold = PageFold(plan, tell=lambda event: event.text if isinstance(event, PhaseBegan) else "")
-    promise = JudgedPromise(
-        promise="state_kept",
-        title="Users keep their state",
-        verdict=verdict,
-        count=9,
-        checks="reads",
-        broken=1,
-        note="",
-    )
-    lines = (f"{verdict.upper()} 6 of 6 users kept their state through 1 kill", "  9 reads compared", "")
-    ended = partial(Ended, verdict=verdict, exit_code=0, lines=lines, promises=(promise,))
-    return [*(made for item in items for made in fold.take(item)), *fold.finish(lambda t: ended(t=t))]
 
 
 @pytest.fixture
@@ -116,10 +61,6 @@ def server(feed: Feed) -> Iterator[PageServer]:
     with PageServer(live_page(PLAN.title, PageConfig()), feed) as server:
         yield server
         feed.end()
-
-
-def until(page: Page, words: str, where: str = "#verdict") -> None:
-    page.locator(where, has_text=words).wait_for()
 
 
 def tape_length(page: Page) -> int:
@@ -596,13 +537,6 @@ class Noting:
         return f"did {act}"
 
 
-def controlled(token: str) -> LivePage:
-    acts = PageControl(
-        token=token, acts=("kill", "freeze", "lose-zone", "roll", "reverse"), images=("shop:v1", "shop:v2")
-    )
-    return live_page(PLAN.title, PageConfig(control=acts))
-
-
 def test_buttons_act_and_only_with_the_token(browser: Browser, feed: Feed) -> None:
     """Each button says what it means, by mouse and by keyboard; a page with another token gets nothing done."""
     feed.add([one for one in page_events(a_run()) if one.t < 3])
@@ -807,32 +741,6 @@ def test_a_page_that_only_looks_offers_nothing_else(browser: Browser, server: Pa
     with visit(browser, server.url) as seen:
         until(seen.page, "HELD")
         assert seen.page.locator("[data-act]").count() == 0
-
-
-def recorded(folder: Path, *, hurt: bool = False) -> Path:
-    """A run's record on disk."""
-    with RunRecord(folder) as record:
-        for item in a_run(hurt=hurt):
-            if isinstance(item, Operation):
-                record.operation(item)
-            else:
-                record.event(item)
-    return folder
-
-
-def broken_report(tmp_path: Path) -> Path:
-    """The report of a run in which user-000 lost their state, with 12 counter-examples."""
-    lines = ("BROKEN state_kept: 1 of 6 users lost state", "why", "likely: x")
-    judgement = msgspec.structs.replace(
-        BROKEN,
-        findings=tuple(
-            msgspec.structs.replace(one, user="user-000", at=8 * NS + number - 1)
-            for number, one in enumerate(BROKEN.findings)
-        ),
-    )
-    told = tell_run(ReadRecord(recorded(tmp_path / "run", hurt=True)), PLAN, judgement, SERVICE, lines, tell_event)
-    [path] = told.write([Format.HTML], tmp_path / "elsewhere")
-    return path
 
 
 def test_a_user_a_line_and_a_finding_lead_to_requests_and_to_their_moment(browser: Browser, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from lab.machine.setup import Toolbox
 from lab.model import Release, Slot
 from lab.retry import wait_until
 from tests.e2e.runs import lab
-from tests.e2e.test_stops import APP, build
+from tests.e2e.stops import APP, build
 
 pytestmark = pytest.mark.e2e
 

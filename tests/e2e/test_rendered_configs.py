@@ -19,8 +19,7 @@ from lab.machine.setup import make_ready
 from lab.model import Slot
 from lab.scenario.read import read_scenario
 from lab.scenario.spec import ClusterSpec, may_be_empty
-from tests.unit.scenario.fuzzing import struct_of
-from tests.unit.scenario.test_fuzz import EXAMPLES, SETTINGS
+from tests.unit.scenario.fuzzing import EXAMPLES, SETTINGS, struct_of
 
 pytestmark = pytest.mark.e2e
 LEAST = 15

@@ -9,18 +9,9 @@ import pytest
 from lab.machine.setup import Toolbox
 from lab.record import AppStopped, ContainerEvent, Step
 from tests.e2e.runs import Ended, first_tries_failed, is_gone, lab
+from tests.e2e.stops import APP, build
 
 pytestmark = pytest.mark.e2e
-
-APP = Path(__file__).resolve().parents[1] / "apps" / "stops"
-
-
-def build(toolbox: Toolbox, stops: str, version: str) -> None:
-    """One way to stop, in one release."""
-    arguments = {"BASE": toolbox.images.base_tag, "STOPS": stops, "VERSION": version}
-    tag = f"stops:{stops}-{version}"
-    for line in toolbox.engine.build(path=str(APP), tag=tag, rm=True, decode=True, buildargs=arguments):
-        assert "error" not in line, line["error"]
 
 
 @pytest.fixture(scope="module", autouse=True)

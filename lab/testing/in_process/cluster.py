@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from lab.balancer.protocol import ReplicaAnswer
-from lab.cluster.compose import USUAL_GRACE, USUAL_READY_WITHIN
-from lab.cluster.protocol import AppStop
+from lab.cluster.protocol import USUAL_GRACE, USUAL_READY_WITHIN, AppStop
 from lab.errors import EngineError, Fenced
 from lab.model import Release, Replica, Role, Slot
 from lab.testing.in_process.world import KILLED, World

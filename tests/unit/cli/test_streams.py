@@ -127,11 +127,10 @@ LISTING = """
 import sys
 from pathlib import Path
 from lab.cli import run_command_line
-from lab.console import reports
 from lab.machine.places import Places
-from lab.operate import runs
+from lab.operate import records
 here = Path(sys.argv[1])
-runs.find_places = reports.find_places = lambda: Places(root=here, sources=here)
+records.find_places = lambda: Places(root=here, sources=here)
 sys.exit(run_command_line(["runs"]))
 """
 

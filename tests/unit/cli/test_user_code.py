@@ -22,7 +22,7 @@ def test_a_verb_that_is_ended_from_within_could_not_tell(
 ) -> None:
     """With file and line of whoever ended it."""
     file = tmp_path / "hook.py"
-    file.write_text(f"import sys\n\n\ndef hook():\n    {ending}\n")
+    file.write_text(f"import sys\n\n\ndef hook(**_):\n    {ending}\n")
     names: dict[str, Any] = {"exit": sys.exit}
     exec(compile(file.read_text(), str(file), "exec"), names)  # noqa: S102 -- as the lab loads a hook
     monkeypatch.setattr(root.commands["runs"], "callback", names["hook"])
@@ -61,7 +61,7 @@ def test_an_internal_error_is_no_broken_promise(
 ) -> None:
     """A fault of the lab is 4, with where to look; a traceback only if asked for."""
 
-    def fail() -> int:
+    def fail(**_: object) -> int:
         click.echo("so far so good")
         raise KeyError("x")
 

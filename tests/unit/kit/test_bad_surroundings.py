@@ -22,13 +22,13 @@ from lab.machine.engine import try_connect
         (["lesson", "--folder", "x" * 300, "list"], "is not a folder"),
         (["workshop", "pack", "/nope/x"], "/nope/x: no file can be made there"),
         (["workshop", "pack", "/"], "/: no file can be made there"),
-        (["duel", "--think", "nan"], "--think nan: must be from"),
-        (["duel", "--think", "inf"], "--think inf: must be from"),
-        (["duel", "--users", "0"], "--users 0: must be from"),
+        (["duel", "--think", "nan"], "--think: nan is not a valid number of seconds"),
+        (["duel", "--think", "inf"], "--think: inf is not a valid number of seconds"),
+        (["duel", "--users", "0"], "--users: 0 is not in the range"),
         (["run", "x" * 300], "there is no such scenario"),
         (["run", "/dev/zero", "--dry-run"], "/dev/zero"),
         (["run", "demo", "--dry-run", "--set", "cluster.zones={a: 1000000000}"], "--set cluster.zones.a: must be from"),
-        (["down", "-p", ""], "project's name"),
+        (["down", "-p", ""], "--project: is empty"),
     ],
 )
 def test_it_is_told_with_its_place(argv: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +57,7 @@ def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
     """As after a `git clean` in another window."""
     done = lab("runs", cwd=tmp_path, FIRST="shutil.rmtree(os.getcwd())")
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
-    assert "the current folder can't be used" in done.stderr
+    assert "the current folder is gone" in done.stderr
 
 
 def test_a_terminal_of_ascii_alone_ends_no_command(tmp_path: Path) -> None:
@@ -72,4 +72,4 @@ def test_a_terminal_of_ascii_alone_ends_no_command(tmp_path: Path) -> None:
 
 def test_what_an_app_says_moves_no_cursor() -> None:
     """An answer in a story may hold anything."""
-    assert printable("a\x1b[2J\x07\x9b\x7fb\tc\nd ✓") == "a\\x1b[2J\\x07\\x9b\\x7fb\tc\nd ✓"
+    assert printable("a\x1b[2J\x07\x9b\x7fb\tc\nd ✓") == "a\\u001b[2J\\u0007\\u009b\\u007fb\\tc\nd ✓"

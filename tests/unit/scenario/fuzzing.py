@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from lab.scenario.spec import Scenario, StepSpec
 
 SELDOM = 150
+EXAMPLES = 5000 if os.environ.get("LAB_PROVE") else 150
+"""LAB_PROVE=1 looks for longer."""
+SETTINGS = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
 
 
 @st.composite

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.backends.own_app import balancer_settings
@@ -20,15 +19,7 @@ from lab.scenario.overrides import parse_change
 from lab.scenario.plan import plan_lines
 from lab.scenario.read import read_scenario
 from lab.scenario.spec import Scenario, may_be_empty
-from tests.unit.scenario.fuzzing import DOCUMENTS
-
-EXAMPLES = 5000 if os.environ.get("LAB_PROVE") else 150
-"""LAB_PROVE=1 looks for longer."""
-SETTINGS = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-)
+from tests.unit.scenario.fuzzing import DOCUMENTS, SETTINGS
 
 
 @pytest.fixture

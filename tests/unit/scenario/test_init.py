@@ -142,12 +142,24 @@ def test_stores_workers_and_what_reaches_out_get_their_roles(read_all: dict[str,
     assert roles("names-that-are-words") == {"2048": "store"}
 
 
-NASTY = ("on", "2048", "a b", 'x"y', "null", "1e3", "~", "web: #1", "ü\U0001f600", "- a")
+MISTAKABLE = ("on", "2048", "null", "1e3", "0x1f", "1_000", "no", "y")
+"""Names of services and images that YAML would take for something else."""
+NASTY = ("a b", 'x"y', "~", "web: #1", "ü\U0001f600", "- a")
+"""No name of a service or an image."""
 
 
-@pytest.mark.parametrize("text", NASTY)
+@pytest.mark.parametrize("text", [*MISTAKABLE, *NASTY])
+def test_what_is_written_is_the_same_text_to_yaml(text: str) -> None:
+    """Whatever names and images look like: what they are refused for is said of them, not of half a file."""
+    config = {"name": "x", "services": {text: {"image": f"{text}:v1", "ports": [{"target": 80}]}}}
+    written = scenario_text(ReadCompose(config=config, files=()), guess(config, None), ["compose.yaml"])
+    cluster = yaml.safe_load(written)["cluster"]
+    assert (cluster["service"], cluster["release"]) == (text, f"{text}:v1")
+
+
+@pytest.mark.parametrize("text", MISTAKABLE)
 def test_what_is_written_is_read_as_the_same(text: str, tmp_path: Path) -> None:
-    """Whatever names and images look like."""
+    """By the lab itself; names of files may be any."""
     config = {"name": "x", "services": {text: {"image": f"{text}:v1", "ports": [{"target": 80}]}}}
     read = ReadCompose(config=config, files=(tmp_path / "my app: #1.yaml",))
     (tmp_path / "my app: #1.yaml").touch()

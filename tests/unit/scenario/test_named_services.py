@@ -76,6 +76,22 @@ def test_nobody_else_is_ever_struck(step: str, key: str, tmp_path: Path) -> None
     assert key in raised.value.at
 
 
+@pytest.mark.parametrize(("name", "is_slot"), [("a1", True), ("a2", False), ("a01", False), ("b1", True)])
+def test_a_slot_goes_before_a_service_of_the_same_name(name: str, is_slot: bool, tmp_path: Path) -> None:
+    """The steps' own words first; whoever means the service says its role."""
+    text = OWN.replace("redis: store", f"{name}: store").replace("port: 8000", "port: 8000, zones: {a: 1, b: 2}")
+    [step] = read(tmp_path, f"{{strike: {{do: kill, to: {name}}}}}", text).steps
+    assert step.strike is not None
+    assert step.strike.to == (name if is_slot else f"store/{name}")
+
+
+def test_zones_without_end_are_not_counted_out(tmp_path: Path) -> None:
+    """They are refused for what they are, before any name is looked up among their slots."""
+    text = OWN.replace("port: 8000", "port: 8000, zones: {a: 1000000000}")
+    with pytest.raises(ScenarioError, match=r"cluster\.zones"):
+        read(tmp_path, "{strike: {do: kill, to: redis}}", text)
+
+
 NOBODY = OWN.replace("services: {redis: store, db: store, worker: worker, mail: left_out}", "services: {}")
 
 
