@@ -95,4 +95,4 @@ def test_a_proxy_as_the_page_shows_it_fails_no_first_try(
     changes = f"--set 'cluster.compose=compose-{proxy}.yaml' --set 'cluster.{front}' --set promises.serving_at_least=1"
     code, said = type_in(f"lab run lab.yaml {changes}", folder, {**env, f"{proxy.upper()}_IMAGE": tag})
     assert code == 0, said
-    assert "0 actions needed a retry (max 1 tries), 0 failed" in said, said
+    assert "0 actions needed a retry (max 1 try), 0 failed" in said, said

@@ -25,7 +25,7 @@ from lab.users.loading import OwnUsers
 from lab.users.own import Http, UserJourney
 from lab.users.page import Unexpected
 from lab.users.steps import HttpJourney
-from tests.unit.users.test_driven import App, broken, live, nothing, states, steps
+from tests.unit.users.foreign_app import App, broken, live, nothing, states, steps
 
 EDIT = """<form id=edit action=save method=post enctype=multipart/form-data>
 <input type=hidden name=csrf value=c1><select name=kind><option>a<option selected>b</select>
