@@ -350,6 +350,7 @@ class Conductor:
             random=self._random,
             clock=clock,
             deadline=clock.now() + int(scenario.time_limit * NS),
+            recreate=live.recreate,
             rollout_within=scenario.promises.rollout_within,
         )
 

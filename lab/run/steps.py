@@ -74,10 +74,10 @@ class Stage(Value):
     clock: Clock
     deadline: int
     """When all of it must be over, monotonic nanoseconds."""
+    recreate: Callable[[str, Release], None]
+    """Makes a worker of somebody's own anew from a release's image; takes as long as that one takes to stop."""
     rollout_within: float = 0.0
     """Seconds that the scenario allows a rollout; 0: as long as it takes."""
-    recreate: Callable[[str, Release], None] = lambda _service, _release: None
-    """Makes a worker of somebody's own anew from a release's image; takes as long as that one takes to stop."""
 
 
 def make_step(spec: StepSpec, stage: Stage) -> RunStep:
