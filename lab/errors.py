@@ -116,7 +116,7 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, exit_code: ExitCode) -> None:
         self.exit_code = exit_code
-        super().__init__("interrupted; what was started has been removed")
+        super().__init__("interrupted; everything started has been removed")
 
 
 def printable(text: str, *, keep: str = "\n") -> str:

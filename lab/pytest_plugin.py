@@ -98,7 +98,7 @@ def _seed(config: pytest.Config) -> int:
     try:
         return int(given)
     except ValueError:
-        raise pytest.UsageError(f"--lab-seed {given}: is no number") from None
+        raise pytest.UsageError(f"--lab-seed {given}: is not a number") from None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -203,7 +203,9 @@ def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("lab"))):
         if mark.args:
-            raise UsageError("takes keywords alone", at="marker lab", hint='lab(compose="compose.yaml", service="web")')
+            raise UsageError(
+                "takes keyword arguments only", at="marker lab", hint='lab(compose="compose.yaml", service="web")'
+            )
         said |= mark.kwargs
     if said.get("compose") is not None:
         said["compose"] = str(Path(request.path).parent / said["compose"])
@@ -296,7 +298,7 @@ class Lab:
 
     def _traffic(self) -> Traffic:
         if self._now is None:
-            raise UsageError("nobody is there who could lose anything", at="lab", hint="with lab.traffic(...): ...")
+            raise UsageError("there are no users who could lose anything", at="lab", hint="with lab.traffic(...): ...")
         return self._now
 
 

@@ -500,7 +500,7 @@ class ReadRecord:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise RecordError("there is no such run", at=str(folder), hint="ls runs")
+            raise RecordError("no such run", at=str(folder), hint="ls runs")
         self.folder = folder
         self._torn: set[str] = set()
         self.format: int | None = None

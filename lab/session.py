@@ -55,7 +55,7 @@ def seconds(text: float | str) -> float:
         return float(text)
     found = _SECONDS.fullmatch(text.strip())
     if found is None:
-        raise UsageError("is no length of time", at=repr(text), hint='"15s", "500ms", "2m", or a number of seconds')
+        raise UsageError("is not a duration", at=repr(text), hint='"15s", "500ms", "2m", or a number of seconds')
     return float(found["number"]) * _UNITS[found["unit"]]
 
 
@@ -157,7 +157,9 @@ class ClusterSession:
         """Go back to the release that the cluster began with, where an earlier run left another one."""
         desk = self._conductor.desk
         first = self.backend.release(self.spec.release)
-        wait_until("the cluster is as wanted", desk.is_settled, within=FRESH_WITHIN, next_step="lab status")
+        wait_until(
+            "the cluster reaches its desired state", desk.is_settled, within=FRESH_WITHIN, next_step="lab status"
+        )
         if desk.read().desired.release != first:
             desk.roll(first, Rolling(batch=len(self.spec.slots)), id=f"back-{len(self.results)}", by="the next test")
             wait_until("the first release serves", desk.is_settled, within=FRESH_WITHIN, next_step="lab status")
@@ -291,7 +293,7 @@ class Traffic:
     @property
     def _evidence(self) -> Evidence:
         if self.judged is None:
-            raise UsageError("is known when the `with` block has ended", at="lab.traffic", hint="ask after it")
+            raise UsageError("is known after the `with` block has ended", at="lab.traffic", hint="ask after it")
         return self.judged.judgement.evidence
 
     # steps
@@ -345,7 +347,7 @@ class Traffic:
 
     def _open(self) -> Stage:
         if self._stage is None or self.judged is not None:
-            raise UsageError("no users are there", at="lab", hint="with lab.traffic(...): ...")
+            raise UsageError("there are no users", at="lab", hint="with lab.traffic(...): ...")
         return self._stage
 
 
@@ -395,7 +397,7 @@ def cluster_of(asked: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any
     if "compose" in told and asked.get("image") is None:
         service = (read(Path(told["compose"])).get("services") or {}).get(told.get("service"), {})
         if not service.get("image"):
-            raise UsageError("says no image, and the service has none", at=MARKER, hint='image="web:dev"')
+            raise UsageError("no image given, and the service names none", at=MARKER, hint='image="web:dev"')
         told["release"] = service["image"]
     try:
         spec = msgspec.convert(told, ClusterSpec)

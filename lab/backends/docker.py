@@ -156,9 +156,9 @@ class DockerBackend:
         found = find_clusters(self.toolbox.engine, now=SYSTEM_CLOCK.wall())
         swept = sweep([one for one in found if one.is_abandoned], self.take_down)
         for what in swept.removed:
-            say(f"removed {what}, which a killed lab had left")
+            say(f"removed {what}, left by a killed lab")
         for why in swept.stuck:
-            say(f"what a killed lab had left stays: {why}")
+            say(f"could not remove leftovers of a killed lab: {why}")
 
     def take_down(self, project: str) -> list[str]:
         return take_down(self.toolbox.engine, self.toolbox.places, project)

@@ -111,5 +111,5 @@ def _run(argv: list[str], variables: Mapping[str, str]) -> None:
         argv, env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=HEALTHY_WITHIN * 2
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["nothing was said"]
+        said = done.stderr.strip().splitlines() or ["no output"]
         raise ClusterError(said[-1], at=" ".join(argv[:2]), hint="lab doctor")

@@ -158,7 +158,7 @@ class Backend(Protocol):
         ...
 
     def lift(self) -> bool:
-        """Let labs strike again; False where nobody had halted them."""
+        """Let labs strike again; False where strikes were not halted."""
         ...
 
     def tidy(self, project: str) -> None:

@@ -65,13 +65,13 @@ class Fault(Value):
 
 
 def _started_again(victim: Victim) -> tuple[AnyHarm, ...]:
-    """A dead replica is the deployer's business; what is not multiplied is started again."""
+    """A dead replica is the deployer's business; what is not multiplied is restarted."""
     return () if victim.role in {Role.APP, Role.DEPLOYER} else (Start(),)
 
 
 _STORES = (Role.STORE, Role.SENTINEL, Role.ORDERS)
 _CONTAINERS = (Role.APP, Role.BALANCER, *_STORES, Role.WORKER)
-_REPLACED = "a replica is replaced by the deployer; whatever else is started again, with its volume if it has one"
+_REPLACED = "a replica is replaced by the deployer; whatever else is restarted, with its volume if it has one"
 
 FAULTS: Mapping[FaultName, Fault] = {
     fault.name: fault
@@ -162,7 +162,7 @@ def cut_from(peers: Sequence[Victim], off: str) -> Fault:
         do=lambda victim, _: Sever(addresses=away(victim)),
         undo=lambda victim: (Mend(addresses=away(victim)),),
         off=off,
-        vain={"not connected": "nobody had talked between the two"},
+        vain={"not connected": "the two had no connection"},
     )
 
 
@@ -170,7 +170,7 @@ def find_fault(name: str, role: Role) -> Fault:
     """The fault of this name, if it may hit such a victim. Raises UsageError."""
     found = next((fault for fault in FAULTS.values() if fault.name == name), None)
     if found is None:
-        raise UsageError(f"there is no fault {name!r}", hint=" | ".join(FAULTS))
+        raise UsageError(f"unknown fault {name!r}", hint=" | ".join(FAULTS))
     if role not in found.hits:
         may = " | ".join(fault.name for fault in FAULTS.values() if role in fault.hits)
         raise UsageError(f"{name} can't be done to a {role}", hint=may)

@@ -125,7 +125,7 @@ def reason_to_stop(rules: StopWhen, seen: GuardView) -> str:
     if seen.halted:
         return f"strikes on this engine are halted: {seen.halted}"
     if rules.unwell and seen.unwell:
-        return f"the lab itself is unwell: {seen.unwell} (stop_when.unwell)"
+        return f"the lab itself is in trouble: {seen.unwell} (stop_when.unwell)"
     if rules.users_lost and seen.users_lost >= rules.users_lost:
         return f"{seen.users_lost} users lost state (stop_when.users_lost: {rules.users_lost})"
     if rules.failed_share and seen.operations >= LEAST_TO_JUDGE:

@@ -148,9 +148,9 @@ def check_monkey(settings: MonkeySettings) -> None:
     for group in settings.groups:
         tier, _, zone = group.partition("/")
         if tier not in GROUPS or group.endswith("/") or "/" in zone:
-            raise UsageError(f"{group!r} is no group", at="groups", hint="groups: [app, app/a, balancer/b]")
+            raise UsageError(f"{group!r} is not a group", at="groups", hint="groups: [app, app/a, balancer/b]")
     if not settings.groups or not settings.do:
-        raise UsageError("nobody or nothing is opted in", at="groups", hint="groups: [app]")
+        raise UsageError("nothing has opted in", at="groups", hint="groups: [app]")
     if not 0 < settings.probability <= 1 or not 0 <= settings.jitter <= 1:
         raise UsageError("is a share from 0 to 1", at="probability", hint="probability: 0.5")
     if settings.calendar is not None:
@@ -169,4 +169,4 @@ def _check_calendar(calendar: Calendar) -> None:
     if opens.tzinfo is not None or closes.tzinfo is not None:
         raise UsageError("opens and closes are by the clocks of time_zone", at="calendar.opens", hint='opens: "09:00"')
     if opens >= closes or calendar.days < 1 or calendar.day_lasts <= 0 or calendar.most_a_day < 1:
-        raise UsageError("has no hour in which to strike", at="calendar", hint='opens: "09:00", closes: "15:00"')
+        raise UsageError("leaves no hour in which to strike", at="calendar", hint='opens: "09:00", closes: "15:00"')

@@ -149,7 +149,7 @@ class Striker:
         found = [one for one in there if one.zone == zone]
         if not found:
             known = sorted({one.zone for one in there} - {""})
-            raise UsageError("there is no such zone", at=zone, hint=f"one of: {', '.join(known)}")
+            raise UsageError("no such zone", at=zone, hint=f"one of: {', '.join(known)}")
         return [one for one in found if one.is_running]
 
     def lose_zone(self, zone: str, *, cut_off: bool, source: StrikeSource) -> list[StrikeResult]:
@@ -197,7 +197,7 @@ class Striker:
             harm = Unpause() if victim.is_paused else Start()
             needs = victim.is_paused or (not victim.is_running and victim.role not in {Role.APP, Role.DEPLOYER})
             if needs and self._ground.target.do(victim.container, harm):
-                healed.append(f"{victim.name} {'goes on' if victim.is_paused else 'is started again'}")
+                healed.append(f"{victim.name} {'goes on' if victim.is_paused else 'is restarted'}")
         return healed
 
     # one strike
@@ -271,7 +271,7 @@ class Striker:
             self._gone[victim.container] = self._clock.now()
         if not was_done:
             self._forget(number)
-        hit, why = False, "it no longer ran" if not victim.is_running else "it was so already"
+        hit, why = False, "it no longer ran" if not victim.is_running else "it was in that state already"
         unproved = self._wait_for_proof(fault, victim, since) if was_done else ""
         if unproved:
             why = unproved
@@ -288,9 +288,9 @@ class Striker:
             return next((word for word in said if word == fault.proof or word in fault.vain), "")
 
         try:
-            word = wait_until("the engine proves it", look, within=PROVED_WITHIN, every=0.05, clock=self._clock)
+            word = wait_until("the engine confirms it", look, within=PROVED_WITHIN, every=0.05, clock=self._clock)
         except WaitTimeout:
-            return f"the engine never said {fault.proof!r} of it"
+            return f"the engine never reported {fault.proof!r} of it"
         return fault.vain.get(word, "")
 
     def _forget(self, number: int) -> None:

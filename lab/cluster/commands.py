@@ -90,7 +90,7 @@ def up_later(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
 
 
 def create_pattern(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
-    """Make the app's pattern container and leave it unstarted."""
+    """Make the app's template container and leave it unstarted."""
     return [*_compose(compose, plan), "create", "--no-build", "--pull", "never", plan.app]
 
 

@@ -288,11 +288,11 @@ class ComposeCluster:
 
     def _read_pattern(self) -> dict[str, Any]:
         if self._pattern is None:
-            with engine_errors("read the app's pattern container", at=self.project):
+            with engine_errors("read the app's template container", at=self.project):
                 found = self._engine.containers(all=True, filters={"label": self._only(Role.PATTERN)})
                 if not found:
                     raise EngineError(
-                        "the app's pattern container is gone",
+                        "the app's template container is gone",
                         at=self.project,
                         hint=f"lab down -p {self.project}",
                     )
@@ -438,13 +438,13 @@ def _run_compose(argv: Sequence[str], plan: ClusterPlan) -> None:
     try:
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=UP_WITHIN)
     except subprocess.TimeoutExpired as exc:
-        raise _compose_failed(plan, f"it was not done after {UP_WITHIN:g} s") from exc
+        raise _compose_failed(plan, f"it did not finish within {UP_WITHIN:g} s") from exc
     if done.returncode:
         raise _compose_failed(plan, done.stderr.strip() or done.stdout.strip())
 
 
 def _compose_failed(plan: ClusterPlan, said: str) -> ClusterError:
-    last = said.splitlines()[-1] if said else "nothing was said"
+    last = said.splitlines()[-1] if said else "no output"
     taken = _TAKEN.search(said)
     if taken:
         return PortTaken(int(taken[1]))

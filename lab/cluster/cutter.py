@@ -23,7 +23,7 @@ ENDS_WITHIN = 20
 
 
 def run_cutter(engine: APIClient, container: str, identity: Identity, act: str, addresses: Sequence[str]) -> bool:
-    """Sever or mend in the network of `container`; False where it was so already, or that no longer runs.
+    """Sever or mend in the network of `container`; False where it was in that state already, or that no longer runs.
 
     The helper may change that network and nothing else: it has no other right, and is removed however this ends.
     A killed lab's carries the labels of its cluster and goes with it.
@@ -40,7 +40,7 @@ def run_cutter(engine: APIClient, container: str, identity: Identity, act: str, 
             remove_container(engine, made)
     if code not in {DONE, NOT_IN_USE, SO_ALREADY}:
         raise EngineError(
-            f"can't {act} a container: the cutter ended with {code}: {said or 'it said nothing'}",
+            f"can't {act} a container: the cutter ended with {code}: {said or 'no output'}",
             at=container[:12],
             hint="the engine's kernel needs nf_tables; without it: `cut` without `from`",
         )

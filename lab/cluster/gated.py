@@ -260,7 +260,7 @@ class GatedCluster(ComposeCluster):
         pattern = self._read_pattern()["Config"]["Labels"]
         identity = labels.identity_of(pattern)
         if identity is None or labels.PORT not in pattern:
-            raise EngineError("the pattern container says nothing of a port", at=self.project, hint="lab down")
+            raise EngineError("the template container names no port", at=self.project, hint="lab down")
         told = {
             "LAB_SLOT": replica.slot,
             "LAB_REPLICA": replica.name,

@@ -97,7 +97,7 @@ class Join(Harm):
 class Sever(Harm):
     """Let no packet pass between it and these addresses, either way and without a word, as a partition does.
 
-    Everything else passes. It lasts as long as the container runs: one that is started again has a new network.
+    Everything else passes. It lasts as long as the container runs: one that is restarted has a new network.
     """
 
     addresses: tuple[str, ...]

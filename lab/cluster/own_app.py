@@ -263,7 +263,7 @@ def _service(config: Mapping[str, Any], name: str, aside: set[str]) -> dict[str,
 
 
 def _pattern_labels(config: Mapping[str, Any], app: OwnApp, plan: ClusterPlan, gate_image: str) -> dict[str, str]:
-    """What whoever makes replicas must know, and cannot see on the pattern container."""
+    """What whoever makes replicas must know, and cannot see on the template container."""
     said = config["services"][app.service]
     found = {
         labels.PORT: str(app.port),

@@ -133,7 +133,7 @@ def _config(
         example = folder / ".env.example"
         if example.is_file() and not (folder / ".env").exists():
             hint = f"cp {shlex.quote(str(example))} {shlex.quote(str(folder / '.env'))}   # then: {hint}"
-        raise UsageError(f"Compose can't read it: {lines[-1] if lines else 'nothing was said'}", at=at, hint=hint)
+        raise UsageError(f"Compose can't read it: {lines[-1] if lines else 'no output'}", at=at, hint=hint)
     return done.stdout, tuple(dict.fromkeys(_UNSET.findall(done.stderr)))
 
 

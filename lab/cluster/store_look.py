@@ -77,7 +77,7 @@ class StoreLook:
     def _is_own_app(self) -> bool:
         """Whether the stores are somebody's own, of which only they know what is well."""
         only = [f"{labels.PROJECT}={self._project}", f"{labels.ROLE}={Role.PATTERN.value}", labels.GATE]
-        with engine_errors("look for the pattern", at=self._project):
+        with engine_errors("look for the template container", at=self._project):
             return bool(self._engine.containers(all=True, filters={"label": only}))
 
     def _is_healthy(self, one: Victim) -> bool:

@@ -53,7 +53,7 @@ class PageActs:
         Raises UsageError where it is not known, beyond the blast radius, or there is nothing to do it to.
         """
         if act not in ACTS:
-            raise UsageError("there is no such act", at=act, hint=", ".join(ACTS))
+            raise UsageError("no such action", at=act, hint=", ".join(ACTS))
         with self._lock:
             if self._reach is None:
                 raise UsageError("there is no cluster to act on", at=act, hint="wait until users are logged in")

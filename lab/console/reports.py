@@ -35,7 +35,7 @@ def folder_of(named: str) -> Path:
     except (OSError, ValueError):  # a name that no file may have
         pass
     meant = did_you_mean(named, recorded_runs())
-    raise RecordError("there is no such run", at=str(found), hint=f"did you mean {meant}?" if meant else "lab runs")
+    raise RecordError("no such run", at=str(found), hint=f"did you mean {meant}?" if meant else "lab runs")
 
 
 def report_run(named: str, wanted: Sequence[Format], out: Path | None, *, say: Say) -> int:
@@ -62,9 +62,9 @@ def leave_report(folder: Path, judged: JudgedRun, closing: tuple[str, ...], *, s
         if summary:
             append_summary(told, Path(summary))
     except LabError as exc:
-        say(f"the report is missing: {exc}")
+        say(f"no report was written: {exc}")
     except Exception as exc:  # noqa: BLE001 -- a fault of the report must not look like one of the run
-        say(f"the report is missing: internal error: {type(exc).__name__}: {exc}")
+        say(f"no report was written: internal error: {type(exc).__name__}: {exc}")
 
 
 def append_summary(told: RunReports, path: Path) -> None:

@@ -36,7 +36,7 @@ Report = Callable[[record.AnyEvent], None]
 
 ENTER_SIGNAL, LEAVE_SIGNAL, KILL_SIGNAL = "SIGUSR1", "SIGTERM", "SIGKILL"
 STATE_BACK_WITHIN = 30.0
-"""Seconds for which a deployer waits for a state that does not answer, such as a Redis that is started again."""
+"""Seconds for which a deployer waits for a state that does not answer, such as a Redis that is restarted."""
 TOLD_AFTER = 3.0
 """Seconds after its start in which nobody is told that a replica is not ready yet."""
 LOG_LINES, LONGEST_LINE = 5, 160

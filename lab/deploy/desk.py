@@ -54,7 +54,7 @@ class Desk:
         found = self._state.read(f"{self._cluster}/desired")
         if found is None:
             hint = f"lab up -p {self._cluster}; if it is up: lab status -p {self._cluster}   # finds it again"
-            raise UsageError("there is no such cluster", at=self._cluster, hint=hint)
+            raise UsageError("no such cluster", at=self._cluster, hint=hint)
         return StoredDesired(version=found.version, desired=decode(found.body, Desired, at=f"{self._cluster}/desired"))
 
     def exists(self) -> bool:
@@ -82,9 +82,11 @@ class Desk:
 
         def approved(rollout: Rollout) -> Rollout:
             if not rollout.strategy.approve:
-                raise UsageError("this rollout waits for nobody", at=rollout.id, hint="lab status")
+                raise UsageError("this rollout is not waiting for approval", at=rollout.id, hint="lab status")
             if rollout.phase is not Phase.WATCH:
-                raise UsageError(f"it is not waiting yet: {rollout.phase}", at=rollout.id, hint="lab status")
+                raise UsageError(
+                    f"it is not waiting for approval yet: {rollout.phase}", at=rollout.id, hint="lab status"
+                )
             return msgspec.structs.replace(rollout, approved=rollout.stage + 1)
 
         return self._change_rollout(approved)
@@ -112,11 +114,11 @@ class Desk:
         self._state.write(key, body, version=0 if found is None else found.version, lease=lease)
 
     def is_settled(self) -> bool:
-        """Whether the cluster is as wanted by now and no rollout is under way."""
+        """Whether the cluster has reached its desired state and no rollout is in progress."""
         return not self.unsettled()
 
     def unsettled(self) -> str:
-        """What is still missing until the cluster is as wanted, for a person; "" where nothing is."""
+        """What is still missing until the cluster reaches its desired state, for a person; "" where nothing is."""
         kept, status = self.read(), self.status()
         rollout = kept.desired.under_way
         if rollout is not None:
@@ -154,7 +156,7 @@ class Desk:
     def _change_rollout(self, change: Callable[[Rollout], Rollout]) -> Rollout:
         def changed(desired: Desired) -> Desired:
             if desired.under_way is None:
-                raise UsageError("no rollout is under way", at=self._cluster, hint="lab roll IMAGE")
+                raise UsageError("no rollout is in progress", at=self._cluster, hint="lab roll IMAGE")
             return msgspec.structs.replace(desired, rollout=change(desired.under_way))
 
         rollout = self._change(changed).rollout

@@ -216,11 +216,11 @@ def check_strategy(strategy: Strategy, slots: int) -> None:
         raise UsageError("shares must grow, from over 0 to 1", at=f"shares: {list(shares)}", hint="[0.1, 0.5, 1]")
     if strategy.in_place and slots < 2:
         raise UsageError(
-            "with a single slot nobody serves while it is changed in place", at="cluster.zones", hint="surge: 1"
+            "with a single slot, nothing serves while it is changed in place", at="cluster.zones", hint="surge: 1"
         )
     if strategy.in_place and strategy.at_once(slots) >= slots:
         raise UsageError(
-            f"with all {slots} slots changed in place at once nobody serves",
+            f"with all {slots} slots changed in place at once, nothing serves",
             at=f"batch: {strategy.batch}",
             hint=f"batch: {slots - 1}, or surge: 1",
         )
@@ -231,7 +231,7 @@ def _check_numbers(given: Value, under: str = "") -> None:
     for key in given.__struct_fields__:
         number = getattr(given, key)
         if isinstance(number, (int, float)) and not 0 <= number < math.inf:
-            raise UsageError("must be a number from 0 on", at=f"{under}{key}: {number}", hint=f"{under}{key}: 10")
+            raise UsageError("must be 0 or more", at=f"{under}{key}: {number}", hint=f"{under}{key}: 10")
 
 
 def strategy_from(name: str, given: Mapping[str, object]) -> Strategy:
@@ -332,17 +332,17 @@ def begin_rollout(desired: Desired, to: Release, strategy: Strategy, *, id: str,
     """Want a rollout. Raises UsageError while another is under way, or where a release of this name already serves."""
     if desired.under_way is not None:
         raise UsageError(
-            f"a rollout to {desired.under_way.to.name} is under way ({desired.under_way.phase})",
+            f"a rollout to {desired.under_way.to.name} is in progress ({desired.under_way.phase})",
             at=desired.under_way.id,
             hint="lab status, then lab abort or lab resume",
         )
     if to == desired.release:
-        raise UsageError("every slot is to serve this release already", at=to.name, hint="lab status")
+        raise UsageError("every slot already serves this release", at=to.name, hint="lab status")
     if to.name == desired.release.name:
         raise UsageError(
-            f"releases are told apart by their tags, and {to.name} serves already, from {desired.release.image}",
+            f"releases are identified by their tags, and {to.name} serves already, from {desired.release.image}",
             at=to.image,
-            hint="give the image a tag of its own",
+            hint="give the image its own tag",
         )
     check_strategy(strategy, len(desired.active))
     phase = strategy.first_phase
@@ -386,7 +386,7 @@ def pick_slots(desired: Desired, counts: Mapping[str, int]) -> tuple[str, ...]:
             what = f"zone {zone} has {len(here)} slots, not {count}"
             raise UsageError(what, at=f"{zone}={count}", hint=f"lab scale {zone}={len(here)}")
     if not picked:
-        raise UsageError("somebody must serve", at="every zone is 0", hint=f"lab scale {zones[0]}=1")
+        raise UsageError("at least one replica must serve", at="every zone is 0", hint=f"lab scale {zones[0]}=1")
     return tuple(picked)
 
 

@@ -39,7 +39,7 @@ def load_script(file: str) -> Script:
     """Raises UsageError where the file can't be loaded or lacks what a script must have."""
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None:
-        raise UsageError("is no Python file", at=file)
+        raise UsageError("is not a Python file", at=file)
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

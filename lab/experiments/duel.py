@@ -29,7 +29,7 @@ def run_duel(ways: Sequence[str], load: UserLoad, *, before: str, to: str, pictu
     Exit 1 if one of the lab's own ways lost an operation; what others' ways lose is what the duel is there to show.
     """
     for unknown in [way for way in ways if way not in WAYS]:
-        raise UsageError("there is no such way", at=unknown, hint=f"lab duel {' '.join(WAYS)}")
+        raise UsageError("no such method", at=unknown, hint=f"lab duel {' '.join(WAYS)}")
     for name, number, bounds in (
         ("users", load.users, BOUNDS[UsersSpec, "count"]),
         ("think", load.think, BOUNDS[UsersSpec, "think"]),

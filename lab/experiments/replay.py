@@ -77,10 +77,10 @@ def check_same(recorded: Recorded, shelf: ImageShelf) -> None:
     for name in needed:
         tag = shelf.tag(name)
         if tag not in recorded.images:
-            raise UsageError("is made from other sources now", at=f"image {name}", hint=hint)
+            raise UsageError("is built from different sources now", at=f"image {name}", hint=hint)
         there = shelf.id_of(tag)
         if there != recorded.images[tag]:
-            what = "is gone from the engine" if there is None else "is not what it was: it has been built anew"
+            what = "is gone from the engine" if there is None else "has been rebuilt since"
             raise UsageError(what, at=f"image {tag}", hint=hint)
     for path in own_files(scenario):
         if digest_of(path) != recorded.files.get(path, ""):

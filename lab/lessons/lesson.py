@@ -86,7 +86,7 @@ def find_lesson(lessons: Sequence[Lesson], asked: str) -> Lesson:
         if asked in {lesson.name, lesson.word} or (asked.isdigit() and int(asked) == lesson.number):
             return lesson
     known = ", ".join(str(lesson.number) for lesson in lessons)
-    raise UsageError(f"there is no lesson {asked!r}, only {known}", at="lab lesson", hint="lab lesson list")
+    raise UsageError(f"unknown lesson {asked!r}, only {known}", at="lab lesson", hint="lab lesson list")
 
 
 def files_of(folder: Path) -> Iterator[Path]:

@@ -66,7 +66,7 @@ def read_spec(lesson: Lesson, folder: Path) -> Scenario:
         if was.get(key) != now.get(key) and not _is_allowed(key, lesson.told.may_change):
             theirs = ", ".join(lesson.told.may_change) or "nothing"
             raise UsageError(
-                f"{key} is part of the test (yours to change: {theirs}): it was {_told(was, key)}, now it is"
+                f"{key} is part of the test (you may change: {theirs}): it was {_told(was, key)}, now it is"
                 f" {_told(now, key)}",
                 at=str(folder / SCENARIO),
                 hint="put it back, or: lab lesson reset",
@@ -126,9 +126,9 @@ def _read_python(path: Path) -> bytes:
         compile(content, str(path), "exec")
     except SyntaxError as exc:
         at = f"{path}, line {exc.lineno}" if exc.lineno else str(path)
-        raise UsageError(f"is no Python: {exc.msg}", at=at, hint="mend that line") from None
+        raise UsageError(f"is not valid Python: {exc.msg}", at=at, hint="fix that line") from None
     except ValueError as exc:
-        raise UsageError(f"is no Python: {exc}", at=str(path)) from None
+        raise UsageError(f"is not valid Python: {exc}", at=str(path)) from None
     return content
 
 

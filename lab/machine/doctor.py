@@ -78,7 +78,7 @@ def _disk(places: Places) -> Checkup:
         name="disk",
         is_well=free >= LEAST_DISK_MB,
         seen=f"{free} MB free",
-        mend=f"free some: {LEAST_DISK_MB} MB are wanted; lab clean --all removes the lab's images",
+        mend=f"free some: {LEAST_DISK_MB} MB are needed; lab clean --all removes the lab's images",
     )
 
 
@@ -88,7 +88,7 @@ def _memory() -> Checkup:
         name="memory",
         is_well=free >= LEAST_MEMORY_MB,
         seen=f"{free} MB available",
-        mend=f"close something: {LEAST_MEMORY_MB} MB are wanted for a cluster of six",
+        mend=f"close something: {LEAST_MEMORY_MB} MB are needed for a cluster of six",
     )
 
 
@@ -105,12 +105,12 @@ def _leftovers(engine: APIClient, now: datetime) -> Checkup:
     return Checkup(
         name="leftovers",
         is_well=not left,
-        seen=", ".join(left) if left else "none of a lab that was killed",
+        seen=", ".join(left) if left else "none",
         mend="lab clean",
     )
 
 
 def _strikes(engine: APIClient) -> Checkup:
     who = halted_by(engine)
-    seen = f"halted on this engine by {who}" if who else "nobody has halted them on this engine"
+    seen = f"halted on this engine by {who}" if who else "not halted on this engine"
     return Checkup(name="strikes", is_well=not who, seen=seen, mend="lab halt --over")

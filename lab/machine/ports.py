@@ -1,4 +1,4 @@
-"""Free ports of this machine, picked before a container is made so that it keeps them when it is started again."""
+"""Free ports of this machine, picked before a container is made so that it keeps them when it is restarted."""
 
 from __future__ import annotations
 
@@ -35,4 +35,4 @@ def free_ports(count: int) -> tuple[int, ...]:
             found.append(port)
             if len(found) == count:
                 return tuple(found)
-    raise SetupError(f"too few ports from {FIRST} to {LAST} are free", at="127.0.0.1", hint="ss -ltn")
+    raise SetupError(f"not enough free ports between {FIRST} and {LAST}", at="127.0.0.1", hint="ss -ltn")

@@ -25,7 +25,7 @@ def kept_identity(project: str, clock: Clock = SYSTEM_CLOCK) -> Identity:
 
 
 def project_of(places: Places, given: str | None) -> str:
-    """The project that a command line names, or this checkout's own. Raises UsageError for what is no name."""
+    """The project that a command line names, or this checkout's own. Raises UsageError for what is not a name."""
     if given is None:
         return default_project(places)
     check_project(given)

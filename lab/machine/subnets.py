@@ -25,7 +25,7 @@ def free_subnet(engine: APIClient) -> str:
     taken += _routes(ROUTES.read_text() if ROUTES.exists() else "")
     found = pick_subnet(taken, random.Random())
     if found is None:
-        raise ClusterError("there is no free address space", at=str(SPACE), hint="docker network prune")
+        raise ClusterError("no free subnet is left", at=str(SPACE), hint="docker network prune")
     return found
 
 

@@ -32,7 +32,7 @@ class KeptStores(Value):
     def spec(self, image: str) -> ClusterSpec:
         """The whole cluster, with that. Raises UsageError for a store that there is none of."""
         if self.store not in set(StoreName):
-            raise UsageError("there is no such store", at=f"--store {self.store}", hint=" | ".join(StoreName))
+            raise UsageError("no such store", at=f"--store {self.store}", hint=" | ".join(StoreName))
         return ClusterSpec(release=image, store=StoreName(self.store), orders=OrdersPlace(self.orders))
 
 
@@ -62,7 +62,7 @@ def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, por
             wait_settled(desk, deployer, within=90)
         is_kept = True
     say(f"{project} is up: {live.url}")
-    say("  look: lab status    take down: lab down")
+    say("  status: lab status    remove: lab down")
     return ExitCode.HELD
 
 

@@ -141,7 +141,7 @@ def heal(*, project: str | None, say: Say) -> int:
     tidied = project_of(find_places(), project)
     connect_backend().tidy(tidied)
     with striker_at_hand(project, BlastRadius(), lambda _: None) as striker:
-        for line in striker.heal() or ["nothing was open"]:
+        for line in striker.heal() or ["nothing to undo"]:
             say(line)
     return resume(project=project, say=say)
 
@@ -150,10 +150,10 @@ def halt_strikes(*, over: bool, say: Say) -> int:
     """Let no lab on this engine strike any more, runs that go on included; or let them again."""
     backend = connect_backend()
     if over:
-        say("labs on this engine may strike again" if backend.lift() else "nobody had halted them")
+        say("labs on this engine may strike again" if backend.lift() else "strikes were not halted")
         return ExitCode.HELD
     who = f"{this_process()}, {SYSTEM_CLOCK.wall():%Y-%m-%d %H:%M:%S}"
-    say(f"no lab on this engine strikes any more (halted by {backend.halt(who)}); until: lab halt --over")
+    say(f"no lab on this engine will strike (halted by {backend.halt(who)}); until: lab halt --over")
     return ExitCode.HELD
 
 
@@ -167,7 +167,7 @@ def _is_only_told(
     if spec.dry_run and refused:
         raise UsageError(f"would be refused: {refused}", at="blast radius", hint="lab heal, or a larger radius")
     if spec.dry_run:
-        say("  nothing was done: that was a dry run")
+        say("  dry run: nothing was done")
     return spec.dry_run
 
 
@@ -180,7 +180,7 @@ def _check_lasting(seconds: float | None) -> None:
 def _last(seconds: float | None, undo: Callable[[], None], say: Say) -> None:
     """Let it last; it is undone at the end and on Ctrl-C, or left to `lab heal` where no time was told."""
     if seconds is None:
-        say("  it lasts until: lab heal")
+        say("  undo it with: lab heal")
         return
     try:
         SYSTEM_CLOCK.sleep(seconds)

@@ -80,7 +80,7 @@ def roll(image: str, strategy: str, given: Mapping[str, object], *, project: str
     with at_hand(project, _teller(say)) as cluster:
         number = f"{SystemRandom().getrandbits(32):08x}"
         cluster.desk.roll(to, wanted, id=number, by=this_process())
-        say(f"rollout {number}: {to.name}, {strategy}; if this dies: lab resume")
+        say(f"rollout {number}: {to.name}, {strategy}; to continue after a crash: lab resume")
         return ExitCode.HELD if detach else _see_through(cluster, say)
 
 
@@ -152,8 +152,10 @@ def describe_lead(desk: Desk) -> list[str]:
     if lease is not None and not is_owner_gone(lease.holder):
         lines.append(f"led by {lease.holder} since {_at(lease.since)}, fencing token {lease.token}")
         return lines
-    gone = f"{lease.holder} is gone" if lease is not None else "nobody leads"
-    todo = "go on with: lab resume" if desired.under_way is not None else "dead replicas are not replaced: lab deployer"
+    gone = f"{lease.holder} is gone" if lease is not None else "no leader"
+    todo = (
+        "continue with: lab resume" if desired.under_way is not None else "dead replicas are not replaced: lab deployer"
+    )
     lines.append(f"{gone}; {todo}")
     return lines
 
@@ -173,7 +175,7 @@ def _describe_rollout(rollout: Rollout) -> str:
 
 
 def _see_through(cluster: StandingCluster, say: Say, *, looks: int = 0) -> int:
-    """Lead, or stand by whoever does, until the cluster is as wanted, and for so many looks at least.
+    """Lead, or stand by whoever does, until the cluster reaches its desired state, and for so many looks at least.
 
     The exit code is that of the rollout which is under way now; one that ended long ago says nothing.
     """

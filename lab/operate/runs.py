@@ -180,7 +180,7 @@ def judge_and_write(run_record: RunRecord) -> JudgedRun:
 
 
 def _heard_on(out: BinaryIO) -> Callable[[bytes], None]:
-    """Tells `out` each line. Raises LabFault where nobody listens any more, once, so that the run ends in order."""
+    """Tells `out` each line. Raises LabFault where its output is closed, once, so that the run ends in order."""
 
     def heard(line: bytes) -> None:
         try:
@@ -188,7 +188,7 @@ def _heard_on(out: BinaryIO) -> Callable[[bytes], None]:
             out.flush()
         except OSError as exc:
             os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-            raise LabFault(f"nobody listens any more: {exc.strerror}", hint="lab run --json ... >FILE") from exc
+            raise LabFault(f"output closed: {exc.strerror}", hint="lab run --json ... >FILE") from exc
 
     return heard
 

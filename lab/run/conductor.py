@@ -124,7 +124,7 @@ class Conductor:
     def desk(self) -> Desk:
         """Where the cluster is told what to become. Raises LabFault before it stands."""
         if self._desk is None:
-            raise LabFault("nothing is wanted of the cluster yet")
+            raise LabFault("the cluster has no desired state yet")
         return self._desk
 
     def run(self) -> None:
@@ -161,7 +161,7 @@ class Conductor:
             live = stack.enter_context(self._backend.bring_up(order, is_kept=is_kept))
             self._state = stack.enter_context(self._backend.state())
             self._enter_deployers(live, self._state, stack)
-            stack.callback(self._begin_phase, CLEAN_UP, "nobody acts any more, the cluster goes")
+            stack.callback(self._begin_phase, CLEAN_UP, "users have stopped; removing the cluster")
             within = max(SERVES_WITHIN, 3 * scenario.cluster.ready_within)
             self._supervisor.wait(
                 "every slot serves", self.desk.is_settled, within=within, seen=self._seen.why_not_ready
@@ -257,7 +257,7 @@ class Conductor:
         if on_stop is OnStop.FREEZE:
             return
         goes = "goes back" if on_stop is OnStop.ROLL_BACK else "goes on to its end"
-        self._begin_phase("stop", f"what is open is undone, a rollout under way {goes}")
+        self._begin_phase("stop", f"open faults are undone, a rollout in progress {goes}")
         stage.striker.heal()
         if on_stop is OnStop.ROLL_BACK and desk.read().desired.under_way is not None:
             desk.ask(RolloutRequest.ABORT)

@@ -47,14 +47,14 @@ def deployed(
 
 
 def wait_settled(desk: Desk, deployer: Deployer, *, within: float) -> None:
-    """Wait until the cluster is as wanted. Raises what ended the deployer, or WaitTimeout with its last step."""
+    """Wait until it is in its desired state. Raises what ended the deployer, or WaitTimeout with its last step."""
 
     def look() -> bool:
         deployer.check()
         return is_settled()
 
     is_settled = borne(desk.is_settled)
-    wait_until("the cluster is as wanted", look, within=within, next_step="lab status")
+    wait_until("the cluster reaches its desired state", look, within=within, next_step="lab status")
 
 
 def lost_zones_of(state: State, project: str) -> Callable[[], tuple[str, ...]]:

@@ -113,7 +113,7 @@ class DeployerProcess:
         """Raise LabFault where it ended though nobody meant it to."""
         if self.has_ended and not self._is_expected_to_end:
             self._said_last.seek(0)
-            said = self._said_last.read().decode(errors="replace").strip() or "it said nothing"
+            said = self._said_last.read().decode(errors="replace").strip() or "no output"
             what = f"a deployer ended by itself with {self._process.returncode}: {said}"
             raise LabFault(what, at=f"process {self.pid}", hint="lab lock")
 

@@ -80,7 +80,7 @@ def run(status_fd: int, argv: Sequence[str]) -> None:
 
 
 def _write(status: TextIO, word: dict[str, object]) -> None:
-    with suppress(OSError):  # nobody listens any more
+    with suppress(OSError):  # output closed
         status.write(f"{json.dumps(word)}\n")
         status.flush()
 

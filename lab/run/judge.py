@@ -72,7 +72,7 @@ def scenario_of(seen: ReadRecord) -> Scenario:
         return scenario if seen.format is not None else _with_old_floor(scenario)
     except (msgspec.ValidationError, UsageError) as exc:
         at = str(seen.folder / "scenario.json")
-        raise RecordError(f"is no scenario of this lab: {exc}", at=at, hint="run it again") from exc
+        raise RecordError(f"is not a scenario that this lab can read: {exc}", at=at, hint="run it again") from exc
 
 
 def _with_old_floor(scenario: Scenario) -> Scenario:
@@ -303,7 +303,7 @@ def plan_of(seen: ReadRecord) -> RunPlan:
     """
     scenario, environment = scenario_of(seen), seen.document("environment.json") or {}
     if not isinstance(environment, dict):
-        raise RecordError("is no environment", at=str(seen.folder / "environment.json"), hint="run it again")
+        raise RecordError("is not a valid environment", at=str(seen.folder / "environment.json"), hint="run it again")
     return RunPlan(
         run=seen.folder.name,
         name=scenario.name,

@@ -119,7 +119,7 @@ class Pinned:
         why = "it ran" if hit else "it no longer ran"
         self._report(record.StrikeProved(at=self._clock.now(), strike=self._number, hit=hit, why=why))
         if hit and not fault.lasts:
-            self._undo()  # what is not multiplied is started again at once
+            self._undo()  # what is not multiplied is restarted at once
         return hit
 
     def _on_victim(self, slot: str | None, act: Callable[[Replica], bool]) -> bool:

@@ -370,7 +370,7 @@ class TogetherStep:
 
 
 def _monkey(spec: MonkeySettings, stage: Stage) -> MonkeyStep:
-    told = "a leashed monkey only tells" if spec.leashed else "replicas that serve are struck at random"
+    told = "a leashed monkey only reports" if spec.leashed else "replicas that serve are struck at random"
     return MonkeyStep(stage.make_monkey(spec, stage.random), told)
 
 

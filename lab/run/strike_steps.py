@@ -47,7 +47,7 @@ def pick_victims(
         found = [one for one in found if to in {one.slot, one.zone, one.name}]
     if not found:
         runs = ", ".join(one.name for one in there if one.is_running)
-        raise UsageError("there is none that runs", at=to, hint=f"one of: {runs}")
+        raise UsageError("nothing of that name is running", at=to, hint=f"one of: {runs}")
     return found
 
 
@@ -71,7 +71,7 @@ def pick_fault(
     found = all_stores if off == STORE else pick_victims(there, off, Random(0), primary)
     peers = [one for one in found if one.container not in struck and one.addresses]
     if not peers:
-        raise UsageError("there is nobody to be cut off from", at=off, hint="from: store")
+        raise UsageError("nothing to cut it off from", at=off, hint="from: store")
     return cut_from(peers, off)
 
 

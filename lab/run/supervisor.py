@@ -62,7 +62,7 @@ class Supervisor:
                 self._check_self()
             except OSError as exc:  # of the lab's own parts, where it means "not yet" of what is waited for
                 raise LabFault(
-                    f"a part of the lab ended: {type(exc).__name__}: {exc}", hint="see events.jsonl"
+                    f"part of the lab stopped: {type(exc).__name__}: {exc}", hint="see events.jsonl"
                 ) from exc
             if self.may_stop:
                 self.check_stop()
@@ -106,7 +106,7 @@ class Supervisor:
         )
 
     def show(self) -> None:
-        """Let the view show this moment. Raises LabFault, once, where nobody looks on any more."""
+        """Let the view show this moment. Raises LabFault, once, where its output is closed."""
         self._record.flush_due()
         news = self._state.news()
         try:
@@ -115,10 +115,10 @@ class Supervisor:
             self.view.show(self._state.moment())
         except OSError as exc:
             self.view = QuietView()  # nobody sees any more how the cluster goes
-            raise LabFault(f"nobody looks on any more: {exc.strerror}", hint="lab run ... >FILE") from exc
+            raise LabFault(f"output closed: {exc.strerror}", hint="lab run ... >FILE") from exc
 
     def _check_self(self) -> None:
-        """Raise where the lab itself is unwell: then nothing that was seen means anything."""
+        """Raise where the lab itself is in trouble: then nothing that was seen means anything."""
         self._check()
         free = shutil.disk_usage(self._record.folder).free // 2**20
         if free < LEAST_FREE_MB:

@@ -28,7 +28,7 @@ class Moment(Value):
 class View(Protocol):
     """Shows moments. Used as a context manager; never raises because of what it is shown.
 
-    Raises OSError where nobody looks on any more, as at the end of a pipe.
+    Raises OSError where its output is closed, as at the end of a pipe.
     """
 
     def __enter__(self) -> Self: ...

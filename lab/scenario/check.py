@@ -291,7 +291,7 @@ def _check_scales(scenario: Scenario, refuse: Refuse) -> None:
     for key, step in walk_steps(scenario.steps):
         counts |= step.scale.to if step.scale is not None else {}
         if not any(counts.values()):
-            refuse(f"{key}.scale.to", "nobody would serve", f"scale: {{to: {{{next(iter(cluster.zones))}: 1}}}}")
+            refuse(f"{key}.scale.to", "no replica would serve", f"scale: {{to: {{{next(iter(cluster.zones))}: 1}}}}")
 
 
 def _check_breaking(scenario: Scenario, key: str, step: StepSpec, refuse: Refuse) -> None:

@@ -17,7 +17,7 @@ def check_rolls(scenario: Scenario, refuse: Refuse) -> None:
     named = images_of(scenario)
     if len({release_name(image) for image in named}) < len(named):
         what = f"two releases have the same tag: {', '.join(named)}"
-        refuse("steps", what, "give each image a tag of its own")
+        refuse("steps", what, "give each image its own tag")
     _check_no_move(scenario.steps, "steps", scenario.cluster.release, refuse)
 
 

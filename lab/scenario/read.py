@@ -31,9 +31,7 @@ def find_scenario(named: str) -> Path:
     if named not in known:
         meant = did_you_mean(named, known)
         hint = f"lab run {' | '.join(known)} | FILE.yaml"
-        raise ScenarioError(
-            "there is no such scenario", at=named, hint=f"did you mean {meant}? {hint}" if meant else hint
-        )
+        raise ScenarioError("no such scenario", at=named, hint=f"did you mean {meant}? {hint}" if meant else hint)
     return LIBRARY / f"{named}.yaml"
 
 
@@ -141,7 +139,7 @@ def _misshapen(exc: msgspec.ValidationError, place: Callable[[str], str]) -> Sce
     hint = f"compare with {LIBRARY / 'demo.yaml'}"
     if unknown is not None:
         key = f"{key}.{unknown}".lstrip(".")
-        what = f"there is no key {unknown!r} here"
+        what = f"unknown key {unknown!r} here"
         meant = did_you_mean(unknown, keys_of(Scenario))
         hint = f"did you mean {meant!r}?" if meant else hint
     return ScenarioError(what, at=place(key), hint=hint)

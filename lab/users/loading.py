@@ -24,7 +24,7 @@ def load_journey(named: str) -> type[UserJourney]:
     file, _, name = named.rpartition(":")
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None:
-        raise UsageError("is no Python file", at=file)
+        raise UsageError("is not a Python file", at=file)
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

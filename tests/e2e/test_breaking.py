@@ -93,7 +93,7 @@ def test_a_person_breaks_a_cluster_within_bounds_and_heals_it(shop_cluster: Shop
     assert healed.code == 0, healed.out + healed.err
     assert "cut from store of a1-" in healed.out
     assert all(is_ready(shop_cluster, slot.name) for slot in shop_cluster.slots)
-    assert "nothing was open" in lab("heal", *here).out
+    assert "nothing to undo" in lab("heal", *here).out
 
 
 def is_ready(shop: ShopCluster, slot: str) -> bool:

@@ -86,7 +86,7 @@ def test_whoever_comes_next_goes_on_where_a_killed_deployer_was(hand: Hand, plac
         deployer.communicate()
     said = hand.do("lock")
     assert said.code == 4
-    for word in ("to v2 (rolling)", "last step: ", f":{deployer.pid}:", "is gone; go on with: lab resume"):
+    for word in ("to v2 (rolling)", "last step: ", f":{deployer.pid}:", "is gone; continue with: lab resume"):
         assert word in said.out
     assert "lab resume" in hand.do("status").out
     resumed = hand.do("resume")

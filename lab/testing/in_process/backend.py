@@ -67,7 +67,7 @@ class InProcessBackend:
 
     def provide(self, images: Sequence[str], say: Say) -> None:  # noqa: ARG002 -- nothing is made
         for missing in (one for one in images if one not in self._apps):
-            raise UsageError("there is no such image", at=missing, hint=" | ".join(self._apps))
+            raise UsageError("no such image", at=missing, hint=" | ".join(self._apps))
 
     def check(
         self,
@@ -196,7 +196,7 @@ class InProcessBackend:
     def _find(self, project: str) -> World:
         world = self._worlds.get(project)
         if world is None:
-            raise UsageError("there is no such cluster", at=project, hint="lab up")
+            raise UsageError("no such cluster", at=project, hint="lab up")
         return world
 
 

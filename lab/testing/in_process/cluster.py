@@ -40,7 +40,7 @@ class InProcessCluster:
         try:
             self._world.start(replica.container)
         except KeyError:
-            raise EngineError("there is no such container", at=replica.name) from None
+            raise EngineError("no such container", at=replica.name) from None
 
     def signal(self, replica: Replica, signal: str) -> bool:
         self._check_fence()

@@ -108,7 +108,7 @@ def test_a_cut_where_nobody_talks_is_no_hit(tmp_path: Path) -> None:
     target.idle = True
     with striking(tmp_path, target) as striker:
         [struck] = striker.strike(cut_from([edge("b")], "zone/b"), [replica("a1")], source=StrikeSource.STEP)
-        assert (struck.hit, struck.why) == (False, "nobody had talked between the two")
+        assert (struck.hit, struck.why) == (False, "the two had no connection")
         assert len(striker.heal()) == 1
     assert target.severed == set()
 
@@ -120,7 +120,7 @@ def test_a_cut_that_is_there_already_is_no_hit(tmp_path: Path) -> None:
         [first] = striker.strike(cut, [replica("a1")], source=StrikeSource.STEP)
         [second] = striker.strike(cut, [replica("a1")], source=StrikeSource.STEP)
         assert (first.hit, second.hit) == (True, False)
-        assert second.why == "it was so already"
+        assert second.why == "it was in that state already"
         assert len(striker.heal()) == 1
 
 

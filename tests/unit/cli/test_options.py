@@ -172,7 +172,7 @@ def test_help_lists_every_verb_under_what_a_person_is_after(capsys: pytest.Captu
     [
         ("rnu demo", "lab rnu: no such verb\n  try: did you mean lab run"),
         ("lesson chekc", "lab lesson chekc: no such verb\n  try: did you mean lab lesson check"),
-        ("run dmeo", "dmeo: there is no such scenario\n  try: did you mean demo? lab run canary | "),
+        ("run dmeo", "dmeo: no such scenario\n  try: did you mean demo? lab run canary | "),
         ("run", "lab run: SCENARIO is missing\n  try: lab run --help"),
         ("run demo --seed", "--seed: requires an argument"),
         ("down all", "lab down: got unexpected extra argument (all)"),

@@ -1,4 +1,4 @@
-"""What the engine says, told once, by a thread that ends when nobody listens any more."""
+"""What the engine says, told once, by a thread that ends when its output is closed."""
 
 from __future__ import annotations
 

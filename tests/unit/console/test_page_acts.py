@@ -79,7 +79,7 @@ def test_a_freeze_is_over_at_the_latest_when_the_cluster_goes(tmp_path: Path) ->
 
 
 def test_a_lost_zone_comes_back(tmp_path: Path) -> None:
-    """All of it is struck at once; its balancer is started again when it is back."""
+    """All of it is struck at once; its balancer is restarted when it is back."""
     target, events = six_and_three(), list[record.AnyEvent]()
     with a_person_at(target, tmp_path, events) as (hands, _):
         said = hands.do("lose-zone", {"zone": "c"})
@@ -96,7 +96,7 @@ def test_a_roll_and_its_reverse_are_wanted_of_the_deployer(tmp_path: Path) -> No
         rollout = desk.read().desired.under_way
         assert rollout is not None
         assert (rollout.to, rollout.before) == (V2, V1)
-        with pytest.raises(UsageError, match="is under way"):
+        with pytest.raises(UsageError, match="is in progress"):
             hands.do("roll", {"image": "shop:v2"})
         assert hands.do("reverse", {}) == "back to v1"
         rollout = desk.read().desired.under_way
@@ -111,7 +111,7 @@ def test_a_roll_and_its_reverse_are_wanted_of_the_deployer(tmp_path: Path) -> No
         ("kill", {"slot": "z9"}, "nobody serves in z9"),
         ("lose-zone", {"zone": "z"}, "no such zone"),
         ("roll", {"image": "shop:evil"}, "not an image of this scenario"),
-        ("reverse", {}, "no rollout is under way"),
+        ("reverse", {}, "no rollout is in progress"),
     ],
 )
 def test_what_cannot_be_done_is_refused(act: str, what: dict[str, str], why: str, tmp_path: Path) -> None:

@@ -501,5 +501,5 @@ def test_requests_of_people_are_refused_where_they_make_no_sense(ground: Ground)
     with pytest.raises(UsageError, match="no such cluster"):
         Desk(ground.state, "nobody's", clock=SYSTEM_CLOCK).read()
     roll(ground, Rolling())
-    with pytest.raises(UsageError, match="waits for nobody"):
+    with pytest.raises(UsageError, match="not waiting for approval"):
         ground.desk.approve()

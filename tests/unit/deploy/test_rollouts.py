@@ -258,11 +258,11 @@ def test_one_rollout_at_a_time() -> None:
     """A second rollout is refused while one is under way, and so is one to what serves already."""
     world, desired = settled_world(Random(7))
     under_way = begun(desired, Rolling(), world)
-    with pytest.raises(UsageError, match="under way"):
+    with pytest.raises(UsageError, match="in progress"):
         begun(under_way, Rolling(), world)
     with pytest.raises(UsageError, match="already"):
         begin_rollout(desired, V1, Rolling(), id="r2", now=0, by="test")
-    with pytest.raises(UsageError, match="told apart by their tags"):
+    with pytest.raises(UsageError, match="identified by their tags"):
         begin_rollout(desired, Release(name="v1", image="fixed:v1"), Rolling(), id="r2", now=0, by="test")
 
 

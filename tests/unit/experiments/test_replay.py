@@ -174,7 +174,7 @@ def test_the_same_images_may_be_run_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "told"), [({"shop:v2": "9"}, "built anew"), ({"nginx": None}, "gone")], ids=["changed", "gone"]
+    ("there", "told"), [({"shop:v2": "9"}, "been rebuilt since"), ({"nginx": None}, "gone")], ids=["changed", "gone"]
 )
 def test_another_image_is_another_experiment(tmp_path: Path, there: dict[str, str | None], told: str) -> None:
     """It is refused, with what can be done instead."""
@@ -187,7 +187,7 @@ def test_another_image_is_another_experiment(tmp_path: Path, there: dict[str, st
 
 def test_other_sources_are_another_experiment(tmp_path: Path) -> None:
     """A tag that the record does not know is that of other sources."""
-    with pytest.raises(UsageError, match="other sources"):
+    with pytest.raises(UsageError, match="different sources"):
         check_same(recorded(tmp_path, images={"shop:v1": "1"}), cast(ImageShelf, Shelf(dict(IMAGES))))
 
 

@@ -25,7 +25,7 @@ from lab.machine.engine import try_connect
         (["duel", "--think", "nan"], "--think: nan is not a valid number of seconds"),
         (["duel", "--think", "inf"], "--think: inf is not a valid number of seconds"),
         (["duel", "--users", "0"], "--users: 0 is not in the range"),
-        (["run", "x" * 300], "there is no such scenario"),
+        (["run", "x" * 300], "no such scenario"),
         (["run", "/dev/zero", "--dry-run"], "/dev/zero"),
         (["run", "demo", "--dry-run", "--set", "cluster.zones={a: 1000000000}"], "--set cluster.zones.a: must be from"),
         (["down", "-p", ""], "--project: is empty"),

@@ -161,7 +161,7 @@ def test_a_lesson_is_found_by_number_and_by_name() -> None:
     assert find_lesson(LESSONS, "01") is LESSONS[0]
     assert find_lesson(LESSONS, LESSONS[0].name) is LESSONS[0]
     assert find_lesson(LESSONS, "state-is-a-bug") is LESSONS[0]
-    with pytest.raises(UsageError, match="no lesson 'x'"):
+    with pytest.raises(UsageError, match="unknown lesson 'x'"):
         find_lesson(LESSONS, "x")
 
 

@@ -114,7 +114,7 @@ def test_a_script_is_the_participants_own_file_and_cant_be_left_out(tmp_path: Pa
 def test_a_file_that_is_no_python_is_told_with_its_line(mine: Path) -> None:
     """Before anything is built."""
     edit(mine / "shop" / "kept.py", "async def get(self, name: str)", "async def get(self, name: str")
-    with pytest.raises(UsageError, match="is no Python") as refused:
+    with pytest.raises(UsageError, match="is not valid Python") as refused:
         layer_files(STATE, mine, "v1")
     assert "kept.py, line 2" in refused.value.at
 
@@ -123,7 +123,7 @@ def test_a_file_that_is_no_python_is_told_with_its_line(mine: Path) -> None:
 def test_a_file_of_other_bytes_is_told_too(mine: Path, content: bytes) -> None:
     """Whatever an editor made of it."""
     (mine / "shop" / "kept.py").write_bytes(content)
-    with pytest.raises(UsageError, match="is no Python"):
+    with pytest.raises(UsageError, match="is not valid Python"):
         layer_files(STATE, mine, "v1")
 
 

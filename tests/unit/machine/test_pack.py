@@ -60,7 +60,7 @@ def test_a_damaged_archive_never_reaches_the_engine(tmp_path: Path) -> None:
 
 def test_a_pack_of_other_sources_is_refused_with_the_way_to_use_it(tmp_path: Path) -> None:
     """The tags carry a hash of the sources: its own are in it."""
-    with pytest.raises(UsageError, match="other sources") as refused:
+    with pytest.raises(UsageError, match="different sources") as refused:
         load(write(tmp_path / "p.tar", images=(BASE, "cluster-lab/nginx:2")))
     assert "LAB_PACK=" in refused.value.hint
 
@@ -71,11 +71,11 @@ def test_a_file_that_is_no_pack_is_told(tmp_path: Path, content: bytes | None) -
     path = tmp_path / "p.tar"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UsageError, match="is no pack"):
+    with pytest.raises(UsageError, match="is not a lab pack"):
         read_manifest(path)
     with tarfile.open(path, "w") as tar:
         tar.addfile(tarfile.TarInfo("something"), io.BytesIO())
-    with pytest.raises(UsageError, match="is no pack"):
+    with pytest.raises(UsageError, match="is not a lab pack"):
         read_manifest(path)
 
 

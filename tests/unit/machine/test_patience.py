@@ -42,7 +42,7 @@ def nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_compose_that_does_not_end_brings_no_cluster_up() -> None:
     """After how long, and for which file."""
-    with pytest.raises(ClusterError, match=r"^cluster\.yaml: .*not done after 180 s"):
+    with pytest.raises(ClusterError, match=r"^cluster\.yaml: .*did not finish within 180 s"):
         bring_up(COMPOSE, PLAN)
 
 
@@ -61,5 +61,5 @@ def test_a_compose_that_does_not_say_its_version_is_none() -> None:
 
 def test_an_installation_that_does_not_end_is_told() -> None:
     """With the command that was given."""
-    with pytest.raises(SetupError, match="apt-get update: was not done after 1200 s"):
+    with pytest.raises(SetupError, match="apt-get update: did not finish within 1200 s"):
         install.apt_install(["one"])

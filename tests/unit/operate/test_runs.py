@@ -26,7 +26,7 @@ def test_a_record_of_what_is_no_scenario_is_told_as_such(
     """It is the record that is unfit, and no fault of the lab."""
     (tmp_path / "scenario.json").write_text(document)
     (tmp_path / "environment.json").write_text("{}")
-    with pytest.raises(RecordError, match=r"scenario\.json: is no scenario of this lab: "):
+    with pytest.raises(RecordError, match=r"scenario\.json: is not a scenario that this lab can read: "):
         read(ReadRecord(tmp_path))
 
 
@@ -36,7 +36,7 @@ def test_a_listener_that_left_is_told_of_once() -> None:
     os.close(reads)
     with os.fdopen(writes, "wb") as out:
         heard = command._heard_on(out)
-        with pytest.raises(LabFault, match="nobody listens any more: Broken pipe"):
+        with pytest.raises(LabFault, match="output closed: Broken pipe"):
             heard(b"{}\n")
         heard(b"{}\n")
 

@@ -124,7 +124,7 @@ def test_what_lasts_explains_until_it_is_undone_whatever_it_is_called(values: di
 
 
 def test_what_ends_its_victim_explains_until_it_is_proved() -> None:
-    """It is over at once, however late the store is started again."""
+    """It is over at once, however late the store is restarted."""
     [window] = store_strikes(strike_of(at=10 * S, undone=18 * S, fault="kill the store"))
     assert window.until == 10 * S + 200 * MS + S
 

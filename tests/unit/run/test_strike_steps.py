@@ -180,7 +180,7 @@ def test_victims_are_picked_by_slot_zone_role_or_seed() -> None:
     assert named == {"a1": ["a1-1"], "b": ["b1-1", "b2-1"], "balancer/c": ["balancer-c"]}
     drawn = {pick_victims(there, "any", Random(seed))[0].name for seed in range(100)}
     assert len(drawn) == 6
-    with pytest.raises(UsageError, match="none that runs"):
+    with pytest.raises(UsageError, match="nothing of that name is running"):
         pick_victims(there, "d9", Random(1))
 
 
@@ -221,7 +221,11 @@ def test_a_run_is_stopped_by_its_own_rules_alone(
 @pytest.mark.parametrize(
     ("rules", "seen", "told"),
     [
-        (StopWhen(), {"unwell": "the engine's events ended"}, "the lab itself is unwell: the engine's events ended"),
+        (
+            StopWhen(),
+            {"unwell": "the engine's events ended"},
+            "the lab itself is in trouble: the engine's events ended",
+        ),
         (StopWhen(unwell=False), {"unwell": "the engine's events ended"}, ""),
         (StopWhen(unwell=False), {"halted": "somebody"}, "halted: somebody"),
         (StopWhen(), {}, ""),
@@ -266,9 +270,9 @@ def test_a_zone_is_cut_from_another_as_a_whole() -> None:
     harm = fault.do(replica("b1"), "SIGKILL")
     assert harm == Sever(addresses=("10.0.0.11", "10.0.0.12"))
     assert fault.text() == "cut from zone/a"
-    with pytest.raises(UsageError, match="nobody to be cut off from"):
+    with pytest.raises(UsageError, match="nothing to cut it off from"):
         pick_fault("cut", "a1", "a1", there, pick_victims(there, "a1", Random(1)))
-    with pytest.raises(UsageError, match="nobody to be cut off from"):
+    with pytest.raises(UsageError, match="nothing to cut it off from"):
         pick_fault("cut", "a1", "store", there, ())
 
 
@@ -308,7 +312,7 @@ def test_stores_are_picked_by_what_they_are_now() -> None:
     assert picked("store") == picked("store/primary") == "store-b"
     assert {picked("store/replica", seed) for seed in range(20)} == {"store-a", "store-c"}
     assert (picked("store/a"), picked("sentinel/c"), picked("orders")) == ("store-a", "sentinel-c", "orders")
-    with pytest.raises(UsageError, match="none that runs"):
+    with pytest.raises(UsageError, match="nothing of that name is running"):
         pick_victims(there, "store", Random(1), lambda: "")
 
 

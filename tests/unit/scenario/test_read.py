@@ -177,7 +177,7 @@ def test_a_key_like_no_other_gets_no_guess(tmp_path: Path) -> None:
     """Then a file that is right is pointed at."""
     path = tmp_path / "mine.yaml"
     path.write_text(DEMO + "\nzzzzqqqq: 1\n")
-    with pytest.raises(ScenarioError, match=r"(?s)there is no key 'zzzzqqqq'.*compare with"):
+    with pytest.raises(ScenarioError, match=r"(?s)unknown key 'zzzzqqqq'.*compare with"):
         read_scenario(path)
 
 

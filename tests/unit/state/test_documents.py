@@ -31,7 +31,7 @@ def test_a_value_is_read_back_also_from_before_there_were_envelopes() -> None:
     ],
 )
 def test_what_cannot_be_read_names_its_key_and_the_lab_that_is_needed(body: bytes, told: str) -> None:
-    """Never as a fault of the lab itself, and never with advice that loses it."""
+    """Never as an internal error, and never with advice that loses it."""
     with pytest.raises(StateError) as raised:
         decode(body, Release, at="x/desired")
     assert told in str(raised.value)

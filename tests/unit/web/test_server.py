@@ -28,7 +28,7 @@ class Noting:
 
     def do(self, act: str, what: Mapping[str, str]) -> str:
         if act == "nonsense":
-            raise UsageError("there is no such act")
+            raise UsageError("no such action")
         self.done.append((act, dict(what)))
         return f"did {act}"
 

@@ -126,7 +126,7 @@ def spoilt(folder: Path, file: str, content: bytes) -> ReadRecord:
     ],
 )
 def test_a_hostile_line_is_told_with_its_file_and_number(tmp_path: Path, line: bytes, told: str) -> None:
-    """Never as a fault of the lab itself; and the last line too, where it has an end."""
+    """Never as an internal error; and the last line too, where it has an end."""
     first = b'{"kind":"phase-began","at":1,"name":"up"}\n'
     for number, after in enumerate((b"", first * 3)):
         seen = spoilt(tmp_path / str(number), "events.jsonl", first + line + after)
