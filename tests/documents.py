@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+README = ROOT / "README.md"
 TUTORIAL = DOCS / "tutorial" / "README.md"
 REFERENCE = ROOT / "lab" / "REFERENCE.md"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]

@@ -26,6 +26,7 @@ from lab.users.loading import load_journey
 from tests.documents import (
     DOCS,
     PAGES,
+    README,
     REFERENCE,
     ROOT,
     TUTORIAL,
@@ -36,7 +37,6 @@ from tests.documents import (
     shown_file,
 )
 
-README = ROOT / "README.md"
 TRAINER = ROOT / "lab" / "lessons" / "TRAINER.md"
 WITH_COMMANDS = {"sh", "", "groovy", "make"}
 """Languages of blocks whose lines are typed; CI's YAML files have theirs by name."""

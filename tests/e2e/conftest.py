@@ -23,7 +23,7 @@ from lab.model import Release, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.run.deployed import deployed, wait_settled
 from lab.scenario.spec import ClusterSpec
-from tests.e2e.own_apps import build_django, write_tutorial_files
+from tests.e2e.own_apps import build_django, write_readme_files
 
 IMAGES = ("shop:v1", "shop:v2", "shop:v2-never-ready")
 
@@ -134,9 +134,9 @@ def django_images(toolbox: Toolbox) -> None:
 
 
 @pytest.fixture
-def tutorial_files(tmp_path: Path) -> Path:
+def readme_files(tmp_path: Path) -> Path:
     """A folder with the files that the README shows, beside the site's compose file."""
-    write_tutorial_files(tmp_path)
+    write_readme_files(tmp_path)
     return tmp_path
 
 

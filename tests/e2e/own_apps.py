@@ -1,4 +1,4 @@
-"""A team's own app: the site in `tests/apps/django`, and what the tutorial says to write beside it."""
+"""A team's own app: the site in `tests/apps/django`, and what the README shows beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from docker import APIClient
 
-from tests.documents import TUTORIAL, shown_file
+from tests.documents import README, shown_file
 from tests.e2e.runs import ROOT
 
 DJANGO = ROOT / "tests" / "apps" / "django"
@@ -28,8 +28,8 @@ def build_django(engine: APIClient, base: str) -> None:
             assert "error" not in line, line["error"]
 
 
-def write_tutorial_files(folder: Path) -> None:
-    """The files that the tutorial shows, beside the site's compose file."""
+def write_readme_files(folder: Path) -> None:
+    """The files that the README shows, beside the site's compose file."""
     for name in ("lab.yaml", "journey.py"):
-        (folder / name).write_text(shown_file(TUTORIAL, name))
+        (folder / name).write_text(shown_file(README, name))
     (folder / "compose.yaml").write_text((DJANGO / "compose.yaml").read_text())

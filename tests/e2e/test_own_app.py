@@ -24,9 +24,9 @@ def run(toolbox: Toolbox, scenario: Path, *argv: str) -> Ended:
     return lab("run", str(scenario), *argv, **images)
 
 
-def test_what_the_tutorial_shows_holds_through_an_upgrade(toolbox: Toolbox, tutorial_files: Path) -> None:
+def test_what_the_readme_shows_holds_through_an_upgrade(toolbox: Toolbox, readme_files: Path) -> None:
     """v1 rolls to v2 under users of the admin site: nobody is logged out, loses a note, or needs a second try."""
-    ended = run(toolbox, tutorial_files / "lab.yaml", "--seed", "3")
+    ended = run(toolbox, readme_files / "lab.yaml", "--seed", "3")
     assert ended.code == 0, ended.out + ended.err
     assert "HELD   20 of 20 users kept their state through" in ended.out
     assert first_tries_failed(ended.history()) == []
@@ -36,9 +36,9 @@ def test_what_the_tutorial_shows_holds_through_an_upgrade(toolbox: Toolbox, tuto
     assert is_gone(toolbox, ended.project)
 
 
-def test_sessions_in_the_process_turn_it_red_by_name(toolbox: Toolbox, tutorial_files: Path) -> None:
+def test_sessions_in_the_process_turn_it_red_by_name(toolbox: Toolbox, readme_files: Path) -> None:
     """The same site with sessions in each process breaks `logged_in`, and keeps every note that Redis has."""
-    scenario = tutorial_files / "lab.yaml"
+    scenario = readme_files / "lab.yaml"
     scenario.write_text(re.sub(r'"(django-notes:v\d)"', r'"\1-locmem"', scenario.read_text()))
     ended = run(toolbox, scenario, "--seed", "3")
     assert ended.code == 1, ended.out + ended.err
@@ -48,11 +48,11 @@ def test_sessions_in_the_process_turn_it_red_by_name(toolbox: Toolbox, tutorial_
     assert is_gone(toolbox, ended.project)
 
 
-def test_their_own_nginx_may_stay_in_front(toolbox: Toolbox, tutorial_files: Path) -> None:
+def test_their_own_nginx_may_stay_in_front(toolbox: Toolbox, readme_files: Path) -> None:
     """Users come through the site's own nginx, which the lab's stands behind: an upgrade fails no first try."""
     for name in ("compose-front.yaml", "front.conf"):
-        (tutorial_files / name).write_text((DJANGO / name).read_text())
-    scenario = tutorial_files / "lab.yaml"
+        (readme_files / name).write_text((DJANGO / name).read_text())
+    scenario = readme_files / "lab.yaml"
     own = "compose: compose-front.yaml\n  front: {service: front, port: 8088}"
     scenario.write_text(scenario.read_text().replace("compose: compose.yaml", own))
     ended = run(toolbox, scenario, "--seed", "3")
@@ -76,7 +76,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, tutorial_files: Path, installed: Path) -> None:
+def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, readme_files: Path, installed: Path) -> None:
     """From a team's own folder: the images are the very same, the record and the report are left there."""
     env = {**os.environ, "PYTHONPATH": str(installed), "REDIS_IMAGE": toolbox.images.tag("redis")}
     for name in ("LAB_SEED", "VIRTUAL_ENV"):
@@ -84,9 +84,7 @@ def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, tutorial_files: Pa
 
     def say(*argv: str) -> subprocess.CompletedProcess[str]:
         argv = (sys.executable, *argv)
-        return subprocess.run(
-            argv, cwd=tutorial_files, env=env, check=False, capture_output=True, text=True, timeout=200
-        )
+        return subprocess.run(argv, cwd=readme_files, env=env, check=False, capture_output=True, text=True, timeout=200)
 
     tags = (
         "from lab.machine.engine import connect; from lab.machine.places import find_places;"
@@ -98,7 +96,7 @@ def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, tutorial_files: Pa
     assert its == list(toolbox.images.ids())
     ended = say("-m", "lab", "run", "lab.yaml", "--seed", "3")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    [report] = tutorial_files.glob("runs/*/report.html")
+    [report] = readme_files.glob("runs/*/report.html")
     assert "HELD" in report.read_text()
     assert not (installed / "runs").exists()
 
@@ -111,9 +109,9 @@ def test_users_told_as_requests_hold_through_kills(toolbox: Toolbox) -> None:
     assert is_gone(toolbox, ended.project)
 
 
-def test_an_image_that_is_not_there_is_refused_before_anything_starts(toolbox: Toolbox, tutorial_files: Path) -> None:
+def test_an_image_that_is_not_there_is_refused_before_anything_starts(toolbox: Toolbox, readme_files: Path) -> None:
     """With the way out."""
-    scenario = tutorial_files / "lab.yaml"
+    scenario = readme_files / "lab.yaml"
     scenario.write_text(scenario.read_text().replace("django-notes:v2", "django-notes:nowhere"))
     ended = run(toolbox, scenario)
     assert ended.code == 2, ended.out + ended.err

@@ -52,14 +52,14 @@ def run(folder: Path, toolbox: Toolbox) -> tuple[int, str, dict[str, list[str]]]
     return done.returncode, done.stdout + done.stderr, told
 
 
-def test_what_the_page_shows_holds_and_sessions_in_memory_do_not(toolbox: Toolbox, tutorial_files: Path) -> None:
+def test_what_the_page_shows_holds_and_sessions_in_memory_do_not(toolbox: Toolbox, readme_files: Path) -> None:
     """Two tests on one cluster of somebody's own app, a third on a cluster of its own: two green, the last red."""
-    (tutorial_files / "lab.yaml").unlink()
-    (tutorial_files / "test_deploy.py").write_text(shown_file(DOCS / "how-to" / "pytest.md", "test_deploy.py"))
-    (tutorial_files / "test_red.py").write_text(RED)
-    (tutorial_files / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\nfilterwarnings = error\n")
-    assert (tutorial_files / "compose.yaml").read_text() == (DJANGO / "compose.yaml").read_text()
-    code, said, told = run(tutorial_files, toolbox)
+    (readme_files / "lab.yaml").unlink()
+    (readme_files / "test_deploy.py").write_text(shown_file(DOCS / "how-to" / "pytest.md", "test_deploy.py"))
+    (readme_files / "test_red.py").write_text(RED)
+    (readme_files / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\nfilterwarnings = error\n")
+    assert (readme_files / "compose.yaml").read_text() == (DJANGO / "compose.yaml").read_text()
+    code, said, told = run(readme_files, toolbox)
     assert "2 passed" in said, said
     assert "1 failed" in said, said
     assert code == pytest.ExitCode.TESTS_FAILED
