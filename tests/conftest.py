@@ -75,7 +75,8 @@ def pytest_runtest_makereport(
     report = yield
     load, cores = load_now()
     judges_time = item.get_closest_marker(JUDGES_TIME) is not None
-    said = could_not_tell(report, judges_time=judges_time, load=load, cores=cores)
+    error = None if call.excinfo is None else call.excinfo.value
+    said = could_not_tell(report, judges_time=judges_time, load=load, cores=cores, error=error)
     if said:
         failure = in_short(str(call.excinfo.value)) if call.excinfo is not None else ""
         report.outcome = "skipped"

@@ -7,12 +7,17 @@ is reported as skipped, with the load. What fails whatever the load is (a traceb
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
+
+from lab.errors import LabError
 
 JUDGES_TIME = "judges_time"
 PER_CORE = 3.0
 """The load average per core above which what is late may be the machine. Three runs beside each other make half."""
+MAY_BE_LATE = (AssertionError, LabError, TimeoutError, subprocess.TimeoutExpired, pytest.fail.Exception)
+"""What a check raises where something came too late."""
 NEVER_THE_MACHINE = ("Traceback (most recent call last)", "internal error")
 
 
@@ -23,8 +28,15 @@ def too_busy(load: float, cores: int) -> str:
     return f"could not tell: the machine was late (load average {load:.1f} on {cores} cores)"
 
 
-def could_not_tell(report: pytest.TestReport, *, judges_time: bool, load: float, cores: int) -> str:
-    """Why this report is no failure of what is tested; empty where it says what it says."""
+def could_not_tell(
+    report: pytest.TestReport, *, judges_time: bool, load: float, cores: int, error: BaseException | None = None
+) -> str:
+    """Why this report is no failure of what is tested; empty where it says what it says.
+
+    `error` is what was raised: a missing file or a mistake in a test is nothing that any load explains.
+    """
+    if error is not None and not isinstance(error, MAY_BE_LATE):
+        return ""
     if not (report.failed and report.when in {"setup", "call"} and judges_time):
         return ""
     if any(one in str(report.longrepr) for one in NEVER_THE_MACHINE):

@@ -33,11 +33,24 @@ class Shares(click.ParamType[list[float]]):
             self.fail(f"{value} is not a list of numbers, such as 0.1,0.5,1", param, ctx)
 
 
+class StrategyChoice(click.Choice[str]):
+    """A strategy's name, as scenarios have them; only who asks for one pays for the import."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        from lab.deploy.rollout import StrategyName
+
+        return tuple(str(one) for one in StrategyName)
+
+
 @verb("roll")
 @click.argument("image", help="the new release's image, such as shop:v2")
 @option(
     "--strategy",
-    type=click.Choice(("rolling", "red-black", "canary", "drain-then-move")),
+    type=StrategyChoice(),
     default="rolling",
     help="how",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import pytest
@@ -35,6 +36,13 @@ def test_only_a_late_machine_excuses_what_judges_time(
     """No load excuses anything else."""
     said = could_not_tell(one, judges_time=judges_time, load=load, cores=2)
     assert said == "" if is_told else "load average 12.0 on 2 cores" in said
+
+
+def test_a_mistake_in_a_test_is_never_laid_at_the_machine() -> None:
+    """A file that is not there is not there on a quiet machine either."""
+    busy = partial(could_not_tell, report(), judges_time=True, load=12.0, cores=2)
+    assert busy(error=AssertionError("too late"))
+    assert not busy(error=FileNotFoundError("lab.yaml"))
 
 
 def test_of_a_runs_output_its_verdict_is_told() -> None:
