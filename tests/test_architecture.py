@@ -61,11 +61,13 @@ OWNERS = {
     "click": ("lab/cli/",),
 }
 BACKENDS = (
+    "lab.cluster.bring_up",
     "lab.cluster.compose",
     "lab.cluster.engine_harm",
     "lab.cluster.events",
     "lab.cluster.gated",
     "lab.cluster.store_look",
+    "lab.cluster.tear_down",
     "lab.balancer.nginx",
     "lab.state.file",
     "lab.state.redis",

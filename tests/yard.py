@@ -6,9 +6,9 @@ import secrets
 from typing import Any
 
 from lab.clock import SYSTEM_CLOCK
-from lab.cluster.compose import tear_down
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.harm import Victim
+from lab.cluster.tear_down import tear_down
 from lab.machine import labels
 from lab.machine.labels import Identity, this_process
 from lab.machine.setup import Toolbox

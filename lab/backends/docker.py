@@ -16,17 +16,9 @@ from lab.backends.state import open_state
 from lab.balancer.config import BalancerSettings, render, slots_in
 from lab.balancer.nginx import NginxBalancer, speaks_http
 from lab.clock import SYSTEM_CLOCK, Clock
+from lab.cluster.bring_up import PortTaken, bring_up, start_later, write_files, write_mounted
 from lab.cluster.commands import ClusterPlan
-from lab.cluster.compose import (
-    LAB_PORT,
-    ComposeCluster,
-    PortTaken,
-    bring_up,
-    start_later,
-    tear_down,
-    write_files,
-    write_mounted,
-)
+from lab.cluster.compose import LAB_PORT, ComposeCluster
 from lab.cluster.cutter import remove_cutters
 from lab.cluster.edges import Edge
 from lab.cluster.engine_harm import EngineHarm
@@ -39,6 +31,7 @@ from lab.cluster.own_files import read_compose
 from lab.cluster.services import wait_for_services
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
+from lab.cluster.tear_down import tear_down
 from lab.errors import LabError
 from lab.machine.engine import APIClient, describe
 from lab.machine.halt import halt, halted_by, lift

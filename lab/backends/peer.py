@@ -7,9 +7,11 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from lab.cluster.bring_up import write_files
 from lab.cluster.commands import ClusterPlan, environment
-from lab.cluster.compose import ComposeCluster, tear_down, write_files
+from lab.cluster.compose import ComposeCluster
 from lab.cluster.edges import Edge
+from lab.cluster.tear_down import tear_down
 from lab.errors import ClusterError
 from lab.machine import labels
 from lab.machine.engine import engine_errors

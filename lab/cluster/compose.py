@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import secrets
-import shutil
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from docker import APIClient
 
-from lab.clock import SYSTEM_CLOCK, Clock
-from lab.cluster import commands
-from lab.cluster.commands import ClusterPlan
-from lab.cluster.edges import edges_file
-from lab.cluster.members import StoreKeys, addresses, members_file, sentinel_acl, sentinel_conf, store_acl, store_conf
 from lab.cluster.protocol import USUAL_GRACE, USUAL_READY_WITHIN, AppStop
-from lab.cluster.stores import STORE_SERVICE
-from lab.errors import ClusterError, EngineError, Fenced, WaitTimeout
+from lab.cluster.tear_down import GONE_MEANWHILE, remove_container
+from lab.errors import ClusterError, EngineError, Fenced
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_errors
-from lab.model import Release, Replica, ReplicaState, Role, Slot, Value
-from lab.retry import wait_until
+from lab.model import Release, Replica, ReplicaState, Role, Slot
 
 SERVICE = "com.docker.compose.service"
 USERS_PORT, LAB_PORT = "8080/tcp", "8081/tcp"
 
-LAB_PASSWORD = "lab_password"  # noqa: S105 -- the name of a file that no container mounts
-"""The store's administrator, for tests and for people: `redis-cli --user lab`."""
-UP_WITHIN = 180.0
-"""Seconds for each of Compose's parts in bringing a cluster up."""
-REMOVALS_AT_ONCE = 4
-GONE_MEANWHILE = {404, 409}
-"""What the engine answers where a container was removed, died or is being removed between a look and an act."""
 CONFLICT = 409
-IN_USE = {403, 409}
-"""What the engine answers where a network or a volume still has a container."""
-GONE_WITHIN = 10.0
-"""Seconds for which what stays is removed again and again: as long as another lab needs to do the same."""
-
 # What docker makes of the image where the service says nothing: another release's image has its own.
 _FROM_IMAGE = (
     "Cmd",
@@ -360,226 +334,7 @@ def _endpoint(pattern: Mapping[str, Any], network: str) -> dict[str, Any]:
     return {"Links": list(links)} if links else {}
 
 
-def write_files(plan: ClusterPlan, nginx_conf: str) -> None:
-    """Write what the cluster's containers mount. The store's password is new for every cluster."""
-    keys = StoreKeys(shop=secrets.token_urlsafe(32), lab=secrets.token_urlsafe(32), member=secrets.token_urlsafe(32))
-    stores = plan.stores
-    if stores.tier.is_replicated:
-        members = members_file(plan.compose_file.read_text(), stores, plan.subnet)
-        first = addresses(stores, plan.subnet)[stores.members(STORE_SERVICE)[0]]
-        told = {"sentinel_acl": sentinel_acl(keys), "sentinel_conf": sentinel_conf(first, keys)}
-        write_mounted(plan, {plan.members_file.name: members, **told})
-    if len(plan.edges) > 1:
-        edges = edges_file(plan.compose_file.read_text(), plan.edges[1:])
-        write_mounted(plan, {plan.edges_file.name: edges})
-    write_mounted(
-        plan,
-        {
-            "nginx.conf": nginx_conf,
-            "store_acl": store_acl(stores, keys),
-            "store_conf": store_conf(stores, keys),
-            "store_password": keys.shop,
-            "orders_password": secrets.token_urlsafe(32),
-        },
-    )
-    _write_anew(plan.folder / LAB_PASSWORD, keys.lab, 0o400)
-
-
-def write_mounted(plan: ClusterPlan, files: Mapping[str, str]) -> None:
-    """Write files that containers may read, into the cluster's folder."""
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    plan.folder.parent.chmod(0o700)  # the folder is closed, so that its files may be readable inside containers
-    for name, text in files.items():
-        _write_anew(plan.folder / name, text, 0o444)
-
-
-def _write_anew(path: Path, text: str, mode: int) -> None:
-    """A file that a killed lab left may be read by anybody and written by nobody, its owner included."""
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text)
-    path.chmod(mode)
-
-
-class PortTaken(ClusterError):
-    """A port of 127.0.0.1 that a container should have is another program's."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        super().__init__(
-            f"port {port} of 127.0.0.1 is taken by another program",
-            at="--port",
-            hint=f"leave --port out for a free one, or see who has it: ss -ltnp 'sport = :{port}'",
-        )
-
-
-_TAKEN = re.compile(r"127\.0\.0\.1:(\d+)\b.*(?:address already in use|port is already allocated)")
-"""How the engine says so: of a port that another container has, and of one that any other program has."""
-
-
-def bring_up(compose: Sequence[str], plan: ClusterPlan) -> None:
-    """Make the cluster's networks, volumes, balancer, store and pattern, without any replica.
-
-    Doing it again changes nothing. Whatever it made stays where it fails: the caller tears down.
-    Raises ClusterError with Compose's own words, or PortTaken.
-    """
-    _run_compose(commands.create_pattern(compose, plan), plan)
-    _run_compose(commands.up(compose, plan), plan)
-
-
-def start_later(compose: Sequence[str], plan: ClusterPlan) -> None:
-    """Start the services that come once the app serves; may be repeated. Raises ClusterError with Compose's words."""
-    if plan.later:
-        _run_compose(commands.up_later(compose, plan), plan)
-
-
-def _run_compose(argv: Sequence[str], plan: ClusterPlan) -> None:
-    environment = {**os.environ, **commands.environment(plan)}
-    try:
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=UP_WITHIN)
-    except subprocess.TimeoutExpired as exc:
-        raise _compose_failed(plan, f"it did not finish within {UP_WITHIN:g} s") from exc
-    if done.returncode:
-        raise _compose_failed(plan, done.stderr.strip() or done.stdout.strip())
-
-
-def _compose_failed(plan: ClusterPlan, said: str) -> ClusterError:
-    last = said.splitlines()[-1] if said else "no output"
-    taken = _TAKEN.search(said)
-    if taken:
-        return PortTaken(int(taken[1]))
-    return ClusterError(f"compose could not bring the cluster up: {last}", at=str(plan.compose_file), hint="lab doctor")
-
-
-class StuckPart(Value):
-    """A part that could not be removed yet."""
-
-    kind: str
-    name: str
-    why: str
-    is_engines_own: bool = False
-    """A network in which no container is: the engine forgot to let go of one that was."""
-
-
-def tear_down(engine: APIClient, project: str, *, folder: Path | None = None, clock: Clock = SYSTEM_CLOCK) -> list[str]:
-    """Remove every container, network and volume that carries this project's labels; say what was removed.
-
-    Nothing is chosen by name, and what bears only some of the lab's labels is left alone. May be repeated, and by
-    several labs at once: what is still in use after that is tried again for GONE_WITHIN seconds.
-    Raises EngineError, with the engine's own words, where something stays; all else is removed by then. A network that
-    only the engine itself still holds is not waited for twice.
-    """
-    removed: list[str] = []
-    stays: list[StuckPart] = []
-
-    def is_gone() -> bool:
-        with engine_errors("remove the cluster's parts", at=project, hint=f"lab down -p {project}"):
-            stays[:] = _remove_parts(engine, project, removed)
-        return not stays
-
-    try:
-        if not is_gone() and (removed or not all(one.is_engines_own for one in stays)):
-            wait_until(f"{project} is gone", is_gone, within=GONE_WITHIN, every=0.3, clock=clock)
-    except WaitTimeout:
-        pass
-    if folder is not None and folder.exists() and all(one.is_engines_own for one in stays):
-        with suppress(FileNotFoundError):  # somebody else's `down` was quicker
-            shutil.rmtree(folder)
-    if stays:
-        raise _stuck(project, stays)
-    return removed
-
-
-def _stuck(project: str, stays: Sequence[StuckPart]) -> EngineError:
-    one = next((one for one in stays if not one.is_engines_own), stays[0])
-    if one.is_engines_own:
-        what = f"the engine keeps {one.kind} {one.name} though no container is in it; all else is removed"
-        return EngineError(what, at=project, hint="a fault of the engine's own: the network goes with its next start")
-    held = f"{'name' if one.kind == 'container' else one.kind}={one.name}"
-    hint = f"docker ps -a --filter {held}   # who has it; then: lab down -p {project}"
-    return EngineError(f"can't remove {one.kind} {one.name}: {one.why}", at=project, hint=hint)
-
-
-def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[StuckPart]:
-    """Remove what can be removed now, and add it to `removed`; what stays for now."""
-    only = {"label": [f"{labels.PROJECT}={project}"]}
-
-    def ours() -> list[Mapping[str, Any]]:
-        return [one for one in engine.containers(all=True, filters=only) if labels.identity_of(one["Labels"])]
-
-    with ThreadPoolExecutor(REMOVALS_AT_ONCE) as pool:
-        found = ours()
-        done = list(pool.map(lambda one: remove_container(engine, one["Id"]), found))
-    removed += [f"container {_name_of(one)}" for one, was_there in zip(found, done, strict=True) if was_there]
-    stays = []
-    parts = [("network", one["Name"], one["Id"], one["Labels"]) for one in engine.networks(filters=only)]
-    volumes = engine.volumes(filters=only)["Volumes"] or ()
-    parts += [("volume", one["Name"], one["Name"], one["Labels"]) for one in volumes]
-    for kind, name, key, carried in parts:
-        if not labels.identity_of(carried):
-            continue
-        remove: Callable[[str], object] = engine.remove_network if kind == "network" else engine.remove_volume
-        try:
-            remove(key)
-        except NotFound:  # somebody else's `down` was quicker
-            continue
-        except APIError as exc:
-            if exc.status_code not in IN_USE:
-                raise
-            is_own = kind == "network" and not ours() and _is_empty(engine, key)
-            if is_own and _let_go(engine, key, [_name_of(one) for one in found]):
-                removed.append(f"{kind} {name}")
-                continue
-            why = str(exc.explanation or exc)
-            stays.append(StuckPart(kind=kind, name=name, why=why, is_engines_own=is_own))
-        else:
-            removed.append(f"{kind} {name}")
-    # One that somebody else is removing is still told of; another may be a deployer's that made it meanwhile.
-    return stays or [StuckPart(kind="container", name=_name_of(one), why="it is still there") for one in ours()]
-
-
-def _is_empty(engine: APIClient, network: str) -> bool:
-    """Whether the engine itself says that no container is in a network."""
-    try:
-        return not engine.inspect_network(network).get("Containers")
-    except NotFound:
-        return True
-
-
-def _let_go(engine: APIClient, network: str, names: Sequence[str]) -> bool:
-    """Make the engine drop what is left of these containers in a network, and remove it; whether that worked.
-
-    An engine may keep an endpoint of a container that was removed while it started. A disconnection by force finds it
-    by the container's name, though there is no container of it any more.
-    """
-    for name in names:
-        with suppress(APIError):
-            engine.disconnect_container_from_network(name, network, force=True)
-    try:
-        engine.remove_network(network)
-    except NotFound:
-        return True
-    except APIError:
-        return False
-    return True
-
-
-def _name_of(container: Mapping[str, Any]) -> str:
-    return str(container["Names"][0]).lstrip("/")
-
-
 def _epoch_of(container_name: str) -> int:
     """The tenure that a container's name tells of; 0 for none."""
     _, _, epoch = container_name.rpartition(".e")
     return int(epoch) if epoch.isdigit() else 0
-
-
-def remove_container(engine: APIClient, container: str) -> bool:
-    """Remove it, whatever it is doing; False where it was gone or going already."""
-    try:
-        engine.remove_container(container, force=True, v=True)
-    except APIError as exc:
-        if exc.status_code not in GONE_MEANWHILE:
-            raise
-        return False
-    return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from docker import APIClient
 
-from lab.cluster.compose import remove_container
+from lab.cluster.tear_down import remove_container
 from lab.errors import EngineError
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_errors

@@ -20,8 +20,9 @@ from docker import APIClient
 from msgspec.structs import replace
 
 from lab.clock import NS, SYSTEM_CLOCK, Clock
-from lab.cluster.compose import CONFLICT, GONE_MEANWHILE, SERVICE, USERS_PORT, ComposeCluster, clone, remove_container
+from lab.cluster.compose import CONFLICT, SERVICE, USERS_PORT, ComposeCluster, clone
 from lab.cluster.protocol import AppStop, StopWay
+from lab.cluster.tear_down import GONE_MEANWHILE, remove_container
 from lab.errors import EngineError, UsageError
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_errors

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from lab.chaos.faults import FAULTS, Fault, cut_from
-from lab.cluster.compose import remove_container
 from lab.cluster.harm import Sever, Start, Strikable, Victim
+from lab.cluster.tear_down import remove_container
 from lab.model import Role
 from lab.retry import wait_until
 from lab.testing.fake_cluster import FakeHarm

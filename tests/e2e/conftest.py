@@ -13,7 +13,8 @@ import requests
 
 from lab.backends.docker import LiveCluster, release_of, temporary_cluster
 from lab.backends.state import open_state
-from lab.cluster.compose import LAB_PASSWORD, LAB_PORT
+from lab.cluster.bring_up import LAB_PASSWORD
+from lab.cluster.compose import LAB_PORT
 from lab.deploy.deployer import ENTER_SIGNAL
 from lab.deploy.rollout import first_desired
 from lab.machine.install import host_lock

@@ -13,9 +13,9 @@ import pytest
 from lab.chaos.faults import FAULTS, cut_from
 from lab.chaos.monkey import choose_victim, is_opted_in
 from lab.chaos.schedule import MonkeySettings
-from lab.cluster.compose import remove_container
 from lab.cluster.cutter import remove_cutters, run_cutter
 from lab.cluster.harm import Send, Victim
+from lab.cluster.tear_down import remove_container
 from lab.machine import labels
 from lab.machine.engine import try_connect
 from lab.machine.labels import IDENTIFYING

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.cluster.bring_up import LAB_PASSWORD, write_files
 from lab.cluster.commands import ClusterPlan
-from lab.cluster.compose import LAB_PASSWORD, write_files
 from lab.cluster.edges import Edge
 from lab.machine.labels import Identity
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from lab.clock import FakeClock
-from lab.cluster.compose import tear_down
+from lab.cluster.tear_down import tear_down
 from lab.errors import EngineError
 from lab.machine.engine import APIError, NotFound
 from lab.machine.labels import Identity

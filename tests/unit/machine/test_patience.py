@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from lab.cluster.bring_up import bring_up
 from lab.cluster.commands import ClusterPlan
-from lab.cluster.compose import bring_up
 from lab.cluster.edges import Edge
 from lab.cluster.own_files import read_compose
 from lab.errors import ClusterError, SetupError
