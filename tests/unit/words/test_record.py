@@ -13,18 +13,8 @@ import pytest
 
 from lab.errors import RecordError
 from lab.model import Kind, Operation, Outcome, Try
-from lab.record import (
-    FORMAT,
-    LONGEST,
-    FollowedRecord,
-    PhaseBegan,
-    ReadRecord,
-    RunRecord,
-    Serving,
-    _chunks,
-    write_whole,
-    written_by,
-)
+from lab.record import FORMAT, FollowedRecord, PhaseBegan, ReadRecord, RunRecord, Serving, write_whole, written_by
+from lab.record.reading import LONGEST, _chunks
 
 OPERATION = Operation(
     id=1, user="user-001", device="1", kind=Kind.ADD, begin=5, end=9, outcome=Outcome.OK, key="user-001.1.1",

@@ -1,0 +1,75 @@
+"""The record of a run: what everything that acts writes, and all that judges or shows ever reads.
+
+runs/<id>/
+  environment.json   the machine, the engine, the images, the seed
+  scenario.json      what was asked for
+  events.jsonl       one event a line: phases, container events, steps, strikes
+  history.jsonl      one operation a line, in the order in which they ended
+  verdict.json       what was found
+"""
+
+from __future__ import annotations
+
+from lab.record.events import (
+    AnyEvent,
+    AppStopped,
+    CommandBegan,
+    CommandEnded,
+    CommandSaid,
+    ContainerEvent,
+    Event,
+    NotReady,
+    Observed,
+    Office,
+    PhaseBegan,
+    RolloutMoved,
+    RunBegan,
+    RunEnded,
+    Scaled,
+    Serving,
+    Step,
+    Strike,
+    StrikeProved,
+    StrikeSource,
+    StrikeUndone,
+    Trouble,
+    WouldStrike,
+    ZoneBack,
+    ZoneLost,
+)
+from lab.record.folder import FORMAT, RunRecord, write_whole, written_by
+from lab.record.reading import FollowedRecord, ReadRecord
+
+__all__ = [
+    "AnyEvent",
+    "AppStopped",
+    "CommandBegan",
+    "CommandEnded",
+    "CommandSaid",
+    "ContainerEvent",
+    "Event",
+    "FORMAT",
+    "FollowedRecord",
+    "NotReady",
+    "Observed",
+    "Office",
+    "PhaseBegan",
+    "ReadRecord",
+    "RolloutMoved",
+    "RunBegan",
+    "RunEnded",
+    "RunRecord",
+    "Scaled",
+    "Serving",
+    "Step",
+    "Strike",
+    "StrikeProved",
+    "StrikeSource",
+    "StrikeUndone",
+    "Trouble",
+    "WouldStrike",
+    "ZoneBack",
+    "ZoneLost",
+    "write_whole",
+    "written_by",
+]

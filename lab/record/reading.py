@@ -1,0 +1,167 @@
+"""Reads a run's folder, whole or while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import msgspec
+
+from lab.errors import RecordError
+from lab.model import Operation
+from lab.record.events import AnyEvent
+from lab.record.folder import FORMAT
+
+_T = TypeVar("_T")
+CHUNK = 1 << 16
+"""Bytes that are decoded at once."""
+LONGEST = 1 << 27
+"""Bytes of one line, and of one document: what is longer was never written by a lab."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no JSON, no text, or another shape than is wanted."""
+_OTHER = "the record was changed or is not the lab's; run it again"
+
+
+class ReadRecord:
+    """Reads one run's record. A torn last line (a killed lab, a full disk) is skipped and counted.
+
+    Raises RecordError, with file and line, for whatever this lab can't read: no such run, a record of a later format,
+    lines and documents of another shape.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise RecordError("no such run", at=str(folder), hint="ls runs")
+        self.folder = folder
+        self._torn: set[str] = set()
+        self.format: int | None = None
+        """The format that it says it has; None in records from before there was one."""
+        self._written_by = ""
+        self._check_format()
+
+    def _check_format(self) -> None:
+        try:
+            said = self.document("environment.json")
+        except RecordError:  # raised again for whoever asks for that document
+            return
+        found = said.get("format") if isinstance(said, dict) else None
+        if isinstance(found, int):
+            self.format, self._written_by = found, str(said.get("lab") or "")
+            if found > FORMAT:
+                needed = f"cluster-lab {self._written_by}".strip()
+                what = f"is of format {found}; this lab reads records up to format {FORMAT}"
+                raise RecordError(what, at=str(self.folder / "environment.json"), hint=f"{needed} or later")
+
+    @property
+    def torn(self) -> int:
+        """How many files ended within a line, of those that were read until now."""
+        return len(self._torn)
+
+    def events(self) -> Iterator[AnyEvent]:
+        return self._lines("events.jsonl", msgspec.json.Decoder(AnyEvent))
+
+    def history(self) -> Iterator[Operation]:
+        """Every operation in the order in which they ended; memory does not grow with their number."""
+        return self._lines("history.jsonl", msgspec.json.Decoder(Operation))
+
+    def document(self, name: str) -> Any:
+        """A whole document, or None where the run ended before it was written."""
+        path = self.folder / name
+        if not path.exists():
+            return None
+        try:
+            with path.open("rb") as file:
+                content = file.read(LONGEST + 1)
+            if len(content) > LONGEST:
+                raise RecordError(f"is larger than {LONGEST} bytes", at=str(path), hint=_OTHER)
+            return msgspec.json.decode(content)
+        except (OSError, *_UNREADABLE) as exc:
+            raise RecordError(f"can't be read: {exc}", at=str(path), hint=_OTHER) from exc
+
+    def _lines(self, name: str, decoder: msgspec.json.Decoder[_T]) -> Iterator[_T]:
+        path = self.folder / name
+        read = 0
+        try:
+            with path.open("rb") as file:
+                for chunk in _chunks(file, path):
+                    try:
+                        decoded = decoder.decode_lines(chunk)
+                    except _UNREADABLE:
+                        decoded = self._one_by_one(chunk, decoder, path, read=read)
+                    yield from decoded
+                    read += len(decoded)
+        except OSError as exc:
+            raise RecordError(f"can't be read: {exc}", at=str(path), hint=_OTHER) from exc
+
+    def _one_by_one(self, chunk: bytes, decoder: msgspec.json.Decoder[_T], path: Path, *, read: int) -> list[_T]:
+        """What can be read of lines of which one is bad: all but one without an end, the file's last, must be good."""
+        decoded: list[_T] = []
+        for number, line in enumerate(filter(None, chunk.split(b"\n")), 1):
+            try:
+                decoded.append(decoder.decode(line))
+            except _UNREADABLE as exc:
+                is_torn = not chunk.endswith(b"\n") and chunk.endswith(line) and number == chunk.count(b"\n") + 1
+                if not is_torn:
+                    newer = f"; cluster-lab {self._written_by} wrote it" if self._written_by else ""
+                    hint = f"a later lab may have written it{newer}" if _has_other_shape(exc) else _OTHER
+                    raise RecordError(f"can't be read: {exc}", at=f"{path}, line {read + number}", hint=hint) from exc
+                self._torn.add(path.name)
+        return decoded
+
+
+def _has_other_shape(exc: Exception) -> bool:
+    return isinstance(exc, msgspec.ValidationError)
+
+
+class FollowedRecord:
+    """Reads one run's record while it is written: each call gives what was added since the last one.
+
+    A line counts once its end is there. Raises RecordError for a line that can't be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read = {"events.jsonl": 0, "history.jsonl": 0}
+        self._events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+        self._operations = msgspec.json.Decoder(Operation)
+        self._lines = {"events.jsonl": 0, "history.jsonl": 0}
+
+    def events(self) -> list[AnyEvent]:
+        return self._fresh("events.jsonl", self._events)
+
+    def operations(self) -> list[Operation]:
+        return self._fresh("history.jsonl", self._operations)
+
+    def _fresh(self, name: str, decoder: msgspec.json.Decoder[_T]) -> list[_T]:
+        path = self.folder / name
+        try:
+            with path.open("rb") as file:
+                file.seek(self._read[name])
+                whole, newline, _ = file.read().rpartition(b"\n")
+            decoded = decoder.decode_lines(whole)
+        except FileNotFoundError:
+            return []
+        except (OSError, *_UNREADABLE) as exc:
+            at = f"{path}, after line {self._lines[name]}"
+            raise RecordError(f"can't be read: {exc}", at=at, hint=_OTHER) from exc
+        self._read[name] += len(whole) + len(newline)
+        self._lines[name] += len(decoded)
+        return decoded
+
+
+def _chunks(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    """Whole lines, some hundred at a time; only the file's last may lack its end. Takes time in proportion to them."""
+    lines: list[bytes] = []
+    size = number = 0
+    while line := file.readline(LONGEST):
+        number += 1
+        if len(line) == LONGEST and not line.endswith(b"\n"):
+            raise RecordError(f"is longer than {LONGEST} bytes", at=f"{path}, line {number}", hint=_OTHER)
+        lines.append(line)
+        size += len(line)
+        if size >= CHUNK:
+            yield b"".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield b"".join(lines)
