@@ -23,6 +23,7 @@ from lab.deploy.advance import RolloutProgress, advance
 from lab.deploy.desk import Desk, Status, StoredDesired
 from lab.deploy.gate import GateFinding, GateVerdict, judge
 from lab.deploy.look import Lookout
+from lab.deploy.news import News, serving_in
 from lab.deploy.plan import Act, ClusterLook, Decision, PlannedAct, Why, decide
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Desired, Phase, Rollout
@@ -37,9 +38,6 @@ Report = Callable[[record.AnyEvent], None]
 ENTER_SIGNAL, LEAVE_SIGNAL, KILL_SIGNAL = "SIGUSR1", "SIGTERM", "SIGKILL"
 STATE_BACK_WITHIN = 30.0
 """Seconds for which a deployer waits for a state that does not answer, such as a Redis that is restarted."""
-TOLD_AFTER = 3.0
-"""Seconds after its start in which nobody is told that a replica is not ready yet."""
-LOG_LINES, LONGEST_LINE = 5, 160
 ADVANCE = "advance"
 """At a boundary, beside the acts: the rollout's next phase is written down. Its `why` is that phase, it has no slot."""
 
@@ -87,16 +85,12 @@ class Deployer:
         self._tenure: Tenure | None = None
         self._lookout = Lookout(balancer, clock)
         self._why: dict[str, Why] = {}
-        self._told_ready: set[str] = set()
-        """Those that were ready at some time, by name, for as long as their containers exist: dead ones too."""
-        self._told_saw: dict[str, str] = {}
-        self._told_stops: set[str] = set()
+        self._news = News(lambda: self._cluster, self._lookout, self._say, report, clock)
         self._counted: set[str] = set()
         self._never_started: set[str] = set()
         """Containers of a new release that the engine could not start: they are as good as dead."""
         self._phase: tuple[str, Phase, int, int] | None = None
         self._phase_began = 0
-        self._last_serving: dict[str, int] | None = None
         self._last_status: Status | None = None
         self._last_step = ""
         self._cut_off_since: int | None = None
@@ -225,7 +219,7 @@ class Deployer:
         lost = self._lost_slots()  # looked up first: what is made in a zone that is lost meanwhile is struck there
         seen = msgspec.structs.replace(self._lookout.look(replicas), lost=lost)
         tenure.guard()  # a look takes as long as the slowest answer, and nothing may follow it to renew the lease
-        self._note_news(seen)
+        self._news.tell(seen, self._why)
         decision = self._decide(seen, kept.desired)
         kept, has_moved = self._advance(kept, seen, decision, tenure)
         if has_moved:
@@ -307,10 +301,10 @@ class Deployer:
                 self._counted.add(one.container)  # it died with its zone, which says nothing of its release
             elif one.state is ReplicaState.DEAD and is_new and self._was_told_to_go(one, desired):
                 self._counted.add(one.container)  # it was not given the time: scaled in again, or sent back
-            elif one.state is ReplicaState.DEAD and is_new and one.name not in self._told_ready:
+            elif one.state is ReplicaState.DEAD and is_new and one.name not in self._news.were_ready:
                 self._counted.add(one.container)
                 self._lookout.note_early_death(one)
-                self._say_not_ready(one, "it ended before it was ready")
+                self._news.not_ready(one, "it ended before it was ready")
                 early += rollout is not None and one.release == rollout.to.name and one.name in self._why
         if rollout is None or not early:
             return desired
@@ -436,87 +430,8 @@ class Deployer:
         self._last_step = f"{note.action} {note.replica} ({note.release}), {note.why}"
         self._report(msgspec.structs.replace(note, at=self._clock.now()))
 
-    def _note_news(self, seen: ClusterLook) -> None:
-        """Say who got ready, who serves, and how many."""
-        by_name = {one.name: one for one in seen.replicas}
-        self._told_ready &= by_name.keys()
-        for name in sorted(seen.ready - self._told_ready):
-            one = by_name[name]
-            started = seen.started_at.get(one.container)
-            took = None if started is None or name not in self._why else (seen.at - started) / NS
-            self._say(self._step("ready", one, took))
-            self._told_ready.add(name)
-        self._tell_not_ready(seen)
-        self._tell_stops(seen)
-        serving = self._serving(seen)
-        by_release: dict[str, int] = {}
-        for one in serving:
-            by_release[one.release] = by_release.get(one.release, 0) + 1
-        if by_release != self._last_serving:
-            self._last_serving = by_release
-            self._report(record.Serving(at=self._clock.now(), by_release=by_release, total=len(serving)))
-
-    def _tell_stops(self, seen: ClusterLook) -> None:
-        """Say of each app that knows nothing of the lab when it got its stop signal."""
-        for one in seen.replicas:
-            told = self._cluster.stop_of(one) if one.container not in self._told_stops else None
-            if told is None:
-                continue
-            self._told_stops.add(one.container)
-            self._lookout.drained_at[one.container] = told.at  # its own time counts from here
-            self._report(
-                record.AppStopped(
-                    at=told.at,
-                    replica=one.name,
-                    slot=one.slot,
-                    service=told.service,
-                    signal=told.signal,
-                    grace=told.grace,
-                    process=told.process,
-                )
-            )
-
-    def _tell_not_ready(self, seen: ClusterLook) -> None:
-        """Say of whoever is not ready after a while what was asked and what came, whenever that changes."""
-        for one in seen.replicas:
-            saw = self._lookout.saw.get(one.name, "")
-            since = seen.started_at.get(one.container, seen.at)
-            is_new = one.name not in self._told_ready and one.state is ReplicaState.RUNNING
-            if not is_new or not saw or seen.at - since < TOLD_AFTER * NS or self._told_saw.get(one.name) == saw:
-                continue
-            self._told_saw[one.name] = saw
-            self._say_not_ready(one, saw)
-
-    def _say_not_ready(self, one: Replica, saw: str) -> None:
-        wrote = self._cluster.logs(one.container, last=LOG_LINES).splitlines()
-        log = tuple(line[:LONGEST_LINE] for line in wrote)
-        now = self._clock.now()
-        self._report(record.NotReady(at=now, replica=one.name, slot=one.slot, release=one.release, saw=saw, log=log))
-
-    def _step(self, action: str, one: Replica, took: float | None) -> record.Step:
-        return record.Step(
-            at=self._clock.now(),
-            action=action,
-            slot=one.slot,
-            replica=one.name,
-            release=one.release,
-            why=str(self._why.get(one.name, "")),
-            seconds=took,
-        )
-
-    def _serving(self, seen: ClusterLook) -> list[Replica]:
-        holding = set(seen.holders.values())
-        return [
-            one
-            for one in seen.replicas
-            if one.name in holding
-            and one.name in seen.ready
-            and one.state is ReplicaState.RUNNING
-            and one.container not in seen.drained_at
-        ]
-
     def _write_status(self, kept: StoredDesired, seen: ClusterLook, tenure: Tenure, *, is_settled: bool) -> None:
-        serving = tuple(sorted(self._serving(seen), key=lambda one: one.slot))
+        serving = tuple(sorted(serving_in(seen), key=lambda one: one.slot))
         ready = is_settled and len(serving) == len(kept.desired.active)
         status = Status(
             holder=self._holder,

@@ -11,9 +11,10 @@ from lab import record
 from lab.balancer.protocol import ReplicaAnswer
 from lab.clock import NS, FakeClock
 from lab.cluster.protocol import AppStop
-from lab.deploy.deployer import TOLD_AFTER, Deployer
+from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.look import FROZEN_AFTER, Lookout
+from lab.deploy.news import TOLD_AFTER
 from lab.deploy.rollout import first_desired
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.state.file import FileState
