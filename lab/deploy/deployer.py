@@ -85,7 +85,7 @@ class Deployer:
         self._tenure: Tenure | None = None
         self._lookout = Lookout(balancer, clock)
         self._why: dict[str, Why] = {}
-        self._news = News(lambda: self._cluster, self._lookout, self._say, report, clock)
+        self._news = News(lambda: self._cluster, lambda: self._lookout, self._say, report, clock)
         self._counted: set[str] = set()
         self._never_started: set[str] = set()
         """Containers of a new release that the engine could not start: they are as good as dead."""

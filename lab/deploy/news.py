@@ -32,13 +32,14 @@ def serving_in(seen: ClusterLook) -> list[Replica]:
 class News:
     """Compares each look with what was told before, and reports the difference: each fact once.
 
-    `cluster` gives the handle of the present tenure, `say` takes a step, `report` any other event. Nothing here acts on the cluster.
+    `cluster` and `lookout` give those of the present tenure, `say` takes a step, `report` any other event. Nothing here acts
+    on the cluster.
     """
 
     def __init__(
         self,
         cluster: Callable[[], Cluster],
-        lookout: Lookout,
+        lookout: Callable[[], Lookout],
         say: Callable[[record.Step], None],
         report: Callable[[record.AnyEvent], None],
         clock: Clock,
@@ -84,7 +85,7 @@ class News:
     def _tell_not_ready(self, seen: ClusterLook) -> None:
         """Say of whoever is not ready after a while what was asked and what came, whenever that changes."""
         for one in seen.replicas:
-            saw = self._lookout.saw.get(one.name, "")
+            saw = self._lookout().saw.get(one.name, "")
             since = seen.started_at.get(one.container, seen.at)
             is_new = one.name not in self.were_ready and one.state is ReplicaState.RUNNING
             if not is_new or not saw or seen.at - since < TOLD_AFTER * NS or self._saw.get(one.name) == saw:
@@ -99,7 +100,7 @@ class News:
             if told is None:
                 continue
             self._stops.add(one.container)
-            self._lookout.drained_at[one.container] = told.at  # its own time counts from here
+            self._lookout().drained_at[one.container] = told.at  # its own time counts from here
             self._report(
                 record.AppStopped(
                     at=told.at,
