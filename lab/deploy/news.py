@@ -32,8 +32,8 @@ def serving_in(seen: ClusterLook) -> list[Replica]:
 class News:
     """Compares each look with what was told before, and reports the difference: each fact once.
 
-    `cluster` and `lookout` give those of the present tenure, `say` takes a step, `report` any other event. Nothing here acts
-    on the cluster.
+    `cluster` and `lookout` give those of the present tenure, `say` takes a step, `report` any other event. Nothing here
+    acts on the cluster.
     """
 
     def __init__(
