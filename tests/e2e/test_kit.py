@@ -26,9 +26,10 @@ def test_several_runs_as_json_lines(tmp_path: Path) -> None:
     """A short soak holds, the next is cut short: exit 4; standard output is the two records and nothing else."""
     (tmp_path / "short").mkdir()
     round_of = "[{roll: {to: 'shop:v2', batch: 3}}, {schedule: {strikes: [{slot: b1, at: 0.2}]}}]"
+    back = "{roll: {to: 'shop:v1', batch: 3}}"
     soak = scenario(
         tmp_path,
-        steps=f"[{{settle: {{for: 2}}}}, {{repeat: {{for: 0.5, steps: [{{together: {round_of}}}]}}}}]",
+        steps=f"[{{settle: {{for: 2}}}}, {{repeat: {{for: 0.5, steps: [{{together: {round_of}}}, {back}]}}}}]",
         enough="{operations: 100, checks: 100, strikes_that_hit: 1, users_served_by_new: 1}",
     )
     short = scenario(tmp_path / "short", time_limit="1")
