@@ -31,8 +31,12 @@ def make_crowd(
     on_operation: Callable[[Operation], None],
     clock: Clock,
     rate: float | None = None,
+    prefix: str = "user",
 ) -> Crowd:
-    """Nobody is logged in yet. With `rate` all together send at most so many requests a second."""
+    """Nobody is logged in yet.
+
+    Accounts are `<prefix>-001` and so on. With `rate` all together send at most so many requests a second.
+    """
     journey: Callable[[Device], Journey] = Shopper
     if own_user is not None:
         journey = OwnUsers(own_user, *(f"http://{door.authority}" for door in doors))
@@ -43,6 +47,7 @@ def make_crowd(
             two_devices=users.doubled / users.count,
             think=users.think,
             first=first_user,
+            prefix=prefix,
         ),
         chance=Random(random.getrandbits(64)),
         on_operation=on_operation,

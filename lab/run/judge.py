@@ -159,6 +159,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions)
     if scenario.users.are_of_own_app and not crashed:
         likely = own_app_cause(findings, events, seen.history()) or likely
+    if scenario.target is not None and scenario.target.replica is None:
+        likely = ""  # each pattern is one of which replica did what
     unchecked = (
         *not_checked(judgement, report),
         *_never_done(scenario, events, releases),

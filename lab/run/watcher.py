@@ -53,6 +53,8 @@ class Watcher:
         self._record, self._clock = run_record, clock
         self._own_user = own_user_of(scenario.users)
         self._crowd: Crowd | None = None
+        # What the target has kept from earlier runs must not be taken for what this one's users did.
+        self._prefix = f"w{int(clock.wall().timestamp()):x}{run_record.folder.name[-4:]}"
         self._commands = 0
         self._deadline = 0
         self._stack = ExitStack()
@@ -67,7 +69,7 @@ class Watcher:
         self._record.write("scenario.json", scenario)
         run, seed = self._record.folder.name, self._seed
         told = environment_of_target(self._target, scenario, run=run, seed=seed, repeat=self._repeat, clock=clock)
-        self._record.write("environment.json", told)
+        self._record.write("environment.json", {**told, "accounts": f"{self._prefix}-..."})
         users = bounded(scenario.users, self._target.rate)
         devices = users.count + users.doubled
         slower = 0.0 if self._target.rate is None else REQUESTS_PER_PHASE * devices / self._target.rate
@@ -124,6 +126,7 @@ class Watcher:
             on_operation=self._seen.operation,
             clock=self._clock,
             rate=self._target.rate,
+            prefix=self._prefix,
         )
 
     def _begin_clean_up(self) -> None:

@@ -74,7 +74,7 @@ class Crowd:
                 user,
                 number,
                 targets=_from(targets, next(numbers)),
-                seed=f"{seed}/{user.name}.{number}",
+                seed=f"{seed}/user-{user.name.rpartition('-')[2]}.{number}",  # whatever this run's accounts are called
                 ids=ids,
                 witness=self,
                 policy=policy or Tries(),

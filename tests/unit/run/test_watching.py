@@ -196,6 +196,9 @@ def test_a_deployment_that_loses_state_is_found(app: Deployment, tmp_path: Path)
     assert ended.code == ExitCode.BROKEN, ended.lines
     assert {"state_kept", "logged_in"} <= ended.broken
     assert ended.judged.judgement.evidence.users_hurt == 6
+    finding = min(ended.judged.judgement.findings, key=lambda one: one.at)
+    assert "the command python3 -c" in finding.cause
+    assert ended.judged.judgement.likely == ""
 
 
 def test_a_command_that_fails_while_nobody_is_hurt_is_exit_3(app: Deployment, tmp_path: Path) -> None:
@@ -255,6 +258,19 @@ def test_users_think_longer_where_their_actions_alone_would_be_too_many() -> Non
     assert bounded(UsersSpec(count=20, on_two_devices=0, think=0.1), 10).think == 2
     assert bounded(UsersSpec(count=20, on_two_devices=0, think=5), 10).think == 5
     assert bounded(UsersSpec(count=20, think=0.1), None).think == 0.1
+
+
+def test_a_second_run_does_not_meet_what_the_first_left(app: Deployment, tmp_path: Path) -> None:
+    """The app stands, with all its accounts: each run has names of its own."""
+    text = WATCHED.replace('user: "u{n}"', 'user: "{name}"')
+    first, second = watch(app, tmp_path, text), watch(app, tmp_path, text)
+    assert (first.code, second.code) == (ExitCode.HELD, ExitCode.HELD), second.lines
+    assert len(app.notes) == 12
+    for run in (first, second):
+        document = ReadRecord(run.folder).document("environment.json")
+        assert isinstance(document, dict)
+        word = document["accounts"].removesuffix("...")
+        assert sum(name.startswith(word) for name in app.notes) == 6
 
 
 # ---------------------------------------------------------------- what is refused
