@@ -157,10 +157,9 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
     between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
     findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions)
-    if scenario.users.are_of_own_app and not crashed:
+    likely = likely if scenario.target is None else ""  # a pattern says which replicas are gone: nobody knows here
+    if _knows_replicas_of_own_app(scenario) and not crashed:
         likely = own_app_cause(findings, events, seen.history()) or likely
-    if scenario.target is not None and scenario.target.replica is None:
-        likely = ""  # each pattern is one of which replica did what
     unchecked = (
         *not_checked(judgement, report),
         *_never_done(scenario, events, releases),
@@ -184,6 +183,11 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
             for event in events
         ),
     )
+
+
+def _knows_replicas_of_own_app(scenario: Scenario) -> bool:
+    """Whether the users are of somebody's own app, and answers say which of its replicas gave them."""
+    return scenario.users.are_of_own_app and (scenario.target is None or scenario.target.replica is not None)
 
 
 def _failed_commands(events: Sequence[AnyEvent]) -> tuple[str, ...]:

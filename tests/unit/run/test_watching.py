@@ -190,15 +190,17 @@ def test_what_can_not_be_seen_of_a_target_is_said(app: Deployment, tmp_path: Pat
     assert not any("may lose" in line for line in judgement.not_checked)
 
 
-def test_a_deployment_that_loses_state_is_found(app: Deployment, tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", ["", ", replica: {header: X-Version}"])
+def test_a_deployment_that_loses_state_is_found(app: Deployment, tmp_path: Path, names: str) -> None:
     """Exit 1: every user is logged out by the release that began empty, and what they had is gone."""
-    ended = watch(app, tmp_path, deploy=DEPLOY_EMPTY)
+    text = WATCHED.replace("{header: X-Version}", "{header: X-Version}" + names)
+    ended = watch(app, tmp_path, text, deploy=DEPLOY_EMPTY)
     assert ended.code == ExitCode.BROKEN, ended.lines
     assert {"state_kept", "logged_in"} <= ended.broken
     assert ended.judged.judgement.evidence.users_hurt == 6
     finding = min(ended.judged.judgement.findings, key=lambda one: one.at)
     assert "the command python3 -c" in finding.cause
-    assert ended.judged.judgement.likely == ""
+    assert "formats" not in ended.judged.judgement.likely
 
 
 def test_a_command_that_fails_while_nobody_is_hurt_is_exit_3(app: Deployment, tmp_path: Path) -> None:
