@@ -25,7 +25,7 @@ exit codes:
   0    every promise held, and enough was checked
   1    a promise was broken
   2    the command line, a file or this machine is not fit; nothing was started
-  3    the new release was given up and rolled back, users unharmed
+  3    the new release was given up and rolled back, or a command failed; users unharmed
   4    could not tell: engine, image, disk, time limit or a fault of the lab
   5    could not tell: too little was checked to say anything
   130  interrupted by Ctrl-C, after cleaning up (143: by SIGTERM)
@@ -70,7 +70,11 @@ def root(verbose: bool, color: str) -> None:  # noqa: ARG001 -- `verbose` is for
 
 
 root.add_section(
-    "Run", runs.init, runs.run, *(experiments.repeat, experiments.shrink, experiments.duel, experiments.sweep)
+    "Run",
+    runs.init,
+    runs.run,
+    runs.watch,
+    *(experiments.repeat, experiments.shrink, experiments.duel, experiments.sweep),
 )
 root.add_section("Look", records.runs, records.compare, records.check, records.report, records.ui)
 root.add_section(

@@ -1,4 +1,4 @@
-"""`lab init`, `lab run`: begin with an app of one's own, and prove that its users keep their state."""
+"""`lab init`, `lab run`, `lab watch`: begin with an app of one's own, and prove that its users keep their state."""
 
 from __future__ import annotations
 
@@ -89,5 +89,41 @@ def run(
         pulls=pull,
         as_json=as_json,
         page=PageSpec(port=ui_port, control=control) if is_shown else None,
+    )
+    return run_scenarios(spec, say)
+
+
+@verb("watch")
+@click.argument(
+    "scenario", nargs=-1, required=True, type=SCENARIO, help="YAML files that name a `target`; no engine is needed"
+)
+@option("--seed", type=int, help="repeat the same users; a fresh one is drawn and printed otherwise")
+@option(
+    "--set",
+    "changes",
+    type=WORDS,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="any key of the scenario: target.rate=20; may be repeated",
+)
+@flag("--dry-run", help="print the plan; send nothing, run nothing")
+@flag("--json", "as_json", help="the run's events as JSON Lines, and nothing else on stdout")
+@flag("--ui", help="a live page on 127.0.0.1")
+def watch(
+    scenario: tuple[str, ...], seed: int | None, changes: tuple[str, ...], dry_run: bool, as_json: bool, ui: bool
+) -> int:
+    """Watch a deployment that somebody else performs, and say whether its users kept their state."""
+    from lab.console.page import PageSpec
+    from lab.operate.runs import RunRequest, run_scenarios
+    from lab.scenario.overrides import Overrides, parse_change
+
+    spec = RunRequest(
+        scenarios=scenario,
+        seed=seed,
+        overrides=Overrides(changes=tuple(parse_change(text) for text in changes)),
+        is_dry=dry_run,
+        as_json=as_json,
+        page=PageSpec() if ui else None,
+        only_targets=True,
     )
     return run_scenarios(spec, say)

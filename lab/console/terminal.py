@@ -261,8 +261,9 @@ def _figures(moment: Moment, counts: CrowdCounts) -> str:
     board = moment.board
     done = through(board.done)
     return (
-        f"{counts.users - moment.users_hurt} of {counts.users} users kept, {board.serving} serving"
-        f" ({_releases(board.by_release)}), {sum(counts.by_release_last_second.values())} answers/s,"
+        f"{counts.users - moment.users_hurt} of {counts.users} users kept, "
+        + (f"{board.serving} serving ({_releases(board.by_release)}), " if board.slots else "")
+        + f"{sum(counts.by_release_last_second.values())} answers/s,"
         f" {counts.operations} operations, {moment.checks.get(STATE_KEPT, 0)} reads compared,"
         f" {counts.first_tries_failed} first tries failed" + (f"; {done}" if done else "")
     )

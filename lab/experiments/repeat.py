@@ -21,7 +21,7 @@ from lab.model import Verdict
 from lab.operate.runs import ChosenRun, Say, run_one, unsaid
 from lab.oracle.verdict import Judgement
 from lab.record import ReadRecord
-from lab.run.judge import judge_run
+from lab.run.judge import judge_run, plan_of
 from lab.run.variables import changes_to, interpolated
 from lab.scenario.spec import Scenario, ScheduledStrike, all_images_of
 
@@ -101,6 +101,9 @@ def scenario_text(scenario: Scenario, seed: int) -> str:
 
 def _same_again(named: str, say: Say) -> tuple[Recorded, Backend]:
     recorded = read_recorded(folder_of(named))
+    if recorded.scenario.target is not None:
+        what = "watched a target, and what its owner deployed there the lab can't do again"
+        raise UsageError(what, at=str(recorded.folder), hint=plan_of(ReadRecord(recorded.folder)).repeat)
     _take_variables(recorded, say)
     places = find_places()
     check_same(recorded, ImageShelf(connect(), places.images))

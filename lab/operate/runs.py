@@ -1,4 +1,4 @@
-"""`lab run`: read the scenario, make the machine ready, conduct, judge, and say how it ended."""
+"""`lab run` and `lab watch`: read the scenario, make the machine ready, conduct, judge, and say how it ended."""
 
 from __future__ import annotations
 
@@ -6,29 +6,34 @@ import os
 import secrets
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from shlex import quote
+from typing import BinaryIO, Protocol, TextIO
 
 import msgspec
 
 from lab.backends.choose import make_backend
 from lab.backends.own_app import check_dry
 from lab.backends.protocol import Backend
+from lab.backends.target import Target
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.collection import rare_collection
 from lab.console.page import PageSpec, watched
 from lab.console.reports import folder_of, leave_report, report_path, short
 from lab.console.terminal import choose_view, say_closing
-from lab.errors import ExitCode, LabError, LabFault, blame, printable
+from lab.errors import ExitCode, LabError, LabFault, UsageError, blame, printable
+from lab.machine.places import find_places
 from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
 from lab.oracle.telling import story
 from lab.record import ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
 from lab.run.conductor import Conductor
+from lab.run.controls import RunControls
 from lab.run.judge import JudgedRun, judge_run, run_seconds
-from lab.run.view import QuietView
+from lab.run.view import QuietView, View
+from lab.run.watcher import Watcher
 from lab.scenario.overrides import Overrides, read_changed
 from lab.scenario.plan import plan_lines
 from lab.scenario.read import find_scenario
@@ -52,6 +57,8 @@ class RunRequest(Value):
     """Events as JSON Lines on standard output, and nothing else there."""
     page: PageSpec | None = None
     """A live page beside the run."""
+    only_targets: bool = False
+    """Refuse a scenario that makes a cluster of its own."""
 
 
 class ChosenRun(Value):
@@ -61,6 +68,16 @@ class ChosenRun(Value):
     seed: int
     repeat: str = ""
     """`lab repeat` with the run's own name if not given."""
+
+
+class Conducts(Protocol):
+    """Whatever does a scenario to its end and records it."""
+
+    def run(self) -> None: ...
+
+
+MakeConductor = Callable[[RunRecord, View, str, RunControls | None], Conducts]
+"""From the record, who looks on, how the run is repeated, and through what a person acts on it."""
 
 
 BADNESS = (
@@ -80,9 +97,14 @@ def worst_of(codes: Iterable[int]) -> ExitCode:
 
 
 def run_scenarios(spec: RunRequest, say: Say) -> int:
-    """Run scenarios one after another; the worst exit code. Nothing is started before all have been read whole."""
+    """Run scenarios one after another; the worst exit code. Nothing is started before all have been read whole.
+
+    An engine is needed only where one of them has a cluster.
+    """
     notice = _say_on(sys.stderr)
     read = [(named, read_changed(find_scenario(named), spec.overrides, notice=notice)) for named in spec.scenarios]
+    for named, scenario in read:
+        _check_request(spec, named, scenario)
     if spec.is_dry:
         for _, scenario in read:
             own, seed = check_dry(scenario, say), spec.seed if spec.seed is not None else scenario.seed
@@ -91,18 +113,45 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
         return ExitCode.HELD
     out = sys.stderr if spec.as_json else sys.stdout
     say = _say_on(out) if spec.as_json else say
-    backend = make_backend(say, [image for _, scenario in read for image in lab_images_of(scenario)])
     for _, scenario in read:
-        backend.check(scenario.cluster, images_of(scenario), say, pulls=spec.pulls)
-    backend.sweep_abandoned(say)
+        if scenario.target is not None:
+            Target(scenario.target).check()
+    backend = _backend_for([scenario for _, scenario in read if scenario.target is None], spec, say)
     codes = []
-    for _, scenario in read:
+    for named, scenario in read:
         seed = next(one for one in (spec.seed, scenario.seed, secrets.randbelow(10**6)) if one is not None)
-        chosen = ChosenRun(scenario=scenario, seed=seed)
         heard = _heard_on(sys.stdout.buffer) if spec.as_json else _unheard
-        judged, _ = run_one(chosen, backend, say=say, port=spec.port, out=out, heard=heard, page=spec.page)
+        chosen = ChosenRun(scenario=scenario, seed=seed)
+        if backend is not None and scenario.target is None:
+            judged, _ = run_one(chosen, backend, say=say, port=spec.port, out=out, heard=heard, page=spec.page)
+        else:
+            chosen = msgspec.structs.replace(chosen, repeat=f"lab watch {quote(named)} --seed {seed}")
+            judged, _ = watch_one(chosen, find_places().runs, say=say, out=out, heard=heard, page=spec.page)
         codes.append(judged.judgement.exit_code)
     return worst_of(codes)
+
+
+def _check_request(spec: RunRequest, named: str, scenario: Scenario) -> None:
+    """Raise UsageError for what can't be asked of this scenario."""
+    if scenario.target is None:
+        if spec.only_targets:
+            raise UsageError("has no target to watch", at=named, hint=f"lab run {named}")
+        return
+    if spec.page is not None and spec.page.control:
+        raise UsageError("the page can't act on somebody else's deployment", at="--control", hint="--ui")
+    if spec.port is not None:
+        raise UsageError("the lab opens no port for a target", at="--port", hint="leave --port out")
+
+
+def _backend_for(scenarios: Sequence[Scenario], spec: RunRequest, say: Say) -> Backend | None:
+    """Where these can be brought up, checked and swept; None where there is nothing to bring up."""
+    if not scenarios:
+        return None
+    backend = make_backend(say, [image for scenario in scenarios for image in lab_images_of(scenario)])
+    for scenario in scenarios:
+        backend.check(scenario.cluster, images_of(scenario), say, pulls=spec.pulls)
+    backend.sweep_abandoned(say)
+    return backend
 
 
 def run_one(
@@ -117,8 +166,48 @@ def run_one(
     is_shown: bool = True,
 ) -> tuple[JudgedRun, Path]:
     """Run one scenario, judge it from its record, tell how it ended; the record's folder beside the verdict."""
+
+    def conductor(run_record: RunRecord, view: View, repeat: str, hands: RunControls | None) -> Conductor:
+        return Conductor(chosen.scenario, chosen.seed, backend, run_record, view, port=port, repeat=repeat, hands=hands)
+
+    return _tell_run(chosen, backend.runs, conductor, say=say, out=out, heard=heard, page=page, is_shown=is_shown)
+
+
+def watch_one(
+    chosen: ChosenRun,
+    runs: Path,
+    *,
+    say: Say,
+    out: TextIO = sys.stdout,
+    heard: Callable[[bytes], None] = lambda _: None,
+    page: PageSpec | None = None,
+    is_shown: bool = True,
+) -> tuple[JudgedRun, Path]:
+    """The same of one that watches a target, whose doors have answered; its record is made in `runs`."""
+    spec = chosen.scenario.target
+    if spec is None:
+        raise UsageError("has no target to watch", at=chosen.scenario.name, hint="lab run")
+    target = Target(spec)
+
+    def watcher(run_record: RunRecord, view: View, repeat: str, _: RunControls | None) -> Watcher:
+        return Watcher(chosen.scenario, chosen.seed, target, run_record, view, repeat=repeat)
+
+    return _tell_run(chosen, runs, watcher, say=say, out=out, heard=heard, page=page, is_shown=is_shown)
+
+
+def _tell_run(
+    chosen: ChosenRun,
+    runs: Path,
+    make: MakeConductor,
+    *,
+    say: Say,
+    out: TextIO,
+    heard: Callable[[bytes], None],
+    page: PageSpec | None,
+    is_shown: bool,
+) -> tuple[JudgedRun, Path]:
     scenario, seed = chosen.scenario, chosen.seed
-    folder = new_run(backend.runs)
+    folder = new_run(runs)
     repeat = chosen.repeat or f"lab repeat {folder.name}"
     began = SYSTEM_CLOCK.now()
     view = choose_view(scenario.title, out) if is_shown else QuietView()
@@ -126,7 +215,7 @@ def run_one(
     shown_on = watched(folder, scenario.title, images_of(scenario), page, say)
     with shown_on as shown, RunRecord(folder, heard=heard) as run_record:
         run_record.event(RunBegan(at=began, run=folder.name, scenario=scenario.name, title=scenario.title, seed=seed))
-        conductor = Conductor(scenario, seed, backend, run_record, view, port=port, repeat=repeat, hands=shown.hands)
+        conductor = make(run_record, view, repeat, shown.hands)
         with troubles_recorded(run_record), view, rare_collection():
             conductor.run()
         judged = judge_and_write(run_record)

@@ -49,6 +49,7 @@ def _held(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
     evidence = judgement.evidence
     kept = evidence.users - evidence.users_hurt
     back = "; the new release was rolled back" if evidence.rolled_back else ""
+    back += "".join(f"; {_one_line(one)}" for one in evidence.failed_commands[:_REASONS_SHOWN])
     met = f" through {through(facts)}" if through(facts) else ""
     lost = f"; {evidence.store_loss.text}" if evidence.store_loss.losses else ""
     lost += f"; {evidence.killed_writes.text}" if evidence.killed_writes.writes else ""

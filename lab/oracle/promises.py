@@ -72,6 +72,8 @@ class RunTerms(Value):
 
     own_app: bool = False
     """The users are those of an app of somebody's own, whose journey alone knows what its answers mean."""
+    watched: bool = False
+    """Somebody else's deployment is watched, of whose inside nothing is known."""
     two_devices: bool = True
     """Any account is used on two devices at once."""
     rolls: bool = False
@@ -118,6 +120,8 @@ class Promise(Value):
     """Whether a run's verdict rests on it."""
     ask: str
     """How a scenario asks for it, or why this one did not; for people."""
+    is_seen_outside: bool = True
+    """It is judged by what users get alone, so that it can be asked of a deployment whose inside nobody sees."""
     is_of_state: bool = False
     """Judged by the oracle, of each user."""
     compares: bool = False
@@ -282,6 +286,7 @@ PROMISES: dict[str, Promise] = {
             name=CLEAN_STOPS,
             title="A planned stop cuts nobody off",
             checks="planned stops",
+            is_seen_outside=False,
             rule="a request is cut, or repeated by the balancer, because a replica is stopped on purpose",
             asked_if=lambda terms: terms.rolls and not terms.rolled_back,
             ask="no replica was stopped on purpose, or a release was rolled back",
@@ -301,6 +306,7 @@ PROMISES: dict[str, Promise] = {
             name=SERVING_FLOOR,
             title="Enough replicas serve at all times",
             checks="looks at who serves",
+            is_seen_outside=False,
             rule="fewer replicas serve than promised, and no strike explains it",
             asked_if=lambda terms: terms.serving_at_least > 0,
             ask="promises.serving_at_least",
@@ -310,6 +316,7 @@ PROMISES: dict[str, Promise] = {
             name=RECOVERS,
             title="Every strike is made good in time",
             checks="strikes recovered from",
+            is_seen_outside=False,
             rule="too long after a strike fewer serve than before, or tries still fail",
             asked_if=lambda terms: terms.recovers_within > 0,
             ask="promises.recovers_within",
@@ -334,6 +341,7 @@ PROMISES: dict[str, Promise] = {
             name=ROLLOUTS_END,
             title="A rollout ends, no slot moved twice",
             checks="slots moved",
+            is_seen_outside=False,
             rule="a rollout does not end in time, or moves a slot twice",
             asked_if=lambda terms: terms.rollout_within > 0,
             ask="promises.rollout_within",
@@ -343,6 +351,7 @@ PROMISES: dict[str, Promise] = {
             name=LOSS_BOUND,
             title="The store loses no more than it says",
             checks="writes before its strikes",
+            is_seen_outside=False,
             rule="a strike on the store loses what no loss within its bound explains",
             asked_if=lambda terms: terms.bounds_loss,
             ask="promises.loses_at_most, or a strike on a store that states a bound",

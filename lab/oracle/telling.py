@@ -25,8 +25,15 @@ NEVER_CHECKED = (
 
 def not_checked(judgement: Judgement, service: ServiceReport) -> tuple[str, ...]:
     """What nothing is claimed about, one sentence each."""
-    asked = {one.promise for one in judgement.promises}
-    lines = [f"{name}: not asked for ({one.ask})" for name, one in PROMISES.items() if name not in asked]
+    asked, terms = {one.promise for one in judgement.promises}, judgement.evidence.terms
+    is_watched = terms is not None and terms.watched
+    lines = [
+        f"{name}: can't be seen of a deployment that the lab does not make"
+        if is_watched and not one.is_seen_outside
+        else f"{name}: not asked for ({one.ask})"
+        for name, one in PROMISES.items()
+        if name not in asked
+    ]
     lines += _untried(judgement)
     lines += [
         f"{one.promise}: nothing came up that it could be checked by" for one in judgement.promises if not one.count

@@ -82,6 +82,8 @@ class Evidence(Value):
     last: int = 0
     """When the last recorded operation ended."""
     rolled_back: bool = False
+    failed_commands: tuple[str, ...] = ()
+    """Commands of somebody's own that did not succeed, and how each ended."""
     terms: RunTerms | None = None
     """What was asked for, where what put the promises to the test was counted."""
     occasions: dict[str, int] = field(default_factory=dict)
@@ -120,6 +122,7 @@ def gather(
     torn: int = 0,
     crashed: str = "",
     rolled_back: bool = False,
+    failed_commands: tuple[str, ...] = (),
     lost: LossJudgement | None = None,
     terms: RunTerms | None = None,
     occasions: Mapping[str, int] | None = None,
@@ -150,6 +153,7 @@ def gather(
         last=last,
         killed_writes=service.killed_writes,
         rolled_back=rolled_back,
+        failed_commands=failed_commands,
         terms=terms if occasions is not None else None,
         occasions=dict(occasions or {}),
         notes={
@@ -171,7 +175,7 @@ def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = 
 
     Broken, if anything asked for was certainly broken. Else could not tell: of the lab's own trouble, of a torn
     or empty record, of a crashed check (exit 4), or because too little was checked (exit 5). Else held; exit 3
-    where the new release was rolled back and no user was harmed.
+    where the new release was rolled back, or a command failed, and no user was harmed.
     """
     certain = _certain(evidence)
     results = tuple(_result(name, evidence, certain) for name in asked)
@@ -185,7 +189,8 @@ def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = 
         verdict, exit_code = Verdict.COULD_NOT_TELL, ExitCode.TOO_LITTLE_CHECKED
     else:
         verdict = Verdict.HELD
-        exit_code = ExitCode.ROLLED_BACK if evidence.rolled_back else ExitCode.HELD
+        is_done = not (evidence.rolled_back or evidence.failed_commands)
+        exit_code = ExitCode.HELD if is_done else ExitCode.ROLLED_BACK
     return Judgement(
         verdict=verdict,
         exit_code=exit_code,
@@ -266,7 +271,7 @@ def _too_little(evidence: Evidence, enough: Enough, results: Sequence[PromiseRes
         ("comparisons of state", checks, enough.checks),
         ("strikes that hit a serving replica", evidence.strikes_that_hit, enough.strikes_that_hit),
     ]
-    if not evidence.rolled_back:
+    if not (evidence.rolled_back or evidence.failed_commands):
         floors.append(("users served by the new release", evidence.users_served_by_new, enough.users_served_by_new))
     reasons = [evidence.why_nothing] if evidence.why_nothing else []
     reasons += [f"{count} {what}, at least {least} are needed" for what, count, least in floors if count < least]

@@ -18,12 +18,13 @@ from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import RolloutRequest, first_desired
-from lab.errors import LabFault, UsageError, WaitTimeout
+from lab.errors import LabFault, UsageError
 from lab.machine.labels import Identity
 from lab.machine.projects import run_identity
 from lab.model import Replica
 from lab.oracle import Oracle
 from lab.report.fold import CLEAN_UP
+from lab.run.at_work import at_work
 from lab.run.command_process import CommandProcess
 from lab.run.controls import Reach, RunControls
 from lab.run.crowds import make_crowd, own_user_of
@@ -31,8 +32,9 @@ from lab.run.deployed import deployed
 from lab.run.deployer_processes import Crew, DeployerProcess
 from lab.run.environment import environment_of
 from lab.run.pinned_faults import PinnedFaultParts, PinnedFaults
+from lab.run.plain_steps import RunStep
 from lab.run.run_state import RunState
-from lab.run.steps import RunStep, Stage, make_step
+from lab.run.steps import Stage, make_step
 from lab.run.stop_monitor import Stopped
 from lab.run.strikable_deployers import StrikableDeployers
 from lab.run.strikers import ServingView, make_monkey, make_scheduled_striker, make_striker
@@ -43,12 +45,9 @@ from lab.scale.policy import ScaleSettings, choose_slots
 from lab.scenario.spec import OnStop, Scenario, StepSpec, name_of
 from lab.scenario.target_spec import CommandSpec
 from lab.state.protocol import State
-from lab.users import Crowd
+from lab.users import Crowd, Door
 from lab.users.loading import MakeUser
 
-LOG_IN_WITHIN = 60.0
-SETTLE_WITHIN = 30.0
-READ_BACK_WITHIN = 60.0
 SERVES_WITHIN = 90.0
 """Seconds in which every slot of a new cluster must serve, at least."""
 BACK_WITHIN = 90.0
@@ -201,37 +200,23 @@ class Conductor:
     @contextmanager
     def users(self, live: OpenProject) -> Iterator[Stage]:
         """Users who are logged in and act while the block runs; then everybody reads back, unless it raised."""
-        in_background = partial(self._supervisor.in_background, within=LOG_IN_WITHIN + READ_BACK_WITHIN)
         with ExitStack() as stack:
             self._report_serving()
             crowd = self._crowd = stack.enter_context(self._make_crowd(live))
             stack.callback(self._forget_crowd)
             if self._scenario.autoscale is not None:
                 self._scaler = stack.enter_context(self._make_scaler(live, self._scenario.autoscale))
-            self._begin_phase("log in", f"{self._scenario.users.count} users log in at {live.url}")
-            in_background("everybody logs in", lambda: crowd.log_in(LOG_IN_WITHIN))
-            crowd.shop()
-            with self._in_hand(self._make_stage(live, crowd, stack)) as stage:
+            with (
+                at_work(crowd, self._seen, self._supervisor, self._clock, where=live.url),
+                self._in_hand(self._make_stage(live, crowd, stack)) as stage,
+            ):
                 yield stage
-            self._begin_phase("settle", "no new actions; what is in flight ends")
-            in_background("everybody settles", lambda: crowd.settle(SETTLE_WITHIN))
-            self._begin_phase("read back", "every device reads back all that is its user's")
-            unread = in_background("everybody reads back", lambda: crowd.read_back(READ_BACK_WITHIN))
-            for what in filter(None, (unread, crowd.counts().late)):
-                self._report(record.Trouble(at=self._clock.now(), what=what))
 
     def do(self, spec: StepSpec, stage: Stage) -> None:
         """Do one step to its end."""
         with self.doing(spec, stage) as step:
-            within = (stage.deadline - self._clock.now()) / NS
-            try:
-                self._supervisor.wait(f"the step {name_of(spec)!r} is over", step.is_over, within=max(within, 0))
-            except WaitTimeout as exc:
-                if self._clock.now() < stage.deadline:  # the step's own wait, which says more
-                    raise
-                over = f"the run's time (time_limit: {self._scenario.time_limit:g} s) was over"
-                what = f"{over} in the step {name_of(spec)!r}, which waited for {step.pending}"
-                raise WaitTimeout(what, hint="see events.jsonl; a larger time_limit if it was on its way") from exc
+            limit = self._scenario.time_limit
+            self._supervisor.wait_step(name_of(spec), step, deadline=stage.deadline, time_limit=limit)
 
     @contextmanager
     def doing(self, spec: StepSpec, stage: Stage) -> Iterator[RunStep]:
@@ -301,7 +286,7 @@ class Conductor:
 
     def _make_crowd(self, live: OpenProject) -> Crowd:
         return make_crowd(
-            live,
+            [Door(host=host, port=port) for host, port in live.doors],
             self._scenario.users,
             own_user=self._own_user,
             first_user=self._first_user,

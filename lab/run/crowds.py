@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
-from lab.backends.protocol import OpenProject
 from lab.clock import Clock
 from lab.model import Operation
 from lab.scenario.spec import UsersSpec
@@ -23,7 +22,7 @@ def own_user_of(users: UsersSpec) -> MakeUser | None:
 
 
 def make_crowd(
-    live: OpenProject,
+    doors: Sequence[Door],
     users: UsersSpec,
     *,
     own_user: MakeUser | None,
@@ -31,22 +30,29 @@ def make_crowd(
     random: Random,
     on_operation: Callable[[Operation], None],
     clock: Clock,
+    rate: float | None = None,
+    prefix: str = "user",
 ) -> Crowd:
-    """Nobody is logged in yet."""
+    """Nobody is logged in yet.
+
+    Accounts are `<prefix>-001` and so on. With `rate` all together send at most so many requests a second.
+    """
     journey: Callable[[Device], Journey] = Shopper
     if own_user is not None:
-        journey = OwnUsers(own_user, live.url)
+        journey = OwnUsers(own_user, *(f"http://{door.authority}" for door in doors))
     return Crowd(
-        [Door(host=host, port=port) for host, port in live.doors],
+        doors,
         CrowdSize(
             users=users.count,
             two_devices=users.doubled / users.count,
             think=users.think,
             first=first_user,
+            prefix=prefix,
         ),
         chance=Random(random.getrandbits(64)),
         on_operation=on_operation,
         journey=journey,
+        rate=rate,
         policy=Tries(most=users.tries, timeout=users.answer_timeout),
         clock=clock,
     )

@@ -8,6 +8,7 @@ import socket
 
 from lab import record
 from lab.backends.protocol import Backend
+from lab.backends.target import Target
 from lab.clock import Clock
 from lab.model import release_name
 from lab.run.variables import interpolated
@@ -20,6 +21,24 @@ def environment_of(
 ) -> dict[str, object]:
     """The document, as it is now."""
     return {
+        **_machine(scenario, run=run, seed=seed, repeat=repeat, clock=clock),
+        "backend": backend.name,
+        **backend.describe(),
+        "images": backend.image_ids(all_images_of(scenario)),
+        "variables": interpolated(scenario.cluster.compose_files, os.environ),
+        "releases": {release_name(image): backend.release(image).image for image in images_of(scenario)},
+    }
+
+
+def environment_of_target(
+    target: Target, scenario: Scenario, *, run: str, seed: int, repeat: str, clock: Clock
+) -> dict[str, object]:
+    """The document of a run against somebody else's deployment: of what that is made of nothing is known."""
+    return {**_machine(scenario, run=run, seed=seed, repeat=repeat, clock=clock), **target.describe(), "images": {}}
+
+
+def _machine(scenario: Scenario, *, run: str, seed: int, repeat: str, clock: Clock) -> dict[str, object]:
+    return {
         **record.written_by(),
         "run": run,
         "seed": seed,
@@ -29,10 +48,5 @@ def environment_of(
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
-        "backend": backend.name,
-        **backend.describe(),
-        "images": backend.image_ids(all_images_of(scenario)),
         "files": {path: digest_of(path) for path in own_files(scenario)},
-        "variables": interpolated(scenario.cluster.compose_files, os.environ),
-        "releases": {release_name(image): backend.release(image).image for image in images_of(scenario)},
     }

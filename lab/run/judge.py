@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -25,10 +25,22 @@ from lab.oracle.taken_down import find_taken_down
 from lab.oracle.telling import not_checked
 from lab.oracle.verdict import Evidence, Judgement, gather, judge
 from lab.oracle.wholeness import Wholeness
-from lab.record import AnyEvent, ReadRecord, RolloutMoved, Step, Strike, StrikeProved, WouldStrike, ZoneLost
+from lab.record import (
+    AnyEvent,
+    CommandBegan,
+    CommandEnded,
+    ReadRecord,
+    RolloutMoved,
+    Step,
+    Strike,
+    StrikeProved,
+    WouldStrike,
+    ZoneLost,
+)
 from lab.report.plan import RunPlan
 from lab.scenario.renames import with_new_keys
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
+from lab.scenario.target_spec import TargetSpec
 
 OLD_FLOOR = 5
 """Replicas that had to serve where a record of before 2026-12 asks for no number."""
@@ -94,6 +106,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     oracle, service, whole = Oracle(), Service(_rules(scenario)), Wholeness()
     last, crashed, events, lost = 0, "", list[AnyEvent](), None
     releases = _ReleaseContents.of(seen, scenario)
+    answered_by = dict[str, int]()  # when each release of a target answered first
     occasions: OccasionCounts | None = None
     try:
         for event in seen.events():
@@ -108,6 +121,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
                 whole.operation(operation)
                 occasions.feed(operation)
                 last = max(last, operation.end)
+                if scenario.target is not None and (name := operation.final.release) is not None:
+                    answered_by.setdefault(name, operation.final.begin)
             oracle.finish()
             lost = _judge_loss(scenario, oracle, seen, events)
     except RecordError as exc:
@@ -122,10 +137,11 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
         oracle,
         report,
         last=last,
-        new_release=releases.new,
+        new_release=_brought_by_command(events, answered_by) if scenario.target is not None else releases.new,
         torn=seen.torn,
         crashed=crashed,
         rolled_back=rolled_back,
+        failed_commands=_failed_commands(events),
         lost=lost,
         terms=terms,
         occasions=None if occasions is None else occasions.counts(),
@@ -141,7 +157,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
     between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
     findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions)
-    if scenario.users.are_of_own_app and not crashed:
+    likely = likely if scenario.target is None else ""  # a pattern says which replicas are gone: nobody knows here
+    if _knows_replicas_of_own_app(scenario) and not crashed:
         likely = own_app_cause(findings, events, seen.history()) or likely
     unchecked = (
         *not_checked(judgement, report),
@@ -168,6 +185,29 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     )
 
 
+def _knows_replicas_of_own_app(scenario: Scenario) -> bool:
+    """Whether the users are of somebody's own app, and answers say which of its replicas gave them."""
+    return scenario.users.are_of_own_app and (scenario.target is None or scenario.target.replica is not None)
+
+
+def _failed_commands(events: Sequence[AnyEvent]) -> tuple[str, ...]:
+    """How the commands ended that did not succeed; what was ended with the run itself has failed at nothing."""
+    argv = {event.command: " ".join(event.argv) for event in events if isinstance(event, CommandBegan)}
+    return tuple(
+        f"the command {argv.get(event.command, event.command)} "
+        + (f"ended with {event.code}" if event.code > 0 else f"was ended by signal {-event.code}")
+        for event in events
+        if isinstance(event, CommandEnded) and event.code
+    )
+
+
+def _brought_by_command(events: Sequence[AnyEvent], answered_by: Mapping[str, int]) -> str | None:
+    """The release of a target that answered for the first time after a command began; the last, if there are more."""
+    began = min((event.at for event in events if isinstance(event, CommandBegan)), default=None)
+    new = [(at, name) for name, at in answered_by.items() if began is not None and at >= began]
+    return max(new)[1] if new else None
+
+
 def _can_tell_once(evidence: Evidence) -> bool:
     """Of somebody's own app: whether members of its lists are unique, so that a doubled one is seen."""
     return bool(evidence.checks.get(APPLIED_ONCE)) or any(one.promise == APPLIED_ONCE for one in evidence.findings)
@@ -187,6 +227,8 @@ def _judge_loss(
 def _bound(scenario: Scenario) -> float | None:
     """What the store may lose: the scenario's own word, or else its tier's; somebody's own store has no tier."""
     asked = scenario.promises.loses_at_most
+    if scenario.target is not None:
+        return None
     if scenario.cluster.compose is not None:
         return asked
     return scenario.cluster.stores.tier.loses_at_most if asked is None else asked
@@ -194,12 +236,26 @@ def _bound(scenario: Scenario) -> float | None:
 
 def _stated(scenario: Scenario) -> tuple[str, ...]:
     """What its store says that it may lose, and what the lab did in the app's place: nothing is claimed about that."""
+    if scenario.target is not None:
+        return tuple(_unseen(scenario.target))
     cluster, tier = scenario.cluster, scenario.cluster.stores.tier
     if cluster.compose is None:
         return (f"the store, {tier.name}, may lose {tier.bound}",)
     if cluster.stop is StopWay.AFTER_ANSWERS and rolled_to(scenario.steps):
         return ("how the app itself stops: it was told only when all was answered (cluster.stop: after_answers)",)
     return ()
+
+
+def _unseen(target: TargetSpec) -> Iterator[str]:
+    """What is not known of somebody else's deployment."""
+    yield "what goes on inside the deployment: who serves, who is stopped and how, and what keeps its state"
+    yield "what would become of users if replicas or stores died: the lab strikes nothing of it"
+    if target.replica is None and target.release is None:
+        yield "who answered: no header says it (target.replica), so nothing is known to have been read back elsewhere"
+    elif target.replica is None:
+        yield "which replica answered (target.replica): only what another release read back is compared"
+    elif target.release is None:
+        yield "which release answered (target.release), and so whom a new one has served"
 
 
 def _strikes_a_store(scenario: Scenario) -> bool:
@@ -240,6 +296,7 @@ def _terms(scenario: Scenario, *, rolled_back: bool) -> RunTerms:
     promises = scenario.promises
     return RunTerms(
         own_app=scenario.users.are_of_own_app,
+        watched=scenario.target is not None,
         two_devices=scenario.users.doubled > 0,
         rolls=bool(rolled_to(scenario.steps)),
         rolled_back=rolled_back,

@@ -29,7 +29,14 @@ class RunState:
         self._board = Board(
             began=clock.now(),
             slots={slot.name: SlotView(slot=slot.name, zone=slot.zone) for slot in scenario.cluster.slots},
-            to_come=("up", "log in", *map(name_of, scenario.steps), "settle", "read back", CLEAN_UP),
+            to_come=(
+                *(("up",) if scenario.target is None else ()),
+                "log in",
+                *map(name_of, scenario.steps),
+                "settle",
+                "read back",
+                CLEAN_UP,
+            ),
         )
         self.oracle = Oracle()
         self.answers = RecentAnswers()

@@ -1,11 +1,12 @@
-"""The steps of a scenario as small state machines: begun, asked whether they are over, ended whatever happened."""
+"""The steps of a scenario that act on a cluster, and how each kind of step is made there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from lab import record
 from lab.chaos.monkey import Monkey
@@ -17,6 +18,7 @@ from lab.deploy.rollout import Ending, RolloutRequest, pick_slots
 from lab.model import Release, Value
 from lab.run.command_step import CommandStep, MakeCommand
 from lab.run.pinned_faults import Pinned
+from lab.run.plain_steps import RepeatStep, RunStep, SettleStep, TogetherStep
 from lab.run.strike_steps import LoseZoneStep, StrikeStep
 from lab.scenario.spec import (
     PaceSpec,
@@ -35,26 +37,6 @@ from lab.scenario.target_spec import CommandSpec
 
 JUDGED_AFTER = 1.0
 """Seconds beyond the time that a rollout is allowed, so that users are still there when it is over."""
-
-
-class RunStep(Protocol):
-    """Something that takes a while. `end` is called once after `begin`, however the run goes."""
-
-    @property
-    def text(self) -> str:
-        """What is being done, for a person."""
-        ...
-
-    @property
-    def pending(self) -> str:
-        """What it still waits for and what is missing, for a person; asked where the run's time is over."""
-        ...
-
-    def begin(self) -> None: ...
-
-    def is_over(self) -> bool: ...
-
-    def end(self) -> None: ...
 
 
 class Stage(Value):
@@ -84,31 +66,6 @@ def make_step(spec: StepSpec, stage: Stage) -> RunStep:
     """The step that an entry of the scenario file asks for."""
     name = name_of(spec)
     return _MADE[name](getattr(spec, name), stage)
-
-
-class SettleStep:
-    """Over when its time has passed and every slot serves."""
-
-    def __init__(self, spec: Settle, stage: Stage) -> None:
-        self._spec, self._stage = spec, stage
-        self._until = 0
-
-    @property
-    def text(self) -> str:
-        return f"users shop for {self._spec.seconds:g} s, nothing is broken"
-
-    @property
-    def pending(self) -> str:
-        return f"its {self._spec.seconds:g} s to pass and every slot to serve; {self._stage.desk.unsettled()}"
-
-    def begin(self) -> None:
-        self._until = self._stage.clock.now() + int(self._spec.seconds * NS)
-
-    def is_over(self) -> bool:
-        return self._stage.clock.now() >= self._until and self._stage.desk.is_settled()
-
-    def end(self) -> None:
-        pass
 
 
 class RollStep:
@@ -294,81 +251,6 @@ class MonkeyStep:
         self._monkey.__exit__(None, None, None)
 
 
-class RepeatStep:
-    """Over at the end of the round in which its time ran out."""
-
-    def __init__(self, spec: Repeat, stage: Stage) -> None:
-        self._spec, self._stage = spec, stage
-        self._until = 0
-        self._left: list[StepSpec] = []
-        self._now: RunStep | None = None
-
-    @property
-    def text(self) -> str:
-        return f"again and again for {self._spec.seconds:g} s"
-
-    @property
-    def pending(self) -> str:
-        return f"its round to end: {self._now.pending if self._now is not None else 'no step is under way'}"
-
-    def begin(self) -> None:
-        self._until = self._stage.clock.now() + int(self._spec.seconds * NS)
-        self._left = list(self._spec.steps)
-        self._next()
-
-    def is_over(self) -> bool:
-        if self._now is not None and not self._now.is_over():
-            return False
-        self.end()
-        if not self._left and self._stage.clock.now() < self._until:
-            self._left = list(self._spec.steps)
-        return not self._next()
-
-    def end(self) -> None:
-        ended, self._now = self._now, None
-        if ended is not None:
-            ended.end()
-
-    def _next(self) -> bool:
-        """Begin the round's next step; False where there is none left."""
-        if not self._left:
-            return False
-        step = self._now = make_step(self._left.pop(0), self._stage)
-        self._stage.report(record.PhaseBegan(at=self._stage.clock.now(), name="round", text=step.text))
-        step.begin()
-        return True
-
-
-class TogetherStep:
-    """Over when all its steps are."""
-
-    def __init__(self, steps: Sequence[RunStep]) -> None:
-        self._steps = steps
-        self._begun: list[RunStep] = []
-        self._left = list(steps)
-
-    @property
-    def text(self) -> str:
-        return "; ".join(step.text for step in self._steps)
-
-    @property
-    def pending(self) -> str:
-        return " and for ".join(step.pending for step in self._left)
-
-    def begin(self) -> None:
-        for step in self._steps:
-            self._begun.append(step)
-            step.begin()
-
-    def is_over(self) -> bool:
-        self._left = [step for step in self._steps if not step.is_over()]  # each is asked: that drives some of them
-        return not self._left
-
-    def end(self) -> None:
-        for step in self._begun:
-            step.end()
-
-
 def _monkey(spec: MonkeySettings, stage: Stage) -> MonkeyStep:
     told = "a leashed monkey only reports" if spec.leashed else "replicas that serve are struck at random"
     return MonkeyStep(stage.make_monkey(spec, stage.random), told)
@@ -391,12 +273,20 @@ def _command(spec: CommandSpec, stage: Stage) -> CommandStep:
     return CommandStep(spec, stage.make_command, stage.clock)
 
 
+def _settle(spec: Settle, stage: Stage) -> SettleStep:
+    return SettleStep(spec, stage.clock, stage.desk)
+
+
+def _repeat(spec: Repeat, stage: Stage) -> RepeatStep:
+    return RepeatStep(spec, partial(make_step, stage=stage), stage.report, stage.clock)
+
+
 def _together(specs: Sequence[StepSpec], stage: Stage) -> TogetherStep:
     return TogetherStep([make_step(one, stage) for one in specs])
 
 
 _MADE: Mapping[str, Callable[[Any, Stage], RunStep]] = {
-    "settle": SettleStep,
+    "settle": _settle,
     "roll": RollStep,
     "reverse": ReverseStep,
     "fault": PinnedFaultStep,
@@ -404,7 +294,7 @@ _MADE: Mapping[str, Callable[[Any, Stage], RunStep]] = {
     "pace": PaceStep,
     "monkey": _monkey,
     "schedule": _schedule,
-    "repeat": RepeatStep,
+    "repeat": _repeat,
     "strike": _strike,
     "lose_zone": _lose_zone,
     "command": _command,

@@ -10,8 +10,9 @@ from typing import TypeVar
 from lab import record
 from lab.clock import NS, Clock
 from lab.deploy.bearing import borne
-from lab.errors import LabFault, RecordError
+from lab.errors import LabFault, RecordError, WaitTimeout
 from lab.retry import wait_until
+from lab.run.plain_steps import RunStep
 from lab.run.run_state import RunState
 from lab.run.view import QuietView, View
 
@@ -72,6 +73,21 @@ class Supervisor:
         wait_until(
             what, looked, within=within, every=LOOK_EVERY, next_step="see events.jsonl", seen=seen, clock=self._clock
         )
+
+    def wait_step(self, name: str, step: RunStep, *, deadline: int, time_limit: float) -> None:
+        """Wait until a step that has begun is over. Raises what `wait` does.
+
+        `deadline` is in monotonic nanoseconds, `time_limit` the seconds that the scenario gives the whole run.
+        """
+        within = (deadline - self._clock.now()) / NS
+        try:
+            self.wait(f"the step {name!r} is over", step.is_over, within=max(within, 0))
+        except WaitTimeout as exc:
+            if self._clock.now() < deadline:  # the step's own wait, which says more
+                raise
+            over = f"the run's time (time_limit: {time_limit:g} s) was over"
+            what = f"{over} in the step {name!r}, which waited for {step.pending}"
+            raise WaitTimeout(what, hint="see events.jsonl; a larger time_limit if it was on its way") from exc
 
     def in_background(self, what: str, act: Callable[[], T], *, within: float) -> T:
         """Do something that blocks while the view goes on; gives what it gave, or raises what it raised."""

@@ -12,6 +12,7 @@ from lab.chaos.guard import BlastRadius
 from lab.chaos.schedule import Calendar, MonkeySettings
 from lab.model import Front, Value
 from lab.scenario.spec import ClusterSpec, PaceSpec, Promises, Repeat, Scenario, UsersSpec
+from lab.scenario.target_spec import CommandSpec, HeaderSource, TargetSpec
 from lab.users.steps import HttpStep
 
 LARGEST = 1e8
@@ -55,6 +56,8 @@ BOUNDS: Mapping[tuple[type, str], Bounds] = {
     (UsersSpec, "tries"): Bounds(1, 100),
     (UsersSpec, "answer_timeout"): _TIME,
     (PaceSpec, "think"): _TIME,
+    (TargetSpec, "rate"): Bounds(0.1, 100_000),
+    (CommandSpec, "within"): _TIME,
     (HttpStep, "expect"): Bounds(100, 599),
     (MonkeySettings, "at_least"): Bounds(0, 10_000),
     (MonkeySettings, "at_most"): Bounds(0, 10_000),
@@ -81,6 +84,8 @@ LONGEST: Mapping[tuple[type, str], int] = {
     (ClusterSpec, "ready"): 1000,
     (ClusterSpec, "largest_body"): 20,
     (Front, "service"): 200,
+    (HeaderSource, "header"): 100,
+    (TargetSpec, "urls"): 300,
     (Scenario, "name"): 100,
     (Scenario, "title"): 500,
 }

@@ -20,9 +20,11 @@ from lab.oracle.promises import OCCASIONS
 from lab.scale.policy import bounds_of_all, check_scale, choose_slots
 from lab.scenario.bounds import MOST_SLOTS, Refuse, check_bounds
 from lab.scenario.check_rolls import check_reverses, check_rolls
+from lab.scenario.check_watch import check_watch
 from lab.scenario.named_services import has_role, places_of
 from lab.scenario.pin_spec import OF_DEPLOYERS, PinnedFault
 from lab.scenario.spec import (
+    NO_CLUSTER,
     ClusterSpec,
     Edges,
     PinnedFaultSpec,
@@ -63,12 +65,18 @@ def check_scenario(scenario: Scenario, place: Callable[[str], str]) -> None:
     """What types alone can't say. Raises ScenarioError; `place` tells where a key stands."""
     refuse = _refuse_at(place)
     check_bounds(scenario, refuse)
-    _check_whole(scenario, refuse)
+    if scenario.target is not None:
+        check_watch(scenario, scenario.target, refuse)
+    else:
+        _check_whole(scenario, refuse)
+    _check_users(scenario, refuse)
     for name in scenario.enough.occasions:
         if name not in OCCASIONS:
             refuse(f"enough.occasions.{name}", "there is no such occasion", f"one of {', '.join(OCCASIONS)}")
     for key, step in walk_steps(scenario.steps):
         _check_step(scenario, key, step, refuse)
+    if scenario.target is not None:
+        return
     check_rolls(scenario, refuse)
     check_reverses(scenario, refuse)
     _check_scales(scenario, refuse)
@@ -94,6 +102,8 @@ def _refuse_at(place: Callable[[str], str]) -> Refuse:
 
 
 def _check_whole(scenario: Scenario, refuse: Refuse) -> None:
+    if scenario.cluster == NO_CLUSTER:
+        refuse("cluster", "there is neither a cluster nor a target", 'cluster: {release: "shop:v1"}')
     _check_cluster(scenario.cluster, refuse)
     slots = len(scenario.cluster.slots)
     begin_with = scenario.cluster.begin_with
@@ -108,7 +118,6 @@ def _check_whole(scenario: Scenario, refuse: Refuse) -> None:
             refuse("cluster.begin_with", what, f"begin_with: {least}")
     if scenario.script is not None and not scenario.deployers:
         refuse("script", "is run by deployers that are processes of their own", "deployers: 2")
-    _check_users(scenario, refuse)
     _check_patience(scenario, refuse)
     promises = scenario.promises
     own = scenario.cluster.compose is not None
@@ -180,7 +189,7 @@ def _check_patience(scenario: Scenario, refuse: Refuse) -> None:
 
 def _check_users(scenario: Scenario, refuse: Refuse) -> None:
     users = scenario.users
-    if scenario.cluster.compose is not None and not users.are_of_own_app:
+    if (scenario.cluster.compose is not None or scenario.target is not None) and not users.are_of_own_app:
         refuse("users", "the shop's users can't use another app", "journey: my_journey.py:Shopper")
     if users.doubled > users.count:
         refuse("users.on_two_devices", f"must be from 0 to users.count ({users.count})", "on_two_devices: 0")

@@ -14,6 +14,7 @@ from lab.cluster.stores import Stores
 from lab.machine.images import is_own_image
 from lab.model import Value
 from lab.scenario.spec import Edges, Scenario, StepSpec, all_images_of, inner_steps, may_be_empty, name_of, walk_steps
+from lab.scenario.target_spec import TargetSpec
 
 
 class PlannedReach(Value):
@@ -65,6 +66,9 @@ def plan_lines(scenario: Scenario, *, seed: int | None, own: OwnParts | None = N
     cluster, users, enough = scenario.cluster, scenario.users, scenario.enough
     yield scenario.title
     yield f"  seed        {'drawn at the start' if seed is None else seed}"
+    if scenario.target is not None:
+        yield from _target_lines(scenario, scenario.target)
+        return
     zones = ", ".join(f"{count} in zone {zone}" for zone, count in cluster.zones.items())
     yield f"  cluster     {len(cluster.slots)} slots ({zones}), {cluster.release} at first"
     if cluster.compose is None:
@@ -83,6 +87,20 @@ def plan_lines(scenario: Scenario, *, seed: int | None, own: OwnParts | None = N
     yield from _radius_lines(blast_radius(scenario, own), may_be_empty(scenario))
     for note in () if own is None else own.notes:
         yield f"  note        {note}"
+
+
+def _target_lines(scenario: Scenario, target: TargetSpec) -> Iterator[str]:
+    users = scenario.users
+    yield f"  target      {', '.join(target.urls)}"
+    most = "as fast as they think" if target.rate is None else f"at most {target.rate:g} requests a second in all"
+    yield f"  users       {users.count}, {users.doubled} on two devices, one action every {users.think:g} s, {most}"
+    yield "  steps"
+    yield from _step_lines(scenario.steps, "    ")
+    yield f"  promised    {_compact(scenario.promises)}"
+    yield f"  enough      {_compact(scenario.enough)}"
+    yield f"  at most     {scenario.time_limit:g} s"
+    yield "  blast radius: requests of the users, and what your own commands do"
+    yield "    written     one folder in runs/"
 
 
 def _radius_lines(radius: PlannedReach, empty: int) -> Iterator[str]:

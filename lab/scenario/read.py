@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from lab.errors import ScenarioError, UsageError
 from lab.scenario.check import check_scenario
 from lab.scenario.named_services import named_in_full, with_own_limits
 from lab.scenario.renames import new_path, with_new_keys
-from lab.scenario.spec import Scenario
+from lab.scenario.spec import Scenario, StepSpec
 from lab.scenario.yaml_paths import DuplicateKey, did_you_mean, keys_of, line_of, load_yaml, put_at, unknown_field
 
 LARGEST_FILE = 256 * 1024
@@ -114,7 +115,26 @@ def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
         file, _, name = users.journey.rpartition(":")
         users = msgspec.structs.replace(users, journey=f"{_beside(path, file, 'users.journey')}:{name}")
     script = None if scenario.script is None else _beside(path, scenario.script, "script")
-    return msgspec.structs.replace(scenario, cluster=cluster, users=users, script=script)
+    steps = tuple(_with_program(step, path, f"steps[{number}]") for number, step in enumerate(scenario.steps))
+    return msgspec.structs.replace(scenario, cluster=cluster, users=users, script=script, steps=steps)
+
+
+def _with_program(step: StepSpec, path: Path, key: str) -> StepSpec:
+    """A step whose commands, its own and those of the steps within it, are programs named in full."""
+    replace = msgspec.structs.replace
+
+    def inner(steps: Sequence[StepSpec], at: str) -> tuple[StepSpec, ...]:
+        return tuple(_with_program(one, path, f"{key}.{at}[{number}]") for number, one in enumerate(steps))
+
+    if step.command is not None and "/" in step.command.run[0]:
+        at = f"{key}.command.run[0]"
+        program = _beside(path, step.command.run[0], at)
+        if not os.access(program, os.X_OK):
+            raise ScenarioError(f"{program} may not be executed", at=f"{path}: {at}", hint=f"chmod +x {program}")
+        return replace(step, command=replace(step.command, run=(program, *step.command.run[1:])))
+    if step.repeat is not None:
+        return replace(step, repeat=replace(step.repeat, steps=inner(step.repeat.steps, "repeat.steps")))
+    return step if step.together is None else replace(step, together=inner(step.together, "together"))
 
 
 def _beside(path: Path, named: str, key: str) -> str:

@@ -35,6 +35,9 @@ def schema() -> dict[str, Any]:
         if not under:  # others would need the class that stands under such a key
             now = made["$defs"][Scenario.__name__]["properties"]
             now[old] = {**now[new], "deprecated": True, "description": f"The old name of {new}."}
+    whole = made["$defs"][Scenario.__name__]
+    del whole["properties"]["cluster"]["default"]  # of no cluster at all, for there is a target
+    whole["oneOf"] = [{"required": ["cluster"]}, {"required": ["target"]}]
     made["$defs"][StepSpec.__name__] |= {"minProperties": 1, "maxProperties": 1}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A scenario of the lab", **made}
 

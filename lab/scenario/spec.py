@@ -23,7 +23,7 @@ from lab.oracle.verdict import Enough
 from lab.scale.policy import ScaleSettings
 from lab.scenario.pin_spec import Pin, PinnedFault
 from lab.scenario.strike_spec import LoseZone, StrikeSpec
-from lab.scenario.target_spec import CommandSpec
+from lab.scenario.target_spec import CommandSpec, TargetSpec
 from lab.users.steps import HttpJourney
 
 
@@ -105,6 +105,10 @@ class ClusterSpec(Value):
             for zone, count in self.zones.items()
             if number <= count
         )
+
+
+NO_CLUSTER = ClusterSpec(release="", zones={})
+"""What stands in the place of a cluster where a target is watched."""
 
 
 class UsersSpec(Value):
@@ -316,10 +320,12 @@ class Scenario(Value):
     """What the scenario is called in lists."""
     title: str
     """One line for people."""
-    cluster: ClusterSpec
-    """What the cluster is made of."""
     steps: tuple[StepSpec, ...]
     """What is done, one after another."""
+    cluster: ClusterSpec = NO_CLUSTER
+    """What the cluster is made of; needed unless there is a `target`."""
+    target: TargetSpec | None = None
+    """A deployment of your own that stands already, instead of a cluster."""
     about: str = ""
     """A few sentences for people."""
     users: UsersSpec = UsersSpec()
@@ -347,7 +353,9 @@ class Scenario(Value):
 
     @property
     def serving_floor(self) -> int:
-        """How many replicas must serve at any time but after a strike."""
+        """How many replicas must serve at any time but after a strike; 0: nobody knows of a target's."""
+        if self.target is not None:
+            return 0
         given = self.promises.serving_at_least
         return max(1, len(self.cluster.slots) - may_be_empty(self) - 1) if given is None else given
 
@@ -384,7 +392,9 @@ def rolled_to(steps: Sequence[StepSpec]) -> list[str]:
 
 
 def images_of(scenario: Scenario) -> list[str]:
-    """The app's images that a scenario needs."""
+    """The app's images that a scenario needs; none of a target."""
+    if scenario.target is not None:
+        return []
     return list(dict.fromkeys((scenario.cluster.release, *rolled_to(scenario.steps))))
 
 

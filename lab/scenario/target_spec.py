@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import shutil
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
@@ -11,66 +12,32 @@ from lab.model import Value
 
 Refuse = Callable[[str, str, str], None]
 """Given the key, what is wrong there, and what would be right."""
-HTTP_PORTS = {"http": 80, "https": 443}
+HTTP_PORT = 80
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""What HTTP takes for the name of a header."""
 
 
-class TlsSpec(Value):
-    """Certificates are always verified; against the system's authorities, or these."""
+class HeaderSource(Value):
+    """Where each answer says something of itself."""
 
-    ca: str | None = None
-    """A PEM file of the authorities to trust, beside this file."""
-    server_name: str | None = None
-    """The name that the certificate must have; that of the URL if not given."""
-
-
-class ReleaseSource(Value):
-    """What tells which release answered. One of both."""
-
-    header: str | None = None
-    """The header of each answer that names it."""
-    get: str | None = None
-    """A path that is asked now and then instead; what it says is that of some replica."""
-    json: str = "release"
-    """With `get`: the key of its JSON object that names the release."""
-
-
-class ReplicaSource(Value):
-    """What tells which replica answered."""
-
-    header: str = "X-Served-By"
-    """The header of each answer that names it."""
-
-
-class EvidenceSpec(Value):
-    """Who says what happens to the deployment, beside its answers; at most one. Looking changes nothing."""
-
-    compose: str | None = None
-    """A Compose project on this engine: its containers' events and health."""
-    command: tuple[str, ...] = ()
-    """A program that prints JSON lines: {"who": "pod-1", "what": "started|ready|leaving|ended", "release": "v2"}."""
-
-    @property
-    def is_given(self) -> bool:
-        return self.compose is not None or bool(self.command)
+    header: str
+    """The header of each answer that says it."""
 
 
 class TargetSpec(Value):
     """A deployment that stands already and that the lab neither makes nor removes; instead of `cluster`."""
 
     urls: tuple[str, ...]
-    """Doors to one and the same app: http or https, no path."""
-    tls: TlsSpec = TlsSpec()
-    """How certificates are verified."""
-    release: ReleaseSource | None = None
+    """Doors to one and the same app: plain HTTP, no path; users are spread over them. Hosts are this machine
+    ("localhost") or addresses of a private network."""
+    release: HeaderSource | None = None
     """What tells which release answered; not known if not given."""
-    replica: ReplicaSource | None = None
-    """What tells which replica answered; not known if not given."""
-    evidence: EvidenceSpec = EvidenceSpec()
-    """Who else says what happens there."""
+    replica: HeaderSource | None = None
+    """What tells which replica answered; if not given, only what another release shows is known to come from
+    elsewhere."""
     rate: float | None = None
-    """Requests a second at most, of all users together; needed off this machine."""
-    allow: tuple[str, ...] = ()
-    """Each host that is not on this machine or in a private network; it must also show that it agrees."""
+    """Requests a second at most, of all users together; needed off this machine. Users think longer where they would
+    send more."""
 
     @property
     def doors(self) -> tuple[SplitResult, ...]:
@@ -92,8 +59,8 @@ class CommandSpec(Value):
 
 
 def port_of(door: SplitResult) -> int:
-    """The port of a door, its scheme's own if none is given. Raises ValueError for one that is not a port."""
-    return door.port if door.port is not None else HTTP_PORTS[door.scheme]
+    """The port of a door, HTTP's own if none is given. Raises ValueError for one that is not a port."""
+    return HTTP_PORT if door.port is None else door.port
 
 
 def is_loopback(host: str) -> bool:
@@ -102,8 +69,13 @@ def is_loopback(host: str) -> bool:
 
 
 def is_private(host: str) -> bool:
-    """Whether a host is this machine or in a private network, by its number; a name may be anywhere."""
-    return is_loopback(host) or (_is_number(host) and ipaddress.ip_address(host).is_private)
+    """Whether a host is this machine or in a private network, by its number; a name may be anywhere.
+
+    Link-local addresses are not: that is where clouds tell secrets.
+    """
+    if is_loopback(host):
+        return True
+    return _is_number(host) and ipaddress.ip_address(host).is_private and not ipaddress.ip_address(host).is_link_local
 
 
 def _is_number(host: str) -> bool:
@@ -119,29 +91,32 @@ def check_target(target: TargetSpec, refuse: Refuse) -> None:
     if not target.urls:
         refuse("urls", "no door is given", 'urls: ["http://127.0.0.1:8080"]')
     for number, url in enumerate(target.urls):
-        _check_url(url, f"urls[{number}]", target, refuse)
-    if target.rate is not None and target.rate <= 0:
-        refuse("rate", "must be over 0", "rate: 50")
+        _check_url(url, f"urls[{number}]", refuse)
     if target.rate is None and not all(is_loopback(door.hostname or "") for door in target.doors):
         refuse("rate", "is needed where the doors are not on this machine", "rate: 50")
-    if target.release is not None and (target.release.header is None) == (target.release.get is None):
-        refuse("release", "is named by either `header` or `get`", "release: {header: X-Release}")
-    if target.evidence.compose is not None and target.evidence.command:
-        refuse("evidence", "comes from either `compose` or `command`", "evidence: {compose: shop}")
+    for key, source in (("release", target.release), ("replica", target.replica)):
+        if source is not None and not _HEADER.fullmatch(source.header):
+            refuse(f"{key}.header", f"{source.header!r} is not a valid header name", f"{key}: {{header: X-Release}}")
 
 
-def _check_url(url: str, key: str, target: TargetSpec, refuse: Refuse) -> None:
-    door = urlsplit(url)
+def _check_url(url: str, key: str, refuse: Refuse) -> None:
+    example = "http://127.0.0.1:8080"
     try:
-        is_door = door.scheme in HTTP_PORTS and bool(door.hostname) and 0 < port_of(door) < 1 << 16
-    except (ValueError, KeyError):
-        is_door = False
-    if not is_door or door.username is not None or door.query or door.fragment or door.path not in {"", "/"}:
-        refuse(key, f"is not the URL of a door: {url!r}", "http://127.0.0.1:8080")
+        door = urlsplit(url)
+        is_door = bool(door.hostname) and 0 < port_of(door) < 1 << 16
+    except ValueError:
+        refuse(key, f"{url!r} is not a valid URL", example)
+        return
+    if door.scheme == "https":
+        refuse(key, "users speak plain HTTP only", "the port behind whatever ends TLS, such as http://127.0.0.1:8080")
+    if not is_door or door.scheme != "http":
+        refuse(key, f"{url!r} is not a valid URL of a door", example)
+    if door.username is not None or door.query or door.fragment or door.path not in {"", "/"}:
+        refuse(key, f"{url!r} has more than a host and a port", example)
     host = door.hostname or ""
-    if not is_private(host) and host not in target.allow:
-        what = f"{host} is neither this machine nor in a private network"
-        refuse(key, what, f"allow: [{host}]   # only what is yours to load")
+    if not is_private(host):
+        what = f"{host} is neither this machine nor an address of a private network: the lab sends no load there"
+        refuse(key, what, example)
 
 
 def check_command(command: CommandSpec, refuse: Refuse) -> None:

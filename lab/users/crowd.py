@@ -20,7 +20,7 @@ from lab.users.loop_thread import LoopThread, each
 from lab.users.pace import ActionPace, WakeUps
 from lab.users.shop import Shopper
 from lab.users.tries import Tries
-from lab.users.wire import Alarms, Door, quickest_loop
+from lab.users.wire import Alarms, Door, Turns, quickest_loop
 
 HEARTBEAT = 0.05
 """Every so many seconds the crowd looks how late its own event loop is."""
@@ -43,7 +43,8 @@ class Crowd:
     what went wrong inside the crowd, and leaves it running: `stop` (or leaving the `with` block) ends it.
 
     Devices take turns among `targets`, which are doors to the same app, and go on to the next where theirs does not
-    answer. The same `chance` gives the same accounts and plans; what a device draws doesn't depend on any other device.
+    answer. With `rate` all of them together send at most so many requests a second. The same `chance` gives the same
+    accounts and plans; what a device draws doesn't depend on any other device.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Crowd:
         on_operation: Callable[[Operation], None],
         journey: Callable[[Device], Journey] = Shopper,
         policy: Tries | None = None,
+        rate: float | None = None,
         clock: Clock = SYSTEM_CLOCK,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] = quickest_loop,
     ) -> None:
@@ -64,19 +66,21 @@ class Crowd:
         self._size, self._clock = size, clock
         self._on_operation = on_operation
         self._tally, self._schedule = CrowdTally(clock=clock), WakeUps()
-        ids, turns, alarms = itertools.count(), itertools.count(), Alarms()
+        ids, numbers, alarms = itertools.count(), itertools.count(), Alarms()
+        turns = None if rate is None else Turns(rate)
 
         def device_of(user: User, number: int) -> Device:
             return Device(
                 user,
                 number,
-                targets=_from(targets, next(turns)),
-                seed=f"{seed}/{user.name}.{number}",
+                targets=_from(targets, next(numbers)),
+                seed=f"{seed}/user-{user.name.rpartition('-')[2]}.{number}",  # whatever this run's accounts are called
                 ids=ids,
                 witness=self,
                 policy=policy or Tries(),
                 clock=clock,
                 alarms=alarms,
+                turns=turns,
             )
 
         self.users = tuple(user for user, _ in accounts)

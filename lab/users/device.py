@@ -18,7 +18,7 @@ from lab.users.meaning import Meaning, meaning_of, outcome_of, sends_to
 from lab.users.request import Content, Request
 from lab.users.story import Normalise, OperationDraft, nothing
 from lab.users.tries import Tries
-from lab.users.wire import Alarms, Connection, Door, Exchange, HttpAnswer
+from lab.users.wire import Alarms, Connection, Door, Exchange, HttpAnswer, Turns
 
 _LOGIN, _LOGOUT, _OK, _APPLIED = Kind.LOGIN, Kind.LOGOUT, Outcome.OK, Meaning.APPLIED
 """As plain names: looking one up on its class takes longer than a call."""
@@ -102,6 +102,7 @@ class Device:
         "_logins",
         "_policy",
         "_seed",
+        "_turns",
         "_witness",
         "chance",
         "due",
@@ -125,8 +126,10 @@ class Device:
         policy: Tries,
         clock: Clock,
         alarms: Alarms | None = None,
+        turns: Turns | None = None,
     ) -> None:
-        """Devices of one event loop may share their `alarms`."""
+        """Devices of one event loop may share their `alarms`, and the `turns` that bound how much all of them send."""
+        self._turns = turns
         self.user, self.number = user, number
         self.name = f"{user.name}.{number}"
         self.chance = Chance(seed)
@@ -140,7 +143,7 @@ class Device:
         """How to log in again after a 401; the journey sets it."""
         self._seed, self._ids = seed, ids
         self._witness, self._policy, self._clock = witness, policy, clock
-        self._connection = Connection(*targets, clock=clock, alarms=alarms)
+        self._connection = Connection(*targets, clock=clock, alarms=alarms, turns=turns)
         self._beside: tuple[Connection, ...] = ()
         """For requests that are done at once."""
         self._jar = Jar(targets[0].host, clock=clock)
@@ -151,6 +154,11 @@ class Device:
     @property
     def is_logged_in(self) -> bool:
         return self.session is not None
+
+    @property
+    def door(self) -> Door:
+        """The one that it went to last, or will go to first."""
+        return self._connection.target
 
     def new_key(self) -> str:
         """A key that no other operation of the run has: `<account>.<device>.<counter>`."""
@@ -189,7 +197,8 @@ class Device:
         if self._is_busy:
             raise RuntimeError(f"{self.name} is told to do two things at once")
         session = self.session if ticket is None else ticket.session
-        story = OperationDraft(kind, key, argument, session, self.due, is_repeatable, ticket is None)
+        due = self.due if self._turns is None else None  # to wait for one's turn is no slowness of the app's
+        story = OperationDraft(kind, key, argument, session, due, is_repeatable, ticket is None)
         story.is_page = look is None and isinstance(body, Content)
         request = Request(method, path, body, key, self.name)
         self.due, self._is_busy = None, True

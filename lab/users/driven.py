@@ -54,13 +54,19 @@ class Driven(Journey, Browser):
     """
 
     def __init__(
-        self, device: Device, mine: UserJourney, account: AccountModel, origin: str, watch: BlockingWatch | None = None
+        self,
+        device: Device,
+        mine: UserJourney,
+        account: AccountModel,
+        *origins: str,
+        watch: BlockingWatch | None = None,
     ) -> None:
-        """Users of one loop share their `watch`."""
+        """`origins` are those of the app's doors. Users of one loop share their `watch`."""
         super().__init__(device)
         device.take_any_domain()
         device.log_in = None  # a session that is lost ends the action; the next turn logs in
-        self._http = Http(self, origin)
+        self._origins = origins
+        self._http = Http(self, *origins)
         self._kind = Kind.BROWSE
         self._login_page = LoginPage()
         self._is_imagined = False
@@ -200,6 +206,11 @@ class Driven(Journey, Browser):
             self._account.end_act(Act(begin, SYSTEM_CLOCK.now(), before, outcomes))
 
     # what the journey calls, on its own stack
+
+    @property
+    def origin(self) -> str:
+        # Users go on to another door where theirs is silent; an app that looks at Origin compares it with Host.
+        return self._origins[0] if len(self._origins) == 1 else f"http://{self.device.door.authority}"
 
     def do(self, asked: RequestSpec) -> StepAnswer:
         if self._is_imagined:

@@ -11,6 +11,19 @@ END = b"\r\n\r\n"
 """What stands between the head of an answer and its body."""
 
 
+class HeaderNames(Value):
+    """Which headers of an answer say who answered, in lower case; empty: none does."""
+
+    replica: bytes = b"x-replica"
+    release: bytes = b"x-release"
+    edge: bytes = b"x-edge"
+    """The addresses that the lab's balancer tried."""
+
+
+OF_THE_LAB = HeaderNames()
+"""Those that the lab's own balancer passes on or adds."""
+
+
 class Head(Value):
     """All of an answer but its body. Header names are lower case; `cookies` holds each Set-Cookie line."""
 
@@ -31,7 +44,9 @@ class Head(Value):
         return self.headers.get(name, b"").decode("latin-1")
 
 
-def read_head(status: int, headers: dict[bytes, bytes], cookies: tuple[bytes, ...] = ()) -> Head:
+def read_head(
+    status: int, headers: dict[bytes, bytes], cookies: tuple[bytes, ...] = (), names: HeaderNames = OF_THE_LAB
+) -> Head:
     """A head, with what its headers say of who answered."""
     said = headers.get(b"content-length", b"")
     return Head(
@@ -40,9 +55,9 @@ def read_head(status: int, headers: dict[bytes, bytes], cookies: tuple[bytes, ..
         result=str(status),
         length=int(said) if said.isdigit() and b"transfer-encoding" not in headers else -1,
         cookies=cookies,
-        replica=_named(headers.get(b"x-replica")),
-        release=_named(headers.get(b"x-release")),
-        edge=slots_of(headers.get(b"x-edge", b"").decode("latin-1")),
+        replica=_named(headers.get(names.replica)),
+        release=_named(headers.get(names.release)),
+        edge=slots_of(headers.get(names.edge, b"").decode("latin-1")),
     )
 
 

@@ -43,8 +43,9 @@ def load_journey(named: str) -> type[UserJourney]:
 class OwnUsers:
     """Makes each device's user, numbered from 1 as in the accounts' names. Devices of an account share its model."""
 
-    def __init__(self, kind: MakeUser, origin: str) -> None:
-        self._kind, self._origin = kind, origin
+    def __init__(self, kind: MakeUser, *origins: str) -> None:
+        """`origins` are those of the one app, such as "http://127.0.0.1:8080"."""
+        self._kind, self._origins = kind, origins
         self._accounts: dict[str, AccountModel] = {}
         self._watch = BlockingWatch(SYSTEM_CLOCK)
 
@@ -60,4 +61,4 @@ class OwnUsers:
             raise broken_by(getattr(self._kind, "__name__", "the journey"), exc) from exc
         mine.device = device.number
         account = self._accounts.setdefault(user.name, AccountModel(mine.model))
-        return Driven(device, mine, account, self._origin, self._watch)
+        return Driven(device, mine, account, *self._origins, watch=self._watch)

@@ -47,6 +47,11 @@ class StepAnswer(NamedTuple):
 class Browser(ABC):
     """What does a journey's requests."""
 
+    @property
+    @abstractmethod
+    def origin(self) -> str:
+        """Where it is now: the app's, or one of its doors'."""
+
     @abstractmethod
     def do(self, asked: RequestSpec) -> StepAnswer:
         """One request."""
@@ -78,8 +83,10 @@ class Http:
     All users share one thread: whatever else waits, such as `time.sleep` or another HTTP client, stops all of them.
     """
 
-    def __init__(self, browser: Browser, origin: str) -> None:
-        self._browser, self._origin = browser, origin
+    def __init__(self, browser: Browser, *origins: str) -> None:
+        """`origins` are all those of the app, such as "http://127.0.0.1:8080"."""
+        self._browser = browser
+        self._hosts = frozenset(urlsplit(one).netloc for one in origins)
 
     def get(self, path: str, *, expect: Expect = None, headers: Mapping[str, str] | None = None) -> Page:
         """Read. Always repeated where no answer came."""
@@ -166,8 +173,8 @@ class Http:
             body, kind = msgspec.json.encode(json), JSON
         more = _ACCEPT_CODING
         if base is not None:
-            more = {**more, "Referer": self._origin + base}
-            more |= {"Origin": self._origin} if method != "GET" else {}
+            more = {**more, "Referer": self._browser.origin + base}
+            more |= {"Origin": self._browser.origin} if method != "GET" else {}
         if headers:
             more = {**more, **_checked(headers)}
         if base is not None or not path.startswith("/") or not path.isascii():
@@ -188,10 +195,10 @@ class Http:
         """The path that an address leads to, within the app; `where` as it stands in a header. Raises Unexpected."""
         try:
             quoted = quote(where.encode(encoding), safe=punctuation)
-            target = urlsplit(urljoin(self._origin + path, quoted))
+            target = urlsplit(urljoin(self._browser.origin + path, quoted))
         except ValueError as exc:
             raise Unexpected(f"{path} leads to no address: {where!r}") from exc
-        if target.netloc != urlsplit(self._origin).netloc:
+        if target.netloc not in self._hosts:
             raise Unexpected(f"{path} leads to another host: {target.netloc}")
         return (target.path or "/") + (f"?{target.query}" if target.query else "")
 

@@ -8,6 +8,7 @@ from typing import Any
 from lab.users.own import Browser, Http, RequestSpec, StepAnswer
 from lab.users.page import Page
 
+ORIGIN = "http://earlier"
 Asked = list[tuple[str, Page]]
 """What was asked for a state, and the answers."""
 
@@ -17,6 +18,8 @@ class _Earlier(Browser):
 
     def __init__(self, pages: Asked) -> None:
         self._left = list(pages)
+
+    origin = ORIGIN
 
     def do(self, asked: RequestSpec) -> StepAnswer:
         place = next((n for n, (path, _) in enumerate(self._left) if path == asked.path), None)
@@ -66,7 +69,7 @@ class Dependence:
         if not before or old == seen:
             return "only the first state was read"
         try:
-            is_independent = state(Http(_Earlier(before), "http://earlier")) == seen
+            is_independent = state(Http(_Earlier(before), ORIGIN)) == seen
         except Exception:  # noqa: BLE001 -- it wanted other answers, so it does look at them
             is_independent = False
         if is_independent:

@@ -53,5 +53,5 @@ class Request:
     def to(self, target: Door, *, cookies: str) -> bytes:
         """The whole request; `cookies` is the Cookie header's value."""
         cookie = f"Cookie: {cookies}\r\n" if cookies else ""
-        head = f"{self._before}{target.host}:{target.port}\r\n{cookie}{self._after}\r\n".encode("latin-1")
+        head = f"{self._before}{target.authority}\r\n{cookie}{self._after}\r\n".encode("latin-1")
         return head + self._content if self._content else head

@@ -5,27 +5,57 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable
+from functools import cache, partial
 from typing import cast
 
 import httptools
 
 from lab.clock import NS, Clock
 from lab.model import TryResult, Value
-from lab.users.head import Head, KnownHeads, read_head
+from lab.users.head import OF_THE_LAB, Head, HeaderNames, KnownHeads, read_head
 
 MOST_BYTES = 64 << 20
 """An answer longer than this (head and body) is given up as cut: nobody's memory is the app's to fill."""
 
 
-_known_heads = KnownHeads()
-"""For all connections: what the same bytes mean is the same for each."""
+@cache
+def _heads_known_by(_names: HeaderNames) -> KnownHeads:
+    """For all connections to whoever says by these headers who answers: there the same bytes mean the same."""
+    return KnownHeads()
 
 
 class Door(Value):
-    """Where users find the balancer."""
+    """Where users find the app."""
 
     port: int
     host: str = "127.0.0.1"
+    names: HeaderNames = OF_THE_LAB
+    """How answers from there say who answered."""
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as they stand in a URL."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Turns:
+    """Lets requests through at no more than `rate` a second, evenly spaced, in the order in which they came.
+
+    For one event loop.
+    """
+
+    __slots__ = ("_gap", "_next")
+
+    def __init__(self, rate: float) -> None:
+        self._gap, self._next = 1 / rate, 0.0
+
+    async def take(self) -> None:
+        """Return when it is one's turn."""
+        now = asyncio.get_running_loop().time()
+        at = max(now, self._next)
+        self._next = at + self._gap
+        if at > now:
+            await asyncio.sleep(at - now)
 
 
 class HttpAnswer(Value, kw_only=False, gc=False):
@@ -49,8 +79,8 @@ class HttpAnswer(Value, kw_only=False, gc=False):
 class Exchange(Value, kw_only=False, gc=False):
     """What became of one request.
 
-    `begin` was taken before a byte of it was sent, `end` after the last byte of its answer was read, or when it
-    was certain that there would be none. `came` is the full answer or why there is none.
+    `begin` was taken when it was its turn, before a byte of it was sent, `end` after the last byte of its answer was
+    read, or when it was certain that there would be none. `came` is the full answer or why there is none.
     """
 
     begin: int
@@ -108,10 +138,11 @@ class Connection:
     of which nothing was sent yet; after one that was silent or cut the request off, the next request tries another.
     """
 
-    __slots__ = ("_alarms", "_clock", "_stream", "_targets", "target")
+    __slots__ = ("_alarms", "_clock", "_stream", "_targets", "_turns", "target")
 
-    def __init__(self, *targets: Door, clock: Clock, alarms: Alarms | None = None) -> None:
-        """Connections of one event loop may share their `alarms`."""
+    def __init__(self, *targets: Door, clock: Clock, alarms: Alarms | None = None, turns: Turns | None = None) -> None:
+        """Connections of one event loop may share their `alarms`, and the `turns` that bound how much all send."""
+        self._turns = turns
         self._targets, self._clock, self._alarms = targets, clock, alarms or Alarms()
         self.target = targets[0]
         """The one that the last request went to."""
@@ -123,6 +154,8 @@ class Connection:
         Never raises for what network or server do. If it is cancelled the connection is dropped, and the request
         may have been sent.
         """
+        if self._turns is not None:
+            await self._turns.take()
         begin = self._clock.now()
         stream = self._stream
         if stream is None or stream.ended:
@@ -141,7 +174,7 @@ class Connection:
 
     def another(self) -> Connection:
         """One more to the same targets, not connected yet."""
-        return Connection(*self._targets, clock=self._clock, alarms=self._alarms)
+        return Connection(*self._targets, clock=self._clock, alarms=self._alarms, turns=self._turns)
 
     async def close(self) -> None:
         """Drop the connection and wait until its socket is closed; a later exchange would open a new one."""
@@ -166,13 +199,14 @@ class Connection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                _, stream = await loop.create_connection(self._new_stream, target.host, target.port)
+                made = partial(self._new_stream, target.names)
+                _, stream = await loop.create_connection(made, target.host, target.port)
         except OSError:  # refused, unreachable, an unknown name, or not made in time (TimeoutError is one too)
             return None
         return stream
 
-    def _new_stream(self) -> _Stream:
-        return _Stream(self._clock, asyncio.get_running_loop(), self._alarms)
+    def _new_stream(self, names: HeaderNames) -> _Stream:
+        return _Stream(self._clock, asyncio.get_running_loop(), self._alarms, names)
 
 
 class _Stream(asyncio.Protocol):
@@ -185,8 +219,10 @@ class _Stream(asyncio.Protocol):
         "_cookies",
         "_head",
         "_headers",
+        "_known",
         "_loop",
         "_lost",
+        "_names",
         "_parser",
         "_received",
         "_transport",
@@ -196,7 +232,8 @@ class _Stream(asyncio.Protocol):
         "until",
     )
 
-    def __init__(self, clock: Clock, loop: asyncio.AbstractEventLoop, alarms: Alarms) -> None:
+    def __init__(self, clock: Clock, loop: asyncio.AbstractEventLoop, alarms: Alarms, names: HeaderNames) -> None:
+        self._names, self._known = names, _heads_known_by(names)
         self._clock, self._loop, self._alarms = clock, loop, alarms
         self.until = 0.0
         """The loop's time at which the request under way has lasted too long."""
@@ -253,7 +290,7 @@ class _Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._received and self._waiter is not None:
-            head, body = _known_heads.split(data)
+            head, body = self._known.split(data)
             if head is not None:
                 self._settle(HttpAnswer(head, body))
                 return
@@ -267,7 +304,7 @@ class _Stream(asyncio.Protocol):
             self.give_up(TryResult.CUT)
         read, self._head = self._head, None
         if read is not None and self._received == len(data) and not self.ended:
-            _known_heads.learn(data, read)
+            self._known.learn(data, read)
 
     def eof_received(self) -> None:
         self.ended = True  # the loop closes the transport next
@@ -312,7 +349,7 @@ class _Stream(asyncio.Protocol):
             self.ended = True
             if self._transport is not None:
                 self._transport.close()
-        self._head = head = read_head(status, self._headers, self._cookies)
+        self._head = head = read_head(status, self._headers, self._cookies, self._names)
         answer = HttpAnswer(head, bytes(self._body))
         self.on_message_begin()  # ten thousand idle connections need not keep their last answers
         self._settle(answer)

@@ -87,7 +87,7 @@ function paintCluster(rates) {
   put($("quick"), last && rates.p99 ? `p50 ${Math.round(rates.p50)} ms, p99 ${Math.round(rates.p99)} ms` : "");
   paintTiers($("balancers"), "balancer");
   paintTiers($("stores"), "store");
-  put($("serve"), `${holders.filter(Boolean).length} of ${wanted} serving`);
+  put($("serve"), wanted ? `${holders.filter(Boolean).length} of ${wanted} serving` : "");
   const sums = S.counted;
   put($("sums"), sums ? `${plural(sums.operations, "action")}, ${number(sums.saved)} saved by a retry, ${number(sums.lost)} lost` : "");
   for (const zone of $("zones").children) {

@@ -175,6 +175,18 @@ def test_what_is_likely_has_a_line_of_its_own() -> None:
     assert told[2:] == ["       likely: in memory", "       report  a/b.html     repeat  x"]
 
 
+def test_a_target_of_which_nobody_sees_who_serves_is_shown_without_slots() -> None:
+    """On the board, and in plain lines: "0 serving" would be read as an outage."""
+    watched = msgspec.structs.replace(MOMENT, board=msgspec.structs.replace(MOMENT.board, slots={}))
+    assert "zone a" in drawn(MOMENT)
+    assert "zone a" not in drawn(watched)
+    for moment, is_told in ((MOMENT, True), (watched, False)):
+        plain = io.StringIO()
+        PlainView(plain).show(moment)
+        assert "users kept" in plain.getvalue()
+        assert (" serving (" in plain.getvalue()) is is_told
+
+
 @pytest.mark.parametrize(
     ("text", "width", "shown"),
     [

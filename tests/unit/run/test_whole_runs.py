@@ -166,6 +166,14 @@ def test_a_command_runs_beside_the_users_and_nothing_of_it_is_left(lab: InProces
     assert not left
 
 
+@pytest.mark.parametrize(("script", "how"), [("exit 7", "ended with 7"), ("kill -9 $$", "was ended by signal 9")])
+def test_a_command_that_fails_is_told_by_the_exit_code(lab: InProcessLab, script: str, how: str) -> None:
+    """Exit 3: nobody was hurt, and what was to be done was not."""
+    ended = lab.run(small(steps=f"[{{command: {{run: [sh, -c, '{script}']}}}}, {{settle: {{for: 0.5}}}}]"))
+    assert ended.code == ExitCode.ROLLED_BACK, ended.lines
+    assert ended.judged.judgement.evidence.failed_commands == (f"the command sh -c {script} {how}",)
+
+
 def test_a_command_that_hangs_is_ended_and_nothing_is_claimed(lab: InProcessLab) -> None:
     """Exit 4, with its last line."""
     ended = lab.run(small(steps='[{command: {run: [sh, -c, "echo begun; sleep 300"], within: 0.8}}]'))

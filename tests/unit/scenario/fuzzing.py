@@ -50,6 +50,10 @@ KNOWN: Mapping[str, st.SearchStrategy[Any]] = {
     "time_zone": st.sampled_from(["UTC", "Europe/Berlin", "Nowhere", "Europe", "../x", "\0"]),
     "begins": st.sampled_from(["2026-01-01", "9999-12-31", "2026-02-30", "x"]),
     "opens": st.sampled_from(["09:00", "09:00+02:00", "25:00", "x"]),
+    "urls": st.sampled_from(
+        [["http://127.0.0.1:8080"], ["http://[::1]"], ["http://10.0.0.1"], ["https://x"], [], ["http://["], ["//"]]
+    ),
+    "header": st.sampled_from(["X-Release", "X Release", ""]),
     "get": st.sampled_from(["/", "/a/{n}", "a", "/a b", "/{any: tea pot|cup}", "/\r\n", "/{"]),
     "post": st.sampled_from(["/", "/a/{new}", "cart", "/ä"]),
 }
@@ -105,6 +109,10 @@ def struct_of(shape: type[msgspec.Struct], depth: int = 5) -> st.SearchStrategy[
         (needed if field.required else free)[field.encode_name] = value
     if shape is StepSpec:
         return st.sampled_from(sorted(free)).flatmap(lambda name: st.fixed_dictionaries({name: free[name]}))
+    if shape is Scenario:
+        place = {name: free.pop(name) for name in ("cluster", "target")}
+        either = st.sampled_from(["cluster"] * 9 + ["target"])
+        return either.flatmap(lambda name: _few({**needed, name: place[name]}, free))
     return _few(needed, free)
 
 

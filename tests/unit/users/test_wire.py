@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
-from lab.clock import SYSTEM_CLOCK
+from lab.clock import NS, SYSTEM_CLOCK
 from lab.model import TryResult
-from lab.users.wire import Connection, Door, Exchange, HttpAnswer, quickest_loop
+from lab.users.head import HeaderNames
+from lab.users.wire import Connection, Door, Exchange, HttpAnswer, Turns, quickest_loop
 
 if TYPE_CHECKING:
     from tests.unit.users.conftest import Bad, FakeShop
@@ -94,6 +96,34 @@ def test_two_requests_share_a_connection(shop: FakeShop, loop_factory: Loop) -> 
 
     run(work(), loop_factory)
     assert [seen.connection for seen in shop.seen] == [0, 0]
+
+
+def test_who_answered_is_said_by_the_headers_that_a_door_names(shop: FakeShop, loop_factory: Loop) -> None:
+    """The same bytes, read before by somebody who goes by other headers."""
+
+    async def work() -> None:
+        usual, other = shop.target, replace(shop.target, names=HeaderNames(replica=b"x-none", release=b"x-replica"))
+        async with connected(usual) as first, connected(other) as second:
+            for connection, told in ((first, ("a1-7", "v1")), (second, (None, "a1-7")), (first, ("a1-7", "v1"))):
+                came = (await ask(connection)).came
+                assert isinstance(came, HttpAnswer)
+                assert (came.head.replica, came.head.release) == told
+
+    run(work(), loop_factory)
+
+
+def test_all_connections_together_keep_to_their_turns(shop: FakeShop, loop_factory: Loop) -> None:
+    """Two that share them: no request begins sooner than the rate allows."""
+
+    async def work() -> None:
+        turns = Turns(20)
+        one, other = (Connection(shop.target, clock=SYSTEM_CLOCK, turns=turns) for _ in range(2))
+        began = [done.begin for _ in range(4) for done in await asyncio.gather(ask(one), ask(other))]
+        await one.close()
+        await other.close()
+        assert (max(began) - min(began)) / NS >= 7 / 20 - 0.01
+
+    run(work(), loop_factory)
 
 
 def test_a_closed_port_is_unsent(closed_port: int, loop_factory: Loop) -> None:

@@ -1,0 +1,396 @@
+"""Whole runs against an app in this process that the lab neither made nor removes, and what it refuses to watch."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+import pytest
+
+from lab.clock import NS, SYSTEM_CLOCK
+from lab.errors import ExitCode, UsageError
+from lab.operate.runs import ChosenRun, RunRequest, run_scenarios, watch_one
+from lab.record import CommandEnded, PhaseBegan, ReadRecord
+from lab.run.judge import JudgedRun
+from lab.run.watcher import bounded
+from lab.scenario.overrides import Overrides
+from lab.scenario.read import read_scenario
+from lab.scenario.spec import UsersSpec
+
+
+class Deployment(ThreadingHTTPServer):
+    """An app of one process that says which release it is: users log in by a form, and keep notes.
+
+    A request to /deploy puts another release in its place, as its owner's tool would; /deploy/empty one that begins
+    without any state.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.lock = threading.Lock()
+        self.notes: dict[str, list[str]] = {}
+        self.generation = 1
+        self.asked: list[int] = []
+        """When requests of users came, monotonic nanoseconds."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Deployment
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: the test says what went wrong."""
+
+    def do_GET(self) -> None:
+        app = self.server
+        if self.path.startswith("/deploy"):
+            with app.lock:
+                app.generation += 1
+                if self.path.endswith("/empty"):
+                    app.notes.clear()
+            self._say(200, b"")
+            return
+        app.asked.append(SYSTEM_CLOCK.now())
+        if self.path == "/":
+            self._say(200, b"")
+        elif self._user not in app.notes:
+            self._say(401, b"")
+        else:
+            self._say(200, msgspec.json.encode({"items": app.notes[self._user]}))
+
+    def do_POST(self) -> None:
+        app = self.server
+        app.asked.append(SYSTEM_CLOCK.now())
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        if self.path == "/login":
+            app.notes.setdefault(form["user"][0], [])
+            self._say(204, b"", **{"Set-Cookie": f"user={form['user'][0]}; Path=/"})
+            return
+        with app.lock:
+            notes = app.notes.get(self._user)
+            if notes is not None and form["note"][0] not in notes:
+                notes.append(form["note"][0])
+        self._say(401 if notes is None else 204, b"")
+
+    @property
+    def _user(self) -> str:
+        return (self.headers["Cookie"] or "").removeprefix("user=")
+
+    def _say(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("X-Version", f"v{self.server.generation}")
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def deployment() -> Iterator[Deployment]:
+    with Deployment() as app:
+        thread = threading.Thread(target=app.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield app
+        app.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def app() -> Iterator[Deployment]:
+    with deployment() as app:
+        yield app
+
+
+WATCHED = """
+lab: 1
+name: watched
+title: a deployment of our own
+target: {urls: ["URL"], release: {header: X-Version}}
+users:
+  count: 6
+  think: 0.05
+  http:
+    log_in: [{post: /login, form: {user: "u{n}"}}]
+    act: [{post: /add, form: {note: "{new}"}, once: true, adds: "{new}"}]
+    state: {get: /notes, path: "items.*"}
+steps: [{settle: {for: 0.4}}, {command: {run: DEPLOY}}, {settle: {for: 0.4}}]
+enough: {operations: 20, checks: 6, users_served_by_new: 6}
+time_limit: 60
+"""
+DEPLOY = """[python3, -c, "import urllib.request as u; u.urlopen('URL/deploy')"]"""
+AUTOSCALE = "autoscale: {target: 5, least: 1, most: 2}"
+DEPLOY_EMPTY = DEPLOY.replace("/deploy", "/deploy/empty")
+
+
+@dataclass
+class Watched:
+    """A run that is over."""
+
+    judged: JudgedRun
+    folder: Path
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def code(self) -> int:
+        return self.judged.judgement.exit_code
+
+    @property
+    def broken(self) -> set[str]:
+        return {one.promise for one in self.judged.judgement.promises if one.broken}
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "watched.yaml"
+    path.write_text(text)
+    return path
+
+
+def watch(app: Deployment, folder: Path, text: str = WATCHED, deploy: str = DEPLOY) -> Watched:
+    path = written(folder, text.replace("DEPLOY", deploy).replace("URL", app.url))
+    said: list[str] = []
+    judged, run = watch_one(ChosenRun(scenario=read_scenario(path), seed=1), folder / "runs", say=said.append)
+    return Watched(judged, run, said)
+
+
+def test_users_keep_their_state_while_somebody_else_deploys(app: Deployment, tmp_path: Path) -> None:
+    """Held; the record has every phase, and a report; the app stands as before."""
+    ended = watch(app, tmp_path)
+    assert ended.code == ExitCode.HELD, ended.lines
+    phases = [one.name for one in ReadRecord(ended.folder).events() if isinstance(one, PhaseBegan)]
+    assert phases == ["log in", "settle", "command", "settle", "settle", "read back", "clean up"]
+    assert ended.judged.judgement.evidence.users_served_by_new == 6
+    assert (ended.folder / "report.html").stat().st_size > 10_000
+    assert app.generation == 2
+    assert not any("report is missing" in line for line in ended.lines)
+
+
+def test_what_can_not_be_seen_of_a_target_is_said(app: Deployment, tmp_path: Path) -> None:
+    """None of the promises about replicas and stores is called held, or only not asked for."""
+    judgement = watch(app, tmp_path).judged.judgement
+    asked = {one.promise for one in judgement.promises}
+    assert asked == {"state_kept", "applied_once", "logged_in", "tries"}
+    for name in ("clean_stops", "serving_floor", "recovers", "rollouts_end", "loss_bound"):
+        assert f"{name}: can't be seen of a deployment that the lab does not make" in judgement.not_checked
+    assert any(line.startswith("which replica answered") for line in judgement.not_checked)
+    assert not any("may lose" in line for line in judgement.not_checked)
+
+
+@pytest.mark.parametrize("names", ["", ", replica: {header: X-Version}"])
+def test_a_deployment_that_loses_state_is_found(app: Deployment, tmp_path: Path, names: str) -> None:
+    """Exit 1: every user is logged out by the release that began empty, and what they had is gone."""
+    text = WATCHED.replace("{header: X-Version}", "{header: X-Version}" + names)
+    ended = watch(app, tmp_path, text, deploy=DEPLOY_EMPTY)
+    assert ended.code == ExitCode.BROKEN, ended.lines
+    assert {"state_kept", "logged_in"} <= ended.broken
+    assert ended.judged.judgement.evidence.users_hurt == 6
+    finding = min(ended.judged.judgement.findings, key=lambda one: one.at)
+    assert "the command python3 -c" in finding.cause
+    assert "formats" not in ended.judged.judgement.likely
+
+
+def test_a_command_that_fails_while_nobody_is_hurt_is_exit_3(app: Deployment, tmp_path: Path) -> None:
+    """With the command and how it ended in the first line."""
+    deploy = DEPLOY.replace("')", "'); raise SystemExit(7)")
+    ended = watch(app, tmp_path, deploy=deploy)
+    assert ended.code == ExitCode.ROLLED_BACK, ended.lines
+    [end] = [one for one in ReadRecord(ended.folder).events() if isinstance(one, CommandEnded)]
+    assert end.code == 7
+    assert any(line.startswith("HELD") and "ended with 7" in line for line in ended.lines)
+
+
+def test_a_command_that_fails_and_hurts_users_is_exit_1(app: Deployment, tmp_path: Path) -> None:
+    """The worse of both."""
+    ended = watch(app, tmp_path, deploy=DEPLOY_EMPTY.replace("')", "'); raise SystemExit(7)"))
+    assert ended.code == ExitCode.BROKEN, ended.lines
+
+
+def test_an_app_that_nobody_deploys_tells_nothing(app: Deployment, tmp_path: Path) -> None:
+    """Exit 5: nothing was read back from another release than the one that had taken it."""
+    text = WATCHED.replace(", {command: {run: DEPLOY}}, {settle: {for: 0.4}}", "")
+    ended = watch(app, tmp_path, text.replace(", users_served_by_new: 6", ""))
+    assert ended.code == ExitCode.TOO_LITTLE_CHECKED, ended.lines
+    assert ended.judged.judgement.evidence.checks["state_kept"] == 0
+
+
+def test_where_no_header_says_who_answers_nothing_is_called_compared(app: Deployment, tmp_path: Path) -> None:
+    """Exit 5, and the key that would help is named."""
+    text = WATCHED.replace(", release: {header: X-Version}", "").replace(", users_served_by_new: 6", "")
+    ended = watch(app, tmp_path, text)
+    assert ended.code == ExitCode.TOO_LITTLE_CHECKED, ended.lines
+    assert any("(target.replica)" in line for line in ended.judged.judgement.not_checked)
+
+
+def test_the_rate_is_never_exceeded(app: Deployment, tmp_path: Path) -> None:
+    """Counted by the app itself, logins and reading back included."""
+    text = WATCHED.replace('urls: ["URL"]', 'urls: ["URL"], rate: 40').replace("checks: 6", "checks: 1")
+    ended = watch(app, tmp_path, text.replace("operations: 20", "operations: 5"))
+    assert ended.code == ExitCode.HELD, ended.lines
+    seconds = (app.asked[-1] - app.asked[0]) / NS
+    assert len(app.asked) > 20
+    assert len(app.asked) <= 40 * seconds + 2
+
+
+def test_users_are_spread_over_the_doors(app: Deployment, tmp_path: Path) -> None:
+    """Two doors to one app: each is used."""
+    with deployment() as other:
+        other.notes, other.lock = app.notes, app.lock
+        ended = watch(app, tmp_path, WATCHED.replace('["URL"]', f'["URL", "{other.url}"]'))
+        assert ended.judged.judgement.evidence.users_hurt == 0
+        assert len(other.asked) > 6
+        assert len(app.asked) > 6
+
+
+def test_users_think_longer_where_their_actions_alone_would_be_too_many() -> None:
+    """One request an action at least."""
+    assert bounded(UsersSpec(count=20, on_two_devices=0, think=0.1), 10).think == 2
+    assert bounded(UsersSpec(count=20, on_two_devices=0, think=5), 10).think == 5
+    assert bounded(UsersSpec(count=20, think=0.1), None).think == 0.1
+
+
+def test_a_second_run_does_not_meet_what_the_first_left(app: Deployment, tmp_path: Path) -> None:
+    """The app stands, with all its accounts: each run has names of its own."""
+    text = WATCHED.replace('user: "u{n}"', 'user: "{name}"')
+    first, second = watch(app, tmp_path, text), watch(app, tmp_path, text)
+    assert (first.code, second.code) == (ExitCode.HELD, ExitCode.HELD), second.lines
+    assert len(app.notes) == 12
+    for run in (first, second):
+        document = ReadRecord(run.folder).document("environment.json")
+        assert isinstance(document, dict)
+        word = document["accounts"].removesuffix("...")
+        assert sum(name.startswith(word) for name in app.notes) == 6
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key", "what"),
+    [
+        ('["URL"]', "[]", "target.urls", "no door is given"),
+        ('["URL"]', '["https://127.0.0.1:1"]', "target.urls[0]", "plain HTTP only"),
+        ('["URL"]', '["ftp://127.0.0.1:1"]', "target.urls[0]", "not a valid URL"),
+        ('["URL"]', '["http://127.0.0.1:99999"]', "target.urls[0]", "not a valid URL"),
+        ('["URL"]', '["http://127.0.0.1:1/app"]', "target.urls[0]", "more than a host and a port"),
+        ('["URL"]', '["http://me:pw@127.0.0.1:1"]', "target.urls[0]", "more than a host and a port"),
+        ('["URL"]', '["http://example.com"]', "target.urls[0]", "sends no load there"),
+        ('["URL"]', '["http://8.8.8.8"]', "target.urls[0]", "sends no load there"),
+        ('["URL"]', '["http://169.254.169.254"]', "target.urls[0]", "sends no load there"),
+        ('["URL"]', '["http://10.0.0.1"]', "target.rate", "needed where the doors are not on this machine"),
+        ('["URL"]', '["URL"], rate: 0', "target.rate", "must be from 0.1"),
+        ("header: X-Version", 'header: "X Version"', "target.release.header", "not a valid header name"),
+        ("name: watched", 'name: watched\ncluster: {release: "shop:v1"}', "target", "there is a cluster already"),
+        ("name: watched", "name: watched\ndeployers: 2", "deployers", "deployed by its owner"),
+        ("name: watched", f"name: watched\n{AUTOSCALE}", "autoscale", "scaled by its owner"),
+        ("name: watched", "name: watched\non_stop: freeze", "on_stop", "nothing to undo"),
+        ("name: watched", "name: watched\nstop_when: {serving_below: 1}", "stop_when.serving_below", "can't see"),
+        *(
+            ("name: watched", f"name: watched\npromises: {{{key}: {value}}}", f"promises.{key}", "target")
+            for key, value in (
+                ("serving_at_least", "1"),
+                ("recovers_within", "5"),
+                ("loses_at_most", "0"),
+                ("rollout_within", "5"),
+                ("tries_through_kills", "true"),
+            )
+        ),
+        ("steps: [", 'steps: [{roll: {to: "shop:v2"}}, ', "steps[0].roll", "not something that the lab does"),
+        ("steps: [", "steps: [{strike: {do: kill, to: a1}}, ", "steps[0].strike", "not something that the lab does"),
+        (
+            "steps: [",
+            "steps: [{together: [{settle: {for: 1}}, {pace: {think: 1}}]}, ",
+            "steps[0].together[1].pace",
+            "not something that the lab does",
+        ),
+        ("operations: 20", "strikes_that_hit: 1", "enough.strikes_that_hit", "strikes nothing"),
+        (", release: {header: X-Version}", "", "enough.users_served_by_new", "nobody knows which release"),
+        ("{command: {run: DEPLOY}}, ", "", "enough.users_served_by_new", "no step brings a new release"),
+        ("run: DEPLOY", "run: [no-such-program-here]", "steps[1].command.run[0]", "no program"),
+        ("run: DEPLOY", "run: [./deploy.sh]", "steps[1].command.run[0]", "there is no file ./deploy.sh"),
+    ],
+)
+def test_what_makes_no_sense_of_a_target_is_refused(
+    before: str, after: str, key: str, what: str, tmp_path: Path
+) -> None:
+    """With the key path; no host is asked anything for that."""
+    assert before in WATCHED
+    text = WATCHED.replace(before, after, 1).replace("DEPLOY", "[sh, -c, exit]").replace("URL", "http://127.0.0.1:1")
+    with pytest.raises(UsageError) as raised:
+        read_scenario(written(tmp_path, text))
+    assert raised.value.at.endswith(f": {key}"), raised.value
+    assert what in raised.value.what
+    assert raised.value.hint
+
+
+def test_the_shops_users_can_not_use_a_target(tmp_path: Path) -> None:
+    """Nor is there a run of nothing at all."""
+    at = "target: {urls: ['http://127.0.0.1:1']}\n"
+    whole = "lab: 1\nname: n\ntitle: t\nsteps: [{settle: {for: 1}}]\n"
+    with pytest.raises(UsageError, match="the shop's users can't use another app"):
+        read_scenario(written(tmp_path, whole + at))
+    with pytest.raises(UsageError, match="there is neither a cluster nor a target"):
+        read_scenario(written(tmp_path, whole))
+
+
+def test_a_program_of_ones_own_is_found_beside_the_scenario(tmp_path: Path) -> None:
+    """Wherever the lab is called from, and within other steps too; and it must be one that may be run."""
+    program = tmp_path / "deploy.sh"
+    program.write_text("#!/bin/sh\n")
+    inside = "{together: [{repeat: {for: 1, steps: [{command: {run: [./deploy.sh, v2]}}]}}]}"
+    text = WATCHED.replace("{command: {run: DEPLOY}}", inside).replace("URL", "http://127.0.0.1:1")
+    with pytest.raises(UsageError, match="may not be executed"):
+        read_scenario(written(tmp_path, text))
+    program.chmod(0o755)
+    together = read_scenario(written(tmp_path, text)).steps[1].together
+    assert together
+    assert together[0].repeat
+    [command] = [step.command for step in together[0].repeat.steps]
+    assert command
+    assert command.run == (str(program), "v2")
+
+
+def test_a_door_that_does_not_answer_is_told_before_anything_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 2: no record is made, and the command is not run."""
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    with socket.socket() as deaf:  # bound, and nobody listens there
+        deaf.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        path = written(tmp_path, WATCHED.replace("DEPLOY", "[touch, deployed]").replace("URL", url))
+        with pytest.raises(UsageError, match="does not answer") as raised:
+            run_scenarios(RunRequest(scenarios=(str(path),)), said.append)
+    assert raised.value.exit_code == ExitCode.USAGE
+    assert not (tmp_path / "deployed").exists()
+    assert said == []
+
+
+def test_only_a_target_is_watched() -> None:
+    """A scenario that would make a cluster is run, not watched."""
+    with pytest.raises(UsageError, match="has no target to watch"):
+        run_scenarios(RunRequest(scenarios=("demo",), is_dry=True, only_targets=True), print)
+
+
+def test_the_plan_of_a_watched_run_names_its_doors(tmp_path: Path) -> None:
+    """And neither images nor replicas, for there are none; nothing is sent."""
+    text = WATCHED.replace("DEPLOY", "[touch, deployed]").replace("URL", "http://127.0.0.1:1")
+    said: list[str] = []
+    request = RunRequest(scenarios=(str(written(tmp_path, text)),), is_dry=True, overrides=Overrides())
+    assert run_scenarios(request, said.append) == ExitCode.HELD
+    assert any("http://127.0.0.1:1" in line for line in said)
+    assert not any("replicas" in line or "images" in line for line in said)
