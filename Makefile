@@ -20,7 +20,7 @@ demo: setup ## users keep their state through a rolling upgrade and random kills
 demo-broken: setup ## the same with sessions in the replicas' memory: why it matters
 	@$(LAB) run demo-broken --ui; code=$$?; [ $$code -eq 1 ] || exit $$code
 
-smoke: $(READY) ## the tests that need no Docker (under a minute)
+smoke: $(READY) ## the tests that need no Docker (two minutes)
 	@$(PY) $(QUICK)
 
 test: setup $(BROWSER) ## what every commit must hold: the quick tests, then those on real containers (12 minutes)

@@ -20,6 +20,8 @@ LONGEST_LINE = 2000
 """Characters of a line that are recorded."""
 ENDS_WITHIN = 15.0
 """Seconds that whatever a command began may take to be ended."""
+READ_OUT_WITHIN = 0.5
+"""Seconds for which lines are still read, once a command has ended, before that is told."""
 READ_AT_ONCE = 1 << 16
 
 
@@ -46,6 +48,7 @@ class CommandProcess:
         self._has_told = False
         self._guardian: subprocess.Popen[bytes] | None = None
         self._threads: list[threading.Thread] = []
+        self._hearers: list[threading.Thread] = []
         self.code: int | None = None
         """Its exit code once it has ended by itself; negative: the signal that ended it."""
         self.error = ""
@@ -71,11 +74,12 @@ class CommandProcess:
         finally:
             os.close(writes)
         status = os.fdopen(reads, "rb")
-        self._threads = [
+        self._hearers = [
             threading.Thread(target=self._hear, args=(self._guardian.stdout, False), daemon=True),
             threading.Thread(target=self._hear, args=(self._guardian.stderr, True), daemon=True),
-            threading.Thread(target=self._await_status, args=(status,), daemon=True),
         ]
+        waiter = threading.Thread(target=self._await_status, args=(status,), daemon=True)
+        self._threads = [*self._hearers, waiter]
         for thread in self._threads:
             thread.start()
 
@@ -124,10 +128,13 @@ class CommandProcess:
         word = json.loads(line) if line.endswith(b"\n") else {}
         self.code, self.error = word.get("code"), word.get("error", "")
         if word:
-            self._tell_end("")
+            now = self._clock.now()
+            for hearer in self._hearers:  # its last lines come before its end; only what it left behind keeps them open
+                hearer.join(READ_OUT_WITHIN)
+            self._tell_end("", ended=now)
         self._ended.set()
 
-    def _tell_end(self, why: str) -> None:
+    def _tell_end(self, why: str, *, ended: int | None = None) -> None:
         with self._lock:
             if self._has_told:
                 return
@@ -139,7 +146,7 @@ class CommandProcess:
                 at=now,
                 command=self._number,
                 code=self.code,
-                seconds=(now - self._began) / NS,
+                seconds=((now if ended is None else ended) - self._began) / NS,
                 why=self.error or why,
                 dropped=dropped,
             )
