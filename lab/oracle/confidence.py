@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 RULE = 3.0
 """The rule of three: of a thing that never came up in n trials, 3/n is an upper bound of its share with 95 %
 confidence, since (1 - 3/n)^n is about e^-3, which is 5 %."""
@@ -12,16 +10,6 @@ confidence, since (1 - 3/n)^n is about e^-3, which is 5 %."""
 def upper_bound(trials: int) -> float:
     """The share below which, with 95 % confidence, something lies that never happened in `trials`; 1 without any."""
     return min(1.0, RULE / trials) if trials > 0 else 1.0
-
-
-def trials_for(bound: float) -> int:
-    """How many trials without an event show that its share is at most `bound` (over 0). The inverse of the above."""
-    return math.ceil(RULE / bound - 1e-9)
-
-
-def is_shown(bound: float, trials: int) -> bool:
-    """Whether `trials` without an event are enough for this bound."""
-    return upper_bound(trials) <= bound * (1 + 1e-9)
 
 
 def bound_text(trials: int) -> str:
