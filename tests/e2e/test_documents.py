@@ -80,17 +80,18 @@ def test_a_proxy_as_the_page_shows_it_fails_no_first_try(
     tag = f"lab-docs-{proxy}:1"
     for line in toolbox.engine.build(fileobj=io.BytesIO(recipe.encode()), tag=tag, rm=True, decode=True):
         assert "error" not in line, line["error"]
+    image = f"notes-{proxy}"  # the tutorial's test builds `notes` at the same time, broken as the page begins
     for name in ("app.py", "Dockerfile", "compose.yaml", "journey.py"):
         (folder / name).write_text(shown_file(TUTORIAL, name))
     for name in (settings, f"compose-{proxy}.yaml"):
-        (folder / name).write_text(shown_file(PROXIES, name))
-    for line in ("docker build -t notes:v1 .", "docker build -t notes:next --build-arg VERSION=next ."):
+        (folder / name).write_text(shown_file(PROXIES, name).replace("notes:", f"{image}:"))
+    for line in (f"docker build -t {image}:v1 .", f"docker build -t {image}:next --build-arg VERSION=next ."):
         assert type_in(line, folder, env)[0] == 0
     front = f"front={{service: {proxy}, port: 8088}}"
     upgrade = shown_file(TUTORIAL, "kills.yaml").replace("notes:next", "notes:v1")
     upgrade = upgrade.replace("Replicas are killed while users write", f"An upgrade behind {proxy}")
     upgrade = re.sub(r"  - monkey: .*", '  - roll: {to: "notes:next"}', upgrade)
-    upgrade = upgrade.replace("strikes_that_hit: 2", "users_served_by_new: 20")
+    upgrade = upgrade.replace("strikes_that_hit: 2", "users_served_by_new: 20").replace("notes:", f"{image}:")
     (folder / "lab.yaml").write_text(upgrade)
     changes = f"--set 'cluster.compose=compose-{proxy}.yaml' --set 'cluster.{front}' --set promises.serving_at_least=1"
     code, said = type_in(f"lab run lab.yaml {changes}", folder, {**env, f"{proxy.upper()}_IMAGE": tag})
