@@ -2,7 +2,8 @@
 
 LabError
 ├── UsageError           2   the command line, a file or a setting is wrong; nothing was started
-│   └── ScenarioError    2   a scenario file, with the key path of what is wrong
+│   ├── ScenarioError    2   a scenario file, with the key path of what is wrong
+│   └── JourneyMistake   2   a journey that proves nothing; a run that it ends can't tell (4)
 ├── SetupError           2   this machine lacks something that the lab won't or can't install
 └── LabFault             4   the lab, not the system under test, is unwell: nothing can be told
     ├── EngineError      4   Docker did not do what was asked, or went away
@@ -63,6 +64,10 @@ class UsageError(LabError):
 
 class ScenarioError(UsageError):
     """A scenario file can't be used; `at` is its path and the key path inside it."""
+
+
+class JourneyMistake(UsageError):
+    """Every user would fare like this, whatever is done to the app: nothing that was seen until then means anything."""
 
 
 class SetupError(LabError):

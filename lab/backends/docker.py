@@ -46,6 +46,7 @@ from lab.model import Release, Slot, release_name
 from lab.retry import wait_until
 from lab.scenario.spec import ClusterSpec, Edges
 from lab.state.protocol import State
+from lab.users.wire import Door
 
 PICKS = 3
 """How often ports are picked: another lab may pick one of them at the same time."""
@@ -283,9 +284,16 @@ def _live(engine: APIClient, cluster: ComposeCluster, balancer: NginxBalancer) -
         stores=StoreLook(engine, project=project),
         doors=cluster.addresses(),
         halted=partial(halted_by, engine),
+        to_slot=partial(_to_slot, cluster),
         engine=engine,
     )
     return msgspec.structs.replace(live, recreate=cluster.recreate) if isinstance(cluster, GatedCluster) else live
+
+
+def _to_slot(cluster: ComposeCluster, slot: str) -> Door:
+    """By the lab's own door of the first balancer."""
+    host, port = cluster.addresses(LAB_PORT)[0]
+    return Door(host=host, port=port, prefix=f"/_lab/slot/{slot}")
 
 
 def _bring_up(

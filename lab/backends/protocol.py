@@ -18,6 +18,7 @@ from lab.machine.sweep import Leftover
 from lab.model import Release, Slot, Value
 from lab.scenario.spec import ClusterSpec, Scenario, may_be_empty
 from lab.state.protocol import State
+from lab.users.wire import Door
 
 Say = Callable[[str], None]
 Report = Callable[[record.AnyEvent], None]
@@ -47,6 +48,8 @@ class OpenProject(Value):
     """Host and port of each balancer, for users."""
     halted: Callable[[], str]
     """Who has halted all strikes where this cluster is, or ""."""
+    to_slot: Callable[[str], Door] | None = None
+    """A door that leads to the replica in one slot alone, past everything that spreads requests."""
     start_later: Callable[[], None] = lambda: None
     """Starts the services that come once the app serves; may be called again."""
     recreate: Callable[[str, Release], None] = lambda _service, _release: None

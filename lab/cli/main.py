@@ -72,6 +72,7 @@ def root(verbose: bool, color: str) -> None:  # noqa: ARG001 -- `verbose` is for
 root.add_section(
     "Run",
     runs.init,
+    runs.try_,
     runs.run,
     runs.watch,
     *(experiments.repeat, experiments.shrink, experiments.duel, experiments.sweep),

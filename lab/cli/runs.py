@@ -1,4 +1,4 @@
-"""`lab init`, `lab run`, `lab watch`: begin with an app of one's own, and prove that its users keep their state."""
+"""`lab init`, `try`, `run`, `watch`: begin with an app of one's own, and prove that its users keep their state."""
 
 from __future__ import annotations
 
@@ -91,6 +91,27 @@ def run(
         page=PageSpec(port=ui_port, control=control) if is_shown else None,
     )
     return run_scenarios(spec, say)
+
+
+@verb("try")
+@click.argument("scenario", type=SCENARIO, help="a YAML file with a journey of your own")
+@option("--actions", type=COUNT, default=3, metavar="N", help="how often it acts (3 if not given)")
+@option("--seed", type=int, default=1, help="what the journey draws (1 if not given)")
+@option(
+    "--set",
+    "changes",
+    type=WORDS,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="any key of the scenario: cluster.release=web:v2; may be repeated",
+)
+def try_(scenario: str, actions: int, seed: int, changes: tuple[str, ...]) -> int:
+    """Let one user try your journey on one replica, request by request, and say what would be checked."""
+    from lab.operate.trial import TrialRequest, try_scenario
+    from lab.scenario.overrides import Overrides, parse_change
+
+    overrides = Overrides(changes=tuple(parse_change(text) for text in changes))
+    return try_scenario(TrialRequest(scenario=scenario, actions=actions, seed=seed, overrides=overrides), say)
 
 
 @verb("watch")

@@ -84,6 +84,8 @@ class Evidence(Value):
     rolled_back: bool = False
     failed_commands: tuple[str, ...] = ()
     """Commands of somebody's own that did not succeed, and how each ended."""
+    is_mistaken: bool = False
+    """Whether the journey makes every user fare like this, so that nothing that was found means anything."""
     terms: RunTerms | None = None
     """What was asked for, where what put the promises to the test was counted."""
     occasions: dict[str, int] = field(default_factory=dict)
@@ -123,6 +125,7 @@ def gather(
     crashed: str = "",
     rolled_back: bool = False,
     failed_commands: tuple[str, ...] = (),
+    is_mistaken: bool = False,
     lost: LossJudgement | None = None,
     terms: RunTerms | None = None,
     occasions: Mapping[str, int] | None = None,
@@ -154,6 +157,7 @@ def gather(
         killed_writes=service.killed_writes,
         rolled_back=rolled_back,
         failed_commands=failed_commands,
+        is_mistaken=is_mistaken,
         terms=terms if occasions is not None else None,
         occasions=dict(occasions or {}),
         notes={
@@ -203,8 +207,8 @@ def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = 
 
 def _certain(evidence: Evidence) -> tuple[Finding, ...]:
     """A torn record may lack operations that explain what was seen at its end; and of what somebody else took down,
-    nothing that comes after says anything."""
-    findings = evidence.findings
+    nothing that comes after says anything. Of a journey that can't work, nothing does."""
+    findings = () if evidence.is_mistaken else evidence.findings
     if evidence.torn:
         until = evidence.last - int(LONGEST_OPERATION * NS)
         findings = tuple(finding for finding in findings if finding.at <= until)

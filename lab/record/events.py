@@ -300,6 +300,8 @@ class Trouble(Event):
     """The lab itself met something it did not expect."""
 
     what: str
+    is_mistake: bool = False
+    """Whether it is one of the journey's that every user makes: then nothing that was found means anything."""
 
 
 AnyEvent = (

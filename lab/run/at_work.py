@@ -8,6 +8,7 @@ from functools import partial
 
 from lab import record
 from lab.clock import Clock
+from lab.run.first_try import FirstTry
 from lab.run.run_state import RunState
 from lab.run.supervisor import Supervisor
 from lab.users import Crowd
@@ -19,11 +20,20 @@ READ_BACK_WITHIN = 60.0
 
 @contextmanager
 def at_work(
-    crowd: Crowd, seen: RunState, supervisor: Supervisor, clock: Clock, *, where: str, slower: float = 0.0
+    crowd: Crowd,
+    seen: RunState,
+    supervisor: Supervisor,
+    clock: Clock,
+    *,
+    where: str,
+    slower: float = 0.0,
+    first_try: FirstTry | None = None,
 ) -> Iterator[None]:
     """Users who are logged in and act while the block runs; then everybody reads back, unless it raised.
 
-    Each of the three phases may take `slower` seconds more than usual. Raises WaitTimeout where one takes longer.
+    With `first_try` one user tries the journey before. Each of the three phases may take `slower` seconds more than
+    usual.
+    Raises WaitTimeout where one takes longer.
     """
 
     def begin(name: str, text: str) -> None:
@@ -32,7 +42,11 @@ def at_work(
 
     in_background = partial(supervisor.in_background, within=LOG_IN_WITHIN + READ_BACK_WITHIN + slower)
     begin("log in", f"{len(crowd.users)} users log in at {where}")
-    in_background("everybody logs in", lambda: crowd.log_in(LOG_IN_WITHIN + slower))
+    nobody_is_in = None
+    if first_try is not None:
+        in_background("one user tries it", first_try.run)
+        nobody_is_in = partial(first_try.nobody_is_in, crowd.users[0])
+    in_background("everybody logs in", lambda: crowd.log_in(LOG_IN_WITHIN + slower, nobody_is_in))
     crowd.shop()
     yield
     begin("settle", "no new actions; what is in flight ends")

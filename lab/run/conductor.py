@@ -31,6 +31,7 @@ from lab.run.crowds import make_crowd, own_user_of
 from lab.run.deployed import deployed
 from lab.run.deployer_processes import Crew, DeployerProcess
 from lab.run.environment import environment_of
+from lab.run.first_try import FirstTry
 from lab.run.pinned_faults import PinnedFaultParts, PinnedFaults
 from lab.run.plain_steps import RunStep
 from lab.run.run_state import RunState
@@ -45,7 +46,7 @@ from lab.scale.policy import ScaleSettings, choose_slots
 from lab.scenario.spec import OnStop, Scenario, StepSpec, name_of
 from lab.scenario.target_spec import CommandSpec
 from lab.state.protocol import State
-from lab.users import Crowd, Door
+from lab.users import Crowd, Door, Tries
 from lab.users.loading import MakeUser
 
 SERVES_WITHIN = 90.0
@@ -100,6 +101,7 @@ class Conductor:
         self._first_user = first_user
         self._random = Random(seed)
         self._crowd: Crowd | None = None
+        self._first_try: FirstTry | None = None
         self._scaler: Autoscaler | None = None
         self._commands = 0
         self._pins = PinnedFaults(self._report, self._clock)
@@ -207,7 +209,14 @@ class Conductor:
             if self._scenario.autoscale is not None:
                 self._scaler = stack.enter_context(self._make_scaler(live, self._scenario.autoscale))
             with (
-                at_work(crowd, self._seen, self._supervisor, self._clock, where=live.url),
+                at_work(
+                    crowd,
+                    self._seen,
+                    self._supervisor,
+                    self._clock,
+                    where=live.url,
+                    first_try=self._make_first_try(live),
+                ),
                 self._in_hand(self._make_stage(live, crowd, stack)) as stage,
             ):
                 yield stage
@@ -295,6 +304,16 @@ class Conductor:
             clock=self._clock,
         )
 
+    def _make_first_try(self, live: OpenProject) -> FirstTry | None:
+        """None where the users are the lab's own, or nobody can be kept to one replica."""
+        self._first_try = None
+        to_slot, serving, users = live.to_slot, self._serving(), self._scenario.users
+        if self._own_user is not None and to_slot is not None and serving:
+            policy = Tries(most=users.tries, timeout=users.answer_timeout)
+            door = partial(to_slot, serving[0].slot)
+            self._first_try = FirstTry(self._own_user, door, policy, first_user=self._first_user, seed=self._seed)
+        return self._first_try
+
     def _make_scaler(self, live: OpenProject, settings: ScaleSettings) -> Autoscaler:
         def load() -> Load | None:
             seen = live.balancer.requests()
@@ -344,6 +363,8 @@ class Conductor:
         if self._crowd is not None:
             self._crowd.check()
             self._seen.counts = self._crowd.counts()
+            if self._first_try is not None:
+                self._first_try.check(self._seen.oracle, self._scenario.users.count)
         if self._deployers is not None:
             self._deployers.check()
         if self._scaler is not None:

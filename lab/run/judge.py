@@ -34,6 +34,7 @@ from lab.record import (
     Step,
     Strike,
     StrikeProved,
+    Trouble,
     WouldStrike,
     ZoneLost,
 )
@@ -142,6 +143,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
         crashed=crashed,
         rolled_back=rolled_back,
         failed_commands=_failed_commands(events),
+        is_mistaken=any(isinstance(event, Trouble) and event.is_mistake for event in events),
         lost=lost,
         terms=terms,
         occasions=None if occasions is None else occasions.counts(),

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
 from lab.clock import NS, SYSTEM_CLOCK, Clock
@@ -27,6 +27,9 @@ HEARTBEAT = 0.05
 
 LOGIN_PAUSE = 0.25
 """Seconds before a device whose login failed tries another one, so that a wrong password can't hammer the app."""
+
+FAIL_ALIKE = 2
+"""So many logins that fail, at least, are no accident."""
 
 BEGIN_AT_ONCE = 200
 """So many devices begin to shop in one turn of the event loop."""
@@ -107,9 +110,13 @@ class Crowd:
             )
         self._thread.start()
 
-    def log_in(self, within: float) -> None:
-        """Return when every device is logged in; raises WaitTimeout after `within` seconds."""
-        self._thread.command(self._log_in_all(within))
+    def log_in(self, within: float, nobody_is_in: Callable[[], Awaitable[str]] | None = None) -> None:
+        """Return when every device is logged in; raises WaitTimeout after `within` seconds.
+
+        Where the first logins all fail `nobody_is_in` is awaited once, in the crowd's loop: it may raise, or say what
+        the error of a wait that was too long should say beside.
+        """
+        self._thread.command(self._log_in_all(within, nobody_is_in))
 
     def shop(self) -> None:
         """Let every device act from now on, until `settle`. Calling it again does nothing."""
@@ -195,10 +202,16 @@ class Crowd:
             await asyncio.sleep(HEARTBEAT)
             self._tally.late((self._clock.now() - due) / NS)
 
-    async def _log_in_all(self, within: float) -> None:
+    async def _log_in_all(self, within: float, nobody_is_in: Callable[[], Awaitable[str]] | None) -> None:
+        failed, beside = 0, ""
+
         async def log_in(journey: Journey) -> None:
+            nonlocal failed, beside
             await journey.log_in()
             while not journey.device.is_logged_in:
+                failed += 1
+                if failed == enough and nobody_is_in is not None and not any(one.is_logged_in for one in self.devices):
+                    beside = await nobody_is_in()
                 await asyncio.sleep(LOGIN_PAUSE)
                 await journey.log_in()
 
@@ -207,15 +220,16 @@ class Crowd:
             (journey for journey in self._journeys if not journey.device.is_logged_in),
             key=lambda journey: journey.device.number,
         )
+        enough = max(FAIL_ALIKE, min(len(order), self._size.logins_at_once))
         if not await each(order, log_in, at_once=self._size.logins_at_once, within=within):
-            raise self._not_logged_in(within)
+            raise self._not_logged_in(within, beside)
 
-    def _not_logged_in(self, within: float) -> WaitTimeout:
+    def _not_logged_in(self, within: float, beside: str) -> WaitTimeout:
         missing = [device for device in self.devices if not device.is_logged_in]
         seen = next((f"{device.name} last got {device.last}" for device in missing if device.last), "no login ended")
         is_refused = any(device.last in {"401", "422"} for device in missing)
         return WaitTimeout(
-            f"{len(missing)} of {len(self.devices)} devices were not logged in after {within:g} s: {seen}",
+            f"{len(missing)} of {len(self.devices)} devices were not logged in after {within:g} s: {seen}{beside}",
             at="users",
             hint="accounts of these names are there already: begin with an empty store" if is_refused else "",
         )

@@ -60,13 +60,15 @@ class Driven(Journey, Browser):
         account: AccountModel,
         *origins: str,
         watch: BlockingWatch | None = None,
+        through: Callable[[Browser], Browser] = lambda browser: browser,
     ) -> None:
-        """`origins` are those of the app's doors. Users of one loop share their `watch`."""
+        """`origins` are those of the app's doors. Users of one loop share their `watch`. What the journey asks for goes
+        `through` what that makes of this browser."""
         super().__init__(device)
         device.take_any_domain()
         device.log_in = None  # a session that is lost ends the action; the next turn logs in
         self._origins = origins
-        self._http = Http(self, *origins)
+        self._http = Http(through(self), *origins)
         self._kind = Kind.BROWSE
         self._login_page = LoginPage()
         self._is_imagined = False
@@ -85,17 +87,23 @@ class Driven(Journey, Browser):
         """What the state under way is made from."""
         self._chain: list[str] = []
         """What the login under way asked for, and who answered it with what."""
+        self._login_tries: tuple[Try, ...] = ()
+        """Those of its last request that was no read: who answered that made the session."""
 
     async def log_in(self) -> None:
         self.device.forget_session()
         self._login_page.begin()
         self._chain.clear()
+        self._login_tries = ()
         try:
             await self._run(Kind.BROWSE, self._mine.log_in)
+            why = "log_in ended where it began: the app asks to log in again" if self._login_page.is_shown_again else ""
         except Unexpected as exc:
-            self.device.last = f"{exc} ({', '.join(self._chain)})"
+            why = str(exc)
+        if why:
+            self.device.last = f"{why} ({', '.join(self._chain)})"
             return
-        self.device.conclude(Kind.LOGIN)
+        self.device.conclude(Kind.LOGIN, tries=self._login_tries or None)
         if self._account.allowed is None and not self._account.has_read:
             await self.read_back()
 
@@ -275,6 +283,9 @@ class Driven(Journey, Browser):
         if kind is _BROWSE:
             by = f" by {done.final.replica}" if done.final.replica else ""
             self._chain.append(f"{asked.method} {asked.path} -> {done.final.result}{by}")
+            self._login_page.answered(page if done.final.answered else None)
+            if not reads:
+                self._login_tries = done.tries
         elif kind is _READ and self._kind is _READ:
             self._dependence.note(asked.path, page)
             if page is not None:

@@ -13,7 +13,7 @@ from lab.users.account_model import AccountModel
 from lab.users.device import Device
 from lab.users.driven import Driven, broken_by
 from lab.users.fiber import BlockingWatch
-from lab.users.own import UserJourney
+from lab.users.own import Browser, UserJourney
 
 MakeUser = Callable[[str, int, str, random.Random], UserJourney]
 """From a name, a number, a password and chance."""
@@ -43,9 +43,12 @@ def load_journey(named: str) -> type[UserJourney]:
 class OwnUsers:
     """Makes each device's user, numbered from 1 as in the accounts' names. Devices of an account share its model."""
 
-    def __init__(self, kind: MakeUser, *origins: str) -> None:
-        """`origins` are those of the one app, such as "http://127.0.0.1:8080"."""
-        self._kind, self._origins = kind, origins
+    def __init__(
+        self, kind: MakeUser, *origins: str, through: Callable[[Browser], Browser] = lambda browser: browser
+    ) -> None:
+        """`origins` are those of the one app, such as "http://127.0.0.1:8080". Requests go `through` what that makes of
+        each device's browser."""
+        self._kind, self._origins, self._through = kind, origins, through
         self._accounts: dict[str, AccountModel] = {}
         self._watch = BlockingWatch(SYSTEM_CLOCK)
 
@@ -61,4 +64,4 @@ class OwnUsers:
             raise broken_by(getattr(self._kind, "__name__", "the journey"), exc) from exc
         mine.device = device.number
         account = self._accounts.setdefault(user.name, AccountModel(mine.model))
-        return Driven(device, mine, account, *self._origins, watch=self._watch)
+        return Driven(device, mine, account, *self._origins, watch=self._watch, through=self._through)

@@ -16,6 +16,8 @@ class LoginPage:
         self._fields: frozenset[str] = frozenset()
         """What the login's form sent."""
         self._is_sent_by_script = False
+        self._last: Page | None = None
+        """What a login got last, once it has posted."""
         self.is_certain = False
         """Whoever was redirected there was asked to log in."""
         self.is_other = False
@@ -24,6 +26,7 @@ class LoginPage:
     def begin(self) -> None:
         """Another login begins."""
         self._first = self._got = self._posted_from = ""
+        self._last = None
 
     def asked(self, path: str, posted: Content | None) -> None:
         """A login asked for this, in its turn; `posted` is what it sent, None for a read."""
@@ -35,6 +38,18 @@ class LoginPage:
             is_form = posted.kind == FORM
             self._is_sent_by_script = not is_form
             self._fields = frozenset(name for name, _ in parse_qsl(posted.body.decode())) if is_form else frozenset()
+
+    def answered(self, page: Page | None) -> None:
+        """What was asked for just before got this answer; None for none."""
+        self._last = page if self._posted_from else None
+
+    @property
+    def is_shown_again(self) -> bool:
+        """Whether the login ended at the page that it had posted from, and is asked for a password there."""
+        last = self._last
+        if last is None or last.status != 200 or last.path.partition("?")[0] != self._posted_from:
+            return False
+        return last.has_password()
 
     @property
     def path(self) -> str:

@@ -192,6 +192,8 @@ class StepsJourney(UserJourney):
         self._drawn: dict[str, str] = {}
         self._page: Page | None = None
         """The last one, whose form may be sent."""
+        self.step_under_way = ""
+        """Which step of the scenario file is being done: "log_in[0]"."""
 
     def begin(self) -> dict[str, Any] | None:
         if self._told.state.begins == "read":
@@ -200,7 +202,8 @@ class StepsJourney(UserJourney):
 
     def log_in(self, http: Http) -> None:
         self._kept, self._page = {}, None
-        for step in self._told.log_in:
+        for number, step in enumerate(self._told.log_in):
+            self.step_under_way = f"log_in[{number}]"
             self._do(http, step)
 
     def act(self, http: Http) -> None:
@@ -209,7 +212,8 @@ class StepsJourney(UserJourney):
         had = self._members
         if had:
             self._drawn["had"] = str(self.random.choice(had))
-        for step in self._told.act:
+        for number, step in enumerate(self._told.act):
+            self.step_under_way = f"act[{number}]"
             if not had and "had" in _holes((step.target, step.form, step.json, step.headers, step.removes)):
                 continue
             self._do(http, step)
@@ -217,6 +221,7 @@ class StepsJourney(UserJourney):
 
     def state(self, http: Http) -> Any:
         asked = self._told.state
+        self.step_under_way = "state"
         page = http.get(self._fill_path(asked.get))
         if asked.is_count:
             return {"count": page.pick(asked.path)}

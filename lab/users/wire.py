@@ -31,6 +31,8 @@ class Door(Value):
     host: str = "127.0.0.1"
     names: HeaderNames = OF_THE_LAB
     """How answers from there say who answered."""
+    prefix: str = ""
+    """What stands before every path there, where the door leads to one replica alone."""
 
     @property
     def authority(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from lab import record
+from lab import record, users
 from lab.backends.protocol import ClusterOrder, OpenProject, Report, Say
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.found import FoundCluster
@@ -23,7 +23,7 @@ from lab.scenario.spec import ClusterSpec, Edges
 from lab.state.protocol import State
 from lab.testing.in_process.app import MakeApp
 from lab.testing.in_process.cluster import InProcessBalancer, InProcessCluster, InProcessStores
-from lab.testing.in_process.door import Door
+from lab.testing.in_process.door import TO_SLOT, Door
 from lab.testing.in_process.world import World
 
 ENDS_WITHIN = 5.0
@@ -191,6 +191,7 @@ class InProcessBackend:
             stores=InProcessStores(world),
             doors=self._opened[project],
             halted=self.halted,
+            to_slot=lambda slot: users.Door(port=self._opened[project][0][1], prefix=f"{TO_SLOT}{slot}"),
         )
 
     def _find(self, project: str) -> World:

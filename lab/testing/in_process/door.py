@@ -20,6 +20,8 @@ LOOK_EVERY = 0.02
 """Seconds between two looks at what is frozen or away."""
 STORE_LOOKS = 30
 """Looks at its store that a replica takes before it says that it is away."""
+TO_SLOT = "/_lab/slot/"
+"""Before a slot's name and a path: that slot's replica alone is asked."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _AWAY = AppAnswer(503, (), b'{"error": "the store is away"}')
 
@@ -70,7 +72,8 @@ class Door:
         self._world.in_flight += 1
         try:
             tried: list[str] = []
-            for one in self._next_replicas():
+            asked, request = self._meant(request)
+            for one in asked:
                 tried.append(one.replica.slot)
                 came = await self._ask(one, request)
                 if came is not None and (came.status != 503 or not self._may_repeat(request)):
@@ -82,6 +85,15 @@ class Door:
             self._world.in_flight -= 1
             self._world.answered += 1
             await self._goes_on.wait()
+
+    def _meant(self, request: AppRequest) -> tuple[list[Running], AppRequest]:
+        """Who is to be asked what."""
+        if not request.path.startswith(TO_SLOT):
+            return self._next_replicas(), request
+        slot, _, path = request.path.removeprefix(TO_SLOT).partition("/")
+        with self._world.lock:
+            there = [self._world.running[one] for name, one in self._world.holders.items() if name == slot]
+        return there, request._replace(path=f"/{path}")
 
     def _may_repeat(self, request: AppRequest) -> bool:
         return request.method in SAFE or self._repeats_writes

@@ -1,0 +1,64 @@
+"""Before everybody of somebody's own app acts, one user tries the journey on one replica, and nobody is told.
+
+What goes wrong there is a mistake of the journey, or of the app without any help of the lab's. Alone it ends no run,
+since accounts may be made beforehand and the trial has one of its own; where all users fare alike, it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lab.errors import JourneyMistake
+from lab.oracle import Oracle
+from lab.users import Door, Tries, User
+from lab.users.loading import MakeUser
+from lab.users.trial import Trial, Tried, user_to_try
+
+TRIED_WITHIN = 5.0
+"""Seconds for the trial before anybody else acts."""
+BEYOND = 9000
+"""Its account's number is so much beyond the first user's, where no other crowd of the cluster comes to."""
+ACTIONS_EACH = 10
+"""So many operations of each user, in the mean, without a single comparison are no accident."""
+
+
+class FirstTry:
+    """The trial of one run, and what becomes of the run because of it."""
+
+    def __init__(self, make: MakeUser, door: Callable[[], Door], policy: Tries, *, first_user: int, seed: int) -> None:
+        self._make, self._door, self._policy = make, door, policy
+        self._stranger = user_to_try(BEYOND + first_user, seed)
+        self._mistake = ""
+
+    def run(self) -> None:
+        """Let a stranger try it; what is found is kept for `check`."""
+        tried = asyncio.run(self._tried(self._stranger, actions=2))
+        self._mistake = tried.mistake if tried.is_in else ""
+
+    async def nobody_is_in(self, one: User) -> str:
+        """No login of the crowd worked: let one of its users try it alone. Raises JourneyMistake where that fails too.
+
+        Says what there is to know of it otherwise.
+        """
+        tried = await self._tried(one, actions=0)
+        if tried.is_in:
+            return f"; {one.name} gets in alone on one replica, so sessions or secrets may be each replica's own"
+        raise _mistaken(tried.mistake)
+
+    def check(self, oracle: Oracle, users: int) -> None:
+        """Raise JourneyMistake where everybody fares as the one did who tried it first."""
+        if not self._mistake:
+            return
+        is_idle = oracle.why_nothing and oracle.operations > ACTIONS_EACH * users
+        if oracle.always_ends_early or is_idle or len(oracle.users_hurt) >= users:
+            raise _mistaken(self._mistake)
+
+    async def _tried(self, user: User, *, actions: int) -> Tried:
+        return await Trial(self._make, self._door(), user=user, policy=self._policy).run(actions, within=TRIED_WITHIN)
+
+
+def _mistaken(mistake: str) -> JourneyMistake:
+    return JourneyMistake(
+        f"every user makes the same mistake: {mistake}", at="journey", hint="lab try FILE   # shows each request"
+    )
