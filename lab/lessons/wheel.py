@@ -12,8 +12,8 @@ import msgspec
 
 from lab.clock import SYSTEM_CLOCK
 from lab.console.page import PageSpec
-from lab.console.reports import short
-from lab.errors import ExitCode, UsageError
+from lab.console.reports import folder_of, short
+from lab.errors import ExitCode, RecordError, UsageError
 from lab.lessons.attempt import Attempt, Prepared, Say, attempt, needs_of, owner_of, prepare
 from lab.lessons.command import difference, to_edit
 from lab.lessons.grade import broken_promises
@@ -24,15 +24,17 @@ from lab.machine.places import find_places
 from lab.machine.setup import make_ready
 from lab.model import Value
 from lab.oracle.promises import PROMISES
+from lab.record import HELD_BACK, ReadRecord
+from lab.run.judge import judge_run
 
-FILE, SHEET = ".lab-wheel", ".lab-wheel-game-master.md"
+FILE = ".lab-wheel"
 MENDED = "wheel"
 """The team's folder, once they have named it."""
 TITLE = "Wheel of misfortune"
 
 
 class Spun(Value):
-    """What a team is at. What was drawn follows from the seed and is written nowhere but on the sheet."""
+    """What a team is at. What was drawn follows from the seed and is written nowhere."""
 
     seed: int
     run: str = ""
@@ -60,10 +62,8 @@ class Wheel:
         with tempfile.TemporaryDirectory() as made:
             hidden = Path(made) / "shop"  # a path that tells nothing: it is part of the run's record
             lay_out(lesson, hidden)
-            done = self._run(lesson, hidden, seed=seed, port=port, page=page)
+            done = self._run(lesson, hidden, seed=seed, port=port, page=page, holds_back_cause=True)
         self._keep(Spun(seed=seed, run=done.record.name))
-        sheet = self._folder / SHEET
-        sheet.write_text("\n".join(sheet_lines(lesson, seed, done)) + "\n")
         if lesson.told.breaks not in broken_promises(done.judged.judgement):
             self._say(f"\nnothing to be learnt from this run; again: lab lesson wheel --seed {seed}")
             return ExitCode.COULD_NOT_TELL
@@ -83,6 +83,7 @@ class Wheel:
             return ExitCode.BROKEN
         self._keep(msgspec.structs.replace(spun, is_named=True))
         self._say(f"✓ Yes: {lesson.word}, named at guess {spun.guesses}. Now mend it.")
+        self._reveal(spun.run)
         lay_out(lesson, self._mended)
         for path in to_edit(lesson):
             self._say(f"  edit   {short(self._mended / path)}")
@@ -103,15 +104,35 @@ class Wheel:
 
     def show_sheet(self) -> int:
         """Print what the game master knows."""
-        self._spun()
-        self._say((self._folder / SHEET).read_text().rstrip("\n"))
+        spun = self._spun()
+        for line in sheet_lines(draw(self._lessons, spun.seed), spun.seed, _recorded(spun.run)):
+            self._say(line)
         return ExitCode.HELD
+
+    def _reveal(self, run: str) -> None:
+        """From now on the run's record says what was likely the cause."""
+        seen = _recorded(run)
+        if seen is None:
+            return
+        (seen.folder / HELD_BACK).unlink(missing_ok=True)
+        likely = judge_run(seen).judgement.likely
+        if likely:
+            self._say(f"  what the record says of it: {likely}")
 
     @property
     def _mended(self) -> Path:
         return self._folder / MENDED
 
-    def _run(self, lesson: Lesson, folder: Path, *, seed: int, port: int | None, page: PageSpec | None) -> Attempt:
+    def _run(
+        self,
+        lesson: Lesson,
+        folder: Path,
+        *,
+        seed: int,
+        port: int | None,
+        page: PageSpec | None,
+        holds_back_cause: bool = False,
+    ) -> Attempt:
         """The lesson's run under a name that tells nothing."""
         needs = needs_of(lesson, read_spec(lesson, folder))
         toolbox = make_ready(find_places(), self._say, needs)
@@ -119,7 +140,16 @@ class Wheel:
         prepared = prepare(lesson, folder, toolbox, seed=seed, say=lambda _line: None, owner=owner)
         try:
             repeat = f"lab lesson wheel --seed {seed}"
-            return attempt(lesson, _disguised(prepared), toolbox, say=self._say, port=port, page=page, repeat=repeat)
+            return attempt(
+                lesson,
+                _disguised(prepared),
+                toolbox,
+                say=self._say,
+                port=port,
+                page=page,
+                repeat=repeat,
+                holds_back_cause=holds_back_cause,
+            )
         finally:
             drop_layers(toolbox.engine, owner, but=())
 
@@ -130,7 +160,6 @@ class Wheel:
         yield f"  again  lab lesson wheel --seed {seed} --ui      (while it runs: lab status -p lab-RUN, docker logs)"
         yield "  name   lab lesson wheel --guess NAME, one of these:"
         yield from (f"         {lesson.word:<20} {lesson.title}" for lesson in self._lessons)
-        yield f"  the game master's sheet, for nobody else: {short(self._folder / SHEET)}"
 
     def _spun(self) -> Spun:
         try:
@@ -143,17 +172,27 @@ class Wheel:
         (self._folder / FILE).write_bytes(msgspec.json.encode(spun) + b"\n")
 
 
-def sheet_lines(lesson: Lesson, seed: int, done: Attempt) -> Iterator[str]:
+def _recorded(run: str) -> ReadRecord | None:
+    """The record of a run, if it is still there."""
+    try:
+        return ReadRecord(folder_of(run))
+    except RecordError:
+        return None
+
+
+def sheet_lines(lesson: Lesson, seed: int, seen: ReadRecord | None) -> Iterator[str]:
     """All that the game master needs: what it is, how it shows, what to whisper, what mends it."""
-    judgement = done.judged.judgement
     yield f"# Game master's sheet, seed {seed}"
     yield ""
     yield f"**Drawn:** {lesson.word}, that is lesson {lesson.number}, {lesson.title}."
     yield f"**Breaks:** {lesson.told.breaks} ({PROMISES[lesson.told.breaks].title})."
-    broken = ", ".join(sorted(broken_promises(judgement))) or "nothing"
-    yield f"**In this run:** {broken} broke; run {done.record.name}."
-    for finding in judgement.findings[:1]:
-        yield f"**First:** {finding.user or 'the run'}: {finding.why}{'; ' + finding.cause if finding.cause else ''}."
+    if seen is not None:
+        judgement = judge_run(seen).judgement
+        broken = ", ".join(sorted(broken_promises(judgement))) or "nothing"
+        yield f"**In this run:** {broken} broke; run {seen.folder.name}."
+        for finding in judgement.findings[:1]:
+            cause = f"; {finding.cause}" if finding.cause else ""
+            yield f"**First:** {finding.user or 'the run'}: {finding.why}{cause}."
     yield ""
     yield "To whisper, one every five minutes, if they are stuck:"
     yield ""

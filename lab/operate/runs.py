@@ -28,7 +28,7 @@ from lab.machine.places import find_places
 from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
 from lab.oracle.telling import story
-from lab.record import ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
+from lab.record import HELD_BACK, ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
 from lab.run.conductor import Conductor
 from lab.run.controls import RunControls
 from lab.run.judge import JudgedRun, judge_run, run_seconds
@@ -68,6 +68,8 @@ class ChosenRun(Value):
     seed: int
     repeat: str = ""
     """`lab repeat` with the run's own name if not given."""
+    holds_back_cause: bool = False
+    """Whether somebody is to find out by themselves why it broke."""
 
 
 class Conducts(Protocol):
@@ -214,6 +216,8 @@ def _tell_run(
     say(f"{printable(scenario.title, keep='')}\n  run {folder.name}, seed {seed}")
     shown_on = watched(folder, scenario.title, images_of(scenario), page, say)
     with shown_on as shown, RunRecord(folder, heard=heard) as run_record:
+        if chosen.holds_back_cause:
+            run_record.write(HELD_BACK, {"why": "somebody is still to name the cause"})
         run_record.event(RunBegan(at=began, run=folder.name, scenario=scenario.name, title=scenario.title, seed=seed))
         conductor = make(run_record, view, repeat, shown.hands)
         with troubles_recorded(run_record), view, rare_collection():

@@ -6,6 +6,7 @@ runs/<id>/
   events.jsonl       one event a line: phases, container events, steps, strikes
   history.jsonl      one operation a line, in the order in which they ended
   verdict.json       what was found
+  held_back.json     only there while somebody is still to name the cause
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from lab.record.events import (
     ZoneBack,
     ZoneLost,
 )
-from lab.record.folder import FORMAT, RunRecord, write_whole, written_by
+from lab.record.folder import FORMAT, HELD_BACK, RunRecord, write_whole, written_by
 from lab.record.reading import FollowedRecord, ReadRecord
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "Event",
     "FORMAT",
     "FollowedRecord",
+    "HELD_BACK",
     "NotReady",
     "Observed",
     "Office",

@@ -18,6 +18,8 @@ from lab.record.events import AnyEvent
 
 FORMAT = 2
 """Counts up when a record of before can't be read in the same way any more. 2: environment.json says the format."""
+HELD_BACK = "held_back.json"
+"""Where a record has this, whoever judges it says nothing of the likely cause: somebody is still to name it."""
 _encoder = msgspec.json.Encoder()
 
 

@@ -11,7 +11,7 @@ import msgspec
 from lab.errors import RecordError
 from lab.model import Operation
 from lab.record.events import AnyEvent
-from lab.record.folder import FORMAT
+from lab.record.folder import FORMAT, HELD_BACK
 
 _T = TypeVar("_T")
 CHUNK = 1 << 16
@@ -57,6 +57,11 @@ class ReadRecord:
     def torn(self) -> int:
         """How many files ended within a line, of those that were read until now."""
         return len(self._torn)
+
+    @property
+    def holds_back_cause(self) -> bool:
+        """Whether the likely cause is not to be said yet."""
+        return (self.folder / HELD_BACK).exists()
 
     def events(self) -> Iterator[AnyEvent]:
         return self._lines("events.jsonl", msgspec.json.Decoder(AnyEvent))

@@ -162,6 +162,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     likely = likely if scenario.target is None else ""  # a pattern says which replicas are gone: nobody knows here
     if _knows_replicas_of_own_app(scenario) and not crashed:
         likely = own_app_cause(findings, events, seen.history()) or likely
+    if seen.holds_back_cause:
+        likely = ""
     unchecked = (
         *not_checked(judgement, report),
         *_never_done(scenario, events, releases),

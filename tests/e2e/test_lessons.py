@@ -11,7 +11,7 @@ from lab.errors import ExitCode
 from lab.lessons.attempt import owner_of
 from lab.lessons.lesson import Lesson, find_lesson, read_lessons
 from lab.lessons.progress import read_progress
-from lab.lessons.wheel import SHEET, draw
+from lab.lessons.wheel import draw
 from lab.lessons.workplace import complete
 from lab.machine.layers import OWNER
 from lab.machine.setup import Toolbox
@@ -87,7 +87,8 @@ def test_a_team_names_what_the_wheel_drew_and_mends_it(toolbox: Toolbox, tmp_pat
     assert DEPLOYER.word not in told
     assert DEPLOYER.title not in told
     assert DEPLOYER.word not in (spun.folder / "scenario.json").read_text()
-    assert DEPLOYER.word in (tmp_path / SHEET).read_text()
+    assert "likely" not in spun.out + lab("check", str(spun.folder)).out
+    assert DEPLOYER.word in lab("lesson", "wheel", "--sheet", LAB_WORKSHOP=str(tmp_path)).out
     assert lab("lesson", "wheel", "--guess", DEPLOYER.word, LAB_WORKSHOP=str(tmp_path)).code == ExitCode.HELD
     mine = tmp_path / "wheel" / "rollout.py"
     assert mine.read_text() == (DEPLOYER.broken / "rollout.py").read_text()

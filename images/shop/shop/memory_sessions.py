@@ -37,6 +37,7 @@ class MemorySessions:
             "HSETNX", names.account(account), "password", login.password
         ):
             return Outcome(how="raced", answer=b"")
+        await self._forgive(account)
         known = self._earlier(request)
         if known is not None:
             return known
@@ -44,6 +45,11 @@ class MemorySessions:
             self._living.pop(login.replaces.token, None)
         self._living[login.token] = (login.session, self._now())
         return self._keep(request, login.sealed.encode())
+
+    async def _forgive(self, account: str) -> None:
+        """A login that worked was no attempt that failed: whoever is thrown out may come back as often as needed."""
+        if await self._store.ask("EXISTS", names.failures(account)):
+            await self._store.ask("DECR", names.failures(account))
 
     async def end(self, own: Living, request: Request, *, device: str | None) -> Outcome:
         known = self._earlier(request)

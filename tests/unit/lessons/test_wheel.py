@@ -10,7 +10,7 @@ import pytest
 from lab.cli import run_command_line
 from lab.errors import ExitCode
 from lab.lessons.lesson import files_of, read_lessons
-from lab.lessons.wheel import FILE, MENDED, SHEET, Spun, draw
+from lab.lessons.wheel import FILE, MENDED, Spun, draw
 
 LESSONS = read_lessons()
 SEED = 4
@@ -20,7 +20,6 @@ SEED = 4
 def spun(tmp_path: Path) -> Path:
     """A team's folder after a spin."""
     (tmp_path / FILE).write_bytes(msgspec.json.encode(Spun(seed=SEED, run="20260101-000000-abcd")))
-    (tmp_path / SHEET).write_text("# Game master's sheet\n")
     return tmp_path
 
 
@@ -73,6 +72,10 @@ def test_a_name_that_no_fault_has_is_told_and_not_counted(spun: Path, capsys: py
 
 
 def test_the_sheet_is_shown_when_it_is_asked_for(spun: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is a file until then."""
+    """It follows from the seed, and lies in nobody's folder."""
+    before = sorted(spun.rglob("*"))
     assert wheel(spun, "--sheet") == ExitCode.HELD
-    assert "Game master's sheet" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Game master's sheet" in said
+    assert draw(LESSONS, SEED).word in said
+    assert sorted(spun.rglob("*")) == before
