@@ -51,8 +51,8 @@ sabotage: setup ## builds with one mistake each: every one must turn a run red b
 	@$(PY) -m tests.sabotage
 
 workshop: setup ## lessons to work through by hand: break it, predict it, mend it, have it graded
+	@echo "in each shell, first:  . .venv/bin/activate"
 	@$(LAB) lesson list
-	@echo "  . .venv/bin/activate        # then 'lab' is found"
 	@echo "  teaching it: lab/lessons/TRAINER.md"
 
 lessons: setup ## every lesson's broken half must break by its own promise, its solution hold (3 seeds, 24 minutes)

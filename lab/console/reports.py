@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab.errors import ExitCode, LabError, RecordError
+from lab.errors import ExitCode, LabError, UsageError
 from lab.machine.places import find_places
 from lab.record import ReadRecord
 from lab.report.markdown import MOST_BYTES, markdown
@@ -25,7 +25,7 @@ def recorded_runs() -> list[str]:
 
 
 def folder_of(named: str) -> Path:
-    """A run's folder: a path, or the name of a run in runs/. Raises RecordError where there is no such run."""
+    """A run's folder: a path, or the name of a run in runs/. Raises UsageError where there is no such run."""
     found = find_places().runs / named
     try:
         if Path(named).is_dir():
@@ -35,7 +35,7 @@ def folder_of(named: str) -> Path:
     except (OSError, ValueError):  # a name that no file may have
         pass
     meant = did_you_mean(named, recorded_runs())
-    raise RecordError("no such run", at=str(found), hint=f"did you mean {meant}?" if meant else "lab runs")
+    raise UsageError("no such run", at=str(found), hint=f"did you mean {meant}?" if meant else "lab runs")
 
 
 def report_run(named: str, wanted: Sequence[Format], out: Path | None, *, say: Say) -> int:

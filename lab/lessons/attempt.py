@@ -103,9 +103,7 @@ def attempt(
 ) -> Attempt:
     """Run it on real containers and grade it by its record. The cluster is gone afterwards, however it ended."""
     began = SYSTEM_CLOCK.now()
-    chosen = ChosenRun(
-        scenario=prepared.scenario, seed=prepared.seed, repeat=repeat, holds_back_cause=holds_back_cause
-    )
+    chosen = ChosenRun(scenario=prepared.scenario, seed=prepared.seed, repeat=repeat, holds_back_cause=holds_back_cause)
     judged, folder = run_one(chosen, backend_on(toolbox), say=say, port=port, page=page, is_shown=is_shown)
     fewest = fewest_slots(ReadRecord(folder).history()) if lesson.told.slots_each else 0
     return Attempt(

@@ -33,7 +33,8 @@ class Workshop:
         for lesson in self._lessons:
             standing = self._progress.of(lesson.name)
             mark = "✓" if standing.passed else "→" if lesson.name == self._progress.current else " "
-            tried = f"   {standing.failed} checks failed" if standing.failed and not standing.passed else ""
+            checks = "check" if standing.failed == 1 else "checks"
+            tried = f"   {standing.failed} {checks} failed" if standing.failed and not standing.passed else ""
             self._say(f"{mark} {lesson.number:>2}  {lesson.title}{tried}")
         if not self._progress.current:
             self._say("\n  begin: lab lesson start 1")

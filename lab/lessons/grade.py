@@ -70,5 +70,5 @@ def fewest_slots(history: Iterable[Operation]) -> int:
 def _still_broken(told: LessonFile, broken: set[str]) -> str:
     named = ", ".join(f"{name} ({PROMISES[name].title.lower()})" for name in PROMISES if name in broken)
     if told.breaks in broken:
-        return f"Not yet: still broken: {named}."
+        return f"Not yet. Broken: {named}."
     return f"What was broken at first holds now, but something else broke: {named}."

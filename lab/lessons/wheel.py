@@ -176,7 +176,7 @@ def _recorded(run: str) -> ReadRecord | None:
     """The record of a run, if it is still there."""
     try:
         return ReadRecord(folder_of(run))
-    except RecordError:
+    except (RecordError, UsageError):
         return None
 
 

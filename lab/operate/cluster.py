@@ -13,7 +13,7 @@ from lab.errors import ExitCode, LabError, UsageError
 from lab.machine.images import POSTGRES
 from lab.machine.labels import KEPT, surely_runs
 from lab.machine.places import find_places
-from lab.machine.projects import kept_identity, project_of
+from lab.machine.projects import default_project, kept_identity, project_of
 from lab.model import Replica, Value
 from lab.operate.recovery import desk_of
 from lab.operate.rollouts import describe_lead
@@ -62,7 +62,11 @@ def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, por
             wait_settled(desk, deployer, within=90)
         is_kept = True
     say(f"{project} is up: {live.url}")
-    say("  status: lab status    remove: lab down")
+    named = "" if project == default_project(find_places()) else f" -p {project}"
+    say("  open it in a browser; any name and password make an account")
+    say(f"  watch it: lab status{named} --watch    lab ui{named}")
+    say(f"  upgrade it: lab roll shop:v2{named}    break it: lab kill a1{named}    remove it: lab down{named}")
+    say(f"  nobody replaces what dies until: lab deployer{named}")
     return ExitCode.HELD
 
 

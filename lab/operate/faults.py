@@ -18,8 +18,9 @@ from lab.chaos.opened import OpenFaults
 from lab.chaos.striker import Striker, StrikeResult, StrikerParts
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.harm import Victim
+from lab.deploy.desk import Desk
 from lab.errors import ExitCode, UsageError
-from lab.machine.labels import this_process
+from lab.machine.labels import is_owner_gone, this_process
 from lab.machine.places import find_places
 from lab.machine.projects import project_of
 from lab.model import ReplicaState, Role, Value
@@ -111,7 +112,17 @@ def strike(spec: StrikeRequest, radius: BlastRadius, *, project: str | None, say
         struck = striker.strike(fault, victims, signal=spec.signal, source=StrikeSource.HAND)
         if fault.lasts or any(one.role is not Role.APP for one in victims):
             _last(spec.seconds, lambda: striker.undo([one.strike for one in struck]), say)
-    return _told(struck, say, enough=any if zone_of(spec.to) else all)
+    code = _told(struck, say, enough=any if zone_of(spec.to) else all)
+    if not fault.lasts and any(one.role is Role.APP for one in victims) and not _is_led(project):
+        say("  it stays dead: nobody leads who would replace it; lab deployer does")
+    return code
+
+
+def _is_led(project: str | None) -> bool:
+    """Whether somebody alive makes the cluster what it should be."""
+    with connect_backend().state() as state:
+        lease = Desk(state, project_of(find_places(), project), clock=SYSTEM_CLOCK).lease()
+        return lease is not None and not is_owner_gone(lease.holder)
 
 
 def lose_zone(
@@ -161,7 +172,8 @@ def _is_only_told(
     striker: Striker, spec: StrikeRequest, victims: Sequence[Victim], what: str, say: Say, *, zone: str = ""
 ) -> bool:
     """Say who is struck and within which bounds. Whether that was all that is wanted; a refusal raises."""
-    say(f"{what} to {', '.join(one.name for one in victims)}")
+    to = " to" if what.startswith("SIG") else ":"
+    say(f"{what}{to} {', '.join(one.name for one in victims)}")
     say(f"  blast radius: {striker.radius.text}")
     refused = striker.refusal(victims, zone=zone)
     if spec.dry_run and refused:

@@ -31,6 +31,7 @@ from lab.oracle.telling import story
 from lab.record import HELD_BACK, ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
 from lab.run.conductor import Conductor
 from lab.run.controls import RunControls
+from lab.run.crowds import own_user_of
 from lab.run.judge import JudgedRun, judge_run, run_seconds
 from lab.run.view import QuietView, View
 from lab.run.watcher import Watcher
@@ -134,7 +135,8 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
 
 
 def _check_request(spec: RunRequest, named: str, scenario: Scenario) -> None:
-    """Raise UsageError for what can't be asked of this scenario."""
+    """Raise UsageError for what can't be asked of this scenario, and for a journey that can't be loaded."""
+    own_user_of(scenario.users)
     if scenario.target is None:
         if spec.only_targets:
             raise UsageError("has no target to watch", at=named, hint=f"lab run {named}")

@@ -162,8 +162,6 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     likely = likely if scenario.target is None else ""  # a pattern says which replicas are gone: nobody knows here
     if _knows_replicas_of_own_app(scenario) and not crashed:
         likely = own_app_cause(findings, events, seen.history()) or likely
-    if seen.holds_back_cause:
-        likely = ""
     unchecked = (
         *not_checked(judgement, report),
         *_never_done(scenario, events, releases),
@@ -173,7 +171,9 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     made = [event for event in events if isinstance(event, Strike) and event.strike not in missed]
     strikes = [event.fault_kind == "kill" for event in made if not event.whole_zone]
     return JudgedRun(
-        judgement=msgspec.structs.replace(judgement, findings=findings, likely=likely, not_checked=unchecked),
+        judgement=msgspec.structs.replace(
+            judgement, findings=findings, likely="" if seen.holds_back_cause else likely, not_checked=unchecked
+        ),
         service=report,
         zones_lost=sum(isinstance(event, ZoneLost) for event in events),
         kills=sum(strikes),

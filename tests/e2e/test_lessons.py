@@ -48,7 +48,7 @@ def test_two_participants_at_once_each_get_what_they_deserve(toolbox: Toolbox, t
     ):
         broken, passed = wait(first), wait(second)
     assert broken.code == ExitCode.BROKEN, broken.out + broken.err
-    assert f"still broken: {FIRST.told.breaks}" in broken.out
+    assert f"Broken: {FIRST.told.breaks}" in broken.out
     assert "lab lesson hint" in broken.out
     assert "page http://127.0.0.1:" in broken.out
     assert (broken.folder / "report.html").is_file()

@@ -15,7 +15,8 @@ from shop.pages import Pages, Setting
 class Reply:
     """What a request came to, not yet how it is said.
 
-    `body` is the JSON text, and what `page` is filled with. Where a browser goes on after a change is `onward`.
+    `body` is the JSON text, and what `page` is filled with. Where a browser goes on after a change is `onward`. What a
+    person had typed as their account is `typed`, so that a form that was refused still holds it.
     """
 
     body: bytes
@@ -24,6 +25,7 @@ class Reply:
     onward: str | None = None
     cookies: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    typed: str = ""
 
 
 def json_text(fields: Mapping[str, object]) -> bytes:

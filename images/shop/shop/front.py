@@ -59,14 +59,15 @@ class Front:
         """An endpoint that needs a living session unless it is `public`."""
 
         async def answer(request: HttpRequest) -> Response:
-            living = None
+            living, typed = None, ""
             patience.begin()
             try:
                 visit = await self._read(request, public=public, is_login=is_login)
                 living = visit.who if not public else visit.living
+                typed = str(visit.fields.get("account", "")) if is_login else ""
                 reply = await handler(visit)
             except Refused as exc:
-                reply = _refusal(exc, is_login=is_login)
+                reply = replace(_refusal(exc, is_login=is_login), typed=typed)
             except Busy as exc:
                 reply = _later(str(exc), not_applied=True)
             except StoreUnavailable as exc:
@@ -94,7 +95,7 @@ class Front:
             setting = Setting(account=living.account if living else None, csrf=csrf)
             return as_page(reply, self._pages, setting)
         csrf = guard.cookie(request.headers.get("cookie", ""), guard.LOGIN_COOKIE) or new_token()
-        response = as_page(reply, self._pages, Setting(account=None, csrf=csrf))
+        response = as_page(reply, self._pages, Setting(account=None, csrf=csrf, typed=reply.typed))
         response.headers.append("set-cookie", guard.login_cookie(csrf))
         return response
 

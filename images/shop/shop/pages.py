@@ -24,6 +24,8 @@ class Setting:
 
     account: str | None
     csrf: str
+    typed: str = ""
+    """What was typed into the account's field before."""
 
 
 class Pages:
@@ -43,6 +45,7 @@ class Pages:
             page=page,
             account=setting.account,
             csrf=setting.csrf,
+            typed=setting.typed,
             # Every form of a page gets a key of its own, so that sending it twice is sending it once.
             fresh_key=lambda: f"page.{secrets.token_urlsafe(12)}",
         )

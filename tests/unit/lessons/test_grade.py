@@ -40,7 +40,7 @@ LITTLE = judged(Verdict.COULD_NOT_TELL, ExitCode.TOO_LITTLE_CHECKED)
         (HELD, True, 3, False, ExitCode.BROKEN, "was kept"),
         (BACK, True, 3, True, ExitCode.HELD, "Passed"),
         (BACK, False, 3, False, ExitCode.BROKEN, "given up"),
-        (BROKEN, False, 3, False, ExitCode.BROKEN, "still broken: logged_in"),
+        (BROKEN, False, 3, False, ExitCode.BROKEN, "Broken: logged_in"),
         (OTHER, False, 3, False, ExitCode.BROKEN, "something else broke: tries"),
         (UNWELL, False, 3, False, ExitCode.COULD_NOT_TELL, "Nothing counts"),
         (LITTLE, False, 3, False, ExitCode.TOO_LITTLE_CHECKED, "Nothing counts"),
