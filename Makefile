@@ -5,6 +5,8 @@ READY := .venv/.ready
 BROWSER := .venv/.browser
 # Tests on containers mostly wait: three beside each other use most of two cores. One: make test BESIDE=1.
 BESIDE := 3
+# Tests start some hundred Pythons: what one has compiled is there for the next, whatever the machine's default.
+unexport PYTHONDONTWRITEBYTECODE
 QUICK := -m pytest -n 2 -m 'not e2e and not browser and not prove'
 REAL := -m pytest -n $(BESIDE) --dist loadgroup --no-loadscope-reorder -m '(e2e or browser) and not prove'
 
