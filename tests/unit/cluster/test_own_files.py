@@ -13,6 +13,8 @@ from lab.cluster.services import state_of
 from lab.errors import UsageError
 from lab.machine.install import find_compose
 
+reads_with_compose = pytest.mark.e2e
+"""The real Compose reads the files, which a machine has after `lab setup`."""
 BASE = "services: {web: {image: 'web:1', environment: {A: base}}}"
 
 
@@ -39,6 +41,7 @@ def read(compose: list[str], *files: Path) -> ReadCompose:
     return read_compose(compose, files_of(files))
 
 
+@reads_with_compose
 def test_a_usual_name_stands_for_its_override_too(tmp_path: Path, compose: list[str]) -> None:
     """As plain `docker compose` would take it."""
     write(tmp_path, compose__yaml=BASE, compose__override__yml="services: {web: {environment: {A: over, B: more}}}")
@@ -48,6 +51,7 @@ def test_a_usual_name_stands_for_its_override_too(tmp_path: Path, compose: list[
     assert find_compose_files(tmp_path) == found.files
 
 
+@reads_with_compose
 def test_files_that_are_named_are_all_there_is(tmp_path: Path, compose: list[str]) -> None:
     """In their order, and without an override file that nobody named."""
     write(tmp_path, a__yaml=BASE, b__yaml="services: {web: {environment: {A: b}}}", compose__override__yml="{}")
@@ -55,6 +59,7 @@ def test_files_that_are_named_are_all_there_is(tmp_path: Path, compose: list[str
     assert found.config["services"]["web"]["environment"] == {"A": "b"}
 
 
+@reads_with_compose
 @pytest.mark.parametrize("where", ["environment", "dot env"])
 def test_compose_file_says_which(
     tmp_path: Path, compose: list[str], monkeypatch: pytest.MonkeyPatch, where: str
@@ -69,6 +74,7 @@ def test_compose_file_says_which(
     assert find_compose_files(tmp_path) == (tmp_path / "prod.yaml",)
 
 
+@reads_with_compose
 def test_profiles_are_those_that_compose_has_active(tmp_path: Path, compose: list[str]) -> None:
     """By .env; the others are known by name alone."""
     write(tmp_path, compose__yaml="services: {web: {image: w, profiles: [on]}, db: {image: d, profiles: [off]}}")
@@ -78,12 +84,14 @@ def test_profiles_are_those_that_compose_has_active(tmp_path: Path, compose: lis
     assert inactive_services(compose, files) == {"web": ("on",), "db": ("off",)}
 
 
+@reads_with_compose
 def test_what_is_not_set_is_told(tmp_path: Path, compose: list[str]) -> None:
     """Compose only warns, and puts nothing there."""
     write(tmp_path, compose__yaml="services: {web: {image: 'me/app:${VERSION}', environment: {B: '${TOKEN:-x}'}}}")
     assert read(compose, tmp_path / "compose.yaml").unset == ("VERSION",)
 
 
+@reads_with_compose
 def test_what_compose_cannot_read_is_told_with_a_command_that_is_here(tmp_path: Path, compose: list[str]) -> None:
     """And with the example of an environment, where there is one and it was not taken."""
     write(tmp_path, compose__yaml="services: {web: {image: '${TAG:?say which}'}}", __env__example="TAG=1")
@@ -110,6 +118,7 @@ secrets: {token: {environment: TOKEN}, key: {file: ./key}}
 """
 
 
+@reads_with_compose
 def test_secrets_and_configs_that_are_no_files_become_some(tmp_path: Path, compose: list[str]) -> None:
     """With the content that Compose would give them, from .env too, and no dollar doubled."""
     write(tmp_path, compose__yaml=CONTENT, key="k")

@@ -32,7 +32,7 @@ def run(told: Told, *argv: str) -> CommandProcess:
 
 
 def finish(command: CommandProcess) -> None:
-    wait_until("it has ended", lambda: command.is_over, within=20, every=0.02)
+    wait_until("it has ended", lambda: command.is_over, within=60, every=0.02)
     command.end()
 
 
