@@ -99,9 +99,11 @@ def _checked(judgement: Judgement) -> str:
     evidence, tries = judgement.evidence, judgement.evidence.first_tries
     reads = evidence.checks.get(STATE_KEPT, 0)  # as that promise counts them, on the page and in every report
     most = f"{tries.most_tries} {'try' if tries.most_tries == 1 else 'tries'}"
+    has_orders = any(one.promise == ORDERS_ONCE for one in judgement.promises)
+    orders = [f"{_plural(evidence.checks.get(ORDERS_ONCE, 0), 'order')} counted once"] if has_orders else []
     parts = [
         f"{_plural(reads, 'read')} compared",
-        f"{_plural(evidence.checks.get(ORDERS_ONCE, 0), 'order')} counted once",
+        *orders,
         f"{_plural(tries.saved, 'action')} needed a retry (max {most})",
         f"{_number(tries.lost)} failed{_bound(tries)}",
     ]

@@ -12,6 +12,7 @@ import msgspec
 
 from lab.model import Finding, Kind, Operation, Outcome, Value
 from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
+from lab.oracle.scattered_logins import login_words
 from lab.record import AnyEvent, Step
 
 FITS = 0.9
@@ -44,6 +45,9 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     """The likely pattern behind the findings; empty where none is known."""
     if not findings:
         return ""
+    kept_out = next((one for one in findings if one.anomaly == Anomaly.KEPT_OUT), None)
+    if kept_out is not None:
+        return f"{login_words(kept_out.witness)}: sessions live in the instance"
     logins: dict[str, list[Operation]] = {}
     late = _LateShown()
     answers = list(_answers(_also_to(late, history), logins))

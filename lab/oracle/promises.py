@@ -46,6 +46,7 @@ class Anomaly(StrEnum):
     PARTIAL_ORDER = "partial order"
     SOLD_TWICE = "item sold twice"
     FORCED_LOGOUT = "forced logout"
+    KEPT_OUT = "kept out"
     ALIVE_AFTER_LOGOUT = "alive after logout"
     FLAPPING = "flapping"
     LEAK = "leak"

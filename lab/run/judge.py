@@ -10,7 +10,7 @@ from lab.clock import NS
 from lab.cluster.protocol import StopWay
 from lab.collection import no_collection
 from lab.errors import RecordError, UsageError
-from lab.model import Role, Value, release_name
+from lab.model import Finding, Role, Value, release_name
 from lab.oracle import Oracle
 from lab.oracle.between import changed_between
 from lab.oracle.blame import blame
@@ -20,6 +20,7 @@ from lab.oracle.occasions import OccasionCounts
 from lab.oracle.own_app_blame import own_app_cause
 from lab.oracle.own_loss import judge_own_loss
 from lab.oracle.promises import APPLIED_ONCE, RunTerms, asked_promises
+from lab.oracle.scattered_logins import ScatteredLogins
 from lab.oracle.service import Service, ServiceReport, ServiceRules
 from lab.oracle.taken_down import find_taken_down
 from lab.oracle.telling import not_checked
@@ -109,6 +110,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     releases = _ReleaseContents.of(seen, scenario)
     answered_by = dict[str, int]()  # when each release of a target answered first
     occasions: OccasionCounts | None = None
+    logins = ScatteredLogins()
     try:
         for event in seen.events():
             events.append(event)
@@ -121,6 +123,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
                 service.feed(operation)
                 whole.operation(operation)
                 occasions.feed(operation)
+                logins.feed(operation)
                 last = max(last, operation.end)
                 if scenario.target is not None and (name := operation.final.release) is not None:
                     answered_by.setdefault(name, operation.final.begin)
@@ -149,6 +152,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
         occasions=None if occasions is None else occasions.counts(),
         taken_down=find_taken_down(events, until=last),
     )
+    evidence = _with_kept_out(evidence, logins.findings())
     if not crashed:
         missing = whole.reasons(is_over=is_over)
         evidence = msgspec.structs.replace(evidence, troubles=(*evidence.troubles, *missing))
@@ -167,9 +171,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
         *_never_done(scenario, events, releases),
         *_stated(scenario),
     )
-    missed = {event.strike for event in events if isinstance(event, StrikeProved) and not event.hit}
-    made = [event for event in events if isinstance(event, Strike) and event.strike not in missed]
-    strikes = [event.fault_kind == "kill" for event in made if not event.whole_zone]
+    strikes = _are_kills(events)
     return JudgedRun(
         judgement=msgspec.structs.replace(
             judgement, findings=findings, likely="" if seen.holds_back_cause else likely, not_checked=unchecked
@@ -186,6 +188,23 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
             and not (event.why == "upgrade" and releases.same)
             for event in events
         ),
+    )
+
+
+def _are_kills(events: Sequence[AnyEvent]) -> list[bool]:
+    """Of each strike that hit one victim, and no whole zone: whether it was a kill."""
+    missed = {event.strike for event in events if isinstance(event, StrikeProved) and not event.hit}
+    made = [event for event in events if isinstance(event, Strike) and event.strike not in missed]
+    return [event.fault_kind == "kill" for event in made if not event.whole_zone]
+
+
+def _with_kept_out(evidence: Evidence, found: Sequence[Finding]) -> Evidence:
+    """With those whose logins never worked because several replicas answered them."""
+    if not found:
+        return evidence
+    hurt = {one.user for one in (*evidence.findings, *found) if one.user}
+    return msgspec.structs.replace(
+        evidence, findings=(*found, *evidence.findings), users_hurt=max(evidence.users_hurt, len(hurt))
     )
 
 

@@ -15,7 +15,7 @@ from lab.model import TRIED_AGAIN, Kind, Operation, Outcome, Try, TryResult
 from lab.users.chance import Chance
 from lab.users.cookies import Jar
 from lab.users.meaning import Meaning, meaning_of, outcome_of, sends_to
-from lab.users.request import Content, Request
+from lab.users.request import PAGE, Content, Request
 from lab.users.story import Normalise, OperationDraft, nothing
 from lab.users.tries import Tries
 from lab.users.wire import Alarms, Connection, Door, Exchange, HttpAnswer, Turns
@@ -276,6 +276,7 @@ class Device:
         self,
         kind: Kind,
         *,
+        outcome: Outcome = _OK,
         argument: int | None = None,
         answer: Any = None,
         allowed: tuple[Any, ...] | None = None,
@@ -283,12 +284,12 @@ class Device:
         could_not_fail: str = "",
         tries: tuple[Try, ...] | None = None,
     ) -> None:
-        """Tell the witness what follows from the operations just before: a login that succeeded, a state that was read.
+        """Tell the witness what follows from the operations just before: how a login ended, a state that was read.
 
-        A LOGIN puts the device into a new session. `tries` are the last operation's if not given; the others are as in
-        an Operation.
+        A LOGIN that is OK puts the device into a new session. `tries` are the last operation's if not given; the others
+        are as in an Operation.
         """
-        if kind is Kind.LOGIN:
+        if kind is Kind.LOGIN and outcome is _OK:
             self._logins += 1
             self.session = self._new_session()
         self._witness.began(self.user)
@@ -300,7 +301,7 @@ class Device:
             kind=kind,
             begin=now,
             end=now,
-            outcome=Outcome.OK,
+            outcome=outcome,
             tries=self._last_tries if tries is None else tries,
             argument=argument,
             answer=answer,
@@ -312,6 +313,14 @@ class Device:
             could_not_fail=could_not_fail,
         )
         self._witness.ended(self.user, concluded)
+
+    async def let_others_pass(self, count: int, path: str) -> None:
+        """So many others, without any cookie, get a page, so that it is another replica's turn; no operations."""
+        connection = self._connection.another()
+        wire = Request("GET", path, PAGE, None, self.name).to(connection.target, cookies="")
+        for _ in range(count):
+            await connection.exchange(wire, timeout=self._policy.timeout)
+        await connection.close()
 
     def forget_session(self) -> None:
         """Throw away cookies and session, as a browser does whose user clears them."""

@@ -32,6 +32,10 @@ LOOK_AGAIN = 0.25
 LOGS_IN_ANEW = 1 / 30
 """The share of the actions on an account's second device before which it logs in anew, as from another browser."""
 
+LONELY_AFTER, MOST_PASSING = 3, 8
+"""Failed logins in a row after which others come by between a login's requests, and how many at most: of replicas that
+take turns, one that is alone meets another one with every request, and so none would ever see two of its requests."""
+
 T = TypeVar("T")
 _ACT, _READ, _BROWSE, _OK = Kind.ACT, Kind.READ, Kind.BROWSE, Outcome.OK
 """As plain names: looking one up on its class takes longer than a call."""
@@ -89,6 +93,8 @@ class Driven(Journey, Browser):
         """What the login under way asked for, and who answered it with what."""
         self._login_tries: tuple[Try, ...] = ()
         """Those of its last request that was no read: who answered that made the session."""
+        self._failed_logins = 0
+        """In a row."""
 
     async def log_in(self) -> None:
         self.device.forget_session()
@@ -101,8 +107,13 @@ class Driven(Journey, Browser):
         except Unexpected as exc:
             why = str(exc)
         if why:
-            self.device.last = f"{why} ({', '.join(self._chain)})"
+            told = f"{why} ({', '.join(self._chain)})"
+            self._failed_logins += 1
+            if self._chain:
+                self.device.conclude(Kind.LOGIN, outcome=Outcome.REFUSED)
+            self.device.last = told
             return
+        self._failed_logins = 0
         self.device.conclude(Kind.LOGIN, tries=self._login_tries or None)
         if self._account.allowed is None and not self._account.has_read:
             await self.read_back()
@@ -250,6 +261,8 @@ class Driven(Journey, Browser):
         reads = asked.method == "GET"
         if kind is _BROWSE:
             self._login_page.asked(urlsplit(asked.path).path, None if reads else asked.content)
+            if self._chain and self._failed_logins >= LONELY_AFTER:
+                await device.let_others_pass(self._failed_logins % MOST_PASSING, self._login_page.first)
         if kind is _ACT and reads:
             kind = _READ
         if kind is _READ and not reads:

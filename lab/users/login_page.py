@@ -52,6 +52,11 @@ class LoginPage:
         return last.has_password()
 
     @property
+    def first(self) -> str:
+        """What the login asked for first."""
+        return self._first or "/"
+
+    @property
     def path(self) -> str:
         """The page that was got before the first post, else where it began; empty for "/", which may be home too."""
         path = self._posted_from or self._first
