@@ -127,6 +127,9 @@ class ComposeCluster:
     def stop_of(self, replica: Replica) -> AppStop | None:  # noqa: ARG002 -- these replicas drain by themselves
         return None
 
+    def trouble_of(self, replica: Replica) -> str:  # noqa: ARG002 -- the shop's replicas have no hooks
+        return ""
+
     def addresses(self, container_port: str = USERS_PORT) -> tuple[tuple[str, int], ...]:
         """Where each balancer's port is published, by zone: always on loopback, and for one that is down too.
 

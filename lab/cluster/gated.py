@@ -21,8 +21,10 @@ from msgspec.structs import replace
 
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.compose import CONFLICT, SERVICE, USERS_PORT, ComposeCluster, clone
+from lab.cluster.hooks import Hooks
 from lab.cluster.protocol import AppStop, StopWay
 from lab.cluster.tear_down import GONE_MEANWHILE, remove_container
+from lab.cluster.unread import has_unread
 from lab.errors import EngineError, UsageError
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_errors
@@ -33,8 +35,10 @@ DOCKER_GRACE = 10.0
 """Seconds between a stop signal and SIGKILL where a service says nothing."""
 LAST_USE, SETTLES = 0.25, 0.25
 """Seconds in which a replica that leaves is in use again, so that requests are in it when it gets its stop signal; and
-between the last of them and that signal, so that the app has surely taken them in: nobody could answer what was still
-in a queue of the kernel's then."""
+the least between the last of them and that signal, so that the app has surely taken them in: nobody could answer what
+was still in a queue of the kernel's then."""
+TAKES_IN_WITHIN, LOOKS_EVERY = 1.5, 0.1
+"""Seconds that a busy app has at most to take in what is in those queues, and between two looks at them."""
 TOLD_WITHIN = 1.0
 """Seconds after a replica was told to leave in which its app is told to stop."""
 ENTER, TAKE_BACK, LEAVE = "SIGUSR1", "SIGUSR2", "SIGTERM"
@@ -60,6 +64,9 @@ class GatedCluster(ComposeCluster):
         self._leaving: dict[str, int] = {}
         """By container, when it was told to leave."""
         self._clock = clock
+        self._entered: set[str] = set()
+        """Those that took their slots by this handle: what fails in them later does not undo their start."""
+        self._after_start, self._before_stop = Hooks(engine, "post_start"), Hooks(engine, "pre_stop")
 
     @staticmethod
     def is_one(engine: APIClient, project: str) -> bool:
@@ -92,28 +99,30 @@ class GatedCluster(ComposeCluster):
                 if exc.status_code != CONFLICT:
                     raise
             self._engine.start(name)
-            self._run_hooks(replica)
+            hooks = self._hooks_of(labels.POST_START)
+            if hooks:
+                self._after_start.begin(replica.container, self._address(replica), hooks)
 
-    def _run_hooks(self, replica: Replica) -> None:
-        """Begin the service's `post_start` commands, as Compose does; whether they are done only `ready` can tell."""
-        hooks = json.loads(self._read_pattern()["Config"]["Labels"].get(labels.POST_START, "[]"))
-        for hook in hooks:
-            made = self._engine.exec_create(
-                self._address(replica),
-                hook["command"],
-                user=hook.get("user", ""),
-                workdir=hook.get("working_dir"),
-                environment=hook.get("environment"),
-            )
-            self._engine.exec_start(made["Id"], detach=True)
+    def _hooks_of(self, key: str) -> list[dict[str, Any]]:
+        return list(json.loads(self._read_pattern()["Config"]["Labels"].get(key, "[]")))
+
+    def trouble_of(self, replica: Replica) -> str:
+        """What came of the `post_start` command that failed; Compose says of such a container that it did not start."""
+        return self._after_start.failed.get(replica.container, "")
 
     def signal(self, replica: Replica, signal: str) -> bool:
         if signal not in {ENTER, LEAVE}:
             return super().signal(replica, signal)
         if not self._is_still(replica):
             return False
+        if signal == ENTER:
+            self._entered.add(replica.name)
         if signal == LEAVE and self._stops_at_once and replica.container not in self._leaving:
             self._leaving[replica.container] = self._clock.now()
+            hooks = self._hooks_of(labels.PRE_STOP)
+            if hooks:
+                with engine_errors(f"begin the pre_stop hooks of {replica.name}", at=replica.container[:12]):
+                    self._before_stop.begin(replica.container, self._address(replica), hooks)
             return self._tell_gate(replica, TAKE_BACK)
         return self._tell_gate(replica, signal)
 
@@ -138,9 +147,20 @@ class GatedCluster(ComposeCluster):
             self._tell_gate(one, LEAVE)
         if leaving:
             self._clock.sleep(SETTLES)
+            until = self._clock.now() + int(TAKES_IN_WITHIN * NS)
+            while self._clock.now() < until and any(map(self._has_unread, leaving)):
+                self._clock.sleep(LOOKS_EVERY)
         for one in leaving:
             self._stops[one.container] = replace(told[one.container], at=self._clock.now())
             super().signal(one, told[one.container].signal)
+
+    def _has_unread(self, replica: Replica) -> bool:
+        """Whether its app has yet to take in what its gate sent; not where its gate has ended: all is answered then."""
+        port = int(self._read_pattern()["Config"]["Labels"][labels.PORT])
+        with engine_errors(f"look at the queues of {replica.name}", at=replica.container[:12]), suppress(APIError):
+            made = self._engine.exec_create(self._gate_address(replica), ["cat", "/proc/net/tcp", "/proc/net/tcp6"])
+            return has_unread(port, self._engine.exec_start(made["Id"]).decode("ascii", "replace"))
+        return False
 
     def _stop_of(self, replica: Replica) -> AppStop:
         return AppStop(
@@ -149,6 +169,7 @@ class GatedCluster(ComposeCluster):
             signal=self._stop_signal(replica),
             grace=self._own_grace,
             process=self._first_process(replica),
+            hook=self._before_stop.failed.get(replica.container, ""),
         )
 
     @property
@@ -174,8 +195,12 @@ class GatedCluster(ComposeCluster):
 
     def _is_to_stop(self, replica: Replica) -> bool:
         since = self._leaving.get(replica.container)
-        is_over = since is not None and self._clock.now() - since >= LAST_USE * NS
-        return is_over and replica.state is ReplicaState.RUNNING and replica.container not in self._stops
+        if since is None or replica.state is not ReplicaState.RUNNING or replica.container in self._stops:
+            return False
+        waited = self._clock.now() - since
+        with engine_errors(f"look at the pre_stop hooks of {replica.name}", at=replica.container[:12]):
+            is_prepared = self._before_stop.look(replica.container, self._address(replica))
+        return waited >= LAST_USE * NS and (is_prepared or waited >= self._own_grace * NS)
 
     def _first_process(self, replica: Replica) -> str:
         """What runs as process 1: that got the signal, and nobody passes it on unless it does. "" if not known."""
@@ -192,6 +217,9 @@ class GatedCluster(ComposeCluster):
     def remove(self, replica: Replica) -> None:
         self._stops.pop(replica.container, None)
         self._leaving.pop(replica.container, None)
+        for hooks in (self._after_start, self._before_stop):
+            hooks.forget(replica.container)
+            hooks.failed.pop(replica.container, None)
         with engine_errors(f"remove the gate of {replica.name}", at=replica.container[:12]):
             remove_container(self._engine, self._gate_address(replica))
         super().remove(replica)
@@ -232,6 +260,10 @@ class GatedCluster(ComposeCluster):
             return replica
         if gate in {None, "created"}:
             return replace(replica, state=ReplicaState.CREATED)
+        if not self._after_start.look(replica.container, self._address(replica)):
+            return replica
+        if replica.container in self._after_start.failed and replica.name not in self._entered:
+            return replace(replica, state=ReplicaState.DEAD)
         has_left = gate in {"exited", "dead"} and self._epoch is not None
         if has_left and not self._stops_at_once and replica.container not in self._told_to_stop:
             self._told_to_stop.add(replica.container)

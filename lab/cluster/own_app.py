@@ -277,8 +277,9 @@ def _pattern_labels(config: Mapping[str, Any], app: OwnApp, plan: ClusterPlan, g
     }
     if app.front is not None:
         found[labels.FRONT] = str(app.front.port)
-    if said.get("post_start"):
-        found[labels.POST_START] = json.dumps(said["post_start"])
+    for key, label in (("post_start", labels.POST_START), ("pre_stop", labels.PRE_STOP)):
+        if said.get(key):
+            found[label] = json.dumps(said[key])
     return found
 
 

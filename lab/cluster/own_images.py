@@ -45,8 +45,8 @@ def parts_of(read: ReadCompose, app: OwnApp) -> OwnParts:
                 f"{mount['target']} is mounted into every release alike: what an image has there is not tested"
             )
     notes += [
-        f"service {name} has a pre_stop hook, which the lab does not run"
-        for name in (app.service, *brought_up(config, app))
+        f"service {name} has a pre_stop hook, which the lab runs of {app.service} alone"
+        for name in brought_up(config, app)
         if services[name].get("pre_stop")
     ]
     notes += [f"the variable {name} is not set: Compose puts nothing in its place" for name in read.unset]

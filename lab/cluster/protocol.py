@@ -31,6 +31,8 @@ class AppStop(Value):
     """Seconds that it had before SIGKILL."""
     process: str = ""
     """What ran as its process 1, where that is known."""
+    hook: str = ""
+    """What came of a command that should have run before, where it failed."""
 
 
 class Cluster(Protocol):
@@ -86,6 +88,10 @@ class Cluster(Protocol):
 
         None where it was not sent anything yet, or drains by itself.
         """
+        ...
+
+    def trouble_of(self, replica: Replica) -> str:
+        """Why it counts as dead though its process runs, for a person; "" where it does not."""
         ...
 
     def remove(self, replica: Replica) -> None:

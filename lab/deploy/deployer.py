@@ -93,6 +93,8 @@ class Deployer:
         self._phase_began = 0
         self._last_status: Status | None = None
         self._last_step = ""
+        self._told_to_stop: frozenset[str] = frozenset()
+        """By this deployer, or by one that led before it."""
         self._cut_off_since: int | None = None
         self.error: BaseException | None = None
         """What ended the thread, if anything did."""
@@ -193,9 +195,30 @@ class Deployer:
         # From here on every container bears this tenure's name, so that a call of an earlier deployer finds none.
         self._cluster = self._unfenced.fenced(tenure.lease.token)
         self._lookout = Lookout(self._balancer, self._clock)
+        self._take_over_stops()
         token = tenure.lease.token
         self._tell("in office", f"deployer {self._holder} leads, fencing token {token}", is_first=token == 1)
         return True
+
+    def _take_over_stops(self) -> None:
+        """Whose app got its stop signal from an earlier deployer: it has its time from now on, and no second signal."""
+        status = self.desk.status()
+        self._told_to_stop = frozenset(() if status is None else status.told_to_stop)
+        for container in self._told_to_stop:
+            self._lookout.drained_at[container] = self._clock.now()
+
+    def _note_stops(self, replicas: Collection[Replica], tenure: Tenure) -> None:
+        """Write down at once whose app got its stop signal, for whoever may lead next."""
+        told = frozenset(
+            one.container
+            for one in replicas
+            if one.container in self._told_to_stop or self._cluster.stop_of(one) is not None
+        )
+        if told == self._told_to_stop or self._last_status is None:
+            return
+        self._told_to_stop = told
+        self._last_status = msgspec.structs.replace(self._last_status, told_to_stop=tuple(sorted(told)))
+        self.desk.write_status(self._last_status, tenure.lease)
 
     def _resign(self) -> None:
         if self._tenure is not None:
@@ -216,6 +239,7 @@ class Deployer:
         tenure.guard()
         kept = self.desk.read()
         replicas = self._replicas()
+        self._note_stops(replicas, tenure)
         lost = self._lost_slots()  # looked up first: what is made in a zone that is lost meanwhile is struck there
         seen = msgspec.structs.replace(self._lookout.look(replicas), lost=lost)
         tenure.guard()  # a look takes as long as the slowest answer, and nothing may follow it to renew the lease
@@ -304,7 +328,7 @@ class Deployer:
             elif one.state is ReplicaState.DEAD and is_new and one.name not in self._news.were_ready:
                 self._counted.add(one.container)
                 self._lookout.note_early_death(one)
-                self._news.not_ready(one, "it ended before it was ready")
+                self._news.not_ready(one, self._cluster.trouble_of(one) or "it ended before it was ready")
                 early += rollout is not None and one.release == rollout.to.name and one.name in self._why
         if rollout is None or not early:
             return desired
@@ -440,6 +464,7 @@ class Deployer:
             is_settled=ready,
             serving=serving,
             step=self._last_step,
+            told_to_stop=tuple(sorted(self._told_to_stop)),
         )
         last = self._last_status
         if last is None or msgspec.structs.replace(last, at=status.at) != status:

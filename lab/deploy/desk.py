@@ -32,6 +32,8 @@ class Status(Value):
     """The replicas that are ready and have their slots."""
     step: str = ""
     """The last thing done."""
+    told_to_stop: tuple[str, ...] = ()
+    """Containers of apps that know nothing of the lab and got their stop signal: nobody sends it a second time."""
 
 
 class StoredDesired(Value):

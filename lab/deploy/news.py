@@ -110,6 +110,7 @@ class News:
                     signal=told.signal,
                     grace=told.grace,
                     process=told.process,
+                    hook=told.hook,
                 )
             )
 

@@ -59,6 +59,7 @@ class Anomaly(StrEnum):
     REFUSED = "refused"
     CUT_BY_STOP = "cut by a planned stop"
     KILLED_AT_STOP = "killed at a planned stop"
+    UNPREPARED = "not prepared for its stop"
     BELOW_FLOOR = "too few serving"
     SLOW_RECOVERY = "slow recovery"
     UNAVAILABLE = "unavailable"

@@ -118,7 +118,7 @@ def find_cut(
         if stop is not None and not any(_explains(struck, one, left) for struck in strikes.during(one)):
             cut.setdefault(stop.replica, []).append(_Cut(operation, one, is_saved=True))
     found += [_cut_by_app(told[replica], those) for replica, those in cut.items()]
-    return [*found, *_killed(told, planned_stops(events), events)]
+    return [*found, *_unprepared(told), *_killed(told, planned_stops(events), events)]
 
 
 class _Cut(NamedTuple):
@@ -151,6 +151,14 @@ def _cut_by_app(told: AppStopped, those: Sequence[_Cut]) -> Finding:
         why=why,
         witness=tuple(one.operation for one in sorted(those, key=lambda one: one.one.end)[:WITNESSES]),
     )
+
+
+def _unprepared(told: Mapping[str, AppStopped]) -> Iterator[Finding]:
+    """The apps of which a command failed that should have prepared their stop."""
+    for app in told.values():
+        if app.hook:
+            why = f"{app.service} was not prepared for its stop: {app.hook}: {app.replica}"
+            yield Finding(promise=CLEAN_STOPS, anomaly=str(Anomaly.UNPREPARED), user="", at=app.at, why=why)
 
 
 def _killed(

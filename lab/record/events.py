@@ -85,6 +85,8 @@ class AppStopped(Event):
     """Seconds that it has before SIGKILL."""
     process: str = ""
     """What ran as its process 1, where that is known."""
+    hook: str = ""
+    """What came of a command that should have run before, where it failed."""
 
 
 class NotReady(Event):

@@ -120,6 +120,9 @@ class FakeCluster:
     def stop_of(self, replica: Replica) -> AppStop | None:
         return self.stops.get(replica.container)
 
+    def trouble_of(self, replica: Replica) -> str:  # noqa: ARG002 -- as the real one
+        return ""
+
     def _check_fence(self) -> None:
         if self.epoch is not None and self.epoch < self.engine.epoch:
             raise Fenced(f"tenure {self.epoch} is over, {self.engine.epoch} leads", at="the fake cluster")

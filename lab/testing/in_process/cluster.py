@@ -68,6 +68,9 @@ class InProcessCluster:
     def ready_within(self) -> float:
         return USUAL_READY_WITHIN
 
+    def trouble_of(self, replica: Replica) -> str:  # noqa: ARG002 -- as the real one
+        return ""
+
     def stop_of(self, replica: Replica) -> AppStop | None:  # noqa: ARG002
         """Apps here drain by themselves."""
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
@@ -9,10 +10,11 @@ from docker import APIClient
 
 from lab.clock import NS, FakeClock
 from lab.cluster.compose import SERVICE
-from lab.cluster.gated import LAST_USE, SETTLES, TOLD_WITHIN, GatedCluster
+from lab.cluster.gated import LAST_USE, LOOKS_EVERY, SETTLES, TAKES_IN_WITHIN, TOLD_WITHIN, GatedCluster
+from lab.cluster.unread import has_unread
 from lab.machine import labels
 from lab.machine.labels import Identity
-from lab.model import Replica, Slot
+from lab.model import Replica, ReplicaState, Slot
 
 IDENTITY = Identity(project="lab-x", run="r", owner="o", expires=1)
 SLOT = Slot(name="a1", zone="a")
@@ -25,6 +27,12 @@ class Engine:
         self.clock, self.stop = clock, stop
         self.acts: list[tuple[float, str, str]] = []
         self.gate = "running"
+        self.hooks: dict[str, str] = {}
+        """What the template's labels say of them."""
+        self.unread = 0
+        """Looks at the kernel's queues that find something there."""
+        self.hook_ends_with: int | None = 0
+        """None: it goes on and on."""
 
     def _labels(self, role: str, **more: str) -> dict[str, str]:
         own = {labels.SLOT: "a1", labels.ZONE: "a", labels.RELEASE: "v1", labels.REPLICA: "a1-1"}
@@ -39,7 +47,7 @@ class Engine:
 
     def inspect_container(self, container: str) -> dict[str, Any]:
         role = "pattern" if container == "pattern" else "app"
-        more = {labels.PORT: "80", labels.STOP: self.stop, SERVICE: "web"} if role == "pattern" else {}
+        more = {labels.PORT: "80", labels.STOP: self.stop, SERVICE: "web", **self.hooks} if role == "pattern" else {}
         return {
             "Id": "pattern" if role == "pattern" else "app",
             "Name": "/lab-x-a1-1.e1",
@@ -54,6 +62,21 @@ class Engine:
 
     def top(self, _container: str, _args: str) -> dict[str, Any]:
         return {"Processes": [["77", "node"], ["78", "worker"]]}
+
+    def exec_create(self, container: str, command: list[str], **_: Any) -> dict[str, str]:
+        if container.endswith(".gate.e1"):
+            return {"Id": "queues"}
+        self.acts.append((round(self.clock.now() / NS, 2), "app", " ".join(command)))
+        return {"Id": "hook"}
+
+    def exec_start(self, what: str, **_: Any) -> bytes:
+        if what == "queues" and self.unread:
+            self.unread -= 1
+            return b"  1: 00000000:0050 00000000:0000 0A 00000000:00000002 00:00000000"
+        return b""
+
+    def exec_inspect(self, _: str) -> dict[str, Any]:
+        return {"Running": self.hook_ends_with is None, "ExitCode": self.hook_ends_with}
 
     def kill(self, container: str, signal: str) -> None:
         who = "gate" if container.endswith(".gate.e1") else "app"
@@ -113,3 +136,83 @@ def test_other_signals_go_where_they_went(signal: str) -> None:
     cluster, engine, _ = made("at_once")
     assert cluster.signal(only(cluster), signal)
     assert engine.acts == [(0.0, "app" if signal == "SIGKILL" else "gate", signal)]
+
+
+def test_a_busy_app_is_told_only_when_it_has_taken_in_what_was_sent() -> None:
+    """What nobody accepted yet nobody could answer after the signal; but no app is waited for without end."""
+    for unread, told in ((3, LAST_USE + SETTLES + 3 * LOOKS_EVERY), (1000, LAST_USE + SETTLES + TAKES_IN_WITHIN)):
+        cluster, engine, clock = made("at_once")
+        engine.unread = unread
+        cluster.signal(only(cluster), "SIGTERM")
+        clock.sleep(LAST_USE)
+        cluster.replicas()
+        assert engine.acts[-1] == (round(told, 2), "app", "SIGINT")
+
+
+PREPARES = {labels.PRE_STOP: json.dumps([{"command": ["./flush"]}, {"command": ["./leave"]}])}
+
+
+def test_what_prepares_a_stop_is_run_before_the_signal() -> None:
+    """One after another, while users still come to it."""
+    cluster, engine, clock = made("at_once")
+    engine.hooks, engine.hook_ends_with = PREPARES, None
+    cluster.signal(only(cluster), "SIGTERM")
+    clock.sleep(1)
+    cluster.replicas()
+    assert [act[1:] for act in engine.acts] == [("app", "./flush"), ("gate", "SIGUSR2")]
+    engine.hook_ends_with = 0
+    for _ in range(3):
+        cluster.replicas()
+    assert [act[1:] for act in engine.acts[2:]] == [("app", "./leave"), ("gate", "SIGTERM"), ("app", "SIGINT")]
+    stop = cluster.stop_of(only(cluster))
+    assert stop is not None
+    assert stop.hook == ""
+
+
+@pytest.mark.parametrize(("ends_with", "said"), [(3, "pre_stop `./flush` ended with 3"), (None, "")])
+def test_what_does_not_prepare_it_stops_it_all_the_same(ends_with: int | None, said: str) -> None:
+    """After the service's own time at the latest; what failed is told."""
+    cluster, engine, clock = made("at_once")
+    engine.hooks, engine.hook_ends_with = PREPARES, ends_with
+    cluster.signal(only(cluster), "SIGTERM")
+    clock.sleep(3)
+    for _ in range(2):
+        cluster.replicas()
+    assert engine.acts[-1][1:] == ("app", "SIGINT")
+    assert "./leave" not in [act[2] for act in engine.acts]
+    stop = cluster.stop_of(only(cluster))
+    assert stop is not None
+    assert stop.hook == said
+
+
+def test_a_replica_whose_start_was_not_finished_counts_as_dead() -> None:
+    """As Compose says of it that it did not start; not one that serves already."""
+    for has_entered, state in ((False, ReplicaState.DEAD), (True, ReplicaState.RUNNING)):
+        cluster, engine, _ = made("at_once")
+        engine.hooks = {labels.POST_START: json.dumps([{"command": ["./warm", "up"]}])}
+        engine.hook_ends_with = None
+        one = only(cluster)
+        cluster._after_start.begin(one.container, "lab-x-a1-1.e1", json.loads(engine.hooks[labels.POST_START]))
+        assert only(cluster).state is ReplicaState.RUNNING
+        if has_entered:
+            cluster.signal(one, "SIGUSR1")
+        engine.hook_ends_with = 7
+        assert only(cluster).state is state
+        assert cluster.trouble_of(one) == "post_start `./warm up` ended with 7"
+
+
+@pytest.mark.parametrize(
+    ("line", "is_so"),
+    [
+        ("0: 00000000:1F40 00000000:0000 0A 00000000:00000000 00:0", False),
+        ("0: 00000000:1F40 00000000:0000 0A 00000000:00000001 00:0", True),
+        ("0: 00000000000000000000000000000000:1F40 00000000000000000000000000000000:0000 0A 00000000:00000001", True),
+        ("1: 0100007F:1F40 0100007F:C350 01 00000000:0000000C 00:0", True),
+        ("1: 0100007F:C350 0100007F:1F40 01 00000000:0000000C 00:0", False),
+        ("1: 0100007F:1F40 0100007F:C350 08 00000000:00000001 00:0", False),
+        ("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", False),
+    ],
+)
+def test_what_an_app_has_not_taken_in_is_read_from_the_kernels_tables(line: str, is_so: bool) -> None:
+    """Whoever waits to be accepted, and unread bytes at its own port; not the end of a connection (CLOSE_WAIT)."""
+    assert has_unread(8000, line) is is_so

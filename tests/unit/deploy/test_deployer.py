@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ from lab import record
 from lab.balancer import nginx
 from lab.balancer.nginx import NginxBalancer
 from lab.clock import NS, SYSTEM_CLOCK, FakeClock
+from lab.cluster.protocol import AppStop
 from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
@@ -29,7 +31,7 @@ from lab.retry import wait_until
 from lab.state.file import FileState
 from lab.state.protocol import Document, Lease
 from lab.testing.fake_cluster import FakeCluster
-from tests.unit.deploy.ground import SLOTS, V1, V2, Ground, Killed
+from tests.unit.deploy.ground import SLOTS, V1, V2, FakeBalancer, Ground, Killed
 
 pytestmark = pytest.mark.usefixtures("in_a_hurry")
 
@@ -129,6 +131,42 @@ def test_a_deployer_that_slept_through_its_lease_is_refused(ground: Ground) -> N
             every=0.01,
         )
         assert ground.cluster.acts[acts:] == []
+
+
+class Lingering(FakeCluster):
+    """Apps that take their time after their stop signal; each tenure's handle knows only what it sent itself."""
+
+    def fenced(self, epoch: int) -> Lingering:
+        self.engine.epoch = max(epoch, self.engine.epoch)
+        return Lingering(self.slots, self.engine, epoch)
+
+    def signal(self, replica: Replica, signal: str) -> bool:
+        if signal != "SIGTERM":
+            return super().signal(replica, signal)
+        self.acts.append(f"SIGTERM {replica.name}")
+        self.stops[replica.container] = AppStop(at=1, service="web", signal="SIGTERM", grace=3.0)
+        return True
+
+
+def has_told(desk: Desk) -> bool:
+    status = desk.status()
+    return status is not None and bool(status.told_to_stop)
+
+
+def test_an_app_gets_its_stop_signal_once_whoever_leads(ground: Ground) -> None:
+    """A deployer that takes over gives it its time, and no second signal."""
+    ground.cluster = Lingering(SLOTS)
+    ground.balancer = FakeBalancer(ground.cluster)
+    ground.settle(ground.deployer("first"))
+    roll(ground, Rolling())
+    dying = ground.deployer("dying")
+    dying.run_until(lambda: has_told(ground.desk))
+    ground.gone = frozenset({"dying"})
+    rounds = itertools.count()
+    ground.deployer("next").run_until(lambda: next(rounds) > 5)
+    told = [act for act in ground.cluster.acts if act.startswith("SIGTERM")]
+    assert told
+    assert len(told) == len(set(told)), "a second signal"
 
 
 def test_a_release_that_cannot_start_is_not_tried_for_ever(tmp_path: Path) -> None:

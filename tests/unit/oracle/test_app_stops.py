@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Try
 from lab.oracle.service import Service
@@ -111,3 +113,10 @@ def test_an_app_that_ends_in_time_is_clean() -> None:
     """What was answered while it stopped, and what ended before."""
     assert not find_cut([], STOP, [])
     assert not found(act(9.9, 10.4, "200", replica="a1-1", edge=("a1",)))
+
+
+def test_a_command_that_failed_to_prepare_a_stop_is_told() -> None:
+    """Nobody was cut, and the app was not stopped as its owner wants it to be."""
+    failed = msgspec.structs.replace(told(), hook="pre_stop `./flush` ended with 3")
+    [one] = found(events=[step(9.7, "drain"), failed, step(11, "remove")])
+    assert one.why == "web was not prepared for its stop: pre_stop `./flush` ended with 3: a1-1"
