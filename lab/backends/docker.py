@@ -10,22 +10,33 @@ from pathlib import Path
 
 import msgspec
 
+from lab.backends.abilities import known_abilities
 from lab.backends.own_app import balancer_settings, check_own_app, own_app
 from lab.backends.protocol import ClusterOrder, OpenProject, Report, Say
 from lab.backends.state import open_state
 from lab.balancer.config import BalancerSettings, render, slots_in
 from lab.balancer.nginx import NginxBalancer, speaks_http
 from lab.clock import SYSTEM_CLOCK, Clock
-from lab.cluster.bring_up import PortTaken, bring_up, start_later, write_files, write_mounted
+from lab.cluster.bring_up import PortTaken, adapt, bring_up, bring_up_by_copy, start_later, write_files, write_mounted
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.compose import LAB_PORT, ComposeCluster
 from lab.cluster.cutter import remove_cutters
-from lab.cluster.edges import Edge
+from lab.cluster.edges import EDGE_NETWORK, Edge
 from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.events import EngineWatch
 from lab.cluster.found import FoundCluster, find_cluster
 from lab.cluster.gated import GatedCluster
-from lab.cluster.own_app import BALANCER, OwnApp, cluster_file, contents_of, front_of, jobs_of, later_of, others_of
+from lab.cluster.own_app import (
+    BALANCER,
+    EDGE,
+    OwnApp,
+    cluster_file,
+    contents_of,
+    front_of,
+    jobs_of,
+    later_of,
+    others_of,
+)
 from lab.cluster.own_checks import check_service
 from lab.cluster.own_files import read_compose
 from lab.cluster.services import wait_for_services
@@ -33,12 +44,13 @@ from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
 from lab.cluster.tear_down import tear_down
 from lab.errors import LabError
-from lab.machine.engine import APIClient, describe
+from lab.machine.engine import APIClient, describe, engine_address
 from lab.machine.halt import halt, halted_by, lift
 from lab.machine.images import GATE, POSTGRES
 from lab.machine.labels import Identity
 from lab.machine.places import Places
 from lab.machine.ports import free_ports
+from lab.machine.reach import check_bind, engine_host, find_reach, join, own_container
 from lab.machine.setup import Toolbox
 from lab.machine.subnets import free_subnet
 from lab.machine.sweep import Leftover, check_name_is_free, find_clusters, sweep
@@ -87,7 +99,13 @@ class DockerBackend:
         self.toolbox.images.make_missing(say, images)
 
     def check(self, spec: ClusterSpec, releases: Sequence[str], say: Say, *, pulls: bool = False) -> None:
+        bind = check_bind()
+        if engine_host(engine_address()):
+            say(f"the engine is elsewhere: files are copied to it, and users' doors published on its {bind}")
         check_own_app(self.toolbox, spec, releases, say=say, pulls=pulls)
+
+    def cannot(self) -> Mapping[str, str]:
+        return known_abilities(self.toolbox).impossible
 
     def bring_up(
         self, order: ClusterOrder, *, is_kept: Callable[[], bool] = lambda: False
@@ -110,6 +128,7 @@ class DockerBackend:
     def attach(self, project: str, slots: tuple[Slot, ...]) -> Iterator[LiveCluster]:
         engine = self.toolbox.engine
         cluster = open_cluster(engine, project, slots)
+        _come_in(self.toolbox, cluster)
         with NginxBalancer(*cluster.addresses(LAB_PORT)) as balancer:
             yield _live(engine, cluster, balancer)
 
@@ -256,6 +275,7 @@ def start_cluster(
     made = _bring_up(toolbox, plan, render(slots, settings or BalancerSettings()), own, port)
     kind = ComposeCluster if own is None else GatedCluster
     cluster = kind(toolbox.engine, project=identity.project, slots=slots)
+    _come_in(toolbox, cluster)
     balancer = NginxBalancer(*cluster.addresses(LAB_PORT))
     try:
         wait_until("the balancers answer", balancer.is_alive, within=30, every=0.1, next_step="lab status")
@@ -272,6 +292,15 @@ def start_cluster(
         raise
     live = _live(toolbox.engine, cluster, balancer)
     return msgspec.structs.replace(live, start_later=partial(start_later, toolbox.compose, made))
+
+
+def _come_in(toolbox: Toolbox, cluster: ComposeCluster) -> None:
+    """Be where the cluster's doors are: in its network, if they are reached there alone."""
+    network = cluster.inside
+    if network:
+        container = own_container(toolbox.engine, toolbox.places.own)
+        if container:
+            join(toolbox.engine, container, network)
 
 
 def _live(engine: APIClient, cluster: ComposeCluster, balancer: NginxBalancer) -> LiveCluster:
@@ -303,14 +332,20 @@ def _bring_up(
 
     Gives the plan that it was made by.
     """
+    reach = find_reach(toolbox.engine, plan.nginx_image, toolbox.places.own)
     for picks_left in reversed(range(PICKS)):
         if own is None:
             write_files(plan, nginx_conf)
             made = plan
         else:
             made = _plan_own(toolbox, plan, own, nginx_conf)
+        edge = EDGE_NETWORK if own is None else EDGE
+        made, carriage = adapt(toolbox.engine, toolbox.compose, made, reach, edge)
         try:
-            bring_up(toolbox.compose, made)
+            if carriage is None:
+                bring_up(toolbox.compose, made)
+            else:
+                bring_up_by_copy(toolbox.engine, toolbox.compose, made, carriage)
         except PortTaken as exc:
             if exc.port == port or not picks_left:
                 raise

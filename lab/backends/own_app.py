@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -13,8 +12,7 @@ from lab.cluster.own_app import OwnApp
 from lab.cluster.own_checks import check_service
 from lab.cluster.own_files import files_of, inactive_services, read_compose
 from lab.cluster.own_images import OwnParts, check_images, parts_of, pull_missing
-from lab.errors import UsageError
-from lab.machine.engine import APIClient, connect, engine_address
+from lab.machine.engine import APIClient, connect
 from lab.machine.images import is_own_image
 from lab.machine.install import provide_compose
 from lab.machine.setup import Toolbox
@@ -78,14 +76,6 @@ def _check(
     own = own_app(spec)
     if own is None:
         return None
-    where = urlsplit(engine_address())
-    if where.scheme in {"tcp", "ssh", "http", "https"} and where.hostname not in {"localhost", "127.0.0.1", "::1"}:
-        raise UsageError(
-            f"the engine is on another machine ({where.hostname}): files of this one can't be mounted there, and what"
-            " it publishes on 127.0.0.1 is not here",
-            at=engine_address(),
-            hint="run the lab on that machine, or: unset DOCKER_HOST; docker context use default",
-        )
     read = read_compose(compose, own.compose)
     check_service(read.config, own, lambda: inactive_services(compose, own.compose))
     for image in pull_missing(engine, read, own, releases) if pulls else ():

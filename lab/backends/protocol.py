@@ -122,6 +122,13 @@ class Backend(Protocol):
         """
         ...
 
+    def cannot(self) -> Mapping[str, str]:
+        """The faults that can't be done here, by the names of `lab.chaos.trial.TRIED`, and why.
+
+        They are tried out, if that was not done yet.
+        """
+        ...
+
     def bring_up(
         self, order: ClusterOrder, *, is_kept: Callable[[], bool] = lambda: False
     ) -> AbstractContextManager[OpenProject]:

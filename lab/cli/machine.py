@@ -46,7 +46,25 @@ def doctor() -> int:
         say(f"{'✓' if checkup.is_well else '✕'} {checkup.name:<22} {checkup.seen}")
         if not checkup.is_well:
             say(f"  try: {checkup.mend}")
+    if not ill:
+        _tell_impossible()
     return ExitCode.USAGE if ill else ExitCode.HELD
+
+
+def _tell_impossible() -> None:
+    """Try each fault on containers made for it: what an engine can't do is no illness, but a run must know it."""
+    from lab.backends.abilities import try_abilities
+    from lab.chaos.trial import TRIED
+    from lab.machine.places import find_places
+    from lab.machine.setup import make_ready
+
+    toolbox = make_ready(find_places(), say)
+    impossible = try_abilities(toolbox).impossible
+    toolbox.engine.close()
+    possible = [name for name in TRIED if name not in impossible]
+    say(f"✓ {'faults':<22} {', '.join(possible) or 'none'}: tried, and confirmed by the engine")
+    for name, why in impossible.items():
+        say(f"- {name:<22} not possible on this engine: {why}")
 
 
 @verb("clean")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -211,7 +212,29 @@ PORT, SECONDS, WORDS, SCENARIO, RUN = Port(), Seconds(), Words(), ScenarioName()
 COUNT = click.IntRange(min=1)
 
 project = option("-p", "--project", type=ProjectName(), help="the cluster's name (default: this checkout's own)")
-users_port = option("--port", type=PORT, help="the users' port on 127.0.0.1 (default: a free one)")
+
+
+def _remember_bind(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    """Kept where whoever brings a cluster up looks for it, processes that this one starts among them."""
+    if value is not None:
+        os.environ["LAB_BIND"] = value
+
+
+def users_port(function: Decorated) -> Decorated:
+    """Where users come in."""
+    for add in (
+        option(
+            "--bind",
+            metavar="ADDRESS",
+            expose_value=False,
+            callback=_remember_bind,
+            help="publish users' doors on this address of the engine's machine (default: 127.0.0.1; an engine elsewhere"
+            " needs one)",
+        ),
+        option("--port", type=PORT, help="the users' port on 127.0.0.1 (default: a free one)"),
+    ):
+        function = add(function)
+    return function
 
 
 def page(function: Decorated) -> Decorated:

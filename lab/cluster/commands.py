@@ -40,6 +40,13 @@ class ClusterPlan(Value):
     """Somebody's own services that are started once the app serves."""
     jobs: frozenset[str] = frozenset()
     """Those of the others that prepare something and end."""
+    is_whole: bool = False
+    """The compose file says everything, the other edges and the members of a replicated store too."""
+
+    @property
+    def doors(self) -> tuple[str, ...]:
+        """The services that somebody outside talks to."""
+        return (self.balancer, *(service_of(edge) for edge in self.edges[1:]), *self.front)
 
     @property
     def edges_file(self) -> Path:
@@ -80,8 +87,7 @@ def environment(plan: ClusterPlan) -> dict[str, str]:
 
 def up(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
     """Bring up what is not multiplied, without waiting: the lab asks each part itself whether it answers."""
-    started = (plan.balancer, *(service_of(edge) for edge in plan.edges[1:]), *plan.others, *plan.front)
-    return [*_compose(compose, plan), "up", "--detach", "--no-build", "--pull", "never", *started]
+    return [*_compose(compose, plan), "up", "--detach", "--no-build", "--pull", "never", *_started(plan)]
 
 
 def up_later(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
@@ -92,6 +98,17 @@ def up_later(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
 def create_pattern(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
     """Make the app's template container and leave it unstarted."""
     return [*_compose(compose, plan), "create", "--no-build", "--pull", "never", plan.app]
+
+
+def create_all(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
+    """Make the containers of everything that will be started, and start none."""
+    made = (plan.app, *_started(plan), *plan.later)
+    return [*_compose(compose, plan), "create", "--no-build", "--pull", "never", *made]
+
+
+def _started(plan: ClusterPlan) -> tuple[str, ...]:
+    edges = (service_of(edge) for edge in plan.edges[1:])
+    return (plan.balancer, *edges, *plan.others, *plan.front)
 
 
 def config(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
@@ -106,8 +123,8 @@ def _compose(compose: Sequence[str], plan: ClusterPlan) -> list[str]:
         plan.identity.project,
         "--file",
         str(plan.compose_file),
-        *(("--file", str(plan.edges_file)) if len(plan.edges) > 1 else ()),
-        *(("--file", str(plan.members_file)) if plan.stores.tier.is_replicated else ()),
+        *(("--file", str(plan.edges_file)) if len(plan.edges) > 1 and not plan.is_whole else ()),
+        *(("--file", str(plan.members_file)) if plan.stores.tier.is_replicated and not plan.is_whole else ()),
         "--progress",
         "quiet",
     ]

@@ -8,11 +8,13 @@ from typing import Any, Self
 
 from docker import APIClient
 
+from lab.cluster.carried import carried_files
 from lab.cluster.protocol import USUAL_GRACE, USUAL_READY_WITHIN, AppStop
 from lab.cluster.tear_down import GONE_MEANWHILE, remove_container
 from lab.errors import ClusterError, EngineError, Fenced
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_errors
+from lab.machine.reach import find_door_host
 from lab.model import Release, Replica, ReplicaState, Role, Slot
 
 SERVICE = "com.docker.compose.service"
@@ -40,6 +42,8 @@ class ComposeCluster:
         self._slots = tuple(slots)
         self._epoch = epoch
         self._pattern: dict[str, Any] | None = None
+        self._carried: bytes | None = None
+        """What was copied into the pattern, once it is known."""
         self._newest = 0
         """The highest generation made or removed by this handle: its name is not given again."""
 
@@ -77,6 +81,10 @@ class ComposeCluster:
         body = _clone(pattern, image=release.image, hostname=name, own_labels=own, told=told, aliases=aliases)
         with engine_errors(f"create replica {name}", at=release.image):
             made = self._engine.create_container_from_config(body, self._container_name(name))
+            if self._carried is None:
+                self._carried = carried_files(self._engine, pattern)
+            if self._carried:
+                self._engine.put_archive(made["Id"], "/", self._carried)
         return Replica(
             container=made["Id"],
             name=name,
@@ -131,7 +139,7 @@ class ComposeCluster:
         return ""
 
     def addresses(self, container_port: str = USERS_PORT) -> tuple[tuple[str, int], ...]:
-        """Where each balancer's port is published, by zone: always on loopback, and for one that is down too.
+        """Where each balancer's port is reached from here, by zone, and for one that is down too.
 
         Raises ClusterError where there is none.
         """
@@ -142,10 +150,25 @@ class ComposeCluster:
             found = self._engine.containers(all=True, filters={"label": self._only(role)})
             found.sort(key=lambda one: str(one["Labels"].get(labels.ZONE, "")))
             bound = [self._engine.inspect_container(one["Id"])["HostConfig"]["PortBindings"] for one in found]
-        published = [ports[container_port][0] for ports in bound if ports and ports.get(container_port)]
-        if not published:
+        doors = [
+            (find_door_host(one[container_port][0]["HostIp"]), int(one[container_port][0]["HostPort"]))
+            for one in bound
+            if one and one.get(container_port)
+        ]
+        if not doors:
             raise ClusterError("there is no balancer", at=self.project, hint="lab status")
-        return tuple((one["HostIp"], int(one["HostPort"])) for one in published)
+        inside = [str(one["Labels"].get(labels.INSIDE, "")).rpartition(" ")[2] for one in found]
+        if all(inside):
+            return tuple((address, int(container_port.partition("/")[0])) for address in inside)
+        return tuple(doors)
+
+    @property
+    def inside(self) -> str:
+        """The network in which the doors are reached, where that is so; "" where they are published."""
+        with engine_errors("look at the balancers", at=self.project):
+            found = self._engine.containers(all=True, filters={"label": self._only(Role.BALANCER)})
+        networks = [str(one["Labels"].get(labels.INSIDE, "")).partition(" ")[0] for one in found]
+        return networks[0] if networks else ""
 
     def logs(self, container: str, *, last: int = 200) -> str:
         """The last lines that a container wrote; "" where it is gone."""

@@ -12,6 +12,8 @@ from lab.machine import labels
 from lab.model import Value
 
 BALANCER_SERVICE = "balancer"
+EDGE_NETWORK = "edge"
+"""The network of the balancers' doors, in compose/cluster.yaml."""
 
 
 class Edge(Value):

@@ -141,7 +141,8 @@ class EngineHarm:
     def _join(self, victim: Victim, harm: Join) -> bool:
         missing = {network: aliases for network, aliases in harm.networks.items() if network not in victim.networks}
         for network, aliases in missing.items():
-            own: dict[str, Any] = {"ipv4_address": victim.address} if victim.address else {}
+            has_own = victim.address and victim.address_in in {"", network}
+            own: dict[str, Any] = {"ipv4_address": victim.address} if has_own else {}
             self._engine.connect_container_to_network(victim.container, network, aliases=list(aliases), **own)
         return bool(missing)
 
@@ -159,6 +160,7 @@ def victim_of(inspected: Mapping[str, Any], project: str) -> Victim | None:
         return None
     host, state = inspected["HostConfig"], inspected["State"]
     networks = inspected["NetworkSettings"]["Networks"] or {}
+    inside, _, address = carried.get(labels.INSIDE, "").rpartition(" ")
     return Victim(
         container=inspected["Id"],
         name=carried.get(labels.REPLICA) or _name_of_part(inspected["Name"].lstrip("/"), project, carried),
@@ -171,7 +173,8 @@ def victim_of(inspected: Mapping[str, Any], project: str) -> Victim | None:
         cpu_quota=_quota_of(host),
         memory=host.get("Memory") or 0,
         memory_swap=host.get("MemorySwap") or -1,
-        address=carried.get(labels.ADDRESS, ""),
+        address=carried.get(labels.ADDRESS, address),
+        address_in=inside,
         networks={name: _aliases(one, inspected["Id"]) for name, one in networks.items()},
         addresses=tuple(sorted(one["IPAddress"] for one in networks.values() if one.get("IPAddress"))),
     )

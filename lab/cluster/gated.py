@@ -20,6 +20,7 @@ from docker import APIClient
 from msgspec.structs import replace
 
 from lab.clock import NS, SYSTEM_CLOCK, Clock
+from lab.cluster.carried import carried_files
 from lab.cluster.compose import CONFLICT, SERVICE, USERS_PORT, ComposeCluster, clone
 from lab.cluster.hooks import Hooks
 from lab.cluster.protocol import AppStop, StopWay
@@ -238,9 +239,12 @@ class GatedCluster(ComposeCluster):
                 old = self._engine.inspect_container(one["Id"])
                 old["ImageConfig"] = self._engine.inspect_image(old["Image"])["Config"]
                 body = clone(old, image=release.image, own_labels={labels.RELEASE: release.name}, service=service)
+                carried = carried_files(self._engine, old)
                 self._engine.stop(old["Id"], timeout=int(old["Config"].get("StopTimeout") or DOCKER_GRACE))
                 remove_container(self._engine, old["Id"])
                 made = self._engine.create_container_from_config(body, old["Name"].lstrip("/"))["Id"]
+                if carried:
+                    self._engine.put_archive(made, "/", carried)
                 self.join_others(old, made, service)
                 self._engine.start(made)
 

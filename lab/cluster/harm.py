@@ -31,6 +31,8 @@ class Victim(Value):
     """Where others reach it in those networks."""
     address: str = ""
     """The one that it must have there, if it is not any."""
+    address_in: str = ""
+    """The network in which it must have that; "": in whichever it is."""
 
 
 class Harm(Value, tag_field="act", tag=str.lower):

@@ -15,6 +15,7 @@ from lab.clock import SYSTEM_CLOCK, Clock
 from lab.errors import EngineError, WaitTimeout
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_errors
+from lab.machine.reach import is_guest
 from lab.model import Value
 from lab.retry import wait_until
 
@@ -102,6 +103,9 @@ def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[S
         except APIError as exc:
             if exc.status_code not in IN_USE:
                 raise
+            if kind == "network" and _dismiss_guests(engine, key) and _let_go(engine, key, []):
+                removed.append(f"{kind} {name}")
+                continue
             is_own = kind == "network" and not ours() and _is_empty(engine, key)
             if is_own and _let_go(engine, key, [name_of(one) for one in found]):
                 removed.append(f"{kind} {name}")
@@ -120,6 +124,19 @@ def _is_empty(engine: APIClient, network: str) -> bool:
         return not engine.inspect_network(network).get("Containers")
     except NotFound:
         return True
+
+
+def _dismiss_guests(engine: APIClient, network: str) -> bool:
+    """Put labs out of a network that were in it only to reach its doors; whether there was one."""
+    dismissed = False
+    with suppress(NotFound):
+        inspected = engine.inspect_network(network)
+        for container in inspected.get("Containers") or ():
+            with suppress(APIError):
+                if is_guest(engine.inspect_container(container), inspected["Name"]):
+                    engine.disconnect_container_from_network(container, network, force=True)
+                    dismissed = True
+    return dismissed
 
 
 def _let_go(engine: APIClient, network: str, names: Sequence[str]) -> bool:

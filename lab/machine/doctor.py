@@ -10,7 +10,7 @@ import psutil
 from docker import APIClient
 
 from lab.errors import LabError
-from lab.machine.engine import describe, engine_address, try_connect
+from lab.machine.engine import OLDEST_API, api_of, describe, engine_address, try_connect
 from lab.machine.halt import halted_by
 from lab.machine.images import ImageShelf
 from lab.machine.install import find_compose, look_at_machine, plan_engine
@@ -33,7 +33,11 @@ class Checkup(Value):
 
 def examine(places: Places, *, now: datetime) -> Iterator[Checkup]:
     """Every checkup, in the order in which one needs the other; nothing is changed."""
-    engine = try_connect()
+    try:
+        engine = try_connect()
+    except LabError as exc:  # a context that there is none of
+        yield Checkup(name="engine", is_well=False, seen=str(exc).partition("\n")[0], mend=exc.hint)
+        return
     yield _engine(engine)
     yield _compose()
     yield _disk(places)
@@ -53,11 +57,14 @@ def _engine(engine: APIClient | None) -> Checkup:
             return Checkup(name="engine", is_well=False, seen=exc.what, mend=exc.hint)
         return Checkup(name="engine", is_well=False, seen="none answers", mend=f"lab setup   # will {todo} one")
     info = describe(engine)
-    old = tuple(int(part) for part in info.api.split(".")) < (1, 41)
+    try:
+        old = api_of(info.api) < OLDEST_API
+    except LabError as exc:
+        return Checkup(name="engine", is_well=False, seen=exc.what, mend=exc.hint)
     return Checkup(
         name="engine",
         is_well=not old,
-        seen=f"Docker {info.version} (API {info.api}) on {info.system}, {info.cores} cores, at {engine_address()}",
+        seen=f"{info.title} (API {info.api}) on {info.system}, {info.cores} cores, at {engine_address()}",
         mend="upgrade Docker to 20.10 or newer",
     )
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
 from docker import APIClient
-from docker.context import ContextAPI
+from docker.context import Context, ContextAPI
+from docker.context.config import get_current_context_name
 from docker.errors import APIError, DockerException, NotFound, create_api_error_from_http_exception
+from docker.tls import TLSConfig
 
 from lab.errors import EngineError, LabError, SetupError
 from lab.model import Value
@@ -46,32 +49,83 @@ class EngineInfo(Value):
     cores: int
     memory_bytes: int
     storage_driver: str
+    kind: str = "Docker"
+    """Whose engine it is: Docker or Podman."""
+    traits: tuple[str, ...] = ()
+    """What is special about it: rootless, Docker Desktop."""
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return f"{self.kind} {self.version}{''.join(f', {one}' for one in self.traits)}"
 
 
 def engine_address() -> str:
-    """Where this user's Docker tools look for the engine: DOCKER_HOST, else the current context, else the default."""
+    """Where this user's Docker tools look for the engine: DOCKER_HOST, else the current context, else the default.
+
+    Raises SetupError for a context that there is none of, as they do.
+    """
     given = os.environ.get("DOCKER_HOST")
     if given:
         return given
-    try:
-        context = ContextAPI.get_current_context()
-    except (DockerException, OSError, ValueError):
-        context = None
-    host = getattr(context, "Host", None)
+    host = getattr(_context(), "Host", None)
     return str(host) if host else "unix:///var/run/docker.sock"
 
 
+def _context() -> Context | None:
+    """The context that is in use; None where none is named, or Docker's files can't be read."""
+    named = os.environ.get("DOCKER_CONTEXT")
+    try:
+        name = named or get_current_context_name()
+        found = ContextAPI.get_context(name)
+    except (DockerException, OSError, ValueError):
+        return None
+    except Exception as exc:  # the SDK's own word for a file that it can't read
+        raise SetupError(
+            f"the Docker context can't be read: {exc}", at="docker context", hint="docker context ls"
+        ) from exc
+    if found is None:
+        raise SetupError(
+            f"there is no Docker context {name!r}",
+            at="DOCKER_CONTEXT" if named else "docker context show",
+            hint="docker context ls; unset DOCKER_CONTEXT   # or: docker context use default",
+        )
+    return found
+
+
+def _tls() -> TLSConfig | None:
+    """The keys with which the engine is asked, where it wants some: DOCKER_CERT_PATH's, or the context's."""
+    if not os.environ.get("DOCKER_HOST"):
+        found = _context()
+        return None if found is None else found.TLSConfig
+    folder, verify = os.environ.get("DOCKER_CERT_PATH"), os.environ.get("DOCKER_TLS_VERIFY")
+    if not verify and not folder:
+        return None
+    keys = Path(folder) if folder else Path.home() / ".docker"
+    ca = keys / "ca.pem"
+    pair = (str(keys / "cert.pem"), str(keys / "key.pem"))
+    return TLSConfig(client_cert=pair, ca_cert=str(ca) if verify else None, verify=bool(verify))
+
+
 def try_connect(address: str | None = None, *, timeout: float = 60) -> APIClient | None:
-    """A client of the engine if one answers now, else None."""
+    """A client of the engine if one answers now, else None. Raises SetupError as `engine_address` does."""
     where = address or engine_address()
     if where.startswith("unix://") and not Path(where.removeprefix("unix://")).exists():
         return None
     try:
-        client = APIClient(base_url=where, version="auto", timeout=int(timeout))
+        client = APIClient(base_url=where, version="auto", timeout=int(timeout), **_ways(where))
         client.ping()
     except (DockerException, requests.RequestException, OSError, ValueError):  # ValueError: it is no address
         return None
     return client
+
+
+def _ways(where: str) -> Mapping[str, Any]:
+    """How an engine elsewhere is spoken to: with keys over TCP, by the system's own ssh."""
+    if where.startswith("ssh://"):
+        return {"use_ssh_client": True}
+    tls = _tls() if where.startswith(("tcp://", "https://")) else None
+    return {"tls": tls} if tls is not None else {}
 
 
 def connect() -> APIClient:
@@ -83,10 +137,19 @@ def connect() -> APIClient:
             at=engine_address(),
             hint="lab setup   # installs or starts one on Debian and Ubuntu; elsewhere: start Docker Desktop",
         )
-    if tuple(int(part) for part in client.api_version.split(".")) < OLDEST_API:
+    if api_of(client.api_version) < OLDEST_API:
         version = client.version().get("Version", "?")
         raise SetupError(f"Docker Engine {version} is older than 20.10", hint="upgrade Docker, then lab doctor")
     return client
+
+
+def api_of(version: str) -> tuple[int, ...]:
+    """An API's version as numbers. Raises SetupError for what is none: whatever answers there is no Docker engine."""
+    try:
+        return tuple(int(part) for part in version.split("."))
+    except ValueError as exc:
+        what = f"what answers says that its API is {version!r}, which no Docker engine does"
+        raise SetupError(what, at=engine_address(), hint="docker version; unset DOCKER_HOST") from exc
 
 
 def describe(client: APIClient) -> EngineInfo:
@@ -101,7 +164,23 @@ def describe(client: APIClient) -> EngineInfo:
         cores=info.get("NCPU", 0),
         memory_bytes=info.get("MemTotal", 0),
         storage_driver=info.get("Driver", ""),
+        kind=kind_of(version),
+        traits=traits_of(info),
     )
+
+
+def kind_of(version: Mapping[str, Any]) -> str:
+    """Whose engine it is, by its own parts: Podman answers on Docker's API too."""
+    names = [str(one.get("Name", "")) for one in version.get("Components") or ()]
+    return "Podman" if any("podman" in name.lower() for name in names) else "Docker"
+
+
+def traits_of(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is special about an engine that one may have to know when something can't be done on it."""
+    options = [str(one) for one in info.get("SecurityOptions") or ()]
+    found = ["rootless"] if info.get("Rootless") or any(one.startswith("name=rootless") for one in options) else []
+    system = str(info.get("OperatingSystem", ""))
+    return (*found, *(["Docker Desktop"] if "Docker Desktop" in system else []))
 
 
 def set_nano_cpus(client: APIClient, container: str, nano_cpus: int) -> None:

@@ -37,6 +37,15 @@ CUTTER_IMAGE = "lab.cutter"
 """On a pattern: the image of its cluster's cutters."""
 ADDRESS = "lab.address"
 """On what must always have the same address in the cluster's inner network."""
+CARRIED = "lab.carried"
+"""On a container into which files were copied, since its engine does not see ours: their paths in it, never what they
+hold. Who clones it copies them on."""
+INSIDE = "lab.inside"
+"""On a door that is reached inside the cluster's own network: that network's name, and the door's address in it."""
+JOB = "lab.job"
+"""On parts of a cluster whose lab runs in a container of the same engine: that container's full id."""
+GUEST = "lab-guest"
+"""The name that a lab bears which is in a cluster's network itself, to come to its doors; it is no part of it."""
 IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
 """All of these must be there before the lab calls something its own; half of them is a stranger's."""
 

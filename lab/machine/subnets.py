@@ -17,11 +17,12 @@ SPACE = ipaddress.ip_network("10.213.0.0/16")
 ROUTES = Path("/proc/net/route")
 
 
-def free_subnet(engine: APIClient) -> str:
-    """A /24 that no network of the engine and no route of this machine overlaps. Raises ClusterError."""
+def free_subnet(engine: APIClient, *, but: str = "") -> str:
+    """A /24 that no network of the engine and no route of this machine overlaps, nor `but`. Raises ClusterError."""
     with engine_errors("read the engine's networks"):
         networks = engine.networks()
     taken = [one["Subnet"] for net in networks for one in (net["IPAM"].get("Config") or ()) if one.get("Subnet")]
+    taken += [but] if but else []
     taken += _routes(ROUTES.read_text() if ROUTES.exists() else "")
     found = pick_subnet(taken, random.Random())
     if found is None:

@@ -10,7 +10,7 @@ from docker import APIClient
 
 from lab.errors import LabError, UsageError
 from lab.machine import labels
-from lab.machine.engine import engine_errors
+from lab.machine.engine import NotFound, engine_errors
 from lab.machine.labels import Identity
 from lab.machine.layers import drop_images
 from lab.machine.places import Places
@@ -33,14 +33,34 @@ class Leftover(Value):
 def find_clusters(engine: APIClient, *, now: datetime) -> list[Leftover]:
     """Every cluster of any lab on this engine, by the labels of its containers, networks and volumes."""
     parts: dict[Identity, int] = {}
+    jobs: dict[Identity, str] = {}
     for carried in _all_labels(engine):
         identity = labels.identity_of(carried)
         if identity is not None:
             parts[identity] = parts.get(identity, 0) + 1
+            jobs[identity] = carried.get(labels.JOB) or jobs.get(identity, "")
     return [
-        Leftover(identity=identity, parts=count, is_abandoned=not labels.may_be_missed(identity, now))
+        Leftover(
+            identity=identity,
+            parts=count,
+            is_abandoned=not labels.may_be_missed(identity, now) or _is_job_over(engine, identity, jobs[identity]),
+        )
         for identity, count in sorted(parts.items(), key=lambda item: item[0].project)
     ]
+
+
+def _is_job_over(engine: APIClient, identity: Identity, job: str) -> bool:
+    """Whether the lab of a cluster was a container of this engine that runs no more.
+
+    Its process is of another namespace than ours, and nothing could be known of it by its number.
+    """
+    if not job or identity.owner == labels.KEPT:
+        return False
+    with engine_errors("look whether a job goes on", at=job[:12]):
+        try:
+            return not engine.inspect_container(job)["State"]["Running"]
+        except NotFound:
+            return True
 
 
 class SweepResult(Value):

@@ -37,6 +37,7 @@ from lab.run.view import QuietView, View
 from lab.run.watcher import Watcher
 from lab.scenario.overrides import Overrides, read_changed
 from lab.scenario.plan import plan_lines
+from lab.scenario.possible import check_faults
 from lab.scenario.read import find_scenario
 from lab.scenario.spec import Scenario, images_of, lab_images_of
 
@@ -154,6 +155,7 @@ def _backend_for(scenarios: Sequence[Scenario], spec: RunRequest, say: Say) -> B
     backend = make_backend(say, [image for scenario in scenarios for image in lab_images_of(scenario)])
     for scenario in scenarios:
         backend.check(scenario.cluster, images_of(scenario), say, pulls=spec.pulls)
+        check_faults(scenario, backend.cannot)
     backend.sweep_abandoned(say)
     return backend
 

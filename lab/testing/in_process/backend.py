@@ -81,6 +81,9 @@ class InProcessBackend:
         if spec.compose is not None:
             raise UsageError("a compose file needs an engine", at="cluster.compose", hint="lab setup")
 
+    def cannot(self) -> Mapping[str, str]:
+        return {}
+
     @contextmanager
     def bring_up(self, order: ClusterOrder, *, is_kept: Callable[[], bool] = lambda: False) -> Iterator[OpenProject]:
         project, spec = order.identity.project, order.spec

@@ -13,7 +13,7 @@ from lab.clock import FakeClock
 from lab.cluster.tear_down import tear_down
 from lab.errors import EngineError
 from lab.machine.engine import APIError, NotFound
-from lab.machine.labels import Identity
+from lab.machine.labels import GUEST, Identity
 from lab.machine.sweep import Leftover, remove_images, sweep
 
 MINE = Identity(project="lab-x", run="r1", owner="elsewhere:1:2.00", expires=4102444800)
@@ -38,6 +38,8 @@ class Engine:
         """Those that the engine keeps of containers that are gone; nobody but itself sees them."""
         self.strangers = False
         """Whether a container of somebody else is in the network."""
+        self.guest = False
+        """Whether that is a lab, which asks what is there."""
 
     def containers(self, **_: Any) -> list[dict[str, Any]]:
         return [{"Id": one, "Names": [f"/{one}"], "Labels": MINE.labels("app")} for one in self.there]
@@ -64,11 +66,18 @@ class Engine:
 
     def inspect_network(self, network: str) -> dict[str, Any]:
         assert network == NETWORK
-        return {"Containers": {"somebody": {}} if self.strangers or self.there else {}}
+        return {"Name": NETWORK, "Containers": {"somebody": {}} if self.strangers or self.there else {}}
+
+    def inspect_container(self, container: str) -> dict[str, Any]:
+        aliases = [GUEST] if self.guest else [container]
+        return {"Id": container, "NetworkSettings": {"Networks": {NETWORK: {"Aliases": aliases}}}}
 
     def disconnect_container_from_network(self, container: str, network: str, *, force: bool) -> None:
         assert force
         assert network == NETWORK
+        if self.guest and container == "somebody":
+            self.strangers = self.guest = False
+            return
         if container not in self.endpoints:
             raise refusal(404, "no such container")
         self.endpoints.discard(container)
@@ -98,6 +107,15 @@ def test_two_labs_remove_the_same_at_once() -> None:
     removed = tear_down(engine, "lab-x", clock=Later(engine.there.clear))  # type: ignore[arg-type]
     assert removed == ["container two", f"network {NETWORK}", f"volume {VOLUME}"]
     assert not engine.parts
+
+
+def test_a_lab_that_is_in_the_network_to_reach_its_doors_is_put_out() -> None:
+    """The container of a job goes on without it; nothing is waited for."""
+    engine = Engine("one")
+    engine.strangers = engine.guest = True
+    removed = tear_down(engine, "lab-x", clock=FakeClock())  # type: ignore[arg-type]
+    assert removed == ["container one", f"network {NETWORK}", f"volume {VOLUME}"]
+    assert not engine.strangers
 
 
 def test_what_is_made_meanwhile_goes_too() -> None:
