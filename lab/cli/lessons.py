@@ -156,16 +156,24 @@ def workshop() -> None:
     """The whole workshop in one file, for a class without internet."""
 
 
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _file = click.argument("file", help="such as workshop.tar")
 
 
 @verb("pack")
 @_file
-def pack(file: str) -> int:
+@option(
+    "--python",
+    type=click.Choice(PYTHONS),
+    metavar="VERSION",
+    envvar="LAB_PACK_PYTHON",
+    help="the class's Python, if it is not the one of this machine: 3.13",
+)
+def pack(file: str, python: str | None) -> int:
     """Write sources, images and Python packages into one file."""
     from lab.lessons.packing import pack_workshop
 
-    return pack_workshop(Path(file), say)
+    return pack_workshop(Path(file), say, python=python or "")
 
 
 @verb("unpack")

