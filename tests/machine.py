@@ -7,11 +7,13 @@ is reported as skipped, with the load. What fails whatever the load is (a traceb
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 import pytest
 
 from lab.errors import LabError
+from lab.oracle.verdict import STATE_PROMISES
 
 JUDGES_TIME = "judges_time"
 PER_CORE = 3.0
@@ -19,6 +21,11 @@ PER_CORE = 3.0
 MAY_BE_LATE = (AssertionError, LabError, TimeoutError, subprocess.TimeoutExpired, pytest.fail.Exception)
 """What a check raises where something came too late."""
 NEVER_THE_MACHINE = ("Traceback (most recent call last)", "internal error")
+VERDICTS = ("BROKEN", "COULD NOT TELL", "✕")
+ABOUT_TIME = re.compile(r"\bassert .* (?:<|<=|>|>=) |not so after|too late|timed out|time limit")
+"""What a failed check says where a moment, a duration or a count within a time was judged."""
+OF_STATE = re.compile(rf"\b(?:BROKEN|broke)\b.*\b(?:{'|'.join(STATE_PROMISES)})\b")
+"""What no machine breaks by being late."""
 
 
 def too_busy(load: float, cores: int) -> str:
@@ -37,11 +44,24 @@ def could_not_tell(
     """
     if error is not None and not isinstance(error, MAY_BE_LATE):
         return ""
+    if isinstance(error, AssertionError) and not is_about_time(str(error)):
+        return ""
     if not (report.failed and report.when in {"setup", "call"} and judges_time):
         return ""
     if any(one in str(report.longrepr) for one in NEVER_THE_MACHINE):
         return ""
     return too_busy(load, cores)
+
+
+def is_about_time(failure: str) -> bool:
+    """Whether a late machine can make a check fail so: by a run's verdict, if not on state, by an order or a wait.
+
+    A text that is another one or a value that does not equal another are the same on any machine.
+    """
+    line = in_short(failure)
+    if line.startswith(VERDICTS):
+        return OF_STATE.search(line) is None
+    return ABOUT_TIME.search(failure) is not None
 
 
 def load_now() -> tuple[float, int]:
@@ -52,4 +72,4 @@ def load_now() -> tuple[float, int]:
 def in_short(failure: str) -> str:
     """The one line of a failure that says the most: a run's verdict, if there is one, or else the first."""
     lines = failure.splitlines()
-    return next((line for line in lines if line.startswith(("BROKEN", "COULD NOT TELL", "lab:"))), "".join(lines[:1]))
+    return next((line for line in lines if line.startswith((*VERDICTS, "lab:"))), "".join(lines[:1]))

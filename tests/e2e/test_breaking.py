@@ -81,7 +81,7 @@ def test_a_person_breaks_a_cluster_within_bounds_and_heals_it(shop_cluster: Shop
     assert (told.code, is_ready(shop_cluster, "a1")) == (0, True), told.out + told.err
     cut = lab("cut", "a1", "--from", "store", *here)
     assert cut.code == 0, cut.out + cut.err
-    assert "cut from store to a1-" in cut.out
+    assert "cut from store: a1-" in cut.out
     wait_until("a1 says that it has no store", lambda: not is_ready(shop_cluster, "a1"), within=10)
     assert is_ready(shop_cluster, "b1")
     second = lab("freeze", "b1", *here)

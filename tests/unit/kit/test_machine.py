@@ -45,6 +45,26 @@ def test_a_mistake_in_a_test_is_never_laid_at_the_machine() -> None:
     assert not busy(error=FileNotFoundError("lab.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("failure", "may_be_late"),
+    [
+        ("A title\nBROKEN serving_floor: 1 served at 3 s\nreport", True),
+        ("✕  6 broken   seed 1: broke serving_floor too", True),
+        ("COULD NOT TELL: the run took too long", True),
+        ("assert 3 < 2\n +  where 3 = len(x)", True),
+        ("lab: the balancer answers: not so after 30 s", True),
+        ("A title\nBROKEN state_kept: 20 of 20 users lost state; also tries", False),
+        ("✕  7 broken   seed 1: broke applied_once too", False),
+        ("assert 70 == 0\n +  where 70 = count()", False),
+        ("assert 'cut from store to a1' in 'cut from store: a1-1'", False),
+    ],
+)
+def test_no_load_explains_a_text_or_a_lost_state(failure: str, may_be_late: bool) -> None:
+    """A machine that is late lets a wait, an order of moments or a promise of service fail, and nothing else."""
+    said = could_not_tell(report(), judges_time=True, load=12.0, cores=2, error=AssertionError(failure))
+    assert bool(said) == may_be_late
+
+
 def test_of_a_runs_output_its_verdict_is_told() -> None:
     """Of anything else the first line."""
     assert in_short("A title\n1 s\nBROKEN tries at 3 s\nreport") == "BROKEN tries at 3 s"
