@@ -76,7 +76,6 @@ class DockerBackend:
     """Clusters of containers on this machine's engine: Compose brings up what is not multiplied."""
 
     name = "docker"
-    owns_lifecycle = True
     is_shared = True
 
     def __init__(self, toolbox: Toolbox) -> None:

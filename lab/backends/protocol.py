@@ -84,11 +84,6 @@ class Backend(Protocol):
     def name(self) -> str: ...
 
     @property
-    def owns_lifecycle(self) -> bool:
-        """Whether the lab makes and removes clusters here; where it does not, somebody else's deployment is watched."""
-        ...
-
-    @property
     def is_shared(self) -> bool:
         """Whether other processes find the clusters here, so that deployers may be processes of their own."""
         ...

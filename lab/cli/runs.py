@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from lab.cli.parser import COUNT, SCENARIO, SECONDS, WORDS, flag, option, page, verb
 from lab.cli.terminal import say
+
+if TYPE_CHECKING:
+    from lab.scenario.watch_options import WatchOptions
 
 SCENARIOS = (
     "demo, demo-broken, rolling, canary, red-black, scale, deployer-death, pinned, zone-loss, edge-loss, store-loss,"
@@ -116,8 +121,30 @@ def try_(scenario: str, actions: int, seed: int, changes: tuple[str, ...]) -> in
 
 @verb("watch")
 @click.argument(
-    "scenario", nargs=-1, required=True, type=SCENARIO, help="YAML files that name a `target`; no engine is needed"
+    "scenario",
+    nargs=-1,
+    type=SCENARIO,
+    help="YAML files that name a `target`; with --url instead, after --, the command that deploys. No engine is needed",
 )
+@option("--url", "urls", type=WORDS, multiple=True, metavar="URL", help="a door to the app; may be repeated")
+@option("--journey", metavar="FILE.py:CLASS", help="what its users do")
+@option("--users", type=COUNT, metavar="N", help="so many users (20)")
+@option("--rate", type=float, metavar="N", help="requests a second at most, of all users; needed off this machine")
+@option(
+    "--release-from",
+    type=WORDS,
+    multiple=True,
+    metavar="SOURCE",
+    help="header:NAME or json:PATH of each answer; get:/PATH or get:/PATH#PLACE as a second sign; may be repeated",
+)
+@option("--replica-from", metavar="SOURCE", help="header:NAME or json:PATH of each answer")
+@option("--evidence", metavar="SOURCE", help="compose:PROJECT, or command:PROGRAM that prints what it sees")
+@option("--allow", type=WORDS, multiple=True, metavar="HOST", help="a host elsewhere that agrees; may be repeated")
+@option("--token-header", metavar="NAME", help="the header in which it gives the token back")
+@option("--ca", metavar="FILE", help="the certificates to trust, in PEM (default: the system's)")
+@option("--within", type=SECONDS, metavar="S", help="seconds that the command may take (300)")
+@option("--before", type=SECONDS, metavar="S", help="seconds that users are there before it (5)")
+@option("--after", type=SECONDS, metavar="S", help="seconds that they stay after it (10)")
 @option("--seed", type=int, help="repeat the same users; a fresh one is drawn and printed otherwise")
 @option(
     "--set",
@@ -125,26 +152,55 @@ def try_(scenario: str, actions: int, seed: int, changes: tuple[str, ...]) -> in
     type=WORDS,
     multiple=True,
     metavar="KEY=VALUE",
-    help="any key of the scenario: target.rate=20; may be repeated",
+    help="any key of the scenario: users.think=1; may be repeated",
 )
 @flag("--dry-run", help="print the plan; send nothing, run nothing")
 @flag("--json", "as_json", help="the run's events as JSON Lines, and nothing else on stdout")
 @flag("--ui", help="a live page on 127.0.0.1")
 def watch(
-    scenario: tuple[str, ...], seed: int | None, changes: tuple[str, ...], dry_run: bool, as_json: bool, ui: bool
+    scenario: tuple[str, ...],
+    seed: int | None,
+    changes: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    ui: bool,
+    **of: Any,
 ) -> int:
     """Watch a deployment that somebody else performs, and say whether its users kept their state."""
     from lab.console.page import PageSpec
     from lab.operate.runs import RunRequest, run_scenarios
     from lab.scenario.overrides import Overrides, parse_change
 
+    options = _watch_options(scenario, of)
     spec = RunRequest(
-        scenarios=scenario,
+        scenarios=scenario if options is None else (),
         seed=seed,
         overrides=Overrides(changes=tuple(parse_change(text) for text in changes)),
         is_dry=dry_run,
         as_json=as_json,
         page=PageSpec() if ui else None,
+        watch=options,
         only_targets=True,
     )
     return run_scenarios(spec, say)
+
+
+def _watch_options(words: tuple[str, ...], of: dict[str, Any]) -> WatchOptions | None:
+    """What the options ask for; None where files do. Raises UsageError where neither does, or both do."""
+    from lab.errors import UsageError
+    from lab.scenario.watch_options import WatchOptions
+
+    given = {name: value for name, value in of.items() if value not in (None, ())}
+    if "urls" not in given:
+        if given:
+            option = next(iter(given)).replace("_", "-")
+            raise UsageError(
+                "is for a deployment that --url names", at=f"--{option}", hint="--url, or --set with a file"
+            )
+        if not words:
+            hint = "lab watch FILE.yaml, or: lab watch --url URL --journey journey.py:User -- ./deploy.sh"
+            raise UsageError("there is nothing to watch", at="lab watch", hint=hint)
+        return None
+    if "journey" not in given:
+        raise UsageError("nobody uses it: there is no journey", at="--url", hint="--journey journey.py:User")
+    return WatchOptions(command=words, **given)

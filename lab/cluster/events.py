@@ -18,8 +18,14 @@ from lab.machine.engine import engine_errors, try_connect
 _NOISE = ("exec_", "health_status", "attach", "top", "resize")
 
 
+Translate = Callable[[Mapping[str, Any], int], record.AnyEvent | None]
+"""What an engine's event is in the record, given the lab's own time of it; None where it is of no interest."""
+
+
 class EngineWatch:
     """Reports each container event of one project from a thread of its own, until it is closed.
+
+    The project is the lab's own; or, with `label` and `translate`, whatever carries that label with this value.
 
     A stream that ends is taken up again from where it stopped; an engine that does not come back is Trouble.
     """
@@ -29,9 +35,12 @@ class EngineWatch:
         project: str,
         report: Callable[[record.AnyEvent], None],
         *,
+        label: str = labels.PROJECT,
+        translate: Translate | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._project, self._report, self._clock = project, report, clock
+        self._label, self._translate = label, translate or container_event
         self._ending = threading.Event()
         self._stream: Any = None
         self._last = 0
@@ -71,13 +80,13 @@ class EngineWatch:
                 self._stream = client.events(
                     since=self._since(),
                     decode=True,
-                    filters={"type": "container", "label": f"{labels.PROJECT}={self._project}"},
+                    filters={"type": "container", "label": f"{self._label}={self._project}"},
                 )
                 if self._ending.is_set():  # nobody else may have seen the stream in time to close it
                     self._stream.close()
                     return
                 for said in self._stream:
-                    event = self._translate(said) if self._is_new(said) else None
+                    event = self._translate(said, self._clock.now()) if self._is_new(said) else None
                     if event is not None:
                         self._report(event)
             finally:
@@ -98,21 +107,23 @@ class EngineWatch:
             self._at_last.add(what)
         return True
 
-    def _translate(self, said: dict[str, Any]) -> record.ContainerEvent | None:
-        action = str(said.get("Action", ""))
-        if action.startswith(_NOISE):
-            return None
-        told = said["Actor"]["Attributes"]
-        return record.ContainerEvent(
-            at=self._clock.now(),
-            action=action,
-            container=said["Actor"]["ID"],
-            name=told.get(labels.REPLICA) or told.get("name", ""),
-            role=told.get(labels.ROLE, ""),
-            slot=told.get(labels.SLOT, ""),
-            zone=told.get(labels.ZONE, ""),
-            release=told.get(labels.RELEASE, ""),
-            exit_code=int(told["exitCode"]) if "exitCode" in told else None,
-            signal=int(told["signal"]) if told.get("signal", "").isdigit() else None,
-            engine_ns=int(said.get("timeNano", 0)),
-        )
+
+def container_event(said: Mapping[str, Any], at: int) -> record.ContainerEvent | None:
+    """What the engine says of one of the lab's own containers."""
+    action = str(said.get("Action", ""))
+    if action.startswith(_NOISE):
+        return None
+    told = said["Actor"]["Attributes"]
+    return record.ContainerEvent(
+        at=at,
+        action=action,
+        container=said["Actor"]["ID"],
+        name=told.get(labels.REPLICA) or told.get("name", ""),
+        role=told.get(labels.ROLE, ""),
+        slot=told.get(labels.SLOT, ""),
+        zone=told.get(labels.ZONE, ""),
+        release=told.get(labels.RELEASE, ""),
+        exit_code=int(told["exitCode"]) if "exitCode" in told else None,
+        signal=int(told["signal"]) if told.get("signal", "").isdigit() else None,
+        engine_ns=int(said.get("timeNano", 0)),
+    )

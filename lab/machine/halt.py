@@ -1,9 +1,16 @@
-"""The safety lever: one mark on an engine, which every lab there sees, and by which all of them stop striking."""
+"""The safety lever: one mark on an engine, which every lab there sees, and by which all of them stop striking.
+
+Labs that watch what others deploy need no engine: they see a mark in a file of their own folder.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 from docker import APIClient
 
+from lab.errors import LabFault
 from lab.machine.engine import engine_errors
 
 MARK, NAME = "lab.halt", "lab-halt"
@@ -31,3 +38,35 @@ def lift(engine: APIClient) -> bool:
         for one in found:
             engine.remove_volume(one["Name"])
     return bool(found)
+
+
+def halted_in(own: Path) -> str:
+    """Who has halted the labs of this folder, and when; "" if nobody has."""
+    with suppress(FileNotFoundError):
+        return (own / NAME).read_text(encoding="utf-8")
+    return ""
+
+
+def halt_in(own: Path, who: str) -> bool:
+    """No lab of this folder goes on with what it watches, until `lift_in`; always True.
+
+    Raises LabFault where that can't be written down.
+    """
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        with (own / NAME).open("x", encoding="utf-8") as mark:
+            mark.write(who)
+    except FileExistsError:  # somebody halted them before
+        pass
+    except OSError as exc:
+        raise LabFault(f"can't halt what is watched: {exc.strerror}", at=str(own / NAME), hint="ls -ld .lab") from exc
+    return True
+
+
+def lift_in(own: Path) -> bool:
+    """Let them go on; False where they were not halted."""
+    try:
+        (own / NAME).unlink()
+    except FileNotFoundError:
+        return False
+    return True

@@ -20,6 +20,8 @@ from lab.clock import SYSTEM_CLOCK
 from lab.cluster.harm import Victim
 from lab.deploy.desk import Desk
 from lab.errors import ExitCode, UsageError
+from lab.machine.engine import try_connect
+from lab.machine.halt import halt_in, lift_in
 from lab.machine.labels import is_owner_gone, this_process
 from lab.machine.places import find_places
 from lab.machine.projects import project_of
@@ -158,12 +160,19 @@ def heal(*, project: str | None, say: Say) -> int:
 
 
 def halt_strikes(*, over: bool, say: Say) -> int:
-    """Let no lab on this engine strike any more, runs that go on included; or let them again."""
+    """Let no lab on this engine strike any more, runs that go on included; or let them again.
+
+    Runs of this folder that watch somebody else's deployment stop as well, for which no engine is needed.
+    """
+    own, who = find_places().own, f"{this_process()}, {SYSTEM_CLOCK.wall():%Y-%m-%d %H:%M:%S}"
+    was_halted = lift_in(own) if over else halt_in(own, who)
+    if was_halted and try_connect() is None:
+        say("this folder's labs may watch again" if over else f"this folder's labs watch no more (halted by {who})")
+        return ExitCode.HELD
     backend = connect_backend()
     if over:
-        say("labs on this engine may strike again" if backend.lift() else "strikes were not halted")
+        say("labs on this engine may strike again" if backend.lift() or was_halted else "strikes were not halted")
         return ExitCode.HELD
-    who = f"{this_process()}, {SYSTEM_CLOCK.wall():%Y-%m-%d %H:%M:%S}"
     say(f"no lab on this engine will strike (halted by {backend.halt(who)}); until: lab halt --over")
     return ExitCode.HELD
 

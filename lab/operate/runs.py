@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import BinaryIO, Protocol, TextIO
@@ -15,6 +16,7 @@ from typing import BinaryIO, Protocol, TextIO
 import msgspec
 
 from lab.backends.choose import make_backend
+from lab.backends.compose_witness import check_compose
 from lab.backends.own_app import check_dry
 from lab.backends.protocol import Backend
 from lab.backends.target import Target
@@ -24,6 +26,7 @@ from lab.console.page import PageSpec, watched
 from lab.console.reports import folder_of, leave_report, report_path, short
 from lab.console.terminal import choose_view, say_closing
 from lab.errors import ExitCode, JourneyMistake, LabError, LabFault, UsageError, blame, printable
+from lab.machine.halt import halted_in
 from lab.machine.places import find_places
 from lab.model import Value, Verdict
 from lab.oracle.service import ServiceReport
@@ -40,6 +43,8 @@ from lab.scenario.plan import plan_lines
 from lab.scenario.possible import check_faults
 from lab.scenario.read import find_scenario
 from lab.scenario.spec import Scenario, images_of, lab_images_of
+from lab.scenario.target_spec import TargetSpec
+from lab.scenario.watch_options import WatchOptions, typed, watch_scenario
 
 STORIES = 5
 Say = Callable[[str], None]
@@ -59,6 +64,8 @@ class RunRequest(Value):
     """Events as JSON Lines on standard output, and nothing else there."""
     page: PageSpec | None = None
     """A live page beside the run."""
+    watch: WatchOptions | None = None
+    """A deployment to watch of which no file tells."""
     only_targets: bool = False
     """Refuse a scenario that makes a cluster of its own."""
 
@@ -107,6 +114,8 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
     """
     notice = _say_on(sys.stderr)
     read = [(named, read_changed(find_scenario(named), spec.overrides, notice=notice)) for named in spec.scenarios]
+    if spec.watch is not None:
+        read.append((typed(spec.watch), watch_scenario(spec.watch, spec.overrides.changes, notice=notice)))
     for named, scenario in read:
         _check_request(spec, named, scenario)
     if spec.is_dry:
@@ -119,7 +128,7 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
     say = _say_on(out) if spec.as_json else say
     for _, scenario in read:
         if scenario.target is not None:
-            Target(scenario.target).check()
+            check_watched(scenario.target)
     backend = _backend_for([scenario for _, scenario in read if scenario.target is None], spec, say)
     codes = []
     for named, scenario in read:
@@ -129,10 +138,19 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
         if backend is not None and scenario.target is None:
             judged, _ = run_one(chosen, backend, say=say, port=spec.port, out=out, heard=heard, page=spec.page)
         else:
-            chosen = msgspec.structs.replace(chosen, repeat=f"lab watch {quote(named)} --seed {seed}")
-            judged, _ = watch_one(chosen, find_places().runs, say=say, out=out, heard=heard, page=spec.page)
+            chosen = msgspec.structs.replace(chosen, repeat=_repeat(named, spec, seed))
+            halted, runs = partial(halted_in, find_places().own), find_places().runs
+            judged, _ = watch_one(chosen, runs, say=say, out=out, heard=heard, page=spec.page, halted=halted)
         codes.append(judged.judgement.exit_code)
     return worst_of(codes)
+
+
+def _repeat(named: str, spec: RunRequest, seed: int) -> str:
+    """How a person watches the same again."""
+    if spec.watch is None:
+        return f"lab watch {quote(named)} --seed {seed}"
+    head, dashes, command = named.partition(" -- ")
+    return f"{head} --seed {seed}{dashes}{command}"
 
 
 def _check_request(spec: RunRequest, named: str, scenario: Scenario) -> None:
@@ -158,6 +176,14 @@ def _backend_for(scenarios: Sequence[Scenario], spec: RunRequest, say: Say) -> B
         check_faults(scenario, backend.cannot)
     backend.sweep_abandoned(say)
     return backend
+
+
+def check_watched(spec: TargetSpec) -> None:
+    """Raise UsageError or SetupError for doors that don't answer or must not be used, and for witnesses who are not
+    there; nothing was sent by then but one question each."""
+    Target(spec).check()
+    if spec.evidence is not None and spec.evidence.compose is not None:
+        check_compose(spec.evidence.compose)
 
 
 def run_one(
@@ -187,6 +213,7 @@ def watch_one(
     out: TextIO = sys.stdout,
     heard: Callable[[bytes], None] = lambda _: None,
     page: PageSpec | None = None,
+    halted: Callable[[], str] = lambda: "",
     is_shown: bool = True,
 ) -> tuple[JudgedRun, Path]:
     """The same of one that watches a target, whose doors have answered; its record is made in `runs`."""
@@ -196,7 +223,7 @@ def watch_one(
     target = Target(spec)
 
     def watcher(run_record: RunRecord, view: View, repeat: str, _: RunControls | None) -> Watcher:
-        return Watcher(chosen.scenario, chosen.seed, target, run_record, view, repeat=repeat)
+        return Watcher(chosen.scenario, chosen.seed, target, run_record, view, repeat=repeat, halted=halted)
 
     return _tell_run(chosen, runs, watcher, say=say, out=out, heard=heard, page=page, is_shown=is_shown)
 

@@ -10,13 +10,12 @@ from lab.clock import NS
 from lab.model import Finding, Operation, Role
 from lab.oracle.between import Between
 from lab.oracle.breach import seconds
+from lab.oracle.outside import JUST_BEFORE, outside_fate
 from lab.oracle.patterns import STORE_BEFORE, dropping_kind, is_loss, likely_pattern
 from lab.oracle.promises import PROMISES
 from lab.oracle.witness import maker_of, reader_of, release_of, replica_of, who
-from lab.record import AnyEvent, CommandBegan, CommandEnded, ContainerEvent, Step, Strike
+from lab.record import AnyEvent, ContainerEvent, Step, Strike
 
-JUST_BEFORE = 5.0
-"""Seconds in which a strike or a step that did not touch the replicas involved still counts as just before."""
 _GOING = {"drain": "was told to leave", "stop": "was stopped", "stopped": "stopped", "remove": "was removed"}
 
 
@@ -75,7 +74,6 @@ def _cause(finding: Finding, events: Sequence[AnyEvent]) -> str:
 def _fate(replica: str | None, at: int, events: Sequence[AnyEvent]) -> str:
     """What had happened to `replica` before `at`; else whatever else had happened just before."""
     own, other, store = "", "", ""
-    running, began = dict[int, str](), ""
     for event in events:
         if event.at > at:
             break
@@ -94,10 +92,5 @@ def _fate(replica: str | None, at: int, events: Sequence[AnyEvent]) -> str:
                 other = f"{event.replica} {_GOING[event.action]} {seconds(ago)} before"
         elif isinstance(event, ContainerEvent) and event.role == Role.STORE and is_loss(event) and just_before:
             other = f"the store's container: {event.action} {seconds(ago)} before"
-        elif isinstance(event, CommandBegan):
-            running[event.command] = " ".join(event.argv)
-            began = f"the command {running[event.command]} had begun {seconds(ago)} before"
-        elif isinstance(event, CommandEnded):
-            said = running.pop(event.command, "")
-            other = f"the command {said} had ended {seconds(ago)} before" if just_before else other
-    return own or store or other or (began if running else "")
+    outside = outside_fate(replica, at, events)
+    return own or outside.own or store or other or outside.just_before or outside.meanwhile

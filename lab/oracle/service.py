@@ -50,6 +50,8 @@ class ServiceRules(Value):
     """Whether a write that may not be repeated must be answered though its replica was killed."""
     answer_timeout: float = 4.0
     """Seconds that the balancer waits for one replica."""
+    may_ask_for_rest: bool = False
+    """Whether a 429 refuses nothing: it says that there are too many users, which is no fault of the app's."""
 
 
 class FirstTries(Value):
@@ -131,7 +133,8 @@ class Service:
                 self._requests[one.release] = self._requests.get(one.release, 0) + 1
                 self._users.setdefault(one.release, set()).add(operation.user)
         self._unknown += operation.outcome is Outcome.UNKNOWN
-        is_refused = self._refusals.is_wrong(operation)
+        asks_for_rest = self._rules.may_ask_for_rest and operation.final.result == "429"
+        is_refused = self._refusals.is_wrong(operation) and not asks_for_rest
         if operation.is_broken_off or self._must_have_been(operation):
             self._dropped += 1
             return

@@ -92,6 +92,8 @@ class Evidence(Value):
     """How often each came up."""
     notes: dict[str, str] = field(default_factory=dict)
     """What else there is to tell of a promise."""
+    nothing_new: tuple[str, ...] = ()
+    """Of a deployment that somebody else performs: why nothing is known to have been deployed."""
     taken_down: str = ""
     """Who was removed by somebody else, and so ended the run."""
     taken_down_at: int | None = None
@@ -126,6 +128,7 @@ def gather(
     rolled_back: bool = False,
     failed_commands: tuple[str, ...] = (),
     is_mistaken: bool = False,
+    nothing_new: tuple[str, ...] = (),
     lost: LossJudgement | None = None,
     terms: RunTerms | None = None,
     occasions: Mapping[str, int] | None = None,
@@ -158,6 +161,7 @@ def gather(
         rolled_back=rolled_back,
         failed_commands=failed_commands,
         is_mistaken=is_mistaken,
+        nothing_new=nothing_new,
         terms=terms if occasions is not None else None,
         occasions=dict(occasions or {}),
         notes={
@@ -278,6 +282,7 @@ def _too_little(evidence: Evidence, enough: Enough, results: Sequence[PromiseRes
     if not (evidence.rolled_back or evidence.failed_commands):
         floors.append(("users served by the new release", evidence.users_served_by_new, enough.users_served_by_new))
     reasons = [evidence.why_nothing] if evidence.why_nothing else []
+    reasons += [] if evidence.failed_commands else evidence.nothing_new
     reasons += [f"{count} {what}, at least {least} are needed" for what, count, least in floors if count < least]
     reasons += [
         f"{evidence.occasions.get(name, 0)} {OCCASIONS[name].what}, at least {least} are needed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab import record
+from lab.report.outside import tell_outside
 
 
 def tell_event(event: record.AnyEvent) -> str:
@@ -35,7 +36,7 @@ def tell_event(event: record.AnyEvent) -> str:
             said = event.text
         case record.Step():
             said = _tell_step(event)
-    return said
+    return said or tell_outside(event)
 
 
 def _struck(fault: str, victim: str) -> str:

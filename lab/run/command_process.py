@@ -38,10 +38,11 @@ class CommandProcess:
         *,
         number: int,
         folder: Path | None = None,
+        most_lines: int = MOST_LINES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._argv, self._report, self._number, self._clock = tuple(argv), report, number, clock
-        self._folder = folder
+        self._folder, self._most_lines = folder, most_lines
         self._lock = threading.Lock()
         self._lines = self._began = 0
         self._ended = threading.Event()
@@ -113,7 +114,7 @@ class CommandProcess:
             with self._lock:
                 self._lines += 1
                 self.last_line = text[:LONGEST_LINE]
-                is_told = self._lines <= MOST_LINES
+                is_told = self._lines <= self._most_lines
             if is_told:
                 self._report(
                     record.CommandSaid(
@@ -139,7 +140,7 @@ class CommandProcess:
             if self._has_told:
                 return
             self._has_told = True
-            dropped = max(0, self._lines - MOST_LINES)
+            dropped = max(0, self._lines - self._most_lines)
         now = self._clock.now()
         self._report(
             record.CommandEnded(

@@ -12,6 +12,7 @@ from lab.scenario.spec import UsersSpec
 from lab.users import Crowd, CrowdSize, Device, Door, Journey, Shopper, Tries
 from lab.users.loading import MakeUser, OwnUsers, load_journey
 from lab.users.steps import StepsJourney
+from lab.users.turns import Turns
 
 
 def own_user_of(users: UsersSpec) -> MakeUser | None:
@@ -30,16 +31,16 @@ def make_crowd(
     random: Random,
     on_operation: Callable[[Operation], None],
     clock: Clock,
-    rate: float | None = None,
+    turns: Turns | None = None,
     prefix: str = "user",
 ) -> Crowd:
     """Nobody is logged in yet.
 
-    Accounts are `<prefix>-001` and so on. With `rate` all together send at most so many requests a second.
+    Accounts are `<prefix>-001` and so on. `turns` bound how much all together send.
     """
     journey: Callable[[Device], Journey] = Shopper
     if own_user is not None:
-        journey = OwnUsers(own_user, *(f"http://{door.authority}" for door in doors))
+        journey = OwnUsers(own_user, *(door.origin for door in doors))
     return Crowd(
         doors,
         CrowdSize(
@@ -52,7 +53,7 @@ def make_crowd(
         chance=Random(random.getrandbits(64)),
         on_operation=on_operation,
         journey=journey,
-        rate=rate,
+        turns=turns,
         policy=Tries(most=users.tries, timeout=users.answer_timeout),
         clock=clock,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -15,6 +15,7 @@ from lab.oracle import Oracle
 from lab.oracle.between import changed_between
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
+from lab.oracle.crossing import Answerers, Crossing, find_crossing
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
 from lab.oracle.occasions import OccasionCounts
 from lab.oracle.own_app_blame import own_app_cause
@@ -40,9 +41,9 @@ from lab.record import (
     ZoneLost,
 )
 from lab.report.plan import RunPlan
+from lab.run.judge_target import nothing_new, unseen
 from lab.scenario.renames import with_new_keys
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
-from lab.scenario.target_spec import TargetSpec
 
 OLD_FLOOR = 5
 """Replicas that had to serve where a record of before 2026-12 asks for no number."""
@@ -108,7 +109,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     oracle, service, whole = Oracle(), Service(_rules(scenario)), Wholeness()
     last, crashed, events, lost = 0, "", list[AnyEvent](), None
     releases = _ReleaseContents.of(seen, scenario)
-    answered_by = dict[str, int]()  # when each release of a target answered first
+    answered = Answerers(())
     occasions: OccasionCounts | None = None
     logins = ScatteredLogins()
     try:
@@ -117,6 +118,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
             service.event(event)
             whole.event(event)
         occasions = OccasionCounts(events, new_release=releases.new)
+        answered = Answerers(events)
         with no_collection():
             for operation in seen.history():
                 oracle.feed(operation)
@@ -125,8 +127,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
                 occasions.feed(operation)
                 logins.feed(operation)
                 last = max(last, operation.end)
-                if scenario.target is not None and (name := operation.final.release) is not None:
-                    answered_by.setdefault(name, operation.final.begin)
+                if scenario.target is not None:
+                    answered.feed(operation)
             oracle.finish()
             lost = _judge_loss(scenario, oracle, seen, events)
     except RecordError as exc:
@@ -137,11 +139,13 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     rolled_back = any(isinstance(event, RolloutMoved) and event.ending == "rolled back" for event in events)
     terms = _terms(scenario, rolled_back=rolled_back)
     events.sort(key=lambda event: event.at)
+    crossing = find_crossing(events, answered) if scenario.target is not None else Crossing(release=releases.new)
     evidence = gather(
         oracle,
         report,
         last=last,
-        new_release=_brought_by_command(events, answered_by) if scenario.target is not None else releases.new,
+        new_release=crossing.release,
+        nothing_new=tuple(nothing_new(scenario, crossing)),
         torn=seen.torn,
         crashed=crashed,
         rolled_back=rolled_back,
@@ -153,9 +157,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
         taken_down=find_taken_down(events, until=last),
     )
     evidence = _with_kept_out(evidence, logins.findings())
-    if not crashed:
-        missing = whole.reasons(is_over=is_over)
-        evidence = msgspec.structs.replace(evidence, troubles=(*evidence.troubles, *missing))
+    missing = () if crashed else whole.reasons(is_over=is_over)
+    evidence = msgspec.structs.replace(evidence, troubles=(*evidence.troubles, *missing))
     asked = asked_promises(terms)
     if scenario.users.are_of_own_app and _can_tell_once(evidence):
         asked = (*asked[:1], APPLIED_ONCE, *asked[1:])
@@ -169,7 +172,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
     unchecked = (
         *not_checked(judgement, report),
         *_never_done(scenario, events, releases),
-        *_stated(scenario),
+        *(_stated(scenario) if scenario.target is None else unseen(scenario.target, crossing, answered.sent)),
     )
     strikes = _are_kills(events)
     return JudgedRun(
@@ -224,13 +227,6 @@ def _failed_commands(events: Sequence[AnyEvent]) -> tuple[str, ...]:
     )
 
 
-def _brought_by_command(events: Sequence[AnyEvent], answered_by: Mapping[str, int]) -> str | None:
-    """The release of a target that answered for the first time after a command began; the last, if there are more."""
-    began = min((event.at for event in events if isinstance(event, CommandBegan)), default=None)
-    new = [(at, name) for name, at in answered_by.items() if began is not None and at >= began]
-    return max(new)[1] if new else None
-
-
 def _can_tell_once(evidence: Evidence) -> bool:
     """Of somebody's own app: whether members of its lists are unique, so that a doubled one is seen."""
     return bool(evidence.checks.get(APPLIED_ONCE)) or any(one.promise == APPLIED_ONCE for one in evidence.findings)
@@ -259,26 +255,12 @@ def _bound(scenario: Scenario) -> float | None:
 
 def _stated(scenario: Scenario) -> tuple[str, ...]:
     """What its store says that it may lose, and what the lab did in the app's place: nothing is claimed about that."""
-    if scenario.target is not None:
-        return tuple(_unseen(scenario.target))
     cluster, tier = scenario.cluster, scenario.cluster.stores.tier
     if cluster.compose is None:
         return (f"the store, {tier.name}, may lose {tier.bound}",)
     if cluster.stop is StopWay.AFTER_ANSWERS and rolled_to(scenario.steps):
         return ("how the app itself stops: it was told only when all was answered (cluster.stop: after_answers)",)
     return ()
-
-
-def _unseen(target: TargetSpec) -> Iterator[str]:
-    """What is not known of somebody else's deployment."""
-    yield "what goes on inside the deployment: who serves, who is stopped and how, and what keeps its state"
-    yield "what would become of users if replicas or stores died: the lab strikes nothing of it"
-    if target.replica is None and target.release is None:
-        yield "who answered: no header says it (target.replica), so nothing is known to have been read back elsewhere"
-    elif target.replica is None:
-        yield "which replica answered (target.replica): only what another release read back is compared"
-    elif target.release is None:
-        yield "which release answered (target.release), and so whom a new one has served"
 
 
 def _strikes_a_store(scenario: Scenario) -> bool:
@@ -311,6 +293,7 @@ def _rules(scenario: Scenario) -> ServiceRules:
         rollout_within=promises.rollout_within,
         tries_through_kills=promises.tries_through_kills,
         answer_timeout=scenario.cluster.answer_timeout,
+        may_ask_for_rest=scenario.target is not None,
     )
 
 

@@ -16,6 +16,7 @@ import msgspec
 from lab import record
 from lab.backends.target import Target
 from lab.clock import NS, SYSTEM_CLOCK, Clock
+from lab.errors import LabFault
 from lab.report.fold import CLEAN_UP
 from lab.run.at_work import at_work
 from lab.run.command_process import CommandProcess
@@ -27,10 +28,14 @@ from lab.run.run_state import RunState
 from lab.run.stop_monitor import Stopped
 from lab.run.supervisor import Supervisor
 from lab.run.view import View
+from lab.run.witnesses import rate_of_looks, witnesses
 from lab.scenario.spec import Scenario, StepSpec, UsersSpec, name_of
 from lab.scenario.target_spec import CommandSpec
 from lab.users import Crowd
+from lab.users.turns import Turns
 
+LONGEST_REST = 20.0
+"""Seconds of rest that a target may ask for and users still come back afterwards, to read what is theirs."""
 REQUESTS_PER_PHASE = 20
 """Requests of one device for which there must be time in each phase around the steps, where the rate is bounded."""
 
@@ -47,6 +52,7 @@ class Watcher:
         view: View,
         *,
         repeat: str = "",
+        halted: Callable[[], str] = lambda: "",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._scenario, self._seed, self._target, self._repeat = scenario, seed, target, repeat
@@ -58,9 +64,12 @@ class Watcher:
         self._commands = 0
         self._deadline = 0
         self._stack = ExitStack()
+        looks = rate_of_looks(target)
+        self._turns = Turns(None if target.rate is None else target.rate - looks)
+        self._has_told_held = False
         self._seen = RunState(scenario, run_record, clock)
         self._supervisor = Supervisor(
-            self._seen, run_record, view, check=self._check, serving=lambda: 0, halted=lambda: "", clock=clock
+            self._seen, run_record, view, check=self._check, serving=lambda: 0, halted=halted, clock=clock
         )
 
     def run(self) -> None:
@@ -73,8 +82,9 @@ class Watcher:
         users = bounded(scenario.users, self._target.rate)
         devices = users.count + users.doubled
         slower = 0.0 if self._target.rate is None else REQUESTS_PER_PHASE * devices / self._target.rate
-        where = ", ".join(door.authority for door in self._target.doors)
+        where = ", ".join(door.origin for door in self._target.doors)
         with self._stack:
+            self._stack.enter_context(witnesses(self._target, self._seen.report, clock, may_ask=self._may_ask))
             crowd = self._crowd = self._stack.enter_context(self._make_crowd(users))
             self._stack.callback(self._begin_clean_up)
             with at_work(crowd, self._seen, self._supervisor, clock, where=where, slower=slower):
@@ -84,6 +94,8 @@ class Watcher:
                         self._do(spec)
                 except Stopped as exc:
                     self._seen.report(record.Trouble(at=clock.now(), what=exc.what))
+                    if self._turns.held > LONGEST_REST:
+                        raise LabFault("so users did not come back to read what is theirs") from exc
 
     def _do(self, spec: StepSpec) -> None:
         """Do one step to its end."""
@@ -125,21 +137,31 @@ class Watcher:
             random=Random(self._seed),
             on_operation=self._seen.operation,
             clock=self._clock,
-            rate=self._target.rate,
+            turns=self._turns,
             prefix=self._prefix,
         )
 
+    def _may_ask(self) -> bool:
+        """Whether nobody was told to leave the target alone."""
+        return not self._turns.held
+
     def _begin_clean_up(self) -> None:
-        """However the run ended."""
+        """However the run ended. Whoever has to clean up after it finds the names of its users."""
+        if self._crowd is not None:
+            self._record.write("accounts.json", [user.name for user in self._crowd.users])
         what = "what commands left running is ended; the target stays as it is"
         self._seen.report(record.PhaseBegan(at=self._clock.now(), name=CLEAN_UP, text=what))
         self._crowd = None
 
     def _check(self) -> None:
-        """Raise what ended the users, if anything did; and pass on what they got."""
+        """Raise what ended the users, if anything did, or that the target wants to be left alone."""
         if self._crowd is not None:
             self._crowd.check()
             self._seen.counts = self._crowd.counts()
+        if self._turns.held and not self._has_told_held:
+            self._has_told_held = True
+            what = f"stopped: the target answered 429 and asked for {self._turns.held:g} s of rest (Retry-After)"
+            raise Stopped(what, hint="fewer users, or a lower rate")
 
 
 def bounded(users: UsersSpec, rate: float | None) -> UsersSpec:

@@ -12,7 +12,7 @@ from lab.chaos.guard import BlastRadius
 from lab.chaos.schedule import Calendar, MonkeySettings
 from lab.model import Front, Value
 from lab.scenario.spec import ClusterSpec, PaceSpec, Promises, Repeat, Scenario, UsersSpec
-from lab.scenario.target_spec import CommandSpec, HeaderSource, TargetSpec
+from lab.scenario.target_spec import AnswerSource, CommandSpec, ReleaseSource, TargetSpec
 from lab.users.steps import HttpStep
 
 LARGEST = 1e8
@@ -84,7 +84,10 @@ LONGEST: Mapping[tuple[type, str], int] = {
     (ClusterSpec, "ready"): 1000,
     (ClusterSpec, "largest_body"): 20,
     (Front, "service"): 200,
-    (HeaderSource, "header"): 100,
+    (AnswerSource, "header"): 100,
+    (ReleaseSource, "header"): 100,
+    (ReleaseSource, "get"): 1000,
+    (TargetSpec, "token_header"): 100,
     (TargetSpec, "urls"): 300,
     (Scenario, "name"): 100,
     (Scenario, "title"): 500,

@@ -46,9 +46,12 @@ def check_watch(scenario: Scenario, target: TargetSpec, refuse: Refuse) -> None:
             refuse(f"{key}.{name_of(step)}", what, f"one of {', '.join(sorted(WATCHED_STEPS))}")
     if scenario.enough.users_served_by_new:
         key = "enough.users_served_by_new"
-        if target.release is None:
+        if target.release is None or target.release.of_answers is None:
             refuse(key, "nobody knows which release answers", "target: {release: {header: X-Release}}")
-        if not any(step.command is not None for _, step in steps):
+        if not target.has_second_sign:
+            what = "nothing but the answers themselves tells that there is a new release"
+            refuse(key, what, "target: {evidence: {compose: shop}}, or a path in release.get")
+        if target.evidence is None and not any(step.command is not None for _, step in steps):
             refuse(key, "no step brings a new release", '- command: {run: ["./deploy.sh"]}')
 
 

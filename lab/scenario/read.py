@@ -16,11 +16,14 @@ from lab.scenario.check import check_scenario
 from lab.scenario.named_services import named_in_full, with_own_limits
 from lab.scenario.renames import new_path, with_new_keys
 from lab.scenario.spec import Scenario, StepSpec
+from lab.scenario.target_spec import TargetSpec
 from lab.scenario.yaml_paths import DuplicateKey, did_you_mean, keys_of, line_of, load_yaml, put_at, unknown_field
 
 LARGEST_FILE = 256 * 1024
 """Bytes of a scenario file: `lab shrink` writes some thousand."""
 LIBRARY = Path(__file__).resolve().parents[1] / "scenarios"
+Beside = Callable[[str, str], str]
+"""The whole name of a file that stands beside the scenario, from its name and its key; ScenarioError if it is none."""
 
 
 def find_scenario(named: str) -> Path:
@@ -52,8 +55,22 @@ def read_scenario(
     for each key that still works but has another name now.
     """
     text = _text_of(path)
-    asked = _parse(text, path)
     place = partial(_place, path, text, [new_path(key) for key, _ in changes])
+    return scenario_of(_parse(text, path), path, place, changes, notice=notice)
+
+
+def scenario_of(
+    asked: Any,
+    path: Path,
+    place: Callable[[str], str],
+    changes: Sequence[tuple[str, Any]] = (),
+    *,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Scenario:
+    """The same from what a file holds, wherever it comes from: files that it names lie beside `path`.
+
+    `place` tells where a key stands.
+    """
     try:
         asked = with_new_keys(asked, lambda said: notice(f"{path}: {said}"))
         for key, value in changes:
@@ -70,7 +87,7 @@ def read_scenario(
         raise ScenarioError(f"contains an invalid value: {exc}", at=place(""), hint="a smaller number") from exc
     scenario = with_own_limits(named_in_full(scenario))
     check_scenario(scenario, place)
-    return _with_own_files(scenario, path)
+    return _with_own_files(scenario, path, place)
 
 
 def _text_of(path: Path) -> str:
@@ -105,47 +122,67 @@ def _parse(text: str, path: Path) -> Any:
         raise ScenarioError("is nested too deeply", at=str(path), hint="no alias (*name) within its own &name") from exc
 
 
-def _with_own_files(scenario: Scenario, path: Path) -> Scenario:
+def _with_own_files(scenario: Scenario, path: Path, place: Callable[[str], str]) -> Scenario:
     """The files that a scenario names lie beside it; from here on they are named in full."""
-    cluster, users = scenario.cluster, scenario.users
+    cluster, users, target = scenario.cluster, scenario.users, scenario.target
+
+    def beside(named: str, key: str) -> str:
+        return _beside(path, named, place(key))
+
     if cluster.compose is not None:
-        named = tuple(_beside(path, one, "cluster.compose") for one in cluster.compose_files)
+        named = tuple(beside(one, "cluster.compose") for one in cluster.compose_files)
         cluster = msgspec.structs.replace(cluster, compose=named if len(named) > 1 else named[0])
     if users.journey is not None:
         file, _, name = users.journey.rpartition(":")
-        users = msgspec.structs.replace(users, journey=f"{_beside(path, file, 'users.journey')}:{name}")
-    script = None if scenario.script is None else _beside(path, scenario.script, "script")
-    steps = tuple(_with_program(step, path, f"steps[{number}]") for number, step in enumerate(scenario.steps))
-    return msgspec.structs.replace(scenario, cluster=cluster, users=users, script=script, steps=steps)
+        users = msgspec.structs.replace(users, journey=f"{beside(file, 'users.journey')}:{name}")
+    if target is not None:
+        target = _with_files_of_target(target, beside, place)
+    script = None if scenario.script is None else beside(scenario.script, "script")
+    steps = tuple(_with_program(step, f"steps[{number}]", beside, place) for number, step in enumerate(scenario.steps))
+    return msgspec.structs.replace(scenario, cluster=cluster, target=target, users=users, script=script, steps=steps)
 
 
-def _with_program(step: StepSpec, path: Path, key: str) -> StepSpec:
+def _with_files_of_target(target: TargetSpec, beside: Beside, place: Callable[[str], str]) -> TargetSpec:
+    replace, evidence = msgspec.structs.replace, target.evidence
+    if target.tls is not None and target.tls.ca is not None:
+        target = replace(target, tls=replace(target.tls, ca=beside(target.tls.ca, "target.tls.ca")))
+    if evidence is not None and evidence.command and "/" in evidence.command[0]:
+        program = _program(evidence.command[0], "target.evidence.command[0]", beside, place)
+        target = replace(target, evidence=replace(evidence, command=(program, *evidence.command[1:])))
+    return target
+
+
+def _with_program(step: StepSpec, key: str, beside: Beside, place: Callable[[str], str]) -> StepSpec:
     """A step whose commands, its own and those of the steps within it, are programs named in full."""
     replace = msgspec.structs.replace
 
     def inner(steps: Sequence[StepSpec], at: str) -> tuple[StepSpec, ...]:
-        return tuple(_with_program(one, path, f"{key}.{at}[{number}]") for number, one in enumerate(steps))
+        return tuple(_with_program(one, f"{key}.{at}[{number}]", beside, place) for number, one in enumerate(steps))
 
     if step.command is not None and "/" in step.command.run[0]:
-        at = f"{key}.command.run[0]"
-        program = _beside(path, step.command.run[0], at)
-        if not os.access(program, os.X_OK):
-            raise ScenarioError(f"{program} may not be executed", at=f"{path}: {at}", hint=f"chmod +x {program}")
+        program = _program(step.command.run[0], f"{key}.command.run[0]", beside, place)
         return replace(step, command=replace(step.command, run=(program, *step.command.run[1:])))
     if step.repeat is not None:
         return replace(step, repeat=replace(step.repeat, steps=inner(step.repeat.steps, "repeat.steps")))
     return step if step.together is None else replace(step, together=inner(step.together, "together"))
 
 
-def _beside(path: Path, named: str, key: str) -> str:
+def _program(named: str, key: str, beside: Beside, place: Callable[[str], str]) -> str:
+    program = beside(named, key)
+    if not os.access(program, os.X_OK):
+        raise ScenarioError(f"{program} may not be executed", at=place(key), hint=f"chmod +x {program}")
+    return program
+
+
+def _beside(path: Path, named: str, at: str) -> str:
     try:
         found = (path.parent / named).resolve()
         is_there, is_folder = found.is_file(), found.is_dir()
     except (OSError, ValueError) as exc:  # a name that no file can have
-        raise ScenarioError("is not the name of a file", at=f"{path}: {key}", hint="a file beside this one") from exc
+        raise ScenarioError("is not the name of a file", at=at, hint="a file beside this one") from exc
     if not is_there:
         what = f"{named} is a folder, not a file" if is_folder else f"there is no file {named}"
-        raise ScenarioError(what, at=f"{path}: {key}", hint=f"ls {found.parent}")
+        raise ScenarioError(what, at=at, hint=f"ls {found.parent}")
     return str(found)
 
 

@@ -37,19 +37,19 @@ def is_trustworthy(host: str) -> bool:
 class Jar:
     """The cookies that one host gave to one device.
 
-    `Secure`, `__Secure-` and `__Host-` cookies are kept and sent over plain http if `host` is loopback, refused if
-    not. A line that a browser would refuse for its prefix, domain, size, `Secure` or `SameSite` is refused
+    `Secure`, `__Secure-` and `__Host-` cookies are kept and sent over TLS, and over plain http if `host` is loopback;
+    refused if not. A line that a browser would refuse for its prefix, domain, size, `Secure` or `SameSite` is refused
     silently; none raises.
     """
 
     __slots__ = ("_clock", "_cookies", "_everywhere", "_host", "_secure", "any_domain")
 
-    def __init__(self, host: str, *, clock: Clock, any_domain: bool = False) -> None:
-        """`any_domain`: the app may set cookies for the domain that it has in production: it is asked under this host
-        only here."""
+    def __init__(self, host: str, *, clock: Clock, any_domain: bool = False, is_secure: bool = False) -> None:
+        """`is_secure`: it is asked over TLS. `any_domain`: the app may set cookies for the domain that it has in
+        production: it is asked under this host only here."""
         self._host, self._clock = host, clock
         self.any_domain = any_domain
-        self._secure = is_trustworthy(host)
+        self._secure = is_secure or is_trustworthy(host)
         self._cookies: tuple[Cookie, ...] = ()
         """In the order in which they were first set; a new value keeps its place, and of too many the oldest go."""
         self._everywhere: str | None = ""

@@ -20,7 +20,8 @@ from lab.users.loop_thread import LoopThread, each
 from lab.users.pace import ActionPace, WakeUps
 from lab.users.shop import Shopper
 from lab.users.tries import Tries
-from lab.users.wire import Alarms, Door, Turns, quickest_loop
+from lab.users.turns import Turns
+from lab.users.wire import Alarms, Door, quickest_loop
 
 HEARTBEAT = 0.05
 """Every so many seconds the crowd looks how late its own event loop is."""
@@ -46,7 +47,7 @@ class Crowd:
     what went wrong inside the crowd, and leaves it running: `stop` (or leaving the `with` block) ends it.
 
     Devices take turns among `targets`, which are doors to the same app, and go on to the next where theirs does not
-    answer. With `rate` all of them together send at most so many requests a second. The same `chance` gives the same
+    answer. `turns` bound how much all of them together send. The same `chance` gives the same
     accounts and plans; what a device draws doesn't depend on any other device.
     """
 
@@ -59,7 +60,7 @@ class Crowd:
         on_operation: Callable[[Operation], None],
         journey: Callable[[Device], Journey] = Shopper,
         policy: Tries | None = None,
-        rate: float | None = None,
+        turns: Turns | None = None,
         clock: Clock = SYSTEM_CLOCK,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] = quickest_loop,
     ) -> None:
@@ -70,7 +71,6 @@ class Crowd:
         self._on_operation = on_operation
         self._tally, self._schedule = CrowdTally(clock=clock), WakeUps()
         ids, numbers, alarms = itertools.count(), itertools.count(), Alarms()
-        turns = None if rate is None else Turns(rate)
 
         def device_of(user: User, number: int) -> Device:
             return Device(

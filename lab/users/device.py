@@ -18,7 +18,8 @@ from lab.users.meaning import Meaning, meaning_of, outcome_of, sends_to
 from lab.users.request import PAGE, Content, Request
 from lab.users.story import Normalise, OperationDraft, nothing
 from lab.users.tries import Tries
-from lab.users.wire import Alarms, Connection, Door, Exchange, HttpAnswer, Turns
+from lab.users.turns import Turns
+from lab.users.wire import Alarms, Connection, Door, Exchange, HttpAnswer
 
 _LOGIN, _LOGOUT, _OK, _APPLIED = Kind.LOGIN, Kind.LOGOUT, Outcome.OK, Meaning.APPLIED
 """As plain names: looking one up on its class takes longer than a call."""
@@ -102,7 +103,7 @@ class Device:
         "_logins",
         "_policy",
         "_seed",
-        "_turns",
+        "_waits_for_turns",
         "_witness",
         "chance",
         "due",
@@ -129,7 +130,7 @@ class Device:
         turns: Turns | None = None,
     ) -> None:
         """Devices of one event loop may share their `alarms`, and the `turns` that bound how much all of them send."""
-        self._turns = turns
+        self._waits_for_turns = turns is not None and turns.rate is not None
         self.user, self.number = user, number
         self.name = f"{user.name}.{number}"
         self.chance = Chance(seed)
@@ -146,7 +147,7 @@ class Device:
         self._connection = Connection(*targets, clock=clock, alarms=alarms, turns=turns)
         self._beside: tuple[Connection, ...] = ()
         """For requests that are done at once."""
-        self._jar = Jar(targets[0].host, clock=clock)
+        self._jar = Jar(targets[0].host, clock=clock, is_secure=targets[0].tls is not None)
         self._begun = self._logins = self._keys = 0
         self._last_tries: tuple[Try, ...] = ()
         self._is_busy = False
@@ -197,7 +198,7 @@ class Device:
         if self._is_busy:
             raise RuntimeError(f"{self.name} is told to do two things at once")
         session = self.session if ticket is None else ticket.session
-        due = self.due if self._turns is None else None  # to wait for one's turn is no slowness of the app's
+        due = None if self._waits_for_turns else self.due  # to wait for one's turn is no slowness of the app's
         story = OperationDraft(kind, key, argument, session, due, is_repeatable, ticket is None)
         story.is_page = look is None and isinstance(body, Content)
         request = Request(method, path, body, key, self.name)
@@ -325,7 +326,8 @@ class Device:
     def forget_session(self) -> None:
         """Throw away cookies and session, as a browser does whose user clears them."""
         self.session = None
-        self._jar = Jar(self._connection.target.host, clock=self._clock, any_domain=self._jar.any_domain)
+        door = self.door
+        self._jar = Jar(door.host, clock=self._clock, any_domain=self._jar.any_domain, is_secure=door.tls is not None)
 
     def take_any_domain(self) -> None:
         """Keep cookies for whatever domain they are: the app's own in production."""

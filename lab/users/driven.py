@@ -229,7 +229,7 @@ class Driven(Journey, Browser):
     @property
     def origin(self) -> str:
         # Users go on to another door where theirs is silent; an app that looks at Origin compares it with Host.
-        return self._origins[0] if len(self._origins) == 1 else f"http://{self.device.door.authority}"
+        return self._origins[0] if len(self._origins) == 1 else self.device.door.origin
 
     def do(self, asked: RequestSpec) -> StepAnswer:
         if self._is_imagined:

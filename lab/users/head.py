@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any
+
+import msgspec
 
 from lab.model import Value
 
+_decode = msgspec.json.Decoder().decode
 END = b"\r\n\r\n"
 """What stands between the head of an answer and its body."""
 
 
 class HeaderNames(Value):
-    """Which headers of an answer say who answered, in lower case; empty: none does."""
+    """Which headers of an answer say who answered, in lower case; empty: none does. Bodies may say it, too."""
 
     replica: bytes = b"x-replica"
     release: bytes = b"x-release"
     edge: bytes = b"x-edge"
     """The addresses that the lab's balancer tried."""
+    replica_json: str = ""
+    """Where the replica stands in an answer's JSON, such as "meta.replica"; empty: nowhere."""
+    release_json: str = ""
+
+    @property
+    def are_in_bodies(self) -> bool:
+        return bool(self.replica_json or self.release_json)
 
 
 OF_THE_LAB = HeaderNames()
@@ -59,6 +70,32 @@ def read_head(
         release=_named(headers.get(names.release)),
         edge=slots_of(headers.get(names.edge, b"").decode("latin-1")),
     )
+
+
+def named_by_body(head: Head, body: bytes, names: HeaderNames) -> Head:
+    """The head, with what the JSON of its body says of who answered; as it is where that is no JSON or says nothing."""
+    try:
+        said = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return head
+    found = {
+        name: named
+        for name, path in (("replica", names.replica_json), ("release", names.release_json))
+        if path and (named := at_path(said, path))
+    }
+    return msgspec.structs.replace(head, **found) if found else head
+
+
+def at_path(said: Any, path: str) -> str:
+    """The text or number that stands at a path in decoded JSON, as text; "" for anything else."""
+    for key in path.split("."):
+        if isinstance(said, dict):
+            said = said.get(key)
+        elif isinstance(said, list) and key.isdecimal() and int(key) < len(said):
+            said = said[int(key)]
+        else:
+            return ""
+    return str(said) if isinstance(said, str | int | float) and not isinstance(said, bool) else ""
 
 
 class KnownHeads:

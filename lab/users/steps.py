@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -15,7 +17,7 @@ from lab.model import Value
 from lab.users.own import Http, UserJourney, statuses
 from lab.users.page import Page, Unexpected
 
-_HOLE = re.compile(r"\{(?:any:\s*(?P<any>[^{}]+)|(?P<name>\w+))\}")
+_HOLE = re.compile(r"\{(?:any:\s*(?P<any>[^{}]+)|env:\s*(?P<env>\w+)|(?P<name>\w+))\}")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _KNOWN = frozenset({"n", "name", "password", "new", "had"})
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -39,8 +41,9 @@ class Pick(Value):
 class HttpStep(Value):
     """One request. `{n}` is the user's number, `{name}` and `{password}` its own, `{new}` a text that is new with each
     action, `{any: tea|cup}` one of these, `{had}` one of the members that the app has acknowledged, and `{csrf}` what
-    an earlier step kept under that name. A step that says `{had}` is left out while there is none. A value at the very
-    beginning of a path may be a path itself."""
+    an earlier step kept under that name. `{env: SHOP_PASSWORD}`, in a body or a header, is what that variable holds,
+    or the file that SHOP_PASSWORD_FILE names: it is in no record. A step that says `{had}` is left out while there is
+    none. A value at the very beginning of a path may be a path itself."""
 
     get: str | None = None
     """The path to get."""
@@ -146,12 +149,36 @@ def _check_step(at: str, step: HttpStep, kept: set[str], *, has_page: bool) -> N
         _check_path(f"{at}.{given[0]}", step.target)
     _check_headers(f"{at}.headers", step.headers or {})
     statuses(step.expect, at=f"{at}.expect")
+    _check_secrets(at, step)
     for name in _holes((step.target, step.form, step.json, step.headers, step.adds, step.removes)):
         if name not in kept:
             known = ", ".join(sorted(kept))
             raise UsageError(f"nothing is kept as {name!r}", at=at, hint=f"one of: {known}")
     for name, pick in step.keep.items():
         _check_pick(f"{at}.keep.{name}", pick)
+
+
+def _check_secrets(at: str, step: HttpStep) -> None:
+    """What is secret is there, and stands only where no record has it."""
+    for key, what in (("path", step.target), ("adds", step.adds), ("removes", step.removes)):
+        for name in _secrets(what):
+            hint = f"form: {{password: '{{env: {name}}}'}}"
+            raise UsageError("a secret would be in the record", at=f"{at}.{key}", hint=hint)
+    for name in _secrets((step.form, step.json, step.headers)):
+        secret(name, at=at)
+
+
+def secret(name: str, *, at: str) -> str:
+    """What the variable `name` holds, or the first line of the file that `<name>_FILE` names. Raises UsageError."""
+    if name in os.environ:
+        return os.environ[name]
+    file = os.environ.get(f"{name}_FILE")
+    if file is None:
+        raise UsageError(f"neither {name} nor {name}_FILE is set", at=at, hint=f"export {name}_FILE=password.txt")
+    try:
+        return Path(file).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, ValueError) as exc:
+        raise UsageError(f"{name}_FILE can't be read: {exc}", at=at, hint=f"ls -l {file}") from exc
 
 
 def _check_path(at: str, path: str) -> None:
@@ -286,6 +313,8 @@ class StepsJourney(UserJourney):
         return _HOLE.sub(put, path)
 
     def _put(self, hole: re.Match[str]) -> str:
+        if hole["env"]:
+            return secret(hole["env"], at=f"{{env: {hole['env']}}}")
         return self._one_of(hole["any"]) if hole["any"] else self._known(hole["name"])
 
     def _fill_all(self, what: Any) -> Any:
@@ -307,14 +336,22 @@ class StepsJourney(UserJourney):
 
 
 def _holes(what: Any) -> Iterator[str]:
+    yield from (hole["name"] for hole in _all_holes(what) if hole["name"])
+
+
+def _secrets(what: Any) -> Iterator[str]:
+    yield from (hole["env"] for hole in _all_holes(what) if hole["env"])
+
+
+def _all_holes(what: Any) -> Iterator[re.Match[str]]:
     if isinstance(what, str):
-        yield from (hole["name"] for hole in _HOLE.finditer(what) if hole["name"])
+        yield from _HOLE.finditer(what)
     elif isinstance(what, Mapping):
         for value in what.values():
-            yield from _holes(value)
+            yield from _all_holes(value)
     elif isinstance(what, list | tuple):
         for one in what:
-            yield from _holes(one)
+            yield from _all_holes(one)
 
 
 def _picked(page: Page, pick: str | Pick, http: Http) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import ssl
 from collections.abc import Callable
 from functools import cache, partial
 from typing import cast
@@ -12,8 +13,11 @@ import httptools
 
 from lab.clock import NS, Clock
 from lab.model import TryResult, Value
-from lab.users.head import OF_THE_LAB, Head, HeaderNames, KnownHeads, read_head
+from lab.users.head import OF_THE_LAB, Head, HeaderNames, KnownHeads, named_by_body, read_head
+from lab.users.turns import Turns
 
+TOO_MANY = 429
+"""The status of an answer that asks for fewer requests."""
 MOST_BYTES = 64 << 20
 """An answer longer than this (head and body) is given up as cut: nobody's memory is the app's to fill."""
 
@@ -33,31 +37,21 @@ class Door(Value):
     """How answers from there say who answered."""
     prefix: str = ""
     """What stands before every path there, where the door leads to one replica alone."""
+    tls: ssl.SSLContext | None = None
+    """By what its certificate is verified; None: it speaks plain HTTP."""
+    server_name: str = ""
+    """The name for which its certificate must be; empty: `host`."""
 
     @property
     def authority(self) -> str:
-        """Host and port, as they stand in a URL."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        """Host and port, as browsers write them in a URL: its scheme's usual port is left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls is not None else 80) else f"{host}:{self.port}"
 
-
-class Turns:
-    """Lets requests through at no more than `rate` a second, evenly spaced, in the order in which they came.
-
-    For one event loop.
-    """
-
-    __slots__ = ("_gap", "_next")
-
-    def __init__(self, rate: float) -> None:
-        self._gap, self._next = 1 / rate, 0.0
-
-    async def take(self) -> None:
-        """Return when it is one's turn."""
-        now = asyncio.get_running_loop().time()
-        at = max(now, self._next)
-        self._next = at + self._gap
-        if at > now:
-            await asyncio.sleep(at - now)
+    @property
+    def origin(self) -> str:
+        """Scheme and authority."""
+        return f"{'http' if self.tls is None else 'https'}://{self.authority}"
 
 
 class HttpAnswer(Value, kw_only=False, gc=False):
@@ -140,12 +134,13 @@ class Connection:
     of which nothing was sent yet; after one that was silent or cut the request off, the next request tries another.
     """
 
-    __slots__ = ("_alarms", "_clock", "_stream", "_targets", "_turns", "target")
+    __slots__ = ("_alarms", "_clock", "_names_in_bodies", "_stream", "_targets", "_turns", "target")
 
     def __init__(self, *targets: Door, clock: Clock, alarms: Alarms | None = None, turns: Turns | None = None) -> None:
         """Connections of one event loop may share their `alarms`, and the `turns` that bound how much all send."""
         self._turns = turns
         self._targets, self._clock, self._alarms = targets, clock, alarms or Alarms()
+        self._names_in_bodies = targets[0].names if targets[0].names.are_in_bodies else None
         self.target = targets[0]
         """The one that the last request went to."""
         self._stream: _Stream | None = None
@@ -172,6 +167,11 @@ class Connection:
             raise
         if type(came) is not HttpAnswer:
             self._pass_over()
+        else:
+            if came.head.status == TOO_MANY and self._turns is not None:
+                self._turns.hold(came.head.header(b"retry-after"), self._clock)
+            if self._names_in_bodies is not None:
+                came = HttpAnswer(named_by_body(came.head, came.body, self._names_in_bodies), came.body)
         return Exchange(begin, stream.answered_at, came)
 
     def another(self) -> Connection:
@@ -202,8 +202,11 @@ class Connection:
         try:
             async with asyncio.timeout(timeout):
                 made = partial(self._new_stream, target.names)
-                _, stream = await loop.create_connection(made, target.host, target.port)
-        except OSError:  # refused, unreachable, an unknown name, or not made in time (TimeoutError is one too)
+                name = None if target.tls is None else target.server_name or target.host
+                _, stream = await loop.create_connection(
+                    made, target.host, target.port, ssl=target.tls, server_hostname=name
+                )
+        except OSError:  # refused, unreachable, a name or certificate that is unknown, or not in time
             return None
         return stream
 

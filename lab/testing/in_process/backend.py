@@ -38,7 +38,6 @@ class InProcessBackend:
     """
 
     name = "in process"
-    owns_lifecycle = True
     is_shared = False
 
     def __init__(

@@ -2,169 +2,39 @@
 
 from __future__ import annotations
 
+import re
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs
 
-import msgspec
 import pytest
 
-from lab.clock import NS, SYSTEM_CLOCK
+from lab.clock import NS
 from lab.errors import ExitCode, UsageError
-from lab.operate.runs import ChosenRun, RunRequest, run_scenarios, watch_one
+from lab.operate.runs import RunRequest, run_scenarios
 from lab.record import CommandEnded, PhaseBegan, ReadRecord
-from lab.run.judge import JudgedRun
 from lab.run.watcher import bounded
 from lab.scenario.overrides import Overrides
 from lab.scenario.read import read_scenario
 from lab.scenario.spec import UsersSpec
+from tests.unit.run.watched import (
+    AUTOSCALE,
+    DEPLOY,
+    DEPLOY_EMPTY,
+    WATCHED,
+    Deployment,
+    deployment,
+    watch,
+    written,
+)
 
-
-class Deployment(ThreadingHTTPServer):
-    """An app of one process that says which release it is: users log in by a form, and keep notes.
-
-    A request to /deploy puts another release in its place, as its owner's tool would; /deploy/empty one that begins
-    without any state.
-    """
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.lock = threading.Lock()
-        self.notes: dict[str, list[str]] = {}
-        self.generation = 1
-        self.asked: list[int] = []
-        """When requests of users came, monotonic nanoseconds."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Answers(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Deployment
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing: the test says what went wrong."""
-
-    def do_GET(self) -> None:
-        app = self.server
-        if self.path.startswith("/deploy"):
-            with app.lock:
-                app.generation += 1
-                if self.path.endswith("/empty"):
-                    app.notes.clear()
-            self._say(200, b"")
-            return
-        app.asked.append(SYSTEM_CLOCK.now())
-        if self.path == "/":
-            self._say(200, b"")
-        elif self._user not in app.notes:
-            self._say(401, b"")
-        else:
-            self._say(200, msgspec.json.encode({"items": app.notes[self._user]}))
-
-    def do_POST(self) -> None:
-        app = self.server
-        app.asked.append(SYSTEM_CLOCK.now())
-        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        if self.path == "/login":
-            app.notes.setdefault(form["user"][0], [])
-            self._say(204, b"", **{"Set-Cookie": f"user={form['user'][0]}; Path=/"})
-            return
-        with app.lock:
-            notes = app.notes.get(self._user)
-            if notes is not None and form["note"][0] not in notes:
-                notes.append(form["note"][0])
-        self._say(401 if notes is None else 204, b"")
-
-    @property
-    def _user(self) -> str:
-        return (self.headers["Cookie"] or "").removeprefix("user=")
-
-    def _say(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        self.send_header("X-Version", f"v{self.server.generation}")
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-@contextmanager
-def deployment() -> Iterator[Deployment]:
-    with Deployment() as app:
-        thread = threading.Thread(target=app.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield app
-        app.shutdown()
-        thread.join()
+RELEASE = ", release: {header: X-Version, get: /version, json: app.release}"
 
 
 @pytest.fixture
 def app() -> Iterator[Deployment]:
     with deployment() as app:
         yield app
-
-
-WATCHED = """
-lab: 1
-name: watched
-title: a deployment of our own
-target: {urls: ["URL"], release: {header: X-Version}}
-users:
-  count: 6
-  think: 0.05
-  http:
-    log_in: [{post: /login, form: {user: "u{n}"}}]
-    act: [{post: /add, form: {note: "{new}"}, once: true, adds: "{new}"}]
-    state: {get: /notes, path: "items.*"}
-steps: [{settle: {for: 0.4}}, {command: {run: DEPLOY}}, {settle: {for: 0.4}}]
-enough: {operations: 20, checks: 6, users_served_by_new: 6}
-time_limit: 60
-"""
-DEPLOY = """[python3, -c, "import urllib.request as u; u.urlopen('URL/deploy')"]"""
-AUTOSCALE = "autoscale: {target: 5, least: 1, most: 2}"
-DEPLOY_EMPTY = DEPLOY.replace("/deploy", "/deploy/empty")
-
-
-@dataclass
-class Watched:
-    """A run that is over."""
-
-    judged: JudgedRun
-    folder: Path
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def code(self) -> int:
-        return self.judged.judgement.exit_code
-
-    @property
-    def broken(self) -> set[str]:
-        return {one.promise for one in self.judged.judgement.promises if one.broken}
-
-
-def written(folder: Path, text: str) -> Path:
-    path = folder / "watched.yaml"
-    path.write_text(text)
-    return path
-
-
-def watch(app: Deployment, folder: Path, text: str = WATCHED, deploy: str = DEPLOY) -> Watched:
-    path = written(folder, text.replace("DEPLOY", deploy).replace("URL", app.url))
-    said: list[str] = []
-    judged, run = watch_one(ChosenRun(scenario=read_scenario(path), seed=1), folder / "runs", say=said.append)
-    return Watched(judged, run, said)
 
 
 def test_users_keep_their_state_while_somebody_else_deploys(app: Deployment, tmp_path: Path) -> None:
@@ -193,7 +63,7 @@ def test_what_can_not_be_seen_of_a_target_is_said(app: Deployment, tmp_path: Pat
 @pytest.mark.parametrize("names", ["", ", replica: {header: X-Version}"])
 def test_a_deployment_that_loses_state_is_found(app: Deployment, tmp_path: Path, names: str) -> None:
     """Exit 1: every user is logged out by the release that began empty, and what they had is gone."""
-    text = WATCHED.replace("{header: X-Version}", "{header: X-Version}" + names)
+    text = WATCHED.replace(RELEASE, RELEASE + names)
     ended = watch(app, tmp_path, text, deploy=DEPLOY_EMPTY)
     assert ended.code == ExitCode.BROKEN, ended.lines
     assert {"state_kept", "logged_in"} <= ended.broken
@@ -229,7 +99,7 @@ def test_an_app_that_nobody_deploys_tells_nothing(app: Deployment, tmp_path: Pat
 
 def test_where_no_header_says_who_answers_nothing_is_called_compared(app: Deployment, tmp_path: Path) -> None:
     """Exit 5, and the key that would help is named."""
-    text = WATCHED.replace(", release: {header: X-Version}", "").replace(", users_served_by_new: 6", "")
+    text = WATCHED.replace(RELEASE, "").replace(", users_served_by_new: 6", "")
     ended = watch(app, tmp_path, text)
     assert ended.code == ExitCode.TOO_LITTLE_CHECKED, ended.lines
     assert any("(target.replica)" in line for line in ended.judged.judgement.not_checked)
@@ -262,6 +132,42 @@ def test_users_think_longer_where_their_actions_alone_would_be_too_many() -> Non
     assert bounded(UsersSpec(count=20, think=0.1), None).think == 0.1
 
 
+def test_a_password_comes_from_a_file_and_is_in_no_record(
+    app: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or from a variable; never from the scenario."""
+    (tmp_path / "password.txt").write_text("hunter2-of-the-file\n")
+    monkeypatch.setenv("SHOP_PASSWORD_FILE", str(tmp_path / "password.txt"))
+    text = WATCHED.replace('user: "u{n}"', 'user: "{name}", password: "{env: SHOP_PASSWORD}"')
+    ended = watch(app, tmp_path, text)
+    assert ended.code == ExitCode.HELD, ended.lines
+    assert app.passwords == {"hunter2-of-the-file"}
+    files = [one for one in ended.folder.rglob("*") if one.is_file()]
+    assert len(files) > 5
+    assert not any(b"hunter2" in one.read_bytes() for one in files)
+    monkeypatch.setenv("SHOP_PASSWORD", "hunter2-of-the-variable")
+    assert watch(app, tmp_path, text).code == ExitCode.HELD
+    assert "hunter2-of-the-variable" in app.passwords
+
+
+def test_a_command_that_hangs_is_ended(app: Deployment, tmp_path: Path) -> None:
+    """After `within`, with the last line that it printed; nobody can tell whether anything was deployed."""
+    hangs = """[python3, -c, "print('so far', flush=True); import time; time.sleep(600)"], within: 1"""
+    ended = watch(app, tmp_path, deploy=hangs)
+    assert ended.code == ExitCode.COULD_NOT_TELL, ended.lines
+    assert any("did not end within 1 s; its last line: so far" in one for one in ended.judged.judgement.reasons)
+    [end] = [one for one in ReadRecord(ended.folder).events() if isinstance(one, CommandEnded)]
+    assert end.why == "its 1 s were over"
+
+
+def test_a_rate_that_users_do_not_reach_is_told(app: Deployment, tmp_path: Path) -> None:
+    """With what they sent."""
+    ended = watch(app, tmp_path, WATCHED.replace('urls: ["URL"]', 'urls: ["URL"], rate: 5000'))
+    assert any(
+        re.match(r"5000 requests a second: users sent [0-9.]+ ", one) for one in ended.judged.judgement.not_checked
+    )
+
+
 def test_a_second_run_does_not_meet_what_the_first_left(app: Deployment, tmp_path: Path) -> None:
     """The app stands, with all its accounts: each run has names of its own."""
     text = WATCHED.replace('user: "u{n}"', 'user: "{name}"')
@@ -272,7 +178,9 @@ def test_a_second_run_does_not_meet_what_the_first_left(app: Deployment, tmp_pat
         document = ReadRecord(run.folder).document("environment.json")
         assert isinstance(document, dict)
         word = document["accounts"].removesuffix("...")
-        assert sum(name.startswith(word) for name in app.notes) == 6
+        accounts = ReadRecord(run.folder).document("accounts.json")
+        assert accounts == sorted(name for name in app.notes if name.startswith(word))
+        assert len(accounts) == 6
 
 
 # ---------------------------------------------------------------- what is refused
@@ -282,7 +190,6 @@ def test_a_second_run_does_not_meet_what_the_first_left(app: Deployment, tmp_pat
     ("before", "after", "key", "what"),
     [
         ('["URL"]', "[]", "target.urls", "no door is given"),
-        ('["URL"]', '["https://127.0.0.1:1"]', "target.urls[0]", "plain HTTP only"),
         ('["URL"]', '["ftp://127.0.0.1:1"]', "target.urls[0]", "not a valid URL"),
         ('["URL"]', '["http://127.0.0.1:99999"]', "target.urls[0]", "not a valid URL"),
         ('["URL"]', '["http://127.0.0.1:1/app"]', "target.urls[0]", "more than a host and a port"),
@@ -293,6 +200,16 @@ def test_a_second_run_does_not_meet_what_the_first_left(app: Deployment, tmp_pat
         ('["URL"]', '["http://10.0.0.1"]', "target.rate", "needed where the doors are not on this machine"),
         ('["URL"]', '["URL"], rate: 0', "target.rate", "must be from 0.1"),
         ("header: X-Version", 'header: "X Version"', "target.release.header", "not a valid header name"),
+        ("get: /version", "get: version", "target.release.get", "not a valid path"),
+        ("get: /version, ", "", "target.release", "either a header or a place"),
+        ("}}", "}, replica: {}}", "target.replica", "either a header or a place"),
+        ("}}", "}, replica: {header: A B}}", "target.replica.header", "not a valid header name"),
+        ("}}", "}, tls: {ca: ca.pem}}", "target.tls", "no door is https"),
+        ("}}", "}, evidence: {}}", "target.evidence", "either compose or command"),
+        ("}}", "}, evidence: {compose: A/B}}", "target.evidence.compose", "not the name of a Compose project"),
+        ("}}", "}, evidence: {command: [no-such-program-here]}}", "target.evidence.command[0]", "no program"),
+        ("}}", "}, token_header: X-Token}", "target.token_header", "no host is allowed"),
+        ("get: /version, json: app.release", "", "enough.users_served_by_new", "nothing but the answers themselves"),
         ("name: watched", 'name: watched\ncluster: {release: "shop:v1"}', "target", "there is a cluster already"),
         ("name: watched", "name: watched\ndeployers: 2", "deployers", "deployed by its owner"),
         ("name: watched", f"name: watched\n{AUTOSCALE}", "autoscale", "scaled by its owner"),
@@ -317,8 +234,11 @@ def test_a_second_run_does_not_meet_what_the_first_left(app: Deployment, tmp_pat
             "not something that the lab does",
         ),
         ("operations: 20", "strikes_that_hit: 1", "enough.strikes_that_hit", "strikes nothing"),
-        (", release: {header: X-Version}", "", "enough.users_served_by_new", "nobody knows which release"),
+        (RELEASE, "", "enough.users_served_by_new", "nobody knows which release"),
         ("{command: {run: DEPLOY}}, ", "", "enough.users_served_by_new", "no step brings a new release"),
+        ("u{n}", "{env: NOT_SET_HERE}", "users.http.log_in[0]", "neither NOT_SET_HERE nor NOT_SET_HERE_FILE"),
+        ("post: /login", 'post: "/{env: HOME}"', "users.http.log_in[0].path", "a secret would be in the record"),
+        ('adds: "{new}"', 'adds: "{env: HOME}"', "users.http.act[0].adds", "a secret would be in the record"),
         ("run: DEPLOY", "run: [no-such-program-here]", "steps[1].command.run[0]", "no program"),
         ("run: DEPLOY", "run: [./deploy.sh]", "steps[1].command.run[0]", "there is no file ./deploy.sh"),
     ],

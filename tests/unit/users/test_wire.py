@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.model import TryResult
 from lab.users.head import HeaderNames
-from lab.users.wire import Connection, Door, Exchange, HttpAnswer, Turns, quickest_loop
+from lab.users.turns import Turns
+from lab.users.wire import Connection, Door, Exchange, HttpAnswer, quickest_loop
 
 if TYPE_CHECKING:
     from tests.unit.users.conftest import Bad, FakeShop
