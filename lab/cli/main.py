@@ -77,7 +77,7 @@ root.add_section(
     runs.watch,
     *(experiments.repeat, experiments.shrink, experiments.duel, experiments.sweep),
 )
-root.add_section("Look", records.runs, records.compare, records.check, records.report, records.ui)
+root.add_section("Look", records.runs, records.compare, records.check, records.report, records.ui, records.gate)
 root.add_section(
     "A cluster by hand",
     *(cluster.up, cluster.status, cluster.down, rollouts.roll, rollouts.resume, rollouts.reverse, rollouts.abort),

@@ -60,6 +60,16 @@ def report(run: str, out: str | None, **formats: bool) -> int:
     return report_run(run, wanted, Path(out) if out else None, say=say_one_line)
 
 
+@verb("gate")
+@click.argument("run", type=RUN, metavar="RUN", help="a folder, the name of a run in runs/, or next: the one to come")
+@option("--port", type=PORT, metavar="PORT", help="where on 127.0.0.1 (default: a free one)")
+def gate(run: str, port: int | None) -> int:
+    """Say over HTTP, while a run goes on, whether to go on deploying: 200 yes, 409 no, 425 too early."""
+    from lab.console.gate import serve_gate
+
+    return serve_gate(run, port=port, say=say)
+
+
 @verb("runs")
 @option("--scenario", default="", help="only those of it: a name, or a part of a name or title")
 @option("--verdict", default="", help="only those that ended so: held, broken, could-not-tell, not-judged")

@@ -61,6 +61,9 @@ def read_spec(lesson: Lesson, folder: Path) -> Scenario:
     """The participant's scenario. Raises UsageError where it changes what is not theirs to change."""
     _check_there(lesson, folder)
     asked, given = read_scenario(folder / SCENARIO), read_scenario(lesson.broken / SCENARIO)
+    if asked.target is not None:
+        what = "a lesson is graded on containers that the lab makes, not on a target"
+        raise UsageError(what, at=f"{folder / SCENARIO}: target", hint="put cluster back, or: lab lesson reset")
     was, now = _flat(given, lesson.broken), _flat(asked, folder)
     for key in sorted({*was, *now}):
         if was.get(key) != now.get(key) and not _is_allowed(key, lesson.told.may_change):

@@ -71,12 +71,18 @@ def find_crossing(events: Sequence[AnyEvent], answered: Answerers) -> Crossing:
 
 
 def _acting(events: Sequence[AnyEvent]) -> tuple[int, int]:
-    """From the first step until no new actions begin, in nanoseconds; the same moment twice where there was no step."""
+    """From the first step until no new actions begin, in nanoseconds; the same moment twice where there was no step.
+
+    Of a run that goes on, or that ended early, until the last event.
+    """
     phases = sorted((event.at, event.name) for event in events if isinstance(event, PhaseBegan))
     names = [name for _, name in phases]
-    if "log in" not in names or "read back" not in names:
+    first = names.index("log in") + 1 if "log in" in names else len(names)
+    if first >= len(names):
         return 0, 0
-    first, last = names.index("log in") + 1, names.index("read back") - 1
+    if "read back" not in names:
+        return phases[first][0], max(event.at for event in events)
+    last = names.index("read back") - 1  # users come to rest before it
     return (phases[first][0], phases[last][0]) if first < last else (0, 0)
 
 

@@ -97,10 +97,11 @@ def _with_old_floor(scenario: Scenario) -> Scenario:
     return msgspec.structs.replace(scenario, promises=promises)
 
 
-def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
+def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) -> JudgedRun:
     """Read a run's record and judge it by the scenario that is part of it.
 
-    `is_over`: whoever asks has written it, and but for the verdict nothing more comes.
+    `is_over`: whoever asks has written it, and but for the verdict nothing more comes. `so_far`: it goes on, and what
+    is missing of it proves nothing yet.
 
     Raises RecordError where there is no scenario to judge by; whatever else is missing or torn is for the verdict to
     say.
@@ -157,7 +158,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False) -> JudgedRun:
         taken_down=find_taken_down(events, until=last),
     )
     evidence = _with_kept_out(evidence, logins.findings())
-    missing = () if crashed else whole.reasons(is_over=is_over)
+    missing = () if crashed or so_far else whole.reasons(is_over=is_over)
     evidence = msgspec.structs.replace(evidence, troubles=(*evidence.troubles, *missing))
     asked = asked_promises(terms)
     if scenario.users.are_of_own_app and _can_tell_once(evidence):

@@ -69,6 +69,17 @@ def test_the_scenario_is_not_the_participants(mine: Path, before: str, after: st
     assert key in str(refused.value)
 
 
+def test_a_target_is_no_lesson(mine: Path) -> None:
+    """Whatever answers there is not what the participant is to mend."""
+    journey = "{log_in: [{get: /}], act: [{post: /, adds: '{new}'}], state: {get: /}}"
+    target = "target: {urls: ['http://127.0.0.1:1']}"
+    head = f"lab: 1\nname: state\ntitle: t\n{target}\nusers: {{http: {journey}}}\nsteps: [{{settle: {{for: 1}}}}]\n"
+    (mine / "scenario.yaml").write_text(head)
+    with pytest.raises(UsageError, match="not on a target") as refused:
+        read_spec(STATE, mine)
+    assert refused.value.at.endswith("scenario.yaml: target")
+
+
 def test_what_a_lesson_leaves_to_the_participant_may_be_changed(tmp_path: Path) -> None:
     """And beside it nothing."""
     lay_out(STICKY, tmp_path)
