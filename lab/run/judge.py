@@ -157,9 +157,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
         occasions=None if occasions is None else occasions.counts(),
         taken_down=find_taken_down(events, until=last),
     )
-    evidence = _with_kept_out(evidence, logins.findings())
     missing = () if crashed or so_far else whole.reasons(is_over=is_over)
-    evidence = msgspec.structs.replace(evidence, troubles=(*evidence.troubles, *missing))
+    evidence = _with_kept_out(evidence, logins.findings(), troubles=missing)
     asked = asked_promises(terms)
     if scenario.users.are_of_own_app and _can_tell_once(evidence):
         asked = (*asked[:1], APPLIED_ONCE, *asked[1:])
@@ -202,8 +201,9 @@ def _are_kills(events: Sequence[AnyEvent]) -> list[bool]:
     return [event.fault_kind == "kill" for event in made if not event.whole_zone]
 
 
-def _with_kept_out(evidence: Evidence, found: Sequence[Finding]) -> Evidence:
-    """With those whose logins never worked because several replicas answered them."""
+def _with_kept_out(evidence: Evidence, found: Sequence[Finding], *, troubles: Sequence[str]) -> Evidence:
+    """With those whose logins never worked since several replicas answered them, and what is wrong with the record."""
+    evidence = msgspec.structs.replace(evidence, troubles=(*evidence.troubles, *troubles))
     if not found:
         return evidence
     hurt = {one.user for one in (*evidence.findings, *found) if one.user}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab import Journey
+from lab.users.own import UserJourney
 
 MOST_LINES = 5
 
 
-class Buyer(Journey):
+class Buyer(UserJourney):
     """Puts something into the cart, or takes the oldest out of a full one."""
 
     def begin(self) -> dict[str, Any]:
@@ -24,7 +24,7 @@ class Buyer(Journey):
             http.post(f"/cart/{lines[0]}/remove", once=True)
             del lines[0]
         else:
-            lines.append(http.post("/cart", json={"sku": "cup", "quantity": 2}, once=True).json()["line"])
+            lines.append(http.post("/cart", json={"sku": "teapot", "quantity": 2}, once=True).json()["line"])
 
     def state(self, http: Any) -> Any:
         return {"lines": [line["id"] for line in http.get("/cart").json()["lines"]]}
