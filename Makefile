@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 QUICK := -m pytest -n 2 -m 'not e2e and not browser and not prove'
 REAL := -m pytest -n $(BESIDE) --dist loadgroup --no-loadscope-reorder -m '(e2e or browser) and not prove'
 
-.PHONY: help demo demo-broken smoke test test-unit prove check fix sweep sabotage workshop lessons bench setup doctor clean
+.PHONY: help demo demo-broken smoke test test-unit prove check fix sweep sabotage workshop lessons bench setup yard doctor clean
 .DEFAULT_GOAL := help
 
 help: ## show these targets
@@ -65,6 +65,9 @@ bench: setup ## figures as ratios: rollouts here and by others' ways (SWARM=1: S
 
 setup: $(READY) ## engine, Compose and images; does nothing the second time
 	@$(LAB) setup
+
+yard: setup ## three engines in containers of this machine, in one swarm; away again: lab yard down
+	@$(LAB) yard up
 
 doctor: $(READY) ## what this machine has, and the command that mends what is missing
 	@$(LAB) doctor

@@ -15,7 +15,7 @@ from types import FrameType
 import click
 from click.core import ParameterSource
 
-from lab.cli import cluster, experiments, faults, lessons, machine, records, rollouts, runs
+from lab.cli import cluster, experiments, faults, lessons, machine, records, rollouts, runs, yard
 from lab.cli.parser import LabGroup, flag, option
 from lab.cli.terminal import complain, describe, output_error, prepare_streams
 from lab.errors import ExitCode, Interrupted, LabError, LabFault, UsageError, blame
@@ -88,7 +88,9 @@ root.add_section(
 )
 root.add_section("Workshop", lessons.lesson, lessons.workshop)
 root.add_section(
-    "This machine", machine.setup, machine.doctor, machine.clean, machine.schema, machine.reference, machine.completion
+    "This machine",
+    *(machine.setup, machine.doctor, machine.clean, yard.yard),
+    *(machine.schema, machine.reference, machine.completion),
 )
 
 

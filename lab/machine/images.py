@@ -71,8 +71,9 @@ RECIPES = (
 FIRST = frozenset({"nginx", "redis", "cutter", "shop:v1"})
 """Those that share nothing but the base."""
 POSTGRES = "postgres"
-SELDOM = (ImageRecipe(name=POSTGRES, folder="postgres"),)
-"""What only some scenarios need: made when one asks for it."""
+NODE = "node"
+SELDOM = (ImageRecipe(name=POSTGRES, folder="postgres"), ImageRecipe(name=NODE, folder="node"))
+"""What only some scenarios need, and the yard: made when one asks for it."""
 
 SPOILT = tuple(
     _shop(f"{release}-{mistake.replace('_', '-')}", release, SABOTAGE=mistake)
