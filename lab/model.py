@@ -40,6 +40,7 @@ class Role(StrEnum):
     GATE = "gate"  # stands before a replica that knows nothing of slots, and shares its life
     WORKER = "worker"  # somebody's own service that does the app's work elsewhere, by the scenario's word
     SERVICE = "service"  # somebody's own service beside the app, which has no role and is never struck
+    NODE = "node"  # a machine of a swarm; only ever struck
     DEPLOYER = "deployer"  # a process, not a container; only ever struck
     PATTERN = "pattern"  # never started: what compose made of the app's service, which replicas are cloned from
 

@@ -10,11 +10,18 @@ import hypothesis
 import pytest
 
 from lab.backends.choose import backend_on
+from lab.backends.docker import take_down
 from lab.backends.protocol import Backend
+from lab.backends.swarm import PARTS, SwarmBackend
 from lab.errors import StateError
+from lab.machine.images import NODE
+from lab.machine.labels import this_process
 from lab.machine.places import Places, find_places
 from lab.machine.ports import free_port
+from lab.machine.projects import kept_identity
 from lab.machine.setup import Toolbox, make_ready
+from lab.machine.swarm import find_swarm
+from lab.machine.yard import make_yard
 from lab.retry import wait_until
 from lab.state.redis import RedisState
 from tests.browsing import find_browser, go_without
@@ -102,6 +109,22 @@ def toolbox(places: Places) -> Iterator[Toolbox]:
 def backend(toolbox: Toolbox) -> Backend:
     """Clusters on this machine's engine."""
     return backend_on(toolbox)
+
+
+@pytest.fixture(scope="session")
+def swarm_backend(toolbox: Toolbox, places: Places) -> Iterator[Backend]:
+    """Clusters on a yard of the tests' own, gone afterwards."""
+    name = f"lab-t{secrets.token_hex(2)}-yard"
+    toolbox.images.make_missing(print, [NODE])
+    try:
+        make_yard(toolbox, kept_identity(name), places.cluster(name), print, by=this_process())
+        swarm = find_swarm(toolbox.engine, name)
+        found = SwarmBackend(toolbox, swarm)
+        found.provide([*PARTS, "shop:v1"], print)
+        yield found
+        swarm.close()
+    finally:
+        take_down(toolbox.engine, places, name)
 
 
 @pytest.fixture(scope="module")

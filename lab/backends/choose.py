@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from lab.backends.docker import DockerBackend
 from lab.backends.protocol import Backend, Say
+from lab.backends.swarm import SwarmBackend
+from lab.errors import UsageError
 from lab.machine.engine import connect
 from lab.machine.images import ImageShelf
 from lab.machine.places import find_places
+from lab.machine.projects import default_project
 from lab.machine.reach import check_bind
 from lab.machine.setup import Toolbox, make_ready
+from lab.machine.swarm import find_swarm
+from lab.machine.yard import yard_name
+
+ON = "LAB_ON"
+"""The variable that says it, to this process and to the deployers that it starts: what `--on` is given."""
+ENGINE, SWARM = "engine", "swarm"
+BEGINS_SWARM = "LAB_BEGINS_SWARM"
+"""Set by `--init` alone: that an engine which is in no swarm may begin one."""
 
 
 def make_backend(say: Say, needs: Sequence[str] = ()) -> Backend:
@@ -30,5 +42,11 @@ def connect_backend() -> Backend:
 
 
 def backend_on(toolbox: Toolbox) -> Backend:
-    """The backend of a machine that is ready."""
-    return DockerBackend(toolbox)
+    """The backend of a machine that is ready: its engine alone, or the swarm that is meant."""
+    on = os.environ.get(ON) or ENGINE
+    if on == ENGINE:
+        return DockerBackend(toolbox)
+    if on != SWARM:
+        raise UsageError("no such place for clusters", at=f"{ON}={on}", hint=f"{ENGINE} | {SWARM}")
+    name = yard_name(default_project(toolbox.places))
+    return SwarmBackend(toolbox, find_swarm(toolbox.engine, name, begins_one=bool(os.environ.get(BEGINS_SWARM))))

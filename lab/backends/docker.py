@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from lab.backends.abilities import known_abilities
+from lab.backends.one_engine import check_has_no_nodes
 from lab.backends.own_app import balancer_settings, check_own_app, own_app
 from lab.backends.protocol import ClusterOrder, OpenProject, Report, Say
 from lab.backends.state import open_state
@@ -43,6 +44,7 @@ from lab.cluster.services import wait_for_services
 from lab.cluster.store_look import StoreLook
 from lab.cluster.stores import ONE_STORE, Stores
 from lab.cluster.tear_down import tear_down
+from lab.deploy.rollout import Strategy
 from lab.errors import LabError
 from lab.machine.engine import APIClient, describe, engine_address
 from lab.machine.halt import halt, halted_by, lift
@@ -56,7 +58,7 @@ from lab.machine.subnets import free_subnet
 from lab.machine.sweep import Leftover, check_name_is_free, find_clusters, sweep
 from lab.model import Release, Slot, release_name
 from lab.retry import wait_until
-from lab.scenario.spec import ClusterSpec, Edges
+from lab.scenario.spec import ClusterSpec, Edges, Scenario
 from lab.state.protocol import State
 from lab.users.wire import Door
 
@@ -105,6 +107,12 @@ class DockerBackend:
 
     def cannot(self) -> Mapping[str, str]:
         return known_abilities(self.toolbox).impossible
+
+    def check_scenario(self, scenario: Scenario) -> None:
+        check_has_no_nodes(scenario)
+
+    def check_rollout(self, strategy: Strategy) -> None:
+        """Whatever there is."""
 
     def bring_up(
         self, order: ClusterOrder, *, is_kept: Callable[[], bool] = lambda: False

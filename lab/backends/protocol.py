@@ -13,6 +13,8 @@ from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.found import FoundCluster
 from lab.cluster.harm import Strikable
 from lab.cluster.protocol import Cluster
+from lab.deploy.deployer import Deployer
+from lab.deploy.rollout import Strategy
 from lab.machine.labels import Identity
 from lab.machine.sweep import Leftover
 from lab.model import Release, Slot, Value
@@ -52,6 +54,8 @@ class OpenProject(Value):
     """A door that leads to the replica in one slot alone, past everything that spreads requests."""
     start_later: Callable[[], None] = lambda: None
     """Starts the services that come once the app serves; may be called again."""
+    deployer: Callable[..., Deployer] = Deployer
+    """Makes whoever sees to it that the cluster is as wanted, from what a Deployer is made from."""
     recreate: Callable[[str, Release], None] = lambda _service, _release: None
     """Makes a worker of somebody's own anew from a release's image."""
 
@@ -122,6 +126,14 @@ class Backend(Protocol):
 
         They are tried out, if that was not done yet.
         """
+        ...
+
+    def check_scenario(self, scenario: Scenario) -> None:
+        """Raise UsageError for a scenario with a step that can't be done here."""
+        ...
+
+    def check_rollout(self, strategy: Strategy) -> None:
+        """Raise UsageError for a strategy that nobody here carries out."""
         ...
 
     def bring_up(

@@ -8,8 +8,10 @@ from typing import Literal
 import msgspec
 
 from lab.cluster.harm import (
+    Activate,
     AnyHarm,
     Crash,
+    Drain,
     Join,
     Leave,
     Limit,
@@ -28,7 +30,7 @@ from lab.errors import UsageError
 from lab.model import Role, Value
 
 Signal = Literal["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"]
-FaultName = Literal["kill", "crash", "stop", "freeze", "slow", "squeeze", "cut"]
+FaultName = Literal["kill", "crash", "stop", "freeze", "slow", "squeeze", "cut", "drain"]
 SLOW_QUOTA = 5_000
 """Microseconds of processor in each 100 ms that a slowed container keeps: a twentieth of a core."""
 STOP_PATIENCE = 10
@@ -78,7 +80,7 @@ FAULTS: Mapping[FaultName, Fault] = {
     for fault in (
         Fault(
             name="kill",
-            hits=(*_CONTAINERS, Role.DEPLOYER),
+            hits=(*_CONTAINERS, Role.NODE, Role.DEPLOYER),
             about="a signal from outside, SIGKILL if no other is named",
             undone=_REPLACED,
             proof="kill",
@@ -105,7 +107,7 @@ FAULTS: Mapping[FaultName, Fault] = {
         ),
         Fault(
             name="freeze",
-            hits=(*_CONTAINERS, Role.DEPLOYER),
+            hits=(*_CONTAINERS, Role.NODE, Role.DEPLOYER),
             about="it is there and does nothing",
             undone="it goes on where it was",
             proof="pause",
@@ -142,6 +144,16 @@ FAULTS: Mapping[FaultName, Fault] = {
             proof="disconnect",
             do=lambda victim, _: Leave(networks=tuple(victim.networks)),
             undo=lambda victim: (Join(networks=victim.networks),),
+            lasts=True,
+        ),
+        Fault(
+            name="drain",
+            hits=(Role.NODE,),
+            about="a machine of a swarm is to have no tasks any more, as before maintenance: Swarm moves them",
+            undone="it may have tasks again",
+            proof="drain",
+            do=lambda _victim, _signal: Drain(),
+            undo=lambda _: (Activate(),),
             lasts=True,
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lab.cli.parser import flag, option, project, users_port, verb
+from lab.cli.parser import begins_swarm, flag, option, project, users_port, verb
 from lab.cli.terminal import say
 
 
@@ -13,6 +13,7 @@ from lab.cli.terminal import say
 @users_port
 @option("--store", default="redis", help="what keeps the state: see docs/reference/stores.md")
 @option("--orders", type=click.Choice(("redis", "postgres")), default="redis", help="what keeps the orders")
+@begins_swarm
 @project
 def up(release: str, port: int | None, store: str, orders: str, project: str | None) -> int:
     """Bring a cluster up and leave it running."""

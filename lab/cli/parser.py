@@ -14,6 +14,8 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 LARGEST_PORT = 65535
+ON, BEGINS_SWARM = "LAB_ON", "LAB_BEGINS_SWARM"
+"""What lab/backends/choose.py looks for; nothing of it is imported before it is needed."""
 LIBRARY = Path(__file__).resolve().parents[1] / "scenarios"
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -211,7 +213,7 @@ def _starting(names: Any, incomplete: str) -> list[CompletionItem]:
 PORT, SECONDS, WORDS, SCENARIO, RUN = Port(), Seconds(), Words(), ScenarioName(), RunName()
 COUNT = click.IntRange(min=1)
 
-project = option("-p", "--project", type=ProjectName(), help="the cluster's name (default: this checkout's own)")
+_project = option("-p", "--project", type=ProjectName(), help="the cluster's name (default: this checkout's own)")
 
 
 def _remember_bind(_: click.Context, __: click.Parameter, value: str | None) -> None:
@@ -235,6 +237,43 @@ def users_port(function: Decorated) -> Decorated:
     ):
         function = add(function)
     return function
+
+
+def _choose(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    """Say it to whoever opens a backend, in this process and in those that it starts."""
+    if value is not None:
+        os.environ[ON] = value
+
+
+on = option(
+    "--on",
+    type=click.Choice(("engine", "swarm")),
+    expose_value=False,
+    callback=_choose,
+    help="where clusters are: this machine's engine (default), or a swarm (see docs/how-to/swarm.md)",
+)
+
+
+def project(function: Decorated) -> Decorated:
+    """Which cluster, and where it is."""
+    return _project(on(function))
+
+
+def begins_swarm(function: Decorated) -> Decorated:
+    """Consent to make a swarm of an engine that is in none."""
+
+    def agree(_: click.Context, __: click.Parameter, value: bool) -> None:
+        os.environ.pop(BEGINS_SWARM, None)
+        if value:
+            os.environ[BEGINS_SWARM] = "1"
+
+    return flag(
+        "--init",
+        typed_only=True,
+        expose_value=False,
+        callback=agree,
+        help="with --on swarm: let an engine that is in no swarm begin one of its own",
+    )(function)
 
 
 def page(function: Decorated) -> Decorated:

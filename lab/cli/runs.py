@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.parser import COUNT, SCENARIO, SECONDS, WORDS, flag, option, page, verb
+from lab.cli.parser import COUNT, SCENARIO, SECONDS, WORDS, begins_swarm, flag, on, option, page, verb
 from lab.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def init(compose: tuple[str, ...], service: str | None) -> int:
 @flag("--json", "as_json", help="the run's events as JSON Lines, and nothing else on stdout")
 @page
 @flag("--control", help="the page may kill, freeze, roll and reverse, too")
+@on
+@begins_swarm
 def run(
     scenario: tuple[str, ...],
     seed: int | None,

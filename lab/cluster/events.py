@@ -37,9 +37,11 @@ class EngineWatch:
         *,
         label: str = labels.PROJECT,
         translate: Translate | None = None,
+        address: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._project, self._report, self._clock = project, report, clock
+        """`address`: where that engine answers, if it is not this user's."""
+        self._project, self._report, self._clock, self._address = project, report, clock, address
         self._label, self._translate = label, translate or container_event
         self._ending = threading.Event()
         self._stream: Any = None
@@ -73,7 +75,7 @@ class EngineWatch:
     def _follow(self) -> None:
         with engine_errors("follow the engine's events", at=self._project):
             # A client of its own: the stream holds its connection for as long as it is read.
-            client = try_connect(timeout=3600)
+            client = try_connect(self._address, timeout=3600)
             if client is None:
                 raise OSError("the engine no longer answers")
             try:

@@ -33,6 +33,8 @@ class Victim(Value):
     """The one that it must have there, if it is not any."""
     address_in: str = ""
     """The network in which it must have that; "": in whichever it is."""
+    leads: bool = False
+    """Of a node: whether it leads its swarm."""
 
 
 class Harm(Value, tag_field="act", tag=str.lower):
@@ -111,7 +113,31 @@ class Mend(Harm):
     addresses: tuple[str, ...]
 
 
-AnyHarm = Send | Crash | Stop | Start | Pause | Unpause | Throttle | Squeeze | Limit | Leave | Join | Sever | Mend
+class Drain(Harm):
+    """A node is to have no tasks any more, as before maintenance: whoever places them moves them elsewhere."""
+
+
+class Activate(Harm):
+    """A node may have tasks again."""
+
+
+AnyHarm = (
+    Send
+    | Crash
+    | Stop
+    | Start
+    | Pause
+    | Unpause
+    | Throttle
+    | Squeeze
+    | Limit
+    | Leave
+    | Join
+    | Sever
+    | Mend
+    | Drain
+    | Activate
+)
 
 
 class Strikable(Protocol):

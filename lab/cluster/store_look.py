@@ -14,7 +14,7 @@ from lab.machine.engine import GONE_OR_SO, APIError, NotFound, engine_errors
 from lab.model import Role
 
 _HEALTH = ("--user", "health", "--pass", "health", "--no-auth-warning")
-_PING = ("redis-cli", *_HEALTH, "ping")
+PING = ("redis-cli", *_HEALTH, "ping")
 _ROLE = ("redis-cli", *_HEALTH, "role")
 _SENTINEL = ("redis-cli", "-p", str(SENTINEL_PORT), *_HEALTH, "sentinel")
 _ORDERS = ("pg_isready", "--host", "127.0.0.1", "--username", "shop")
@@ -55,7 +55,7 @@ class StoreLook:
         if self._is_own_app():
             return next((f"{one.name} is not healthy" for one in stores if not self._is_healthy(one)), "")
         if not sentinels:
-            return next((f"{one.name} does not answer" for one in stores if self._ask(one, _PING) != "PONG"), "")
+            return next((f"{one.name} does not answer" for one in stores if self._ask(one, PING) != "PONG"), "")
         return self._out_of_step(stores, sentinels)
 
     def _out_of_step(self, stores: Sequence[Victim], sentinels: Sequence[Victim]) -> str:

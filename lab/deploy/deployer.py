@@ -298,8 +298,14 @@ class Deployer:
             failed=f"{failed.name} did not get ready in {rollout.strategy.ready_within:g} s" if failed else "",
             judged=self._judge(rollout, in_phase),
         )
-        further = advance(desired, progress, by=self._holder)
-        if further is kept.desired:
+        return self._move_on(kept, desired, progress, tenure)
+
+    def _move_on(
+        self, kept: StoredDesired, desired: Desired, progress: RolloutProgress, tenure: Tenure
+    ) -> tuple[StoredDesired, bool]:
+        """Let a rollout that is under way enter its next phase by how far it got; whether anything was written."""
+        rollout, further = desired.under_way, advance(desired, progress, by=self._holder)
+        if further is kept.desired or rollout is None:
             return kept, False
         after = further.rollout
         assert after is not None  # noqa: S101 -- `advance` never forgets a rollout
@@ -455,7 +461,12 @@ class Deployer:
         self._report(msgspec.structs.replace(note, at=self._clock.now()))
 
     def _write_status(self, kept: StoredDesired, seen: ClusterLook, tenure: Tenure, *, is_settled: bool) -> None:
-        serving = tuple(sorted(serving_in(seen), key=lambda one: one.slot))
+        self._write_serving(kept, serving_in(seen), tenure, is_settled=is_settled)
+
+    def _write_serving(
+        self, kept: StoredDesired, those: Collection[Replica], tenure: Tenure, *, is_settled: bool
+    ) -> None:
+        serving = tuple(sorted(those, key=lambda one: one.slot))
         ready = is_settled and len(serving) == len(kept.desired.active)
         status = Status(
             holder=self._holder,

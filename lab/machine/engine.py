@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ OLDEST_API = (1, 41)
 """Docker Engine 20.10."""
 GONE_OR_SO = {304, 404, 409}
 """What the engine answers where a container is gone, or is already as it was asked to be."""
+GONE = (DockerException, requests.RequestException, OSError)
+"""What comes where an engine is no longer there; what it refuses is an APIError, which is among these, too."""
 SO_ALREADY = ("is not paused", "is already paused", "is not running", "cannot resume a stopped container")
 """What an older engine says with status 500 instead."""
 
@@ -29,11 +31,15 @@ __all__ = [
     "APIError",
     "EngineInfo",
     "APIClient",
+    "GONE",
     "NotFound",
     "connect",
+    "context_addresses",
     "describe",
     "engine_address",
     "engine_errors",
+    "roll_service_back",
+    "save_images",
     "set_nano_cpus",
     "try_connect",
 ]
@@ -105,6 +111,15 @@ def _tls() -> TLSConfig | None:
     ca = keys / "ca.pem"
     pair = (str(keys / "cert.pem"), str(keys / "key.pem"))
     return TLSConfig(client_cert=pair, ca_cert=str(ca) if verify else None, verify=bool(verify))
+
+
+def context_addresses() -> list[str]:
+    """Where the engines of all of this user's contexts answer."""
+    try:
+        found = ContextAPI.contexts()
+    except (DockerException, OSError, ValueError):
+        return []
+    return [str(one.Host) for one in found if getattr(one, "Host", None)]
 
 
 def try_connect(address: str | None = None, *, timeout: float = 60) -> APIClient | None:
@@ -188,12 +203,37 @@ def set_nano_cpus(client: APIClient, container: str, nano_cpus: int) -> None:
 
     Raises as the SDK's own calls do.
     """
-    address = f"{client.base_url}/v{client.api_version}/containers/{container}/update"
-    answer = client.post(address, json={"NanoCpus": nano_cpus}, timeout=client.timeout)
+    _checked(client.post(_at(client, f"containers/{container}/update"), json={"NanoCpus": nano_cpus}))
+
+
+def roll_service_back(client: APIClient, service: str, version: int, spec: Mapping[str, object]) -> None:
+    """Let Swarm bring back what a service was before its last change: the SDK has no word for it.
+
+    Raises as the SDK's own calls do.
+    """
+    asked = {"version": str(version), "rollback": "previous"}
+    _checked(client.post(_at(client, f"services/{service}/update"), params=asked, json=spec))
+
+
+def save_images(client: APIClient, tags: Sequence[str]) -> Iterator[bytes]:
+    """Several images as one archive, in which what they share stands once: the SDK saves one at a time.
+
+    Raises as the SDK's own calls do.
+    """
+    answer = _checked(client.get(_at(client, "images/get"), params={"names": list(tags)}, stream=True))
+    yield from answer.iter_content(2**20)
+
+
+def _at(client: APIClient, path: str) -> str:
+    return f"{client.base_url}/v{client.api_version}/{path}"
+
+
+def _checked(answer: requests.Response) -> requests.Response:
     try:
         answer.raise_for_status()
     except requests.HTTPError as exc:
         raise create_api_error_from_http_exception(exc) from exc
+    return answer
 
 
 @contextmanager

@@ -48,6 +48,7 @@ def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, por
         raise UsageError(
             "a cluster of this name is up", at=project, hint=f"lab status -p {project}, or lab down -p {project}"
         )
+    backend.check(spec, (), say)
     slots, release = spec.slots, backend.release(image)
     may_be_empty = len(slots) - 1  # `lab scale` may leave one
     order = ClusterOrder(identity=kept_identity(project), spec=spec, may_be_empty=may_be_empty, port=port)

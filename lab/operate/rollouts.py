@@ -58,7 +58,7 @@ def at_hand(
         desk = desk_of(backend, state, project)
         with backend.attach(project, desk.read().desired.slots) as live:
             # A lock of a script's own is as long as it says, whatever is known of who has it.
-            make = Deployer if script is None else partial(ScriptedDeployer, script)
+            make = live.deployer if script is None else partial(ScriptedDeployer, script)
             deployer = make(
                 live.cluster,
                 live.balancer,
@@ -76,7 +76,10 @@ def at_hand(
 def roll(image: str, strategy: str, given: Mapping[str, object], *, project: str | None, detach: bool, say: Say) -> int:
     """Begin a rollout and see it through. Exit 0 if the new release serves everywhere, 3 if the old one does."""
     wanted = strategy_from(strategy, given)
-    to = make_backend(say, [image]).release(image)
+    backend = make_backend(say, [image])
+    backend.check_rollout(wanted)
+    backend.provide([image], say)
+    to = backend.release(image)
     with at_hand(project, _teller(say)) as cluster:
         number = f"{SystemRandom().getrandbits(32):08x}"
         cluster.desk.roll(to, wanted, id=number, by=this_process())

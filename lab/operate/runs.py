@@ -172,6 +172,7 @@ def _backend_for(scenarios: Sequence[Scenario], spec: RunRequest, say: Say) -> B
         return None
     backend = make_backend(say, [image for scenario in scenarios for image in lab_images_of(scenario)])
     for scenario in scenarios:
+        backend.check_scenario(scenario)
         backend.check(scenario.cluster, images_of(scenario), say, pulls=spec.pulls)
         check_faults(scenario, backend.cannot)
     backend.sweep_abandoned(say)

@@ -31,7 +31,7 @@ def deployed(
     desk = Desk(state, live.project, clock=clock)
     if first is not None:
         desk.begin(first)
-    with Deployer(
+    with live.deployer(
         live.cluster,
         live.balancer,
         state,

@@ -12,7 +12,7 @@ from lab.cluster.harm import Victim
 from lab.errors import LabFault, UsageError
 from lab.model import STORE_ROLES, Role
 from lab.record import StrikeSource
-from lab.scenario.strike_spec import ANY, PRIMARY, REPLICA, STORE, LoseZone, StrikeSpec, role_of, zone_of
+from lab.scenario.strike_spec import ANY, LEADER, PRIMARY, REPLICA, STORE, LoseZone, StrikeSpec, role_of, zone_of
 
 ALLOWED_WITHIN = 30.0
 """Seconds that a step waits for the blast radius to allow it, as after another strike."""
@@ -39,6 +39,9 @@ def pick_victims(
     elif role in {Role.BALANCER, Role.SENTINEL, Role.ORDERS, Role.WORKER}:
         _, _, part = to.partition("/")
         found = [one for one in found if part in {"", one.zone, one.name}][:1]
+    elif role is Role.NODE:
+        _, _, part = to.partition("/")
+        found = [one for one in found if (one.leads if part == LEADER else part in {one.zone, one.name})][:1]
     elif role is Role.DEPLOYER:
         found = found[:1]
     elif to == ANY:

@@ -13,6 +13,7 @@ from lab.model import Role, Value
 ANY, DEPLOYER, BALANCER, ZONE = "any", "deployer", "balancer", "zone"
 STORE, SENTINEL, ORDERS, WORKER = "store", "sentinel", "orders", "worker"
 PRIMARY, REPLICA = "primary", "replica"
+NODE, LEADER = "node", "leader"
 
 Refuse = Callable[[str, str, str], None]
 """Told the key, what is wrong there, and what would be right."""
@@ -25,8 +26,9 @@ class StrikeSpec(Value, rename={"seconds": "for", "off": "from"}):
     """Which fault."""
     to: str = ANY
     """A slot (a1), a zone's replicas (a), balancer or balancer/a, deployer (the one that leads), store (its primary of
-    that moment), store/replica, store/a, sentinel/a, orders, a service of your own that has a role (redis), or any: a
-    replica drawn by the seed. With `from` also zone/a: whatever is in that zone but its balancer."""
+    that moment), store/replica, store/a, sentinel/a, orders, a service of your own that has a role (redis), on a swarm
+    node/a (the machine in that zone) or node/leader (the manager that leads), or any: a replica drawn by the seed. With
+    `from` also zone/a: whatever is in that zone but its balancer."""
     off: str = ""
     """Whom a `cut` is from: store (all of them), store/a and so on, zone/a (whatever is in that zone but its balancer),
     a slot or a zone's replicas; everybody if not given."""
@@ -106,7 +108,7 @@ def check_cut(do: str, to: str, off: str) -> None:
 def role_of(to: str) -> Role:
     """What kind of thing a strike's `to` names."""
     kind = to.partition("/")[0]
-    return Role(kind) if kind in {DEPLOYER, BALANCER, STORE, SENTINEL, ORDERS, WORKER} else Role.APP
+    return Role(kind) if kind in {DEPLOYER, BALANCER, STORE, SENTINEL, ORDERS, WORKER, NODE} else Role.APP
 
 
 def check_strike(spec: StrikeSpec, there: StrikeTargets, refuse: Refuse) -> None:
@@ -122,7 +124,8 @@ def check_strike(spec: StrikeSpec, there: StrikeTargets, refuse: Refuse) -> None
         refuse("from", f"there is no {spec.off!r}", f"from: {' | '.join(peers)}")
     edges = [f"{BALANCER}/{zone}" for zone in there.zones] if there.has_edges else []
     whole = whole if spec.off else []
-    known = [ANY, BALANCER, DEPLOYER, *edges, *there.named_stores, *there.zones, *there.slots, *whole]
+    nodes = [f"{NODE}/{LEADER}", *(f"{NODE}/{zone}" for zone in there.zones)]
+    known = [ANY, BALANCER, DEPLOYER, *nodes, *edges, *there.named_stores, *there.zones, *there.slots, *whole]
     if spec.to not in known:
         role = "; a service must have a role: cluster: {services: {NAME: store}}" if there.stores is None else ""
         refuse("to", f"there is no {spec.to!r} that may be struck", f"to: {' | '.join(known)}{role}")

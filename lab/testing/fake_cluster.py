@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from lab.cluster.harm import (
+    Activate,
     AnyHarm,
     Crash,
+    Drain,
     Join,
     Leave,
     Limit,
@@ -27,7 +29,7 @@ from lab.cluster.protocol import AppStop
 from lab.errors import EngineError, Fenced
 from lab.model import Release, Replica, ReplicaState, Slot
 
-_Plain = Send | Crash | Stop | Start | Pause | Unpause | Throttle | Squeeze | Limit | Leave | Join
+_Plain = Send | Crash | Stop | Start | Pause | Unpause | Throttle | Squeeze | Limit | Leave | Join | Drain | Activate
 """What changes a victim alone."""
 
 
@@ -206,10 +208,8 @@ def _harmed(victim: Victim, harm: _Plain) -> tuple[Victim, tuple[str, ...]]:
             ended = dead, ("update", "oom", "die")
         case Start():
             ended = change(victim, is_running=True), ("start",)
-        case Pause():
-            ended = change(victim, is_paused=True), ("pause",)
-        case Unpause():
-            ended = change(victim, is_paused=False), ("unpause",)
+        case Pause() | Unpause():
+            ended = change(victim, is_paused=isinstance(harm, Pause)), (type(harm).__name__.lower(),)
         case Throttle():
             ended = change(victim, cpu_quota=harm.quota), ("update",)
         case Limit():
@@ -219,4 +219,6 @@ def _harmed(victim: Victim, harm: _Plain) -> tuple[Victim, tuple[str, ...]]:
             ended = change(victim, networks=left), ("disconnect",)
         case Join():
             ended = change(victim, networks={**victim.networks, **harm.networks}), ("connect",)
+        case Drain() | Activate():
+            ended = victim, (type(harm).__name__.lower(),)
     return ended

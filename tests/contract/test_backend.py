@@ -24,10 +24,13 @@ from tests.in_process import InProcessLab
 SPEC = ClusterSpec(release="shop:v1", zones={"a": 1, "b": 1})
 
 
-@pytest.fixture(params=["in process", pytest.param("docker", marks=pytest.mark.e2e)], scope="module")
+REAL = [pytest.param("docker", marks=pytest.mark.e2e), pytest.param("swarm", marks=pytest.mark.prove)]
+
+
+@pytest.fixture(params=["in process", *REAL], scope="module")
 def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
-    if request.param == "docker":
-        found: Backend = request.getfixturevalue("backend")
+    if request.param in {"docker", "swarm"}:
+        found: Backend = request.getfixturevalue("backend" if request.param == "docker" else "swarm_backend")
         return found
     return InProcessLab(tmp_path_factory.mktemp("lab")).backend
 
@@ -86,7 +89,10 @@ def test_a_death_is_heard_and_made_good(live: OpenProject, events: list[record.A
         return [one.action for one in mine if one.action in {"create", "start", "kill", "die"}]
 
     wait_until("its death is heard", lambda: "die" in words(), within=20)
-    assert words() == ["create", "start", "kill", "kill", "die"]  # told to enter its slot, then killed
+    told = words()
+    assert told.count("kill") in {1, 2}  # a lab's own deployer tells it to enter its slot, too
+    assert [word for word in told if word != "kill"] == ["create", "start", "die"]
+    assert told[-2:] == ["kill", "die"]
     replaced = wait_until(
         "another one serves",
         lambda: (now := live.balancer.holders(["a1"]).get("a1")) and now.is_ready and now.replica != victim.name,

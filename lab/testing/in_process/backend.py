@@ -11,15 +11,17 @@ from queue import SimpleQueue
 from typing import Any
 
 from lab import record, users
+from lab.backends.one_engine import check_has_no_nodes
 from lab.backends.protocol import ClusterOrder, OpenProject, Report, Say
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.found import FoundCluster
 from lab.cluster.harm import Victim
+from lab.deploy.rollout import Strategy
 from lab.errors import UsageError
 from lab.machine.labels import Identity
 from lab.machine.sweep import Leftover
 from lab.model import Release, Role, Slot, release_name
-from lab.scenario.spec import ClusterSpec, Edges
+from lab.scenario.spec import ClusterSpec, Edges, Scenario
 from lab.state.protocol import State
 from lab.testing.in_process.app import MakeApp
 from lab.testing.in_process.cluster import InProcessBalancer, InProcessCluster, InProcessStores
@@ -82,6 +84,12 @@ class InProcessBackend:
 
     def cannot(self) -> Mapping[str, str]:
         return {}
+
+    def check_scenario(self, scenario: Scenario) -> None:
+        check_has_no_nodes(scenario)
+
+    def check_rollout(self, strategy: Strategy) -> None:
+        """Whatever there is."""
 
     @contextmanager
     def bring_up(self, order: ClusterOrder, *, is_kept: Callable[[], bool] = lambda: False) -> Iterator[OpenProject]:
