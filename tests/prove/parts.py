@@ -44,6 +44,12 @@ PARTS = (
         within=7200,
     ),
     Part(
+        name="swarm",
+        proves="three engines in one Swarm: updates, drained and lost nodes, a bad release, a leader's death, each ends"
+        " as it must, and the lab's own deployer beside it",
+        argv=(_PYTHON, "-m", "tests.swarm"),
+    ),
+    Part(
         name="e2e",
         proves="the tests on real containers that are too long for every commit",
         argv=(_PYTHON, "-m", "pytest", "tests", "-m", "prove", "-q"),

@@ -1,0 +1,102 @@
+"""What is tried on the swarm, and how each must end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lab.errors import ExitCode
+from lab.model import Value
+
+SEED = 7
+ENOUGH = {"operations": 1000, "checks": 1000}
+
+
+class Case(Value):
+    """One run: its steps, its exit code, and which promise is broken where one must be."""
+
+    name: str
+    steps: tuple[dict[str, Any], ...]
+    ends: ExitCode
+    release: str = "shop:v1"
+    edges: str = "zones"
+    breaks: str = ""
+    promises: Mapping[str, Any] = {}
+    enough: Mapping[str, Any] = {}
+    blast_radius: Mapping[str, Any] = {}
+    on_engine: bool = False
+    """Whether the lab's own deployer does the same on one engine beside it."""
+
+    @property
+    def scenario(self) -> dict[str, Any]:
+        """As a file has it."""
+        return {
+            "lab": 1,
+            "name": self.name,
+            "title": self.name,
+            "cluster": {"release": self.release, "zones": {"a": 2, "b": 2, "c": 2}, "edges": self.edges},
+            "users": {"count": 60, "on_two_devices": 20, "think": 0.3, "tries": 3, "answer_timeout": 10},
+            "promises": {"serving_at_least": 0, **self.promises},
+            "steps": list(self.steps),
+            "enough": {**ENOUGH, **self.enough},
+            "blast_radius": dict(self.blast_radius),
+            "time_limit": 240,
+        }
+
+
+SETTLE: dict[str, Any] = {"settle": {"for": 4}}
+AFTER: dict[str, Any] = {"settle": {"for": 3}}
+ROLL: dict[str, Any] = {"roll": {"to": "shop:v2", "batch": 1}}
+NODE = {"zones": 1, "tiers": 2, "least_serving": 1, "replicas": 4}
+
+CASES = (
+    Case(
+        name="rolling update",
+        steps=(SETTLE, ROLL, AFTER),
+        ends=ExitCode.HELD,
+        enough={"users_served_by_new": 60},
+        on_engine=True,
+    ),
+    Case(
+        name="node drained",
+        steps=(SETTLE, {"strike": {"do": "drain", "to": "node/b", "for": 10}}, AFTER),
+        ends=ExitCode.HELD,
+        enough={"strikes_that_hit": 1},
+    ),
+    Case(
+        name="node killed",
+        steps=(SETTLE, {"lose_zone": {"zone": "c", "for": 25}}, AFTER),
+        ends=ExitCode.HELD,
+        enough={"strikes_that_hit": 1},
+        blast_radius=NODE,
+        on_engine=True,
+    ),
+    Case(
+        name="store's node killed",
+        steps=(SETTLE, {"lose_zone": {"zone": "a", "for": 8}}, AFTER),
+        ends=ExitCode.HELD,
+        promises={"loses_at_most": 0},
+        enough={"strikes_that_hit": 1},
+        blast_radius=NODE,
+    ),
+    Case(
+        name="bad release",
+        steps=(SETTLE, {"roll": {"to": "shop:v2-never-ready", "batch": 1, "ready_within": 6}}, AFTER),
+        ends=ExitCode.ROLLED_BACK,
+        on_engine=True,
+    ),
+    Case(
+        name="memory sessions",
+        steps=(SETTLE, {"roll": {"to": "shop:v2-memory", "batch": 1}}, AFTER),
+        ends=ExitCode.BROKEN,
+        release="shop:v1-memory",
+        breaks="logged_in",
+    ),
+    Case(
+        name="leading manager killed",
+        steps=(SETTLE, {"strike": {"do": "kill", "to": "node/leader", "for": 10}}, ROLL, AFTER),
+        ends=ExitCode.HELD,
+        enough={"strikes_that_hit": 1, "users_served_by_new": 60},
+        blast_radius=NODE,
+    ),
+)
