@@ -180,6 +180,15 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_differs_between_systems_is_asked_in_one_place() -> None:
+    """Whoever brings the lab to another system reads one module. What is asked of a container is Linux everywhere."""
+    files = r"(?:Path|open|readlink)\(f?\"/proc"
+    asks = re.compile(rf"^import platform|sys\.platform|psutil\.LINUX|{files}|os\.uname|geteuid", re.MULTILINE)
+    host = LAB / "machine" / "host.py"
+    assert asks.search(host.read_text())
+    assert [path.name for path in MODULES if path != host and asks.search(path.read_text())] == []
+
+
 def test_no_host_of_a_registry_is_written_down() -> None:
     """Where packages come from is the machine's setting, not the repository's."""
     for path in LAB.parent.rglob("*"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from docker import APIClient
 
 from lab.errors import EngineError, SetupError
 from lab.machine.engine import engine_address, try_connect
+from lab.machine.host import is_root, system
 from lab.machine.places import Places
 from lab.model import Value
 from lab.retry import wait_until
@@ -54,8 +54,8 @@ class Machine(Value):
 def look_at_machine() -> Machine:
     """This machine."""
     return Machine(
-        system=platform.system(),
-        is_root=hasattr(os, "geteuid") and os.geteuid() == 0,
+        system=system(),
+        is_root=is_root(),
         has_apt=shutil.which("apt-get") is not None,
         has_dockerd=shutil.which("dockerd") is not None,
         has_systemd=Path("/run/systemd/system").is_dir(),

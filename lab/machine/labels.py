@@ -7,10 +7,10 @@ import re
 import socket
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 
 import psutil
 
+from lab.machine.host import boot_and_namespace, seconds_from_boot
 from lab.machine.places import is_project
 from lab.model import Replica, ReplicaState, Role, Value
 
@@ -50,7 +50,6 @@ IDENTIFYING = (PROJECT, RUN, ROLE, OWNER, EXPIRES)
 """All of these must be there before the lab calls something its own; half of them is a stranger's."""
 
 _NUMBER = re.compile("[0-9]{1,15}")
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 KEPT = "kept"
 """The owner of a cluster that outlives the command that made it (`lab up`)."""
 
@@ -103,12 +102,11 @@ def this_process() -> str:
 
 def _here() -> str:
     """Within what the numbers of processes mean the same."""
-    host = socket.gethostname()
-    try:
-        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 -- "pid:[4026531836]" is no path
-        return f"{host}/{BOOT_ID.read_text(encoding='ascii')[:8]}/{''.join(filter(str.isdigit, namespace))}"
-    except (OSError, ValueError):  # not Linux
+    host, within = socket.gethostname(), boot_and_namespace()
+    if within is None:
         return host
+    boot, namespace = within
+    return f"{host}/{boot[:8]}/{''.join(filter(str.isdigit, namespace))}"
 
 
 def is_owner_gone(owner: str) -> bool:
@@ -147,13 +145,8 @@ def _runs(owner: str) -> bool | None:
 
 
 def _started(pid: int) -> float:
-    """When a process began, in seconds, the same however often it is asked.
-
-    Linux counts from boot, to which psutil adds the time of day at boot: that moves whenever a clock is set, and
-    would turn every process into another. Elsewhere the time of day is kept as it was.
-    """
-    booted = psutil.boot_time() if psutil.LINUX else 0.0  # asked first: a psutil may keep what it found last
-    return psutil.Process(pid).create_time() - booted
+    """When a process began, in seconds, the same however often it is asked."""
+    return seconds_from_boot(psutil.Process(pid).create_time)
 
 
 _STATES = {

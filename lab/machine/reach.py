@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import secrets
 import socket
 import tarfile
@@ -25,6 +24,7 @@ from lab.clock import SYSTEM_CLOCK
 from lab.errors import UsageError
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_address, engine_errors
+from lab.machine.host import container_ids, default_gateway, is_in_container
 from lab.machine.labels import Identity, this_process
 from lab.model import Value
 
@@ -34,9 +34,6 @@ BIND, HOST = "LAB_BIND", "LAB_HOST"
 """The variables that say on which of the engine's addresses doors are published, and where they are found from here."""
 PROBE_LIVES = 600
 """Seconds after which `lab clean` may remove a container that was made to see whether the engine sees our files."""
-_OWN_ID = re.compile(r"/containers/([0-9a-f]{64})/|[/-]([0-9a-f]{64})(?:\.scope)?$", re.MULTILINE)
-IN_CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))
-"""Docker's and Podman's own marks."""
 
 
 class Reach(Value):
@@ -122,7 +119,7 @@ def find_reach(engine: APIClient, image: str, own: Path) -> Reach:
         return Reach(bind=bind, copies=True)
     with _something_to_see(own) as (file, content):
         copies = not _sees(engine, image, file, content)
-        inside = _own_container(engine, file, content) if any(mark.exists() for mark in IN_CONTAINER) else ""
+        inside = _own_container(engine, file, content) if is_in_container() else ""
     if not inside or os.environ.get(HOST):
         return Reach(bind=bind, copies=copies)
     with engine_errors("look at this container"):
@@ -134,7 +131,7 @@ def find_reach(engine: APIClient, image: str, own: Path) -> Reach:
             raise UsageError(
                 f"this container shares a network ({mode}) and can't join a cluster's, so it reaches no door",
                 at="docker network connect",
-                hint=f"--bind {_gateway() or 'ADDRESS'} with {HOST} set to it   # an address that is reached from here",
+                hint=f"--bind {default_gateway() or 'ADDRESS'} with {HOST} set to it   # what is reached from here",
             )
         return Reach(bind=bind, copies=copies)
     return Reach(bind=bind, copies=copies, joins=inside)
@@ -156,7 +153,7 @@ def is_guest(inspected: Mapping[str, Any], network: str) -> bool:
 
 def own_container(engine: APIClient, own: Path) -> str:
     """The container of this engine that this process is in, "" for none: it holds the same file as we do."""
-    if not any(mark.exists() for mark in IN_CONTAINER):
+    if not is_in_container():
         return ""
     with _something_to_see(own) as (file, content):
         return _own_container(engine, file, content)
@@ -197,7 +194,7 @@ def _sees(engine: APIClient, image: str, file: Path, content: bytes) -> bool:
 
 
 def _own_container(engine: APIClient, file: Path, content: bytes) -> str:
-    for candidate in _candidates():
+    for candidate in (*container_ids(), socket.gethostname()):
         with engine_errors("look for this container"):
             try:
                 inspected = engine.inspect_container(candidate)
@@ -206,15 +203,6 @@ def _own_container(engine: APIClient, file: Path, content: bytes) -> str:
             if _file_of(engine, inspected["Id"], str(file.resolve())) == content:
                 return str(inspected["Id"])
     return ""
-
-
-def _candidates() -> Iterator[str]:
-    """What may be the id of the container that this process is in."""
-    for source in ("/proc/self/mountinfo", "/proc/self/cgroup"):
-        with suppress(OSError):
-            found = _OWN_ID.findall(Path(source).read_text())
-            yield from dict.fromkeys(one or other for one, other in found)
-    yield socket.gethostname()
 
 
 def _file_of(engine: APIClient, container: str, path: str) -> bytes | None:
@@ -228,16 +216,6 @@ def _file_of(engine: APIClient, container: str, path: str) -> bytes | None:
         first = tar.next()
         file = tar.extractfile(first) if first is not None and first.isfile() else None
         return file.read() if file is not None else None
-
-
-def _gateway() -> str:
-    """This machine's default gateway, "" for none."""
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/net/route").read_text().splitlines()[1:]:
-            _, destination, gateway, *_ = line.split()
-            if int(destination, 16) == 0:
-                return str(ipaddress.IPv4Address(bytes.fromhex(gateway)[::-1]))
-    return ""
 
 
 def _is_loopback(host: str) -> bool:

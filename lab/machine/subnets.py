@@ -5,16 +5,15 @@ from __future__ import annotations
 import ipaddress
 import random
 from collections.abc import Iterable
-from pathlib import Path
 
 from docker import APIClient
 
 from lab.errors import ClusterError
 from lab.machine.engine import engine_errors
+from lab.machine.host import routes
 
 SPACE = ipaddress.ip_network("10.213.0.0/16")
 """Private, and away from what engines and homes usually take."""
-ROUTES = Path("/proc/net/route")
 
 
 def free_subnet(engine: APIClient, *, but: str = "") -> str:
@@ -23,7 +22,7 @@ def free_subnet(engine: APIClient, *, but: str = "") -> str:
         networks = engine.networks()
     taken = [one["Subnet"] for net in networks for one in (net["IPAM"].get("Config") or ()) if one.get("Subnet")]
     taken += [but] if but else []
-    taken += _routes(ROUTES.read_text() if ROUTES.exists() else "")
+    taken += routes()
     found = pick_subnet(taken, random.Random())
     if found is None:
         raise ClusterError("no free subnet is left", at=str(SPACE), hint="docker network prune")
@@ -36,14 +35,3 @@ def pick_subnet(taken: Iterable[str], luck: random.Random) -> str | None:
     others = [one for one in parsed if isinstance(one, ipaddress.IPv4Network)]
     free = [one for one in SPACE.subnets(new_prefix=24) if not any(one.overlaps(other) for other in others)]
     return str(luck.choice(free)) if free else None
-
-
-def _routes(table: str) -> list[str]:
-    """The destinations of a Linux routing table but the default: addresses and masks stand there backwards, as hex."""
-    found = []
-    for line in table.splitlines()[1:]:
-        destination, mask = line.split()[1], line.split()[7]
-        if int(mask, 16):
-            parts = [ipaddress.IPv4Address(bytes.fromhex(one)[::-1]) for one in (destination, mask)]
-            found.append(f"{parts[0]}/{parts[1]}")
-    return found

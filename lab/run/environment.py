@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 import socket
 
 from lab import record
 from lab.backends.protocol import Backend
 from lab.backends.target import Target
 from lab.clock import Clock
+from lab.machine.host import describe_system, python_version
 from lab.model import release_name
 from lab.run.variables import interpolated
 from lab.scenario.own_files import digest_of, own_files
@@ -45,8 +45,8 @@ def _machine(scenario: Scenario, *, run: str, seed: int, repeat: str, clock: Clo
         "repeat": repeat,
         "began": clock.wall().isoformat(timespec="seconds"),
         "host": socket.gethostname(),
-        "python": platform.python_version(),
-        "system": platform.platform(),
+        "python": python_version(),
+        "system": describe_system(),
         "cores": os.cpu_count(),
         "files": {path: digest_of(path) for path in own_files(scenario)},
     }

@@ -8,7 +8,6 @@ began is ended, also those that went into the background or made themselves a se
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -21,17 +20,12 @@ from typing import TextIO
 
 import psutil
 
+from lab.machine.host import adopt_orphans
+
 GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL for whatever is left."""
 ROUNDS = 20
 """Rounds of SIGKILL at most: what is killed may just have begun another."""
-_SET_CHILD_SUBREAPER = 36
-
-
-def adopt_orphans() -> None:
-    """Let orphans of the command become children of this process, so that they are found; on Linux alone."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_all(own: psutil.Process) -> None:
