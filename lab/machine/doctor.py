@@ -38,14 +38,16 @@ def examine(places: Places, *, now: datetime) -> Iterator[Checkup]:
     except LabError as exc:  # a context that there is none of
         yield Checkup(name="engine", is_well=False, seen=str(exc).partition("\n")[0], mend=exc.hint)
         return
-    yield _engine(engine)
+    found = _engine(engine)
+    yield found
     yield _compose()
     yield _disk(places)
     yield _memory()
-    if engine is not None:
+    if engine is not None and found.is_well:
         yield from _images(engine, places)
         yield _leftovers(engine, now)
         yield _strikes(engine)
+    if engine is not None:
         engine.close()
 
 
@@ -56,7 +58,10 @@ def _engine(engine: APIClient | None) -> Checkup:
         except LabError as exc:
             return Checkup(name="engine", is_well=False, seen=exc.what, mend=exc.hint)
         return Checkup(name="engine", is_well=False, seen="none answers", mend=f"lab setup   # will {todo} one")
-    info = describe(engine)
+    try:
+        info = describe(engine)
+    except LabError as exc:
+        return Checkup(name="engine", is_well=False, seen=exc.what, mend=exc.hint)
     try:
         old = api_of(info.api) < OLDEST_API
     except LabError as exc:

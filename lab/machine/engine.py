@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import requests
 from docker import APIClient
 from docker.context import Context, ContextAPI
@@ -168,20 +169,27 @@ def api_of(version: str) -> tuple[int, ...]:
 
 
 def describe(client: APIClient) -> EngineInfo:
-    """What engine this is."""
+    """What engine this is. Raises EngineError, also for answers that no engine gives."""
     with engine_errors("ask the engine what it is"):
         info, version = client.info(), client.version()
-    return EngineInfo(
-        version=version.get("Version", ""),
-        api=version.get("ApiVersion", ""),
-        system=info.get("OperatingSystem", ""),
-        architecture=info.get("Architecture", ""),
-        cores=info.get("NCPU", 0),
-        memory_bytes=info.get("MemTotal", 0),
-        storage_driver=info.get("Driver", ""),
-        kind=kind_of(version),
-        traits=traits_of(info),
-    )
+    try:
+        return msgspec.convert(
+            {
+                "version": version.get("Version", ""),
+                "api": version.get("ApiVersion", ""),
+                "system": info.get("OperatingSystem", ""),
+                "architecture": info.get("Architecture", ""),
+                "cores": info.get("NCPU", 0),
+                "memory_bytes": info.get("MemTotal", 0),
+                "storage_driver": info.get("Driver", ""),
+                "kind": kind_of(version),
+                "traits": traits_of(info),
+            },
+            EngineInfo,
+        )
+    except (AttributeError, TypeError, msgspec.ValidationError) as exc:  # another shape than any engine's answer
+        what = f"what answers there is no engine that the lab knows: {exc}"
+        raise EngineError(what, at=engine_address(), hint="docker info; unset DOCKER_HOST") from exc
 
 
 def kind_of(version: Mapping[str, Any]) -> str:

@@ -232,11 +232,8 @@ class ImageShelf:
     def _make_base(self, say: Say) -> None:
         recipe = self._base_recipe
         repository, _, tag = self.base_tag.partition(":")
-        if _registry_has(recipe.pull):
-            say(f"base image: pulling {recipe.pull}")
-            name, _, version = recipe.pull.rpartition(":")
-            with still_at_it("base image", say), engine_errors("pull the base image", at=recipe.pull):
-                self._engine.pull(name, tag=version)
+        if _registry_has(recipe.pull) and self._pull_base(recipe.pull, say):
+            with engine_errors("name the base image", at=self.base_tag):
                 self._engine.tag(recipe.pull, repository, tag)
             return
         provide_base_tools(say)
@@ -258,6 +255,21 @@ class ImageShelf:
             changes = [f'LABEL {name}="{value}"' for name, value in _image_labels("base").items()]
             self._engine.import_image_from_data(made.stdout, repository=repository, tag=tag, changes=changes)
 
+    def _pull_base(self, image: str, say: Say) -> bool:
+        """Whether a registry gave it, for this engine's own processor; why not is said."""
+        say(f"base image: pulling {image}")
+        name, _, version = image.rpartition(":")
+        try:
+            with still_at_it("base image", say), engine_errors("pull the base image", at=image):
+                self._engine.pull(name, tag=version)
+                given, own = self._engine.inspect_image(image)["Architecture"], self._engine.version()["Arch"]
+        except EngineError as exc:
+            say(f"base image: {exc.what}")
+            return False
+        if given != own:
+            say(f"base image: the registry serves {image} for {given}, and this engine's processor is {own}")
+        return bool(given == own)
+
     def _build(self, recipe: ImageRecipe, say: Say) -> None:
         tag = self.tag(recipe.name)
         say(f"image {recipe.name}: building {tag}")
@@ -275,11 +287,10 @@ class ImageShelf:
                 labels=_image_labels(recipe.name),
             ):
                 if "error" in line:
-                    raise EngineError(
-                        f"image {recipe.name} can't be built: {str(line['error']).strip()}",
-                        at=f"images/{recipe.folder}/Dockerfile",
-                        hint="lab doctor   # is the package mirror reached?",
-                    )
+                    said = str(line["error"]).strip()
+                    full = "no space left" in said.lower()
+                    hint = "docker system df; lab clean --all" if full else "lab doctor   # is the mirror reached?"
+                    raise EngineError(f"image {recipe.name} can't be built: {said}", at=at, hint=hint)
         if not self._has(tag):
             raise EngineError(f"the engine built image {recipe.name} but does not have it", at=tag)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import socket
 from contextlib import ExitStack
@@ -30,7 +31,10 @@ def free_ports(count: int) -> tuple[int, ...]:
             port = FIRST + secrets.randbelow(LAST - FIRST)
             try:
                 probe.bind(("127.0.0.1", port))
-            except OSError:
+            except OSError as exc:
+                if exc.errno == errno.EADDRNOTAVAIL:
+                    hint = "ip link set lo up   # doors are on IPv4's loopback"
+                    raise SetupError("this machine has no such address", at="127.0.0.1", hint=hint) from exc
                 continue
             found.append(port)
             if len(found) == count:
