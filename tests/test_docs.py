@@ -17,6 +17,7 @@ import yaml
 from lab.chaos.faults import FAULTS
 from lab.cluster.stores import TIERS
 from lab.errors import ExitCode
+from lab.machine.host import DIFFERENCES
 from lab.model import Operation
 from lab.oracle.promises import PROMISES
 from lab.record import AnyEvent
@@ -227,6 +228,12 @@ def test_the_table_of_promises_is_the_codes() -> None:
     assert all(len(row) == 5 and all(row) for row in table)
 
 
+def test_what_differs_between_systems_is_the_codes() -> None:
+    """One place that lists it, for whoever brings the lab elsewhere."""
+    differ = rows_of("how-to/engines.md", "Processors and systems")[1:]
+    assert differ == [[one.what, one.linux, one.macos] for one in DIFFERENCES]
+
+
 def test_the_table_of_strategies_has_all_of_them() -> None:
     """As the generated reference has."""
     section = REFERENCE.read_text().split("## Strategies of `roll`")[1].split("\n## ")[0]
@@ -393,7 +400,10 @@ def test_every_yaml_block_says_which_file_it_is() -> None:
             assert read["services"]["web"]["image"], block.at
         elif block.name == ".github/workflows/lab.yml":
             steps = read["jobs"]["users-keep-their-state"]["steps"]
-            assert [step for step in steps if step.get("run") == "lab run lab.yaml"], block.at
+            own = [step for step in steps if "/cluster-lab@" in step.get("uses", "")]
+            inputs = yaml.safe_load((DOCS.parent / "action.yml").read_text())["inputs"]
+            assert all(step["with"].keys() <= inputs.keys() for step in own), block.at
+            assert own or [step for step in steps if step.get("run") == "lab run lab.yaml"], block.at
             assert all(len({"run", "uses"} & set(step)) == 1 for step in steps), block.at
         elif block.name == ".gitlab-ci.yml":
             assert "lab run lab.yaml" in read["users-keep-their-state"]["script"], block.at

@@ -10,7 +10,7 @@ import click
 
 from lab.cli.parser import flag, verb
 from lab.cli.terminal import complain, say
-from lab.errors import ExitCode, LabFault
+from lab.errors import ExitCode, LabFault, UsageError
 
 SHELLS = ("bash", "zsh", "fish")
 COMPLETE = "_LAB_COMPLETE"
@@ -65,6 +65,51 @@ def _tell_impossible() -> None:
     say(f"✓ {'faults':<22} {', '.join(possible) or 'none'}: tried, and confirmed by the engine")
     for name, why in impossible.items():
         say(f"- {name:<22} not possible on this engine: {why}")
+
+
+@verb("pack")
+@click.argument("file", required=False, help="such as images.tar")
+@flag("--list", "lists", help="print the images' tags instead: two labs with the same list need the same images")
+def pack(file: str | None, lists: bool) -> int:
+    """Write the lab's images into one file, for a machine or a CI job that is to build none."""
+    from pathlib import Path
+
+    from lab.machine.engine import connect
+    from lab.machine.image_pack import image_tags, pack_images
+    from lab.machine.images import ImageShelf
+    from lab.machine.places import find_places
+    from lab.machine.setup import make_ready
+
+    places = find_places()
+    if lists:
+        engine = connect()
+        say("\n".join(image_tags(ImageShelf(engine, places.images))))
+        engine.close()
+        return ExitCode.HELD
+    if file is None:
+        raise UsageError("no file is given", at="FILE", hint="lab pack images.tar")
+    toolbox = make_ready(places, say)
+    manifest = pack_images(toolbox.engine, image_tags(toolbox.images), Path(file), say)
+    say(f"wrote {file}: {Path(file).stat().st_size / 1e6:.0f} MB, {len(manifest.images)} images")
+    return ExitCode.HELD
+
+
+@verb("unpack")
+@click.argument("file", help="such as images.tar")
+def unpack(file: str) -> int:
+    """Load the images of such a file, or of a workshop's."""
+    from pathlib import Path
+
+    from lab.machine.engine import connect
+    from lab.machine.image_pack import image_tags, unpack_images
+    from lab.machine.images import ImageShelf
+    from lab.machine.places import find_places
+
+    engine = connect()
+    manifest = unpack_images(engine, image_tags(ImageShelf(engine, find_places().images)), Path(file), say)
+    engine.close()
+    say(f"{len(manifest.images)} images are there")
+    return ExitCode.HELD
 
 
 @verb("clean")

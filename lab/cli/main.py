@@ -89,7 +89,7 @@ root.add_section(
 root.add_section("Workshop", lessons.lesson, lessons.workshop)
 root.add_section(
     "This machine",
-    *(machine.setup, machine.doctor, machine.clean, yard.yard),
+    *(machine.setup, machine.doctor, machine.pack, machine.unpack, machine.clean, yard.yard),
     *(machine.schema, machine.reference, machine.completion),
 )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import platform
 import subprocess
 import sys
 import tarfile
@@ -23,7 +22,8 @@ import msgspec
 from docker import APIClient
 
 from lab.errors import LabFault, SetupError, UsageError
-from lab.machine.engine import engine_errors
+from lab.machine.engine import NotFound, engine_errors
+from lab.machine.host import describe_system, python_version
 from lab.machine.images import ImageShelf
 from lab.machine.install import COMPOSE_WHEEL, Say, find_compose, still_at_it
 from lab.machine.places import Places
@@ -150,10 +150,12 @@ def load_images(engine: APIClient, file: Path, manifest: Manifest) -> None:
             for line in engine.load_image(archive):
                 if "error" in line:
                     raise LabFault(f"the engine would not load the images: {line['error']}", at=str(file))
-            there = {tag for image in engine.images() for tag in image.get("RepoTags") or ()}
-    lacking = [tag for tag in manifest.images if tag not in there]
-    if lacking:
-        raise LabFault(f"the engine loaded the images, but has no {lacking[0]}", at=str(file), hint="lab doctor")
+            for tag in manifest.images:
+                try:
+                    engine.inspect_image(tag)  # Podman lists it under a longer name, and finds it by this one
+                except NotFound as exc:
+                    what = f"the engine loaded the images, but has no {tag}"
+                    raise LabFault(what, at=str(file), hint="lab doctor") from exc
 
 
 def sources(root: Path) -> Iterator[Path]:
@@ -170,8 +172,8 @@ def sources(root: Path) -> Iterator[Path]:
 
 def for_python(version: str = "") -> str:
     """What wheels are made for: this Python, or another version of it on such a system."""
-    own = ".".join(platform.python_version_tuple()[:2])
-    return f"{version or own} on {platform.platform()}"
+    own = ".".join(python_version().split(".")[:2])
+    return f"{version or own} on {describe_system()}"
 
 
 def _fetch_wheels(root: Path, to: Path, python: str) -> None:
