@@ -27,6 +27,7 @@ from lab.cluster.engine_harm import EngineHarm
 from lab.cluster.events import EngineWatch
 from lab.cluster.found import FoundCluster, find_cluster
 from lab.cluster.gated import GatedCluster
+from lab.cluster.logs import log_lines
 from lab.cluster.own_app import (
     BALANCER,
     EDGE,
@@ -156,6 +157,9 @@ class DockerBackend:
         self, project: str, report: Report, *, clock: Clock = SYSTEM_CLOCK
     ) -> AbstractContextManager[EngineWatch]:
         return EngineWatch(project, report, clock=clock)
+
+    def log_lines(self, project: str, named: str, *, last: int, follows: bool) -> Iterator[str]:
+        return log_lines(self.toolbox.engine, project, named, last=last, follows=follows)
 
     def halted(self) -> str:
         return halted_by(self.toolbox.engine)

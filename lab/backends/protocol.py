@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -164,6 +164,13 @@ class Backend(Protocol):
 
     def events(self, project: str, report: Report, *, clock: Clock = SYSTEM_CLOCK) -> AbstractContextManager[object]:
         """Tell what happens to a cluster's containers, from whichever thread, while the block runs."""
+        ...
+
+    def log_lines(self, project: str, named: str, *, last: int, follows: bool) -> Iterator[str]:
+        """The last lines that a slot's replica, a balancer, a store or a service wrote; with `follows` those that come.
+
+        Raises UsageError, before the first line, where there is nobody of this name.
+        """
         ...
 
     def halted(self) -> str:

@@ -1,11 +1,11 @@
-"""`lab up`, `down`, `status`: a cluster that stands until somebody takes it down."""
+"""`lab up`, `down`, `status`, `logs`: a cluster that stands until somebody takes it down."""
 
 from __future__ import annotations
 
 import click
 
-from lab.cli.parser import begins_swarm, flag, option, project, users_port, verb
-from lab.cli.terminal import say
+from lab.cli.parser import COUNT, begins_swarm, flag, option, project, users_port, verb
+from lab.cli.terminal import redrawn, say
 
 
 @verb("up")
@@ -33,9 +33,25 @@ def down(yes: bool, project: str | None) -> int:
 
 
 @verb("status")
+@flag("--watch", help="again and again, until Ctrl-C or the cluster is gone")
 @project
-def status(project: str | None) -> int:
+def status(watch: bool, project: str | None) -> int:
     """Zones, replicas and who answers; exit 0 only if every slot serves."""
-    from lab.operate.cluster import show_status
+    from lab.operate.cluster import show_status, watch_status
 
-    return show_status(project, say=say)
+    if not watch:
+        return show_status(project, say=say)
+    with redrawn() as redraw:
+        return watch_status(project, say=say, redraw=redraw)
+
+
+@verb("logs")
+@click.argument("who", help="a slot or a replica (a1, a1-7), balancer, store/a, or a service of your compose file")
+@flag("-f", "--follow", help="and what comes, until Ctrl-C or its end")
+@option("--last", type=COUNT, default=100, metavar="N", help="so many lines at most (100 if not given)")
+@project
+def logs(who: str, follow: bool, last: int, project: str | None) -> int:
+    """What a replica, a store, a balancer or a service wrote."""
+    from lab.operate.cluster import show_log
+
+    return show_log(who, project, last=last, follows=follow, say=say)

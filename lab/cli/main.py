@@ -80,7 +80,16 @@ root.add_section(
 root.add_section("Look", records.runs, records.compare, records.check, records.report, records.ui, records.gate)
 root.add_section(
     "A cluster by hand",
-    *(cluster.up, cluster.status, cluster.down, rollouts.roll, rollouts.resume, rollouts.reverse, rollouts.abort),
+    *(
+        cluster.up,
+        cluster.status,
+        cluster.logs,
+        cluster.down,
+        rollouts.roll,
+        rollouts.resume,
+        rollouts.reverse,
+        rollouts.abort,
+    ),
     *(rollouts.approve, rollouts.lock, rollouts.scale, rollouts.deployer),
 )
 root.add_section(

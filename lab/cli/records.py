@@ -1,4 +1,4 @@
-"""`lab ui`, `check`, `report`, `runs`: what was recorded, seen again. Nothing here needs an engine."""
+"""`lab ui`, `check`, `report`, `runs`: what was recorded, seen again. Only a cluster's page needs an engine."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from lab.cli.parser import PORT, RUN, Decorated, flag, option, verb
+from lab.cli.parser import PORT, RUN, Decorated, flag, option, project, verb
 from lab.cli.terminal import say, say_one_line
+from lab.errors import UsageError
 
 REPORTS = {
     "html": "one file that opens from disk, with a slider (report.html)",
@@ -21,9 +22,17 @@ recorded_run = click.argument("run", type=RUN, help="a folder, or the name of a 
 
 @verb("ui")
 @click.argument("run", required=False, type=RUN, help="a folder, or the name of a run in runs/ (default: the newest)")
+@flag("--cluster", help="the page of the cluster that lab up made, instead")
 @option("--port", type=PORT, help="where (default: a free port)")
-def ui(run: str | None, port: int | None) -> int:
-    """A run's page on 127.0.0.1, until Ctrl-C: one that goes on, or a recorded one."""
+@project
+def ui(run: str | None, cluster: bool, port: int | None, project: str | None) -> int:
+    """A page on 127.0.0.1, until Ctrl-C: of a run that goes on, of a recorded one, or of a cluster that stands."""
+    if cluster or project is not None:
+        if run is not None:
+            raise UsageError("either a run or a cluster", at=f"lab ui {run}", hint="lab ui --cluster")
+        from lab.operate.standing import show_cluster
+
+        return show_cluster(project, port=port, say=say)
     from lab.console.page import show_run
 
     return show_run(run, port=port, say=say)

@@ -100,6 +100,15 @@ def show_run(named: str | None, *, port: int | None, say: Say) -> int:
     return ExitCode.HELD
 
 
+@contextmanager
+def serve_record(folder: Path, title: str, *, port: int | None, say: Say) -> Iterator[str]:
+    """Serve the page of a record that is being written while the block lasts, and that nobody judges; its address."""
+    feed, finder = Feed(), RequestFinder(folder)
+    follower = Follower(folder, partial(_fold_of, folder), lambda: None, feed, say=say)
+    with PageServer(live_page(title, PageConfig()), feed, requests=finder.answer, port=port) as server, follower:
+        yield server.url
+
+
 class _Recorded:
     """Waits for the verdict of a run that somebody else conducts; a killed lab's record is judged as it is."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lab import record
 from lab.backends.choose import connect_backend, make_backend
 from lab.backends.protocol import Backend, ClusterOrder
+from lab.clock import SYSTEM_CLOCK
 from lab.cluster.stores import OrdersPlace, StoreName
 from lab.deploy.rollout import first_desired
 from lab.errors import ExitCode, LabError, UsageError
@@ -21,6 +22,8 @@ from lab.run.deployed import deployed, wait_settled
 from lab.scenario.spec import ClusterSpec
 
 Say = Callable[[str], None]
+LOOK_EVERY = 1.0
+"""Seconds between two looks at a cluster that is watched."""
 
 
 class KeptStores(Value):
@@ -65,7 +68,7 @@ def bring_up_and_keep(image: str, keeps: KeptStores, *, project: str | None, por
     say(f"{project} is up: {live.url}")
     named = "" if project == default_project(find_places()) else f" -p {project}"
     say("  open it in a browser; any name and password make an account")
-    say(f"  watch it: lab status{named} --watch    lab ui{named}")
+    say(f"  watch it: lab status{named} --watch    lab ui --cluster{named}")
     say(f"  upgrade it: lab roll shop:v2{named}    break it: lab kill a1{named}    remove it: lab down{named}")
     say(f"  nobody replaces what dies until: lab deployer{named}")
     return ExitCode.HELD
@@ -99,34 +102,64 @@ def _check_is_nobodys_run(backend: Backend, project: str) -> None:
 
 def show_status(project: str | None, *, say: Say) -> int:
     """Print zones, slots and who answers there; exit 0 only if every slot that is to have a replica serves."""
-    project = project_of(find_places(), project)
-    backend = connect_backend()
+    lines, code = status_of(connect_backend(), project_of(find_places(), project))
+    for line in lines:
+        say(line)
+    return code
+
+
+def watch_status(project: str | None, *, say: Say, redraw: Callable[[Sequence[str]], None] | None) -> int:
+    """The same again and again, until Ctrl-C or the cluster is gone: redrawn, or told whenever it changes."""
+    project, backend, before = project_of(find_places(), project), connect_backend(), list[str]()
+    while True:
+        lines, code = status_of(backend, project)
+        if redraw is not None:
+            redraw([f"{SYSTEM_CLOCK.wall():%H:%M:%S} UTC", *lines])
+        elif lines != before:
+            say("\n".join(lines))
+        before = lines
+        if not backend.is_there(project):
+            return code
+        SYSTEM_CLOCK.sleep(LOOK_EVERY)
+
+
+def show_log(named: str, project: str | None, *, last: int, follows: bool, say: Say) -> int:
+    """Print the last lines that somebody in the cluster wrote, and with `follows` those that come, until Ctrl-C."""
+    for line in connect_backend().log_lines(project_of(find_places(), project), named, last=last, follows=follows):
+        say(line)
+    return ExitCode.HELD
+
+
+def status_of(backend: Backend, project: str) -> tuple[list[str], ExitCode]:
+    """A cluster as it stands, for people, and whether every slot that is to have a replica serves."""
     replicas = sorted(backend.cluster(project).replicas(), key=lambda one: (one.slot, one.generation))
     if not replicas:
-        say(f"{project}: not up\n  try: lab up")
-        return ExitCode.COULD_NOT_TELL
-    answering: dict[str, str] = {}
+        return [f"{project}: not up\n  try: lab up"], ExitCode.COULD_NOT_TELL
+    lines, answering = list[str](), dict[str, str]()
     try:
         with backend.attach(project, ()) as live:
             found = live.balancer.holders({one.slot for one in replicas})
             answering = {slot: answer.replica for slot, answer in found.items() if answer.is_ready}
-        say(f"{project}: {'  '.join(f'http://{host}:{port}' for host, port in live.doors)}")
+        lines.append(f"{project}: {'  '.join(f'http://{host}:{port}' for host, port in live.doors)}")
     except LabError as exc:
-        say(f"{project}: {exc.what}")
-    say(f"{'zone':<6}{'slot':<6}{'replica':<10}{'release':<16}{'state':<10}answers")
-    for one in replicas:
-        say(f"{one.zone:<6}{one.slot:<6}{one.name:<10}{one.release:<16}{one.state:<10}{_answers(one, answering)}")
+        lines.append(f"{project}: {exc.what}")
+    lines.append(f"{'zone':<6}{'slot':<6}{'replica':<10}{'release':<16}{'state':<10}answers")
+    lines += [
+        f"{one.zone:<6}{one.slot:<6}{one.name:<10}{one.release:<16}{one.state:<10}{_answers(one, answering)}"
+        for one in replicas
+    ]
     with backend.state() as state:
-        desk = desk_of(backend, state, project, say=say)
+        desk = desk_of(backend, state, project, say=lines.append)
         desired = desk.read().desired
         filled = {one.slot for one in replicas}
-        for slot in desired.slots:
-            if slot.name in desired.active and slot.name not in filled:
-                say(f"{slot.zone:<6}{slot.name:<6}{'nobody':<10}{'':<16}{'':<10}no")
-        for line in describe_lead(desk):
-            say(line)
+        lines += [
+            f"{slot.zone:<6}{slot.name:<6}{'nobody':<10}{'':<16}{'':<10}no"
+            for slot in desired.slots
+            if slot.name in desired.active and slot.name not in filled
+        ]
+        lines += describe_lead(desk)
     served = all(answering.get(slot) for slot in desired.active)
-    return ExitCode.HELD if served else ExitCode.COULD_NOT_TELL
+    return lines, ExitCode.HELD if served else ExitCode.COULD_NOT_TELL
 
 
 def _answers(replica: Replica, answering: dict[str, str]) -> str:

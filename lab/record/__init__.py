@@ -6,6 +6,7 @@ runs/<id>/
   events.jsonl       one event a line: phases, container events, steps, strikes
   history.jsonl      one operation a line, in the order in which they ended
   verdict.json       what was found
+  logs/              the end of what each replica wrote that died or was there at the end
   held_back.json     only there while somebody is still to name the cause
 """
 
@@ -39,6 +40,7 @@ from lab.record.events import (
     ZoneLost,
 )
 from lab.record.folder import FORMAT, HELD_BACK, RunRecord, write_whole, written_by
+from lab.record.logs import LAST_LINES, keep_log, kept_log
 from lab.record.reading import FollowedRecord, ReadRecord
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "FORMAT",
     "FollowedRecord",
     "HELD_BACK",
+    "LAST_LINES",
     "NotReady",
     "Observed",
     "Office",
@@ -72,6 +75,8 @@ __all__ = [
     "WouldStrike",
     "ZoneBack",
     "ZoneLost",
+    "keep_log",
+    "kept_log",
     "write_whole",
     "written_by",
 ]

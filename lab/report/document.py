@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from lab.clock import NS
 from lab.errors import RecordError
-from lab.model import Finding, Operation, Value
+from lab.model import Finding, Operation, Role, Value, Verdict
 from lab.oracle.confidence import bound_text
 from lab.oracle.latency import Latencies, Latency
 from lab.oracle.promises import PROMISES
@@ -17,7 +18,7 @@ from lab.oracle.recovery import Recovery
 from lab.oracle.service import FirstTries, ServiceReport
 from lab.oracle.telling import story
 from lab.oracle.verdict import Judgement
-from lab.record import AnyEvent, PhaseBegan, ReadRecord, Step, Strike, StrikeProved
+from lab.record import AnyEvent, ContainerEvent, PhaseBegan, ReadRecord, Step, Strike, StrikeProved, kept_log
 from lab.report.events import Ended, JudgedPromise, KindCount
 from lab.report.kinds import KindTally
 from lab.report.plan import RunPlan
@@ -25,6 +26,8 @@ from lab.report.requests import KeptRequests
 
 STORIES = 500
 """Counter-examples that a report tells; the record holds all of them."""
+LOGS, LOG_LINES = 8, 40
+"""So many replicas' logs a report shows, and so many lines of each; the rest is in the record's folder logs/."""
 RAW = ("events.jsonl", "history.jsonl", "environment.json", "scenario.json", "verdict.json")
 
 
@@ -86,6 +89,15 @@ class PhaseRow(Value):
     latency: Latency
 
 
+class ReplicaLog(Value):
+    """The end of what a replica wrote that died, or that answered whoever was hurt."""
+
+    replica: str
+    died: float | None
+    """When, where it died unplanned."""
+    lines: tuple[str, ...]
+
+
 class RecordFile(Value):
     """One file of the record."""
 
@@ -145,6 +157,8 @@ class Report(Value):
     environment: Environment
     repeat: str
     raw: tuple[RecordFile, ...]
+    logs: tuple[ReplicaLog, ...] = ()
+    """Of a run that did not hold: those that may say why."""
 
 
 class OperationCounts:
@@ -225,6 +239,7 @@ def build_report(
         environment=_environment(seen),
         repeat=plan.repeat,
         raw=tuple(RecordFile(name=name, size=size) for name in RAW if (size := _size(seen, name)) is not None),
+        logs=() if judgement.verdict is Verdict.HELD else tuple(_logs(seen, judgement.findings, events, began)),
     )
 
 
@@ -345,6 +360,23 @@ def _phase_rows(phases: Sequence[PhaseBegan], watch: OperationCounts, end: int, 
             operations=operations,
             latency=latency,
         )
+
+
+def _logs(
+    seen: ReadRecord, findings: Sequence[Finding], events: Sequence[AnyEvent], began: int
+) -> Iterator[ReplicaLog]:
+    """Of those who died unplanned, by time, then of those who answered in the first counter-examples."""
+    left = {event.replica for event in events if isinstance(event, Step) and event.action in {"drain", "stop"}}
+    died = {
+        event.name: (event.at - began) / NS
+        for event in events
+        if isinstance(event, ContainerEvent) and event.role == Role.APP and event.action == "die"
+    }
+    told = [one.replica for finding in findings[:LOGS] for each in finding.witness for one in each.tries if one.replica]
+    names = dict.fromkeys((*(name for name in died if name not in left), *told))
+    kept = ((name, kept_log(seen.folder, name, last=LOG_LINES)) for name in names)
+    for name, lines in islice(((name, lines) for name, lines in kept if lines), LOGS):
+        yield ReplicaLog(replica=name, died=died.get(name) if name not in left else None, lines=lines)
 
 
 def _environment(seen: ReadRecord) -> Environment:

@@ -31,7 +31,8 @@ from lab.run.crowds import make_crowd, own_user_of
 from lab.run.deployed import deployed
 from lab.run.deployer_processes import Crew, DeployerProcess
 from lab.run.environment import environment_of
-from lab.run.first_try import FirstTry
+from lab.run.first_try import FirstTry, first_try_of
+from lab.run.log_keeper import LogKeeper
 from lab.run.pinned_faults import PinnedFaultParts, PinnedFaults
 from lab.run.plain_steps import RunStep
 from lab.run.run_state import RunState
@@ -46,7 +47,7 @@ from lab.scale.policy import ScaleSettings, choose_slots
 from lab.scenario.spec import OnStop, Scenario, StepSpec, name_of
 from lab.scenario.target_spec import CommandSpec
 from lab.state.protocol import State
-from lab.users import Crowd, Door, Tries
+from lab.users import Crowd, Door
 from lab.users.loading import MakeUser
 
 SERVES_WITHIN = 90.0
@@ -80,6 +81,7 @@ class Conductor:
         self._deployers: Deployer | Crew | None = None
         self._desk: Desk | None = None
         self._state: State | None = None
+        self._logs = LogKeeper()
         self.begin(scenario, seed, run_record, view)
 
     def begin(
@@ -163,6 +165,8 @@ class Conductor:
             self._state = stack.enter_context(self._backend.state())
             self._enter_deployers(live, self._state, stack)
             stack.callback(self._begin_phase, CLEAN_UP, "users have stopped; removing the cluster")
+            self._logs.begin(live)
+            stack.callback(lambda: self._logs.end(self._record.folder))
             within = max(SERVES_WITHIN, 3 * scenario.cluster.ready_within)
             self._supervisor.wait(
                 "every slot serves", self.desk.is_settled, within=within, seen=self._seen.why_not_ready
@@ -305,14 +309,10 @@ class Conductor:
         )
 
     def _make_first_try(self, live: OpenProject) -> FirstTry | None:
-        """None where the users are the lab's own, or nobody can be kept to one replica."""
-        self._first_try = None
-        to_slot, serving, users = live.to_slot, self._serving(), self._scenario.users
-        if self._own_user is not None and to_slot is not None and serving:
-            policy = Tries(most=users.tries, timeout=users.answer_timeout)
-            door = partial(to_slot, serving[0].slot)
-            self._first_try = FirstTry(self._own_user, door, policy, first_user=self._first_user, seed=self._seed)
-        return self._first_try
+        slots, users = [one.slot for one in self._serving()], self._scenario.users
+        made = first_try_of(self._own_user, live.to_slot, slots, users, first_user=self._first_user, seed=self._seed)
+        self._first_try = made
+        return made
 
     def _make_scaler(self, live: OpenProject, settings: ScaleSettings) -> Autoscaler:
         def load() -> Load | None:
@@ -387,6 +387,7 @@ class Conductor:
         self._pins.reach(deployer, moment, step)
 
     def _on_engine_event(self, event: record.AnyEvent) -> None:
+        self._logs.note(self._record.folder, event)
         self._report(event)
         if self._deployers is not None and isinstance(event, record.ContainerEvent) and event.action == "die":
             self._deployers.wake()

@@ -7,10 +7,12 @@ since accounts may be made beforehand and the trial has one of its own; where al
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from lab.errors import JourneyMistake
 from lab.oracle import Oracle
+from lab.scenario.spec import UsersSpec
 from lab.users import Door, Tries, User
 from lab.users.loading import MakeUser
 from lab.users.trial import Trial, Tried, user_to_try
@@ -56,6 +58,22 @@ class FirstTry:
 
     async def _tried(self, user: User, *, actions: int) -> Tried:
         return await Trial(self._make, self._door(), user=user, policy=self._policy).run(actions, within=TRIED_WITHIN)
+
+
+def first_try_of(
+    make: MakeUser | None,
+    to_slot: Callable[[str], Door] | None,
+    slots: Sequence[str],
+    users: UsersSpec,
+    *,
+    first_user: int,
+    seed: int,
+) -> FirstTry | None:
+    """The trial on the first of the slots; None where users are the lab's own, or nobody can be kept to one replica."""
+    if make is None or to_slot is None or not slots:
+        return None
+    policy = Tries(most=users.tries, timeout=users.answer_timeout)
+    return FirstTry(make, partial(to_slot, slots[0]), policy, first_user=first_user, seed=seed)
 
 
 def _mistaken(mistake: str) -> JourneyMistake:

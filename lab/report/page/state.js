@@ -17,6 +17,7 @@ function lately(s) {
 }
 // The verdict's kind, its word, which is the biggest thing on the page, and what it means.
 function verdictOf(s) {
+  if (!s.plan.users) return ["", `${s.serving} of ${s.slots.length}`, "slots serve"]; // a cluster that stands, without users
   const users = s.plan.users, hurt = s.hurt.size, kept = `${number(users - hurt)} of ${plural(users, "user")} kept their state`;
   const lost = `${number(hurt)} of ${plural(users, "user")} hurt`;
   if (s.ended) {
