@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.parser import COUNT, LabGroup, flag, option, page, verb
+from lab.cli.parser import COUNT, PORT, LabGroup, flag, option, page, verb
 from lab.cli.terminal import say
 from lab.errors import UsageError
 
@@ -62,11 +62,16 @@ def start(folder: Path, lesson: str) -> int:
 @verb("check")
 @_begun
 @option("--seed", type=int, help="repeat the same schedule")
+@flag("--watch", help="and again whenever a file has changed, until it is passed or Ctrl-C")
 @page
 @click.pass_obj
-def check(folder: Path, lesson: str | None, seed: int | None, port: int | None, ui: bool, ui_port: int | None) -> int:
+def check(
+    folder: Path, lesson: str | None, seed: int | None, watch: bool, port: int | None, ui: bool, ui_port: int | None
+) -> int:
     """Build what you have written, run it, and say whether it is passed."""
-    return _workshop(folder).check(lesson, seed=seed, port=port, page=_page(ui, ui_port))
+    workshop = _workshop(folder)
+    do = workshop.check_again if watch else workshop.check
+    return do(lesson, seed=seed, port=port, page=_page(ui, ui_port))
 
 
 @verb("hint")
@@ -99,6 +104,36 @@ def reset(folder: Path, lesson: str | None) -> int:
 def go_on(folder: Path) -> int:
     """Begin the first lesson that is not passed yet."""
     return _workshop(folder).next()
+
+
+@verb("help")
+@flag("--done", help="you wait no more")
+@click.pass_obj
+def ask_help(folder: Path, done: bool) -> int:
+    """Raise your hand: the trainer of the class that you have joined sees that you wait."""
+    return _workshop(folder).ask_help(is_done=done)
+
+
+@verb("join")
+@click.argument("address", help="what the trainer's `lab class` printed")
+@option("--as", "name", required=True, metavar="NAME", help="your name in the class")
+@click.pass_obj
+def join(folder: Path, address: str, name: str) -> int:
+    """Take a seat in a class: the trainer sees your name and how far you are."""
+    from lab.lessons.joined import join_class
+
+    join_class(folder, address, name, say=say)
+    return 0
+
+
+@verb("leave")
+@click.pass_obj
+def leave(folder: Path) -> int:
+    """Leave the class: nothing is told any more."""
+    from lab.lessons.joined import leave_class
+
+    say("left" if leave_class(folder) else "no class was joined")
+    return 0
 
 
 @verb("wheel")
@@ -147,8 +182,19 @@ def dev_check(lesson: tuple[str, ...], seeds: int) -> int:
     return check_lessons(list(lesson), seeds=seeds, say=say)
 
 
-for _act in (show, start, check, hint, solution, reset, go_on, wheel, dev_check):
+for _act in (show, start, check, hint, solution, reset, go_on, wheel, join, leave, ask_help, dev_check):
     lesson.add_command(_act)
+
+
+@verb("class")
+@option("--bind", default="127.0.0.1", metavar="ADDRESS", help="where seats may come from: one address of this machine")
+@option("--port", type=PORT, help="where seats come to (default: a free port)")
+@option("--page-port", type=PORT, metavar="PORT", help="where your page is, on 127.0.0.1 (default: a free port)")
+def class_(bind: str, port: int | None, page_port: int | None) -> int:
+    """For a trainer: a page of all seats, until Ctrl-C."""
+    from lab.lessons.class_room import ClassSpec, hold_class
+
+    return hold_class(ClassSpec(bind=bind, port=port, page_port=page_port), say=say)
 
 
 @click.group("workshop", cls=LabGroup, subcommand_metavar="ACT [ARGS]...")

@@ -95,7 +95,7 @@ root.add_section(
 root.add_section(
     "Break it", faults.kill, faults.freeze, faults.slow, faults.cut, faults.lose_zone, faults.heal, faults.halt
 )
-root.add_section("Workshop", lessons.lesson, lessons.workshop)
+root.add_section("Workshop", lessons.lesson, lessons.class_, lessons.workshop)
 root.add_section(
     "This machine",
     *(machine.setup, machine.doctor, machine.pack, machine.unpack, machine.clean, yard.yard),

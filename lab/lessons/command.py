@@ -1,22 +1,30 @@
-"""`lab lesson`: list, start, check, hint, solution, reset, next."""
+"""`lab lesson`: list, start, check, hint, solution, reset, next, help."""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.clock import SYSTEM_CLOCK
+from lab.clock import SYSTEM_CLOCK, Clock
 from lab.console.page import PageSpec
 from lab.console.reports import short
 from lab.errors import ExitCode, UsageError
 from lab.lessons.attempt import Attempt, Say, attempt, needs_of, prepare
+from lab.lessons.grade import broken_promises
+from lab.lessons.joined import has_joined, tell_class
 from lab.lessons.lesson import Lesson, files_of, find_lesson, read_lessons
 from lab.lessons.progress import WorkshopProgress, read_progress, write_progress
+from lab.lessons.seats import SeatWord
 from lab.lessons.workplace import check_folder, lay_out, put_aside, read_spec
 from lab.machine.places import find_places
 from lab.machine.setup import make_ready
+from lab.oracle.promises import PROMISES
 from lab.oracle.telling import story
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks whether a file has changed."""
 
 
 class Workshop:
@@ -64,7 +72,43 @@ class Workshop:
         for line in _first_story(done):
             self._say(line)
         self._note(lesson, done)
+        broken = broken_promises(done.judged.judgement)
+        self._tell_class(broken=tuple(name for name in PROMISES if name in broken))
         return done.grade.exit_code
+
+    def check_again(
+        self,
+        asked: str | None,
+        *,
+        seed: int | None,
+        port: int | None,
+        page: PageSpec | None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> int:
+        """Check now, and again whenever a file of the lesson has changed, until it is passed or Ctrl-C."""
+        folder, before = self._folder_of(self._which(asked)), ""
+        while True:
+            now = digest_of_files(folder)
+            if now == before:
+                clock.sleep(LOOK_EVERY)
+                continue
+            before = now
+            try:
+                code = self.check(asked, seed=seed, port=port, page=page)
+            except UsageError as exc:  # a file that can't be used yet
+                code = ExitCode.USAGE
+                self._say(f"✕ {exc}")
+            if code == ExitCode.HELD:
+                return code
+            self._say(f"  waiting for a change in {short(folder)}; Ctrl-C ends it")
+
+    def ask_help(self, *, is_done: bool) -> int:
+        """Tell the trainer that this seat waits for help, or that it does no more."""
+        if not has_joined(self._folder):
+            raise UsageError("has joined no class", at=str(self._folder), hint="lab lesson join ADDRESS --as NAME")
+        self._tell_class(needs_help=not is_done)
+        self._say("the trainer sees that you wait no more" if is_done else "the trainer sees that you wait for help")
+        return ExitCode.HELD
 
     def hint(self, asked: str | None) -> int:
         """One more hint, or all of them again once they are used up."""
@@ -74,6 +118,7 @@ class Workshop:
         for number in range(1 if shown >= len(hints) else until, until + 1):
             self._say(f"hint {number} of {len(hints)}: {hints[number - 1].strip()}")
         self._save(self._progress.with_standing(lesson.name, hints=until))
+        self._tell_class()
         if until == len(hints):
             self._say("  that was the last one; after a check that failed: lab lesson solution")
         return ExitCode.HELD
@@ -107,6 +152,7 @@ class Workshop:
         was_there = folder.exists()
         lay_out(lesson, folder)
         self._save(WorkshopProgress(current=lesson.name, lessons=self._progress.lessons))
+        self._tell_class()
         self._say(f"lesson {lesson.number}: {lesson.title}")
         if was_there:
             self._say(f"  {short(folder)} is there already and stays as it is (anew: lab lesson reset)")
@@ -139,9 +185,39 @@ class Workshop:
         hints = f"{left} {'hint is' if left == 1 else 'hints are'} left: lab lesson hint      " if left else ""
         self._say(f"  {hints}the whole story: lab check {done.record.name}")
 
+    def _tell_class(self, *, broken: tuple[str, ...] = (), needs_help: bool = False) -> None:
+        """How far this is, to the class that was joined, if one was. One that does not hear it stops nobody."""
+        progress = self._progress
+        lesson = next((one for one in self._lessons if one.name == progress.current), None)
+        standing = progress.of(progress.current)
+
+        def word(name: str) -> SeatWord:
+            return SeatWord(
+                name=name,
+                lesson=f"{lesson.number} {lesson.title}" if lesson is not None else "",
+                failed=standing.failed,
+                hints=standing.hints,
+                passed=sum(progress.of(one.name).passed for one in self._lessons),
+                broken=broken,
+                is_done=standing.passed,
+                needs_help=needs_help,
+            )
+
+        why = tell_class(self._folder, word)
+        if why:
+            self._say(f"  the class did not hear it: {why}")
+
     def _save(self, progress: WorkshopProgress) -> None:
         self._progress = progress
         write_progress(self._folder, progress)
+
+
+def digest_of_files(folder: Path) -> str:
+    """What a folder holds, so that a change shows."""
+    made = hashlib.sha256()
+    for path in files_of(folder):
+        made.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return made.hexdigest()
 
 
 def _first_story(done: Attempt) -> Iterator[str]:
