@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.parser import COUNT, PORT, LabGroup, flag, option, page, verb
+from lab.cli.parser import COUNT, PORT, SECONDS, LabGroup, flag, option, page, users_port, verb
 from lab.cli.terminal import say
 from lab.errors import UsageError
 
@@ -114,6 +114,24 @@ def ask_help(folder: Path, done: bool) -> int:
     return _workshop(folder).ask_help(is_done=done)
 
 
+@verb("repair")
+@click.argument("fault", required=False, help="which (for a trainer; --list names them); one is drawn otherwise")
+@option("--seed", type=int, help="of what is drawn (default: a new one)")
+@option("--within", type=SECONDS, default=900.0, metavar="S", help="seconds that you have (900 if not given)")
+@users_port
+@flag("--list", "lists", help="for a trainer: what can be wrong, and what mends it")
+def repair(fault: str | None, seed: int | None, within: float, port: int | None, lists: bool) -> int:
+    """Mend a cluster that runs: something is wrong with it, users are at work on it, and you are graded live."""
+    from lab.lessons.repair import RepairSpec, repair_lines
+    from lab.lessons.repair import repair as mend
+
+    if lists:
+        for line in repair_lines():
+            say(line)
+        return 0
+    return mend(RepairSpec(fault=fault, seed=seed, within=within, port=port), say=say)
+
+
 @verb("join")
 @click.argument("address", help="what the trainer's `lab class` printed")
 @option("--as", "name", required=True, metavar="NAME", help="your name in the class")
@@ -182,7 +200,7 @@ def dev_check(lesson: tuple[str, ...], seeds: int) -> int:
     return check_lessons(list(lesson), seeds=seeds, say=say)
 
 
-for _act in (show, start, check, hint, solution, reset, go_on, wheel, join, leave, ask_help, dev_check):
+for _act in (show, start, check, hint, solution, reset, go_on, wheel, repair, join, leave, ask_help, dev_check):
     lesson.add_command(_act)
 
 
