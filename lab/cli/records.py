@@ -15,6 +15,7 @@ REPORTS = {
     "markdown": "for a ticket or a CI's summary (report.md)",
     "junit": "a case for each promise (junit.xml)",
     "json": "all of it for programs (report.json)",
+    "csv": "the kinds of request with counts and percentiles (requests.csv)",
     "chaostoolkit": "a Chaos Toolkit journal (journal.json)",
 }
 recorded_run = click.argument("run", type=RUN, help="a folder, or the name of a run in runs/")

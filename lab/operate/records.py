@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from lab.machine.places import find_places
 from lab.model import Value
 from lab.oracle.latency import Latencies
 from lab.oracle.service import is_proper
-from lab.record import ReadRecord, RolloutMoved, Step, Strike
+from lab.record import ReadRecord, RolloutMoved, Step, Strike, write_whole
 from lab.report.runs_page import RunFigures, RunSummary, runs_page, summaries_text
 from lab.report.write import FILES, Format
 from lab.run.judge import scenario_of
@@ -161,11 +162,44 @@ def figures_of(folder: Path) -> RunFigures:
     )
 
 
+KEPT = ".figures.json"
+FIGURES = 1
+"""Counts up when figures come to mean something else."""
+
+
+class _KeptFigures(Value):
+    """Figures with what they were made from: another record of other sizes has others."""
+
+    sizes: tuple[int, int]
+    figures: RunFigures
+    made_by: int = FIGURES
+
+
 def _figures_or_none(folder: Path) -> RunFigures | None:
+    """From the record, or what was kept of it before: a page of many runs reads each record once."""
     try:
-        return figures_of(folder)
-    except LabError:
+        sizes = (_size(folder / "history.jsonl"), _size(folder / "events.jsonl"))
+        kept = _kept_figures(folder)
+        if kept is not None and (kept.sizes, kept.made_by) == (sizes, FIGURES):
+            return kept.figures
+        figures = figures_of(folder)
+    except (LabError, OSError):
         return None
+    if (folder / "verdict.json").exists():  # else it may go on
+        with suppress(OSError):  # a record that can't be written to is read again
+            write_whole(folder / KEPT, msgspec.json.encode(_KeptFigures(sizes=sizes, figures=figures)))
+    return figures
+
+
+def _kept_figures(folder: Path) -> _KeptFigures | None:
+    try:
+        return msgspec.json.decode((folder / KEPT).read_bytes(), type=_KeptFigures)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 class _Promise(Value, forbid_unknown_fields=False):

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 from lab.model import Operation
 from lab.oracle.latency import Latencies
 from lab.oracle.service import is_proper
+from lab.oracle.telling import OWN_KINDS
 from lab.report.events import KindCount
 
 MS = 1000
+MOST = 80
+"""So many kinds are told apart; what comes after that is counted together."""
+OTHER = "other requests"
+_NAMED = re.compile(r"(?<=/)(?=[^/]*[0-9])[^/]{1,}")
+"""A part of a path with a digit in it: it names one thing of many."""
+
+
+def request_name(operation: Operation) -> str:
+    """Which request this is, for a table: its kind, or of somebody's own app method and path without what names one
+    thing of many: "GET /orders/*"."""
+    argument = operation.argument
+    if operation.is_conclusion or operation.kind not in OWN_KINDS or not isinstance(argument, str):
+        return str(operation.kind)
+    method, _, path = argument.partition(" (to ")[0].partition(" ")
+    path = path.partition("?")[0]
+    return f"{method} {_NAMED.sub('*', path)}" if path.startswith("/") else str(operation.kind)
 
 
 class KindTally:
@@ -19,7 +38,10 @@ class KindTally:
     def take(self, operation: Operation) -> None:
         """One more operation; what is only concluded from others is none."""
         if not operation.is_conclusion:
-            self._kinds.setdefault(str(operation.kind), _Kind()).take(operation)
+            name = request_name(operation)
+            if name not in self._kinds and len(self._kinds) >= MOST:
+                name = OTHER
+            self._kinds.setdefault(name, _Kind()).take(operation)
 
     def counts(self) -> dict[str, KindCount]:
         """By kind, in the order in which they were first seen."""

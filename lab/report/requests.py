@@ -14,6 +14,7 @@ from lab.clock import NS
 from lab.errors import RecordError, UsageError
 from lab.model import Finding, Operation, Outcome, Value
 from lab.record import ReadRecord
+from lab.report.kinds import request_name
 from lab.report.replay import LATE
 
 MOST = 6_000
@@ -142,7 +143,7 @@ class KeptRequests:
             took=_ms(one.end - one.begin),
             user=word(one.user),
             device=word(one.device),
-            kind=word(one.kind),
+            kind=word(request_name(one)),
             key=word(key or None),
             outcome=OUTCOMES[one.outcome],
             answer=word(one.answer),
@@ -165,7 +166,7 @@ class Question(Value):
         """By all but the time."""
         return (
             (not self.user or operation.user == self.user)
-            and (not self.kind or operation.kind == self.kind)
+            and (not self.kind or request_name(operation) == self.kind)
             and (not self.slot or any(self._is_there(one.replica, one.edge) for one in operation.tries))
         )
 

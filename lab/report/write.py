@@ -14,6 +14,7 @@ from lab.oracle.service import ServiceReport
 from lab.oracle.verdict import Judgement
 from lab.record import PhaseBegan, ReadRecord, write_whole
 from lab.report.chaostoolkit import chaostoolkit
+from lab.report.csv_table import requests_csv
 from lab.report.document import OperationCounts, Report, build_report, ended
 from lab.report.events import AnyPageEvent
 from lab.report.fold import EVERY, PageFold, Tell
@@ -36,6 +37,7 @@ class Format(StrEnum):
     JUNIT = "junit"
     JSON = "json"
     CHAOSTOOLKIT = "chaostoolkit"
+    CSV = "csv"
 
 
 FILES = {
@@ -44,6 +46,7 @@ FILES = {
     Format.JUNIT: "junit.xml",
     Format.JSON: "report.json",
     Format.CHAOSTOOLKIT: "journal.json",
+    Format.CSV: "requests.csv",
 }
 
 
@@ -67,6 +70,7 @@ class RunReports(msgspec.Struct, frozen=True):
             Format.MARKDOWN: markdown,
             Format.JUNIT: junit,
             Format.CHAOSTOOLKIT: chaostoolkit,
+            Format.CSV: requests_csv,
         }
         return writers[wanted](self.report)
 

@@ -15,6 +15,7 @@ from lab.operate import records
 from lab.operate.compare import compare_runs
 from lab.operate.records import find_runs, list_runs, run_filter, write_runs_page
 from lab.record import ReadRecord
+from lab.report.runs_page import RunFigures
 from lab.run.judge import judge_run
 from tests import golden
 
@@ -150,3 +151,25 @@ def test_the_page_links_to_reports_only_where_it_lies_beside_them(two: Path, tmp
     assert "default-src &#39;none&#39;; script-src" in beside
     write_runs_page(records.ALL, tmp_path / "elsewhere" / "all.html", say=lambda _: None)
     assert "report.html" not in (tmp_path / "elsewhere" / "all.html").read_text()
+
+
+def test_figures_are_read_from_a_record_once(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And again where the record has changed, or what was kept can't be read."""
+    read: list[Path] = []
+    real = records.figures_of
+
+    def counted(folder: Path) -> RunFigures:
+        read.append(folder)
+        return real(folder)
+
+    monkeypatch.setattr(records, "figures_of", counted)
+    first = [records._figures_or_none(folder) for folder in sorted(two.iterdir()) if folder.is_dir()]
+    assert first == [records._figures_or_none(folder) for folder in sorted(two.iterdir()) if folder.is_dir()]
+    assert len(read) == 2
+    one = read[0]
+    with (one / "events.jsonl").open("ab") as events:
+        events.write(b"\n")
+    (read[1] / records.KEPT).write_text("nonsense")
+    assert records._figures_or_none(one) == first[0]
+    assert records._figures_or_none(read[1]) == first[1]
+    assert len(read) == 4

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lab.clock import NS, FakeClock
 from lab.model import Finding, Verdict
 from lab.oracle.verdict import Judgement
-from lab.record import PhaseBegan, ReadRecord, RunRecord, StrikeProved
+from lab.record import ContainerEvent, PhaseBegan, ReadRecord, RunRecord, StrikeProved, keep_log, kept_log
 from lab.report.document import Environment, Report, build_report
 from lab.report.markdown import markdown
 from lab.report.plan import RunPlan
@@ -39,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             step(0, "enter", "a1-1", why="first"),
             strike(2 * NS, "a1-1"),
             StrikeProved(at=2 * NS, strike=1, hit=True, why=HOSTILE),
+            ContainerEvent(at=2 * NS, action="die", container="c1", name="a1-1", role="app", slot="a1"),
             step(3 * NS, "ready", "a1-3", "v2"),
             step(3 * NS, "enter", "a1-3", "v2"),
             PhaseBegan(at=4 * NS, name="down"),
@@ -48,6 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             record.operation(read((number + 1) * NS, number, number))
         environment = {"run": folder.name, "began": "2026-01-01T00:00:00+00:00", "seed": 7, "host": HOSTILE}
         record.write("environment.json", {**environment, "images": {"shop:v1": "sha256:abcd"}})
+    keep_log(folder, "a1-1", lambda: f"a1-1 begins\n{HOSTILE}\n")
     return folder
 
 
@@ -329,3 +331,29 @@ def test_the_journal_is_as_the_toolkit_writes_it(tell: Tell, judgement: Judgemen
         assert one["status"] in {"succeeded", "failed"}
         assert isinstance(one["output"], str)
     assert all(isinstance(one["tolerance_met"], bool) for one in probes)
+
+
+def test_a_run_that_did_not_hold_shows_what_the_dead_wrote_last(tell: Tell) -> None:
+    """With when they died; one that held has nothing to explain."""
+    [log] = tell(BROKEN).report.logs
+    assert (log.replica, log.died) == ("a1-1", 2.0)
+    assert log.lines[0] == "a1-1 begins"
+    assert "a1-1 begins" in tell(BROKEN).text(Format.HTML)
+    assert tell(HELD).report.logs == ()
+
+
+def test_a_log_is_kept_by_names_of_replicas_alone(tmp_path: Path) -> None:
+    """The end of it, of what can be read; nothing is ever written elsewhere."""
+    keep_log(tmp_path, "a1-1", lambda: "\n".join(map(str, range(100_000))))
+    assert kept_log(tmp_path, "a1-1", last=2) == ("99998", "99999")
+    keep_log(tmp_path, "a1-2", lambda: "  ")
+    keep_log(tmp_path, "../a1-3", lambda: "text")
+    assert [one.name for one in (tmp_path / "logs").iterdir()] == ["a1-1.log"]
+    assert kept_log(tmp_path, "../a1-3", last=1) == kept_log(tmp_path, "a1-9", last=1) == ()
+
+
+def test_the_kinds_of_request_are_a_table_for_programs(tell: Tell) -> None:
+    """A row each, with its unit in the head."""
+    head, row = tell(HELD).text(Format.CSV).strip().splitlines()
+    assert head == "request,requests,failed,repeated,p50_ms,p95_ms,p99_ms,slowest_ms"
+    assert row.startswith("cart,3,0,0,")

@@ -10,10 +10,10 @@ import pytest
 
 from lab.clock import NS
 from lab.errors import RecordError, UsageError
-from lab.model import Finding, Operation, Outcome, Try
+from lab.model import Finding, Kind, Operation, Outcome, Try
 from lab.oracle.service import is_proper
 from lab.record import PhaseBegan, RunRecord
-from lab.report.kinds import KindTally
+from lab.report.kinds import MOST, OTHER, KindTally, request_name
 from lab.report.requests import MOST_ASKED, KeptRequests, RequestFinder, RequestTable
 from tests.unit.report.making import MS, read
 
@@ -148,3 +148,30 @@ def test_kinds_are_counted_as_the_verdict_counts_failures() -> None:
     assert (count.requests, count.failed, count.repeated) == (100, 1, 1)
     assert count.p50 == pytest.approx(20, rel=0.05)
     assert count.slowest == 20.0
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        ("GET /orders/17?page=2", "GET /orders/*"),
+        ("POST /cart (to /login?next=/cart)", "POST /cart"),
+        ("PUT /notes/user-001.2/text", "PUT /notes/*/text"),
+        ("GET /healthz", "GET /healthz"),
+        ("something else", "act"),
+    ],
+)
+def test_a_request_of_ones_own_app_is_named_by_its_route(argument: str, name: str) -> None:
+    """Without what names one thing of many, or each would be a kind of its own."""
+    one = msgspec.structs.replace(read(BEGAN, 0), kind=Kind.ACT, argument=argument)
+    assert request_name(one) == name
+
+
+def test_kinds_beyond_what_a_table_holds_are_counted_together() -> None:
+    """Nothing is left out."""
+    tally = KindTally()
+    for number in range(2 * MOST):
+        path = "".join(chr(ord("a") + int(digit)) for digit in str(number))
+        tally.take(msgspec.structs.replace(read(BEGAN, number), kind=Kind.ACT, argument=f"GET /{path}"))
+    counts = tally.counts()
+    assert len(counts) == MOST + 1
+    assert counts[OTHER].requests == MOST
