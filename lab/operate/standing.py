@@ -14,7 +14,7 @@ import msgspec
 from lab import record
 from lab.backends.choose import connect_backend
 from lab.backends.protocol import Backend, OpenProject
-from lab.clock import SYSTEM_CLOCK, Clock
+from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.console.page import serve_record
 from lab.errors import ExitCode, LabError, UsageError
 from lab.machine.places import find_places
@@ -28,6 +28,8 @@ from lab.scenario.spec import ClusterSpec, Scenario, UsersSpec
 Say = Callable[[str], None]
 LOOK_EVERY = 0.4
 """Seconds between two looks at who is there."""
+SAID_EVERY = 2
+"""Seconds after which the number of those that serve is told again, though it is the same."""
 
 
 def show_cluster(project: str | None, *, port: int | None, say: Say) -> int:
@@ -80,7 +82,7 @@ class ClusterLook:
         self._live, self._report, self._clock = live, report, clock
         self._seen: dict[str, tuple[Replica, str]] = {}
         """By name, each replica and the last step that was told of it."""
-        self._serving = -1
+        self._serving, self._due = -1, 0
         self.gone = threading.Event()
 
     def begin(self, where: str) -> None:
@@ -100,10 +102,10 @@ class ClusterLook:
             self._tell(self._seen[name][0], "remove")
             del self._seen[name]
         by_release = Counter(one.release for one in replicas if one.name in serving)
-        if by_release.total() != self._serving:
-            self._serving = by_release.total()
-            event = record.Serving(at=self._clock.now(), by_release=dict(by_release), total=self._serving)
-            self._report(event)
+        now = self._clock.now()
+        if by_release.total() != self._serving or now >= self._due:  # again and again, so that its clock goes on
+            self._serving, self._due = by_release.total(), now + SAID_EVERY * NS
+            self._report(record.Serving(at=now, by_release=dict(by_release), total=self._serving))
 
     def _tell(self, one: Replica, step: str) -> None:
         before = self._seen.get(one.name)

@@ -8,16 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from lab.lessons.class_room import ClassSpec, open_class
+from lab.lessons.seats import SeatPlan, SeatWord
+from lab.model import Operation
+from lab.report.fold import PageFold
+from lab.report.html import PageConfig, live_page
 from lab.report.requests import RequestFinder
 from lab.report.runs_page import RunFigures, RunSummary, runs_page
 from lab.web import Feed, PageServer
-from tests.browser.pages import a_run, broken_report, controlled, page_events, recorded, until
+from tests.browser.pages import PLAN, a_run, broken_report, controlled, page_events, recorded, until
 from tests.browsing import go_without, visit
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, FloatRect, Locator, Page
 
 pytestmark = pytest.mark.browser
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -126,3 +132,48 @@ def test_the_page_of_all_runs(browser: Browser, tmp_path: Path, shape: dict[str,
         wanted = "html:not([data-theme])" if shape["color_scheme"] == "dark" else "html[data-theme='dark']"
         page.locator(wanted).wait_for()
         seen.check_quiet()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_page_of_a_class(browser: Browser, shape: dict[str, object]) -> None:
+    """Who waits longest stands first, whatever seats call themselves; the theme is kept."""
+    plan = SeatPlan()
+    plan.take(SeatWord(name="anna", lesson="1 <b>State</b> is a bug", failed=2, broken=("logged_in",)))
+    plan.take(SeatWord(name="ben", lesson="2 Sticky", passed=1, needs_help=True))
+    with open_class(ClassSpec(), plan) as room, visit(browser, room.page, **shape) as seen:
+        page = seen.page
+        page.locator("tr.waits", has_text="ben").wait_for()
+        assert violations(page) == []
+        assert [one.split("\t")[0] for one in page.locator("tbody tr").all_inner_texts()] == ["ben", "anna"]
+        assert page.locator("td b").count() == 0
+        plan.take(SeatWord(name="ben", lesson="2 Sticky", passed=1))
+        until(page, "2 seats, nobody waits", "#head")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        seen.check_quiet()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_page_of_a_cluster_that_stands(browser: Browser, shape: dict[str, object]) -> None:
+    """Nothing is said of users, whom it does not have, nor of promises."""
+    plan = msgspec.structs.replace(PLAN, users=0, asked=())
+    fold, feed = PageFold(plan, tell=lambda _: ""), Feed()
+    for item in a_run():
+        if not isinstance(item, Operation):
+            feed.add(fold.take(item))
+    with (
+        PageServer(live_page("cluster lab", PageConfig()), feed) as server,
+        visit(browser, server.url, **shape) as seen,
+    ):
+        until(seen.page, "slots serve")
+        assert violations(seen.page) == []
+        assert not seen.page.locator("#users").is_visible()
+        assert seen.page.locator(".slot").count() == 2
+        assert min(one["height"] for one in map(_box, seen.page.locator(".slot").all())) >= 30
+        seen.check_quiet()
+        feed.end()
+
+
+def _box(one: Locator) -> FloatRect:
+    found = one.bounding_box()
+    assert found is not None
+    return found

@@ -46,6 +46,7 @@ function paint() {
     return;
   }
   if (built !== S.plan) build();
+  document.body.classList.toggle("unused", !S.plan.users); // a cluster that stands: nothing is said of users
   put($("time"), `${clock(S.t)}.${Math.floor((S.t * 10) % 10)}`);
   // The slider's own number tells nobody when. What is newest has no number here: it would be read out at every painting.
   const moment = at === null ? "the newest moment" : `${S.t.toFixed(1)} s of ${end().toFixed(1)} s`;
@@ -116,7 +117,7 @@ function paintSlot(slot, rate) {
   const state = main ? main.state : "empty";
   cls(slot, `slot ${state.replace(/ /g, "-")} ${main ? shade(main.release) : ""}`);
   put(words.firstChild, ({ killed: "✕ ", "cut off": "✕ ", frozen: "‖ " }[state] || "") + state);
-  put(words.lastChild, !main ? "" : state === "serving" && !S.ended ? `${main.id} · ${Math.round(rate)}/s` : main.id);
+  put(words.lastChild, !main ? "" : state === "serving" && !S.ended && S.plan.users ? `${main.id} · ${Math.round(rate)}/s` : main.id);
   const name = main ? S.releases[main.release] : "";
   put(release, name);
   cls(release, `release ${name.length > 4 ? "long" : ""}`);

@@ -28,7 +28,7 @@ function row({ word, heard, waits_since }, now) {
   const lesson = word.lesson ? `${word.is_done ? "✓ " : ""}${word.lesson}` : "not begun";
   const broken = (word.broken || []).join(", ");
   made.append(
-    head, cell("td", waits_since ? `✋ ${ago(now - waits_since)}` : ""), cell("td", lesson), cell("td", word.failed || "", "n"),
+    head, cell("td", waits_since ? `waits ${ago(now - waits_since)}` : ""), cell("td", lesson), cell("td", word.failed || "", "n"),
     cell("td", word.hints || "", "n"), cell("td", broken ? `✕ ${broken}` : ""), cell("td", word.passed || "", "n"),
     cell("td", ago(now - heard), "n"),
   );
@@ -41,7 +41,7 @@ async function look() {
     const waiting = seats.filter((one) => one.waits_since).length;
     const head = seats.length ? `${plural(seats.length, "seat")}, ${waiting ? `${waiting} waiting for help` : "nobody waits"}` : "A class without seats yet";
     $("head").textContent = head;
-    document.title = `${waiting ? `✋ ${waiting} · ` : ""}class · lab`;
+    document.title = `${waiting ? `(${waiting} wait) ` : ""}class · lab`;
     $("state").textContent = "live";
   } catch {
     $("state").textContent = "the class has ended, or does not answer";
