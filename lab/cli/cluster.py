@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lab.cli.parser import COUNT, begins_swarm, flag, option, project, users_port, verb
-from lab.cli.terminal import redrawn, say
+from lab.cli.terminal import say
 
 
 @verb("up")
@@ -37,6 +37,7 @@ def down(yes: bool, project: str | None) -> int:
 @project
 def status(watch: bool, project: str | None) -> int:
     """Zones, replicas and who answers; exit 0 only if every slot serves."""
+    from lab.console.terminal import redrawn
     from lab.operate.cluster import show_status, watch_status
 
     if not watch:

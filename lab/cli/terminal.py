@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TextIO, cast
 
@@ -19,19 +18,6 @@ def say(text: str) -> None:
     Raises OSError where standard output takes nothing any more.
     """
     print(printable(text), flush=True)
-
-
-@contextmanager
-def redrawn() -> Iterator[Callable[[Sequence[str]], None] | None]:
-    """What shows lines in the place of those before; None where standard output is no terminal."""
-    if not sys.stdout.isatty():
-        yield None
-        return
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(auto_refresh=False) as live:
-        yield lambda lines: live.update(Text(printable("\n".join(lines))), refresh=True)
 
 
 def say_one_line(text: str) -> None:

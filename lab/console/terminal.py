@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Self, TextIO
 
@@ -67,6 +68,17 @@ def say_closing(lines: Sequence[str], out: TextIO | None, *, say: Callable[[str]
     else:
         for line in lines:
             say(line)
+
+
+@contextmanager
+def redrawn(out: TextIO | None = None) -> Iterator[Callable[[Sequence[str]], None] | None]:
+    """What shows lines in the place of those before; None where `out`, standard output if not given, is no terminal."""
+    console = Console(file=out or sys.stdout)
+    if not console.is_terminal:
+        yield None
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda lines: live.update(Text(printable("\n".join(lines))), refresh=True)
 
 
 class PlainView:

@@ -25,7 +25,7 @@ from lab.deploy.rollout import StrategyName, first_desired, strategy_from
 from lab.errors import ExitCode, LabError, UsageError
 from lab.machine.labels import this_process
 from lab.machine.projects import run_identity
-from lab.model import Operation, Slot, Value
+from lab.model import Kind, Operation, Slot, Value
 from lab.operate.faults import StrikeRequest, strike
 from lab.oracle.service import is_proper
 from lab.retry import wait_until
@@ -43,7 +43,7 @@ STEADY = 8.0
 LEAST = 20
 """Requests in that time, at least, that say so."""
 LOG_IN_WITHIN, SERVES_WITHIN = 60.0, 180.0
-LOOK_EVERY = 0.5
+LOOK_EVERY, SAID_EVERY = 0.5, 5
 
 
 class RepairFault(Value):
@@ -127,13 +127,18 @@ class LatelyAsked:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ended: deque[tuple[int, bool, bool]] = deque()
+        self._logged_out: set[str] = set()
+        """Sessions that users ended themselves, and show on purpose afterwards."""
 
     def note(self, operation: Operation) -> None:
         if operation.is_conclusion:
             return
+        if operation.kind is Kind.LOGOUT and operation.session is not None:
+            self._logged_out.add(operation.session)
         good = is_proper(operation.answered, operation)
+        rejected = operation.session_rejected and operation.session not in self._logged_out
         with self._lock:
-            self._ended.append((operation.end, not good, operation.session_rejected))
+            self._ended.append((operation.end, not good, rejected))
 
     def counts(self, now: int) -> tuple[int, int, int]:
         """How many ended, failed, and were turned away with a session that had been good."""
@@ -180,8 +185,8 @@ def repair(spec: RepairSpec, *, say: Say) -> int:
 def _grade(
     broken: _Breaking, lately: LatelyAsked, check: Callable[[], None], fault: RepairFault, spec: RepairSpec, say: Say
 ) -> int:
-    began, was_seen = SYSTEM_CLOCK.now(), False
-    before: tuple[str, ...] = ("",)
+    began, was_seen, said_at = SYSTEM_CLOCK.now(), False, 0
+    before = ""
     well_since: int | None = None
     while True:
         check()
@@ -189,9 +194,11 @@ def _grade(
         seconds = (now - began) / NS
         wrong = what_is_wrong(broken.condition(lately.counts(now)))
         was_seen |= bool(wrong)
-        if wrong != before and (wrong or was_seen):
+        shape = "".join(one for one in "; ".join(wrong) if not one.isdigit())  # figures alone are told now and then
+        if (shape != before or now - said_at >= SAID_EVERY * NS) and was_seen:
             say(f"{seconds:6.1f} s  {'✕ ' + '; '.join(wrong) if wrong else '· all is well; is it to stay?'}")
-        before = wrong
+            said_at = now
+        before = shape
         well_since = None if wrong else well_since or now
         if was_seen and well_since is not None and now - well_since >= STEADY * NS:
             say(f"✓ mended after {seconds:.0f} s: {fault.told}")

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from lab.cli import run_command_line
+from lab.clock import NS
 from lab.errors import ExitCode
-from lab.lessons.repair import FAULTS, LEAST, Condition, find_repair, what_is_wrong
+from lab.lessons.repair import FAULTS, LEAST, Condition, LatelyAsked, find_repair, what_is_wrong
+from lab.model import Kind, Operation, Outcome, Try
 
 WELL = Condition(serving=3, slots=3, asked=LEAST, failed=0, rejected=0)
 
@@ -48,3 +50,21 @@ def test_a_trainer_reads_what_can_be_wrong(capsys: pytest.CaptureFixture[str]) -
     assert "half-way" in capsys.readouterr().out
     assert run_command_line(["lesson", "repair", "gremlins"]) == ExitCode.USAGE
     assert "unknown fault 'gremlins'" in capsys.readouterr().err
+
+
+def test_a_session_that_its_user_ended_is_rejected_rightly() -> None:
+    """Users show such on purpose; any other that is refused is a fault's doing, and what is old counts no more."""
+    lately = LatelyAsked()
+    lately.note(asked(1, "200", Kind.LOGOUT, "s1"))
+    lately.note(asked(2, "401", Kind.ACCOUNT, "s1"))
+    assert lately.counts(3 * NS) == (2, 0, 0)
+    lately.note(asked(3, "401", Kind.CART, "s2"))
+    lately.note(asked(3, "503", Kind.CART, "s2"))
+    assert lately.counts(4 * NS) == (4, 1, 1)
+    assert lately.counts(60 * NS) == (0, 0, 0)
+
+
+def asked(at: int, result: str, kind: Kind, session: str) -> Operation:
+    outcome = Outcome.OK if result == "200" else Outcome.REFUSED
+    tries = (Try(at * NS, at * NS, result),)
+    return Operation(at, "user-001", "user-001.1", kind, at * NS, at * NS, outcome, tries, session=session)
