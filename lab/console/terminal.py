@@ -189,7 +189,6 @@ class LiveView:
         return drawn
 
     def _draw_counts(self, moment: Moment, counts: CrowdCounts, width: int) -> list[Text]:
-        kept = counts.users - moment.users_hurt
         style = BROKEN if moment.users_hurt else "bold"
         answers = Text(f"{sum(counts.by_release_last_second.values())} answers/s")
         for release, count in sorted(counts.by_release_last_second.items()):
@@ -197,7 +196,7 @@ class LiveView:
         return [
             *_flow(
                 width,
-                Text(f"{kept} of {counts.users} users kept their state", style),
+                Text(_kept(moment, counts, "users kept their state"), style),
                 Text(f"{moment.checks.get(STATE_KEPT, 0)} reads compared"),
                 Text(f"{counts.logged_in} of {counts.devices} devices logged in"),
             ),
@@ -269,11 +268,18 @@ def _draw_story(moment: Moment, width: int) -> list[Text]:
     return [Text(""), Text(fitted(f"first: {first}", width), style=BROKEN), *shown]
 
 
+def _kept(moment: Moment, counts: CrowdCounts, what: str) -> str:
+    """How many users kept their state, once there is something to say it by: nobody who never got in has kept it."""
+    if not (moment.users_hurt or any(moment.checks.values())):
+        return "nothing compared yet" if counts.logged_in else "nobody is logged in yet"
+    return f"{counts.users - moment.users_hurt} of {counts.users} {what}"
+
+
 def _figures(moment: Moment, counts: CrowdCounts) -> str:
     board = moment.board
     done = through(board.done)
     return (
-        f"{counts.users - moment.users_hurt} of {counts.users} users kept, "
+        f"{_kept(moment, counts, 'users kept')}, "
         + (f"{board.serving} serving ({_releases(board.by_release)}), " if board.slots else "")
         + f"{sum(counts.by_release_last_second.values())} answers/s,"
         f" {counts.operations} operations, {moment.checks.get(STATE_KEPT, 0)} reads compared,"

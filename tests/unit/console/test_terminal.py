@@ -210,3 +210,22 @@ def test_what_a_run_says_can_not_steer_the_terminal() -> None:
     plain = io.StringIO()
     PlainView(plain).say(forged)
     assert plain.getvalue() == f"{shown}\n"
+
+
+@pytest.mark.parametrize(
+    ("checks", "logged_in", "says"),
+    [
+        ({}, 0, "nobody is logged in yet"),
+        ({}, 4, "nothing compared yet"),
+        ({STATE_KEPT: 1}, 80, "60 of 60 users kept"),
+    ],
+)
+def test_nobody_is_said_to_have_kept_what_nothing_was_compared_with(
+    checks: dict[str, int], logged_in: int, says: str
+) -> None:
+    """A journey that gets nobody in must not look like a good run."""
+    counts = msgspec.structs.replace(COUNTS, logged_in=logged_in)
+    moment = msgspec.structs.replace(MOMENT, counts=counts, checks=checks, users_hurt=0, findings=[])
+    out = io.StringIO()
+    PlainView(out).show(moment)
+    assert says in out.getvalue()
