@@ -153,6 +153,17 @@ class SwarmBackend:
         app = self._app(project)
         return SwarmWatch(self.swarm, project, report, slots=lambda: app.slots, clock=clock)
 
+    def log_lines(self, project: str, named: str, *, last: int, follows: bool) -> Iterator[str]:
+        if follows:
+            hint = f"docker service logs --follow {project}_{APP}   # on a manager"
+            raise UsageError("logs of a swarm are not followed", at="--follow", hint=hint)
+        app = self._app(project)
+        found = [one for one in app.replicas() if named in {one.name, one.slot}]
+        if not found:
+            raise UsageError("no replica of this name", at=named, hint=f"lab status --on swarm -p {project}")
+        newest = max(found, key=lambda one: one.generation)
+        return iter(app.logs(newest.container, last=last).splitlines())
+
     def halted(self) -> str:
         return halted_by(self.toolbox.engine)
 
