@@ -198,6 +198,23 @@ def lab(request: pytest.FixtureRequest, lab_factory: Callable[..., ClusterSessio
             request.node.user_properties.extend(_properties(result))
 
 
+@pytest.fixture
+def lab_watch(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """`lab.watch` with this session's seed and folder of records; no cluster is made, and no engine is needed."""
+    from lab.operate.watching import watch
+
+    def watched(*what: Any, **how: Any) -> Any:
+        report = _option(request.config, "report")
+        usual = {"seed": request.config.stash[_SEED], "runs": Path(report) if report else None}
+        result = watch(*what, **{**usual, **how})
+        told = [(RUN, result.run), ("lab.verdict", str(result.verdict)), ("lab.seed", str(result.seed))]
+        told += [("lab.record", result.folder), ("lab.says", json.dumps(result.lines))]
+        request.node.user_properties.extend(told)
+        return result
+
+    return watched
+
+
 def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What the markers say, the nearest last; relative paths are beside the test's file."""
     said: dict[str, Any] = {}

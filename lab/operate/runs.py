@@ -45,6 +45,7 @@ from lab.scenario.read import find_scenario
 from lab.scenario.spec import Scenario, images_of, lab_images_of
 from lab.scenario.target_spec import TargetSpec
 from lab.scenario.watch_options import WatchOptions, typed, watch_scenario
+from lab.users.loading import MakeUser
 
 STORIES = 5
 Say = Callable[[str], None]
@@ -215,16 +216,22 @@ def watch_one(
     heard: Callable[[bytes], None] = lambda _: None,
     page: PageSpec | None = None,
     halted: Callable[[], str] = lambda: "",
+    own_user: MakeUser | None = None,
     is_shown: bool = True,
 ) -> tuple[JudgedRun, Path]:
-    """The same of one that watches a target, whose doors have answered; its record is made in `runs`."""
+    """The same of one that watches a target, whose doors have answered; its record is made in `runs`.
+
+    `own_user` makes the users in place of the scenario's journey.
+    """
     spec = chosen.scenario.target
     if spec is None:
         raise UsageError("has no target to watch", at=chosen.scenario.name, hint="lab run")
     target = Target(spec)
 
     def watcher(run_record: RunRecord, view: View, repeat: str, _: RunControls | None) -> Watcher:
-        return Watcher(chosen.scenario, chosen.seed, target, run_record, view, repeat=repeat, halted=halted)
+        return Watcher(
+            chosen.scenario, chosen.seed, target, run_record, view, repeat=repeat, halted=halted, own_user=own_user
+        )
 
     return _tell_run(chosen, runs, watcher, say=say, out=out, heard=heard, page=page, is_shown=is_shown)
 

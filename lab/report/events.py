@@ -169,7 +169,18 @@ class Said(PageEvent, tag="said"):
 
     text: str
     tone: str = ""
-    """strike, bad, or nothing."""
+    """strike, bad, command (what somebody's own command did), seen (what was observed of a deployment that is not the
+    lab's), or nothing."""
+
+
+class Sighted(PageEvent, tag="seen"):
+    """A replica of a deployment that is not the lab's was seen in another state: started, ready, leaving, ended."""
+
+    who: str
+    state: str
+    release: str
+    source: str
+    """By whose word."""
 
 
 class JudgedPromise(Value):
@@ -209,5 +220,6 @@ AnyPageEvent = (
     | KindsCounted
     | Hurt
     | Said
+    | Sighted
     | Ended
 )

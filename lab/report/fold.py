@@ -26,6 +26,7 @@ from lab.report.events import (
     Planned,
     Proved,
     Said,
+    Sighted,
     Turned,
     ZoneTurned,
 )
@@ -174,11 +175,15 @@ class PageFold:
                 self._made.append(ZoneTurned(t=t, zone=event.zone, state=CUT_OFF if event.cut_off else "lost"))
             case record.ZoneBack():
                 self._made.append(ZoneTurned(t=t, zone=event.zone, state=""))
+            case record.Observed() if event.who:
+                self._made.append(
+                    Sighted(t=t, who=event.who, state=event.what, release=event.release, source=event.source)
+                )
         if not self._is_clean_up:
             self._move(event, t)
         said = self._tell(event)
         if said:
-            self._made.append(Said(t=t, text=said, tone="strike" if isinstance(event, record.Strike) else ""))
+            self._made.append(Said(t=t, text=said, tone=_tone(event)))
 
     def _move(self, event: record.AnyEvent, t: float) -> None:
         for seen in self._lanes.take(event):
@@ -244,3 +249,12 @@ class PageFold:
     def _give(self) -> list[AnyPageEvent]:
         made, self._made = self._made, []
         return made
+
+
+def _tone(event: record.AnyEvent) -> str:
+    """Whose doing it was that a sentence tells."""
+    if isinstance(event, record.Strike):
+        return "strike"
+    if isinstance(event, record.CommandBegan | record.CommandSaid | record.CommandEnded):
+        return "command"
+    return "seen" if isinstance(event, record.Observed) else ""

@@ -32,6 +32,7 @@ from lab.run.witnesses import rate_of_looks, witnesses
 from lab.scenario.spec import Scenario, StepSpec, UsersSpec, name_of
 from lab.scenario.target_spec import CommandSpec
 from lab.users import Crowd
+from lab.users.loading import MakeUser
 from lab.users.turns import Turns
 
 LONGEST_REST = 20.0
@@ -53,11 +54,12 @@ class Watcher:
         *,
         repeat: str = "",
         halted: Callable[[], str] = lambda: "",
+        own_user: MakeUser | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._scenario, self._seed, self._target, self._repeat = scenario, seed, target, repeat
         self._record, self._clock = run_record, clock
-        self._own_user = own_user_of(scenario.users)
+        self._own_user = own_user or own_user_of(scenario.users)
         self._crowd: Crowd | None = None
         # What the target has kept from earlier runs must not be taken for what this one's users did.
         self._prefix = f"w{int(clock.wall().timestamp()):x}{run_record.folder.name[-4:]}"

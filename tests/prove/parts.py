@@ -55,6 +55,12 @@ PARTS = (
         argv=(_PYTHON, "-m", "pytest", "tests", "-m", "prove", "-q"),
     ),
     Part(
+        name="duel",
+        proves="deployments by others' tools behind three proxies, watched: each ends as it must, with its figures",
+        argv=(_PYTHON, "-m", "tests.duel"),
+        within=7200,
+    ),
+    Part(
         name="bench",
         proves="figures as ratios: rollouts here and by others' ways, the crowd and the oracle beside theirs",
         argv=(_PYTHON, "-m", "tests.bench", "rollouts", "crowd", "oracle"),

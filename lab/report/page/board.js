@@ -36,8 +36,24 @@ function build() {
     made.append(head, slots);
     return made;
   }));
+  if (isWatched()) {
+    put($("cluster").querySelector("h2"), "Deployment");
+    put($("cluster").querySelector(".key"), "somebody else's: what goes on inside is known only as far as it was observed");
+    $("cluster").setAttribute("aria-label", "Deployment");
+    $("zones").replaceChildren(el("ul", "observed"));
+  }
   $("strip").replaceChildren(...S.slots.map(() => el("i")));
   put($("users-head"), plural(plan.users, "logged-in user"));
+}
+// Of a deployment that is not the lab's nobody knows slots or zones.
+const isWatched = () => !S.slots.length;
+function paintObserved() {
+  const all = [...S.seen.values()].sort((a, b) => a.who.localeCompare(b.who));
+  const lines = all.map((one) => `${one.who}${one.release ? ` (${one.release})` : ""}: ${one.state}, by ${one.source}`);
+  const list = $("zones").firstElementChild, key = lines.join();
+  if (list.dataset.key === key) return;
+  list.dataset.key = key;
+  list.replaceChildren(...(lines.length ? lines : ["who serves is not known"]).map((line) => el("li", "", line)));
 }
 function paint() {
   if (!S.plan) {
@@ -91,6 +107,7 @@ function paintCluster(rates) {
   put($("serve"), wanted ? `${holders.filter(Boolean).length} of ${wanted} serving` : "");
   const sums = S.counted;
   put($("sums"), sums ? `${plural(sums.operations, "action")}, ${number(sums.saved)} saved by a retry, ${number(sums.lost)} lost` : "");
+  if (isWatched()) { paintObserved(); return; }
   for (const zone of $("zones").children) {
     let serving = 0;
     for (const slot of zone.querySelectorAll(".slot")) serving += paintSlot(slot, rates.slots[slot.dataset.slot] || 0);

@@ -20,7 +20,7 @@ const config = JSON.parse($("config").textContent);
 // ---- one pure fold: the live stream, the slider and the report all use it --------------------------------------
 const fresh = () => ({
   t: 0, plan: null, releases: [], now: {}, segments: {}, tiers: new Map(), zones: {}, strikes: [], samples: [], users: [],
-  hurt: new Map(), findings: [], losses: [], counted: null, kinds: {}, why: {}, serving: 0, phase: "", marks: [], log: [], ended: null,
+  hurt: new Map(), findings: [], losses: [], counted: null, kinds: {}, why: {}, serving: 0, phase: "", seen: new Map(), marks: [], log: [], ended: null,
 });
 
 const folds = {
@@ -77,6 +77,7 @@ const folds = {
     if (last && last.hurt) { last.hurt += 1; last.text = `${plural(last.hurt, "user")} hurt: ${last.first}`; }
     else s.log.push({ t: e.t, text: `a user was hurt: ${e.why}`, tone: "bad", hurt: 1, first: e.why, user: e.user });
   },
+  seen(s, e) { if (e.state === "ended") s.seen.delete(e.who); else s.seen.set(e.who, e); },
   said(s, e) { s.log.push({ t: e.t, text: e.text, tone: e.tone || "" }); },
   verdict(s, e) { s.ended = e; },
 };

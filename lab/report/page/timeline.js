@@ -80,6 +80,12 @@ function paintAxis({ g, rem, x, span, top, bottom, h, right, left, font }) {
     const room = Math.min(S.marks[i + 1] ? x(S.marks[i + 1].t) : right, right) - x(t) - 0.8 * rem;
     g.fillText(fitted(g, text || name, room) || (g.measureText(name).width <= room ? name : ""), x(t) + 3, 0.68 * rem);
   }
+  // What a command of somebody's own printed, and what was observed: whose doing it was differs from the lab's own.
+  for (const { t, tone } of S.log) {
+    if (tone !== "command" && tone !== "seen") continue;
+    g.strokeStyle = tone === "command" ? theme.ink : theme.dim;
+    line(g, x(t), 1.3 * rem, x(t), (tone === "command" ? 1.9 : 1.6) * rem);
+  }
   g.textAlign = "center";
   const room = (right - left) / (3.6 * rem), every = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800].find((one) => span / one <= room) || 3600;
   for (let t = 0; t <= span; t += every) g.fillText(span > 180 ? clock(t) : `${t} s`, Math.min(right - rem, x(t)), h - 0.7 * rem);

@@ -1,0 +1,111 @@
+"""`python -m tests.duel [WAY/PROXY ...]`: all rows of what must come of watched deployments; a table, and duel.json."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from lab.errors import ExitCode
+from lab.machine.places import find_places
+from lab.machine.setup import make_ready
+from lab.model import Value
+from tests.duel.by_the_lab import watched_roll
+from tests.duel.table import markdown
+from tests.duel.watching import Figures, watched
+
+FILE = Path(__file__).resolve().parents[2] / "duel.json"
+MEASURED = None
+
+
+class Row(Value):
+    """One watched deployment, and what must come of it."""
+
+    way: str
+    proxy: str
+    must: int | None = MEASURED
+    """The exit code; None: as measured."""
+    broken: str = ""
+    """A promise that must be among the broken ones."""
+    before: str = "shop:v1"
+    to: str = "shop:v2"
+
+    @property
+    def name(self) -> str:
+        return f"{self.way}/{self.proxy}" + ("" if self.to == "shop:v2" else f"/{self.to}")
+
+    def wrong(self, got: Figures) -> str:
+        """Why it is not as it must be, or ""."""
+        if self.must is not None and got.exit_code != self.must:
+            return f"ended with {got.exit_code}, not {self.must}"
+        if self.broken and self.broken not in got.broken:
+            return f"broke {', '.join(got.broken) or 'nothing'}, not {self.broken}"
+        if self.must == ExitCode.BROKEN and "the command" not in got.cause:
+            return f"does not name the command: {got.cause!r}"
+        if self.way == "fails" and got.exit_code == ExitCode.HELD:
+            return "a command that failed half-way was called held"
+        return ""
+
+
+ROWS = (
+    Row(way="recreate", proxy="plain nginx", must=ExitCode.BROKEN, broken="tries"),
+    *(
+        Row(way=way, proxy=proxy)
+        for way in ("recreate", "docker-rollout", "stop-first")
+        for proxy in ("nginx", "haproxy", "caddy")
+    ),
+    Row(way="lab roll", proxy="the lab's", must=ExitCode.HELD),
+    Row(way="fails", proxy="nginx"),
+    Row(
+        way="docker-rollout",
+        proxy="nginx",
+        must=ExitCode.BROKEN,
+        broken="logged_in",
+        before="shop:v1-memory",
+        to="shop:v2-memory",
+    ),
+)
+
+
+def main(asked: list[str]) -> int:
+    """0 where every row is as it must be."""
+    rows = [row for row in ROWS if not asked or row.name in asked]
+    if not rows:
+        sys.stderr.write(f"no such row; there are: {', '.join(row.name for row in ROWS)}\n")
+        return 2
+    images = list(dict.fromkeys(image for row in rows for image in (row.before, row.to)))
+    toolbox = make_ready(find_places(), print_line, images)
+    known = {} if not FILE.exists() else msgspec.json.decode(FILE.read_bytes(), type=dict[str, Figures])
+    wrong = []
+    for row in rows:
+        with tempfile.TemporaryDirectory(prefix="duel-") as folder:
+            if row.way == "lab roll":
+                got = watched_roll(toolbox, Path(folder))
+            else:
+                got, _ = watched(toolbox, row.way, row.proxy, Path(folder), before=row.before, to=row.to)
+        known[row.name] = got
+        FILE.write_bytes(msgspec.json.format(msgspec.json.encode(known), indent=1))
+        why = row.wrong(got)
+        wrong += [f"{row.name}: {why}"] if why else []
+        print_line(
+            f"{row.name}: exit {got.exit_code}, {got.failed_first} first tries failed of {got.operations},"
+            f" {why or 'as it must be'}"
+        )
+    for line in markdown([known[row.name] for row in ROWS if row.name in known]):
+        print_line(line)
+    print_line(
+        f"{len(rows) - len(wrong)} of {len(rows)} watched deployments as they must be"
+        + "".join(f"; {one}" for one in wrong)
+    )
+    return int(bool(wrong))
+
+
+def print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
