@@ -20,19 +20,21 @@ from lab.machine.yard import yard_name
 
 ON = "LAB_ON"
 """The variable that says it, to this process and to the deployers that it starts: what `--on` is given."""
-ENGINE, SWARM = "engine", "swarm"
+ENGINE = "engine"
 BEGINS_SWARM = "LAB_BEGINS_SWARM"
 """Set by `--init` alone: that an engine which is in no swarm may begin one."""
 
 
-def make_backend(say: Say, needs: Sequence[str] = ()) -> Backend:
+def make_backend(say: Say, needs: Sequence[str] = (), *, on: str = "") -> Backend:
     """A backend on which clusters can be brought up; whatever this machine lacks for that is made, and said.
+
+    `on`: the one of this name, whatever `--on` says.
 
     Raises SetupError where this machine is none on which the lab installs an engine, and UsageError where the engine is
     elsewhere and nothing was said of where its doors may be published.
     """
     check_bind()
-    return backend_on(make_ready(find_places(), say, needs))
+    return backend_on(make_ready(find_places(), say, needs), on)
 
 
 def connect_backend() -> Backend:
@@ -41,12 +43,12 @@ def connect_backend() -> Backend:
     return backend_on(Toolbox(places=places, engine=engine, compose=(), images=ImageShelf(engine, places.images)))
 
 
-def backend_on(toolbox: Toolbox) -> Backend:
+def backend_on(toolbox: Toolbox, on: str = "") -> Backend:
     """The backend of a machine that is ready: its engine alone, or the swarm that is meant."""
-    on = os.environ.get(ON) or ENGINE
-    if on == ENGINE:
+    on = on or os.environ.get(ON) or ENGINE
+    if on in {ENGINE, DockerBackend.name}:
         return DockerBackend(toolbox)
-    if on != SWARM:
-        raise UsageError("no such place for clusters", at=f"{ON}={on}", hint=f"{ENGINE} | {SWARM}")
+    if on != SwarmBackend.name:
+        raise UsageError("no such place for clusters", at=f"{ON}={on}", hint=f"{ENGINE} | {SwarmBackend.name}")
     name = yard_name(default_project(toolbox.places))
     return SwarmBackend(toolbox, find_swarm(toolbox.engine, name, begins_one=bool(os.environ.get(BEGINS_SWARM))))

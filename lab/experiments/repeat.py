@@ -107,7 +107,7 @@ def _same_again(named: str, say: Say) -> tuple[Recorded, Backend]:
     _take_variables(recorded, say)
     places = find_places()
     check_same(recorded, ImageShelf(connect(), places.images))
-    backend = make_backend(say, all_images_of(recorded.scenario))
+    backend = make_backend(say, all_images_of(recorded.scenario), on=recorded.backend)
     backend.sweep_abandoned(say)
     return recorded, backend
 

@@ -31,6 +31,8 @@ class Recorded(Value):
     events: tuple[Any, ...]
     variables: dict[str, str] | None = None
     """What its compose file took from the environment; None in records from before that was kept."""
+    backend: str = ""
+    """Where its cluster was; "" in records from before that was kept."""
 
     @property
     def slots_struck(self) -> list[str]:
@@ -45,6 +47,7 @@ class _Environment(msgspec.Struct):
     images: dict[str, str]
     files: dict[str, str] = {}
     variables: dict[str, str] | None = None
+    backend: str = ""
 
 
 def read_recorded(folder: Path) -> Recorded:
@@ -65,6 +68,7 @@ def read_recorded(folder: Path) -> Recorded:
         images=given.images,
         files=given.files,
         variables=given.variables,
+        backend=given.backend,
         events=tuple(seen.events()),
     )
 

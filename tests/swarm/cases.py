@@ -10,6 +10,8 @@ from lab.model import Value
 
 SEED = 7
 ENOUGH = {"operations": 1000, "checks": 1000}
+PATIENT = 60
+"""Tries of users who wait until a store is back."""
 
 
 class Case(Value):
@@ -20,6 +22,8 @@ class Case(Value):
     ends: ExitCode
     release: str = "shop:v1"
     edges: str = "zones"
+    tries: int = 3
+    """Of each action, as long as the store may be away in between."""
     breaks: str = ""
     promises: Mapping[str, Any] = {}
     enough: Mapping[str, Any] = {}
@@ -35,7 +39,7 @@ class Case(Value):
             "name": self.name,
             "title": self.name,
             "cluster": {"release": self.release, "zones": {"a": 2, "b": 2, "c": 2}, "edges": self.edges},
-            "users": {"count": 60, "on_two_devices": 20, "think": 0.3, "tries": 3, "answer_timeout": 10},
+            "users": {"count": 60, "on_two_devices": 20, "think": 0.3, "tries": self.tries, "answer_timeout": 10},
             "promises": {"serving_at_least": 0, **self.promises},
             "steps": list(self.steps),
             "enough": {**ENOUGH, **self.enough},
@@ -76,6 +80,7 @@ CASES = (
         steps=(SETTLE, {"lose_zone": {"zone": "a", "for": 8}}, AFTER),
         ends=ExitCode.HELD,
         promises={"loses_at_most": 0},
+        tries=PATIENT,
         enough={"strikes_that_hit": 1},
         blast_radius=NODE,
     ),
@@ -95,6 +100,7 @@ CASES = (
     Case(
         name="leading manager killed",
         steps=(SETTLE, {"strike": {"do": "kill", "to": "node/leader", "for": 10}}, ROLL, AFTER),
+        tries=PATIENT,  # it may be the store's node, too
         ends=ExitCode.HELD,
         enough={"strikes_that_hit": 1, "users_served_by_new": 60},
         blast_radius=NODE,
