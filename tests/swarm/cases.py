@@ -88,7 +88,6 @@ CASES = (
         name="bad release",
         steps=(SETTLE, {"roll": {"to": "shop:v2-never-ready", "batch": 1, "ready_within": 6}}, AFTER),
         ends=ExitCode.ROLLED_BACK,
-        on_engine=True,
     ),
     Case(
         name="memory sessions",
