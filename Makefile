@@ -60,7 +60,7 @@ workshop: setup ## lessons to work through by hand: break it, predict it, mend i
 lessons: setup ## every lesson's broken half must break by its own promise, its solution hold (3 seeds, 24 minutes)
 	@$(LAB) lesson dev-check --seeds 3
 
-bench: setup ## figures as ratios: rollouts here and by others' ways (SWARM=1: Swarm's too), the demo cold and warm
+bench: setup ## figures as ratios: rollouts here and by others' ways, the demo cold and warm
 	@$(PY) -m tests.bench
 
 setup: $(READY) ## engine, Compose and images; does nothing the second time

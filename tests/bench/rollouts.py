@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from lab.deploy.rollout import Canary, DrainThenMove, RedBlack, Rolling, Strategy
 from lab.experiments.upgrades import UpgradeFigures, UserLoad, upgrade_here, upgrade_peer
 from lab.machine.setup import Toolbox
-from tests.bench.peers import swarm, why_not_swarm
 
 OURS: tuple[tuple[str, Strategy, int], ...] = (
     ("rolling, one at a time", Rolling(), 1),
@@ -28,9 +25,6 @@ def bench_rollouts(toolbox: Toolbox) -> None:
     compose = upgrade_peer("recreate", toolbox, LOAD, v1, v2, told="`docker compose up -d`")
     rollout = upgrade_peer("docker-rollout", toolbox, LOAD, v1, v2, told="docker-rollout's way")
     peers = [compose, rollout]
-    without = why_not_swarm(toolbox, asked=os.environ.get("SWARM", "") not in {"", "0"})
-    if not without:
-        peers.append(swarm(toolbox, LOAD))
     for one in (*ours, *peers):
         print(one.line())
     print(f"failed requests, all strategies here: {sum(one.failed for one in ours)}; expected: 0")
@@ -40,8 +34,6 @@ def bench_rollouts(toolbox: Toolbox) -> None:
     for one in ours[:2]:
         for other in peers:
             print(compare(one, other))
-    if without:
-        print(f"Swarm: not measured. {without}")
 
 
 def compare(one: UpgradeFigures, other: UpgradeFigures) -> str:
