@@ -22,7 +22,7 @@ ON = "LAB_ON"
 """The variable that says it, to this process and to the deployers that it starts: what `--on` is given."""
 ENGINE = "engine"
 BEGINS_SWARM = "LAB_BEGINS_SWARM"
-"""Set by `--init` alone: that an engine which is in no swarm may begin one."""
+"""The number of the process that was given `--init`: it alone may let an engine which is in no swarm begin one."""
 
 
 def make_backend(say: Say, needs: Sequence[str] = (), *, on: str = "") -> Backend:
@@ -51,4 +51,5 @@ def backend_on(toolbox: Toolbox, on: str = "") -> Backend:
     if on != SwarmBackend.name:
         raise UsageError("no such place for clusters", at=f"{ON}={on}", hint=f"{ENGINE} | {SwarmBackend.name}")
     name = yard_name(default_project(toolbox.places))
-    return SwarmBackend(toolbox, find_swarm(toolbox.engine, name, begins_one=bool(os.environ.get(BEGINS_SWARM))))
+    may_begin = os.environ.get(BEGINS_SWARM) == str(os.getpid())
+    return SwarmBackend(toolbox, find_swarm(toolbox.engine, name, begins_one=may_begin))

@@ -263,9 +263,8 @@ def begins_swarm(function: Decorated) -> Decorated:
     """Consent to make a swarm of an engine that is in none."""
 
     def agree(_: click.Context, __: click.Parameter, value: bool) -> None:
-        os.environ.pop(BEGINS_SWARM, None)
         if value:
-            os.environ[BEGINS_SWARM] = "1"
+            os.environ[BEGINS_SWARM] = str(os.getpid())
 
     return flag(
         "--init",
