@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +16,6 @@ from lab.clock import NS, Clock
 from lab.cluster.events import EngineWatch, container_event
 from lab.cluster.swarm_harm import Slots, names_of
 from lab.errors import LabError
-from lab.machine.engine import APIClient, engine_errors
 from lab.machine.swarm import Swarm, SwarmNode
 
 AWAY_AT_MOST = 30.0
@@ -95,7 +95,7 @@ class SwarmWatch:
                 self._one_at_a_time(report),
                 address=swarm.addresses[node.id],
                 node=node,
-                runs=lambda node=node: _runs(swarm, node),  # type: ignore[misc]
+                runs=partial(_runs, swarm, node),
                 slots=slots,
                 clock=clock,
             )
@@ -122,14 +122,10 @@ class SwarmWatch:
 
 
 def _runs(swarm: Swarm, node: SwarmNode) -> bool:
-    """Whether a node is there at all, as whoever runs it says; of a machine of its own the swarm says it."""
-    outer, outside = swarm.outer(node), swarm.outside
-    if outer is None or outside is None:
+    """Whether a node is there; where nobody can say so just now, its engine's silence is not explained by that."""
+    if swarm.outer(node) is not None:
+        return swarm.runs(node)
+    try:
         return any(one.id == node.id and one.is_ready for one in swarm.nodes())
-    with engine_errors("look at a node", at=node.name):
-        state = _state_of(outside, outer.container)
-    return bool(state.get("Running")) and not state.get("Paused")
-
-
-def _state_of(engine: APIClient, container: str) -> dict[str, Any]:
-    return dict(engine.inspect_container(container)["State"])
+    except LabError:
+        return True

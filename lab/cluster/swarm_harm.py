@@ -16,7 +16,6 @@ from lab.cluster.swarm_tasks import LONGEST_ID, slot_name
 from lab.errors import LabError
 from lab.machine.engine import GONE_OR_SO, SO_ALREADY, APIError, NotFound, engine_errors
 from lab.machine.swarm import Swarm, SwarmNode
-from lab.machine.yard import YardNode
 from lab.model import Role, Slot
 
 TASK_NAME, SERVICE = "com.docker.swarm.task.name", "com.docker.swarm.service.name"
@@ -120,7 +119,7 @@ class SwarmHarm:
         with self._lock:
             node = self._where.get(container)
         outer = None if node is None else self._swarm.outer(node)
-        return outer is not None and not self._runs(outer)
+        return outer is not None and not self._swarm.state_of(outer).get("Running")
 
     # nodes
 
@@ -134,7 +133,7 @@ class SwarmHarm:
 
     def _node_victim(self, node: SwarmNode) -> Victim:
         outer = self._swarm.outer(node)
-        state = {} if outer is None else self._state(outer)
+        state = {} if outer is None else self._swarm.state_of(outer)
         return Victim(
             container=node.id if outer is None else outer.container,
             name=node.name,
@@ -163,7 +162,7 @@ class SwarmHarm:
                         engine.kill(outer.container, harm.signal)
                         self._swarm.forget(node.id)
                     case Start():
-                        if self._runs(outer):
+                        if self._swarm.state_of(outer).get("Running"):
                             return False
                         engine.start(outer.container)
                     case Pause():
@@ -194,19 +193,6 @@ class SwarmHarm:
         if outer is None or self._swarm.outside is None or "outside" not in marks:
             return words
         return [*EngineHarm(self._swarm.outside, project="").said(outer.container, marks["outside"]), *words]
-
-    def _runs(self, outer: YardNode) -> bool:
-        return bool(self._state(outer).get("Running"))
-
-    def _state(self, outer: YardNode) -> Mapping[str, Any]:
-        engine = self._swarm.outside
-        if engine is None:
-            return {}
-        with engine_errors("look at a node", at=outer.name):
-            try:
-                return dict(engine.inspect_container(outer.container)["State"])
-            except NotFound:
-                return {"Running": False}
 
 
 def names_of(carried: Mapping[str, str], project: str, role: str, zone: str, slots: Sequence[Slot]) -> dict[str, Any]:

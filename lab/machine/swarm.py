@@ -10,11 +10,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 from docker import APIClient
 
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.errors import EngineError, UsageError
-from lab.machine.engine import GONE, APIError, context_addresses, engine_address, engine_errors, try_connect
+from lab.machine.engine import GONE, APIError, NotFound, context_addresses, engine_address, engine_errors, try_connect
 from lab.machine.yard import ZONE_LABEL, YardNode, find_yard, is_whole
 from lab.model import Value
 
@@ -97,9 +98,28 @@ class Swarm:
             self._clock.sleep(ASKS_AGAIN)
 
     def nodes(self) -> list[SwarmNode]:
-        """All nodes, by name."""
-        found = self.ask("ask the swarm for its nodes", lambda manager: manager.nodes())
-        return sorted((node_of(one) for one in found), key=lambda node: node.name)
+        """All nodes, by name. One that was killed is not ready, though its managers may not know of it yet."""
+        found = [node_of(one) for one in self.ask("ask the swarm for its nodes", lambda manager: manager.nodes())]
+        known = [one if self.runs(one) else msgspec.structs.replace(one, is_ready=False) for one in found]
+        return sorted(known, key=lambda node: node.name)
+
+    def runs(self, node: SwarmNode) -> bool:
+        """Whether it is there at all, as whoever runs it says; of a machine of its own only the swarm says it."""
+        outer = self.outer(node)
+        if outer is None or self.outside is None:
+            return node.is_ready
+        state = self.state_of(outer)
+        return bool(state.get("Running")) and not state.get("Paused")
+
+    def state_of(self, outer: YardNode) -> Mapping[str, Any]:
+        """What the engine outside says of a node's container."""
+        if self.outside is None:
+            return {}
+        with engine_errors("look at a node", at=outer.name):
+            try:
+                return dict(self.outside.inspect_container(outer.container)["State"])
+            except NotFound:
+                return {"Running": False}
 
     def client(self, node: str) -> APIClient | None:
         """A client of a node's engine by the node's id; None where it does not answer."""
