@@ -34,22 +34,25 @@ AGAIN_WITHIN = 0.3
 class User:
     """One account, on one device or two; `in_flight` counts the operations that its devices have begun."""
 
-    __slots__ = ("_mark", "_marks", "in_flight", "name", "password")
+    __slots__ = ("_longer", "_mark", "_marks", "in_flight", "name", "password")
 
     def __init__(self, name: str, password: str) -> None:
         self.name, self.password = name, password
         self.in_flight = 0
-        stem, dash, _ = name.rpartition("-")
+        stem, dash, number = name.rpartition("-")
         self._mark, self._marks = name.encode(), (stem + dash).encode()
+        # Numbers have three digits at least, so that only of one without a zero before it another may begin alike.
+        self._longer = None if number.startswith("0") else re.compile(re.escape(self._mark) + rb"[0-9]")
 
     def foreign_mark(self, body: bytes) -> str | None:
         """The account of another user of the same crowd that `body` names, if it names one.
 
-        Accounts and the ids that their devices make begin alike, so that to count them tells. (Only of user 100 and
-        user 1000 one hides behind the other.)
+        Accounts and the ids that their devices make begin alike, so that to count them tells; user 1000 would count as
+        user 100, and is looked for apart.
         """
-        marks = self._marks
-        if not marks or body.count(marks) == body.count(self._mark):
+        marks, longer = self._marks, self._longer
+        is_alone = not marks or body.count(marks) == body.count(self._mark)
+        if is_alone and (longer is None or longer.search(body) is None):
             return None
         return next((one for one in _accounts_in(body, marks) if one != self.name), None)
 

@@ -312,6 +312,15 @@ def test_a_mark_of_another_user_is_seen_anywhere() -> None:
     assert user.foreign_mark(b'{"account":"user-001","id":"user-001.1.4","sku":"user-friendly"}') is None
 
 
+def test_a_mark_that_begins_with_ones_own_is_another_users() -> None:
+    """User 1000 does not hide behind user 100, nor the other way round."""
+    user = User("user-100", "")
+    assert user.foreign_mark(b'{"account":"user-100","last":"user-1000.1.3"}') == "user-1000"
+    assert user.foreign_mark(b'{"account":"user-100","id":"user-100.1.3","n":1000}') is None
+    assert User("user-1000", "").foreign_mark(b'{"account":"user-1000","id":"user-100.1.3"}') == "user-100"
+    assert User("user-010", "").foreign_mark(b'{"account":"user-010","id":"user-100.1.3"}') == "user-100"
+
+
 def test_a_line_listed_twice_shows() -> None:
     """A doubled line can't hide in the normalised cart."""
     line = {"id": "k", "sku": "tea", "quantity": 2, "gift": True}
