@@ -48,6 +48,7 @@ def init(compose: tuple[str, ...], service: str | None) -> int:
 @option("--users", type=COUNT, metavar="N", help="so many users; what is enough follows in proportion")
 @option("--think", type=SECONDS, metavar="S", help="mean seconds between two actions of a device; likewise")
 @option("--duration", type=SECONDS, metavar="S", help="seconds that each `repeat` step goes on (soak)")
+@option("--until", type=float, metavar="SHARE", help="go on until fewer failures than this are shown: 1e-4")
 @option(
     "--set",
     "changes",
@@ -69,6 +70,7 @@ def run(
     users: int | None,
     think: float | None,
     duration: float | None,
+    until: float | None,
     changes: tuple[str, ...],
     pull: bool,
     dry_run: bool,
@@ -84,7 +86,11 @@ def run(
     from lab.scenario.overrides import Overrides, parse_change
 
     overrides = Overrides(
-        changes=tuple(parse_change(text) for text in changes), users=users, think=think, duration=duration
+        changes=tuple(parse_change(text) for text in changes),
+        users=users,
+        think=think,
+        duration=duration,
+        until=until,
     )
     is_shown = ui or control or ui_port is not None
     spec = RunRequest(

@@ -135,6 +135,8 @@ class Promise(Value):
     """What the first replica of a finding had done."""
     occasions: tuple[Occasion, ...] = ()
     """What puts it to the test."""
+    must_be_tried: bool = False
+    """It is what every run is about: one that did not put it to the test tells nothing, whatever else it shows."""
     explains_itself: bool = False
     """Its findings say who did what: nothing that happened just before adds to them."""
 
@@ -163,6 +165,7 @@ PROMISES: dict[str, Promise] = {
             is_of_state=True,
             compares=True,
             hurt="lost state",
+            must_be_tried=True,
             occasions=(
                 Occasion(
                     name="read_elsewhere",
@@ -207,6 +210,7 @@ PROMISES: dict[str, Promise] = {
             ask=_EVERY_RUN,
             is_of_state=True,
             maker="made the session",
+            must_be_tried=True,
             occasions=(
                 Occasion(
                     name="sessions_elsewhere",

@@ -182,7 +182,8 @@ def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = 
     """The verdict on the promises that were `asked` for; an asked promise with nothing checked is never held.
 
     Broken, if anything asked for was certainly broken. Else could not tell: of the lab's own trouble, of a torn
-    or empty record, of a crashed check (exit 4), or because too little was checked (exit 5). Else held; exit 3
+    or empty record, of a crashed check (exit 4), or because too little was checked, or what every run is about was not
+    put to the test (exit 5). Else held; exit 3
     where the new release was rolled back, or a command failed, and no user was harmed.
     """
     certain = _certain(evidence)
@@ -225,7 +226,7 @@ def _result(name: str, evidence: Evidence, certain: Sequence[Finding]) -> Promis
     promise, count = PROMISES[name], evidence.checks.get(name, 0)
     due = () if evidence.terms is None else due_occasions(name, evidence.terms)
     occasions = {one.name: evidence.occasions.get(one.name, 0) for one in due}
-    untried = next((one for one in due if one.gates and occasions[one.name] < one.least), None)
+    untried = _untried(name, evidence)
     found = sum(1 for finding in certain if finding.promise == name)
     broken = max(found, evidence.broken.get(name, 0)) if found else 0
     note = ""
@@ -235,8 +236,8 @@ def _result(name: str, evidence: Evidence, certain: Sequence[Finding]) -> Promis
         verdict, note = Verdict.COULD_NOT_TELL, "nothing was checked"
     elif _unwell(evidence):
         verdict, note = Verdict.COULD_NOT_TELL, "the run itself was in trouble"
-    elif untried is not None:
-        verdict, note = Verdict.COULD_NOT_TELL, f"not put to the test: {occasions[untried.name]} {untried.what}"
+    elif untried:
+        verdict, note = Verdict.COULD_NOT_TELL, untried
     else:
         verdict = Verdict.HELD
     note = "; ".join(filter(None, (note, evidence.notes.get(name, ""))))
@@ -253,6 +254,24 @@ def _result(name: str, evidence: Evidence, certain: Sequence[Finding]) -> Promis
         upper=None if broken or not count else upper_bound(count),
         occasions=occasions,
     )
+
+
+def _untried(name: str, evidence: Evidence) -> str:
+    """Why a promise was not put to the test; empty where it was, or where nobody counted."""
+    for one in () if evidence.terms is None else due_occasions(name, evidence.terms):
+        count = evidence.occasions.get(one.name, 0)
+        if one.gates and count < one.least:
+            return f"not put to the test: {count} {one.what}"
+    return ""
+
+
+def _never_tried(evidence: Evidence, results: Sequence[PromiseResult]) -> list[str]:
+    """What the run is about and did not put to the test. Of somebody's own app a comparison is counted only where it
+    could have failed, so that there its count says it all."""
+    if evidence.terms is None or evidence.terms.own_app:
+        return []
+    named = [(one.promise, _untried(one.promise, evidence)) for one in results if one.count and not one.broken]
+    return [f"{name}: {untried}" for name, untried in named if untried and PROMISES[name].must_be_tried]
 
 
 def _unwell(evidence: Evidence) -> tuple[str, ...]:
@@ -290,6 +309,7 @@ def _too_little(evidence: Evidence, enough: Enough, results: Sequence[PromiseRes
         if evidence.occasions.get(name, 0) < least
     ]
     reasons += [f"{one.promise}: nothing was checked" for one in results if not one.count and not one.broken]
+    reasons += _never_tried(evidence, results)
     if evidence.undecided:
         reasons.append(f"{evidence.undecided} users did too much at once, or got too few answers, to be judged")
     return tuple(reasons)

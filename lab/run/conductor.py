@@ -355,6 +355,7 @@ class Conductor:
             clock=clock,
             deadline=clock.now() + int(scenario.time_limit * NS),
             recreate=live.recreate,
+            is_shown=self._seen.is_shown,
             rollout_within=scenario.promises.rollout_within,
         )
 

@@ -34,35 +34,41 @@ class RunStep(Protocol):
     def end(self) -> None: ...
 
 
-class SettleStep:
-    """Over when its time has passed and every slot serves."""
+IsShown = Callable[[float], bool]
+"""Whether the run shows that a smaller share of its actions fails than this, or that it can't show it any more."""
 
-    def __init__(self, spec: Settle, clock: Clock, desk: Desk | None) -> None:
+
+class SettleStep:
+    """Over when its time has passed, every slot serves, and what it is to show is shown."""
+
+    def __init__(self, spec: Settle, clock: Clock, desk: Desk | None, is_shown: IsShown) -> None:
         """`desk` is where the cluster's state is known; None: nobody knows of a target's."""
-        self._spec, self._clock, self._desk = spec, clock, desk
+        self._spec, self._clock, self._desk, self._is_shown = spec, clock, desk, is_shown
         self._until = 0
 
     @property
     def text(self) -> str:
-        return f"users shop for {self._spec.seconds:g} s, nothing is broken"
+        return f"users shop for {self._spec.seconds:g} s{_longer(self._spec.until)}, nothing is broken"
 
     @property
     def pending(self) -> str:
-        time = f"its {self._spec.seconds:g} s to pass"
+        time = f"its {self._spec.seconds:g} s to pass{_longer(self._spec.until)}"
         return time if self._desk is None else f"{time} and every slot to serve; {self._desk.unsettled()}"
 
     def begin(self) -> None:
         self._until = self._clock.now() + int(self._spec.seconds * NS)
 
     def is_over(self) -> bool:
-        return self._clock.now() >= self._until and (self._desk is None or self._desk.is_settled())
+        if self._clock.now() < self._until or (self._spec.until and not self._is_shown(self._spec.until)):
+            return False
+        return self._desk is None or self._desk.is_settled()
 
     def end(self) -> None:
         pass
 
 
 class RepeatStep:
-    """Over at the end of the round in which its time ran out."""
+    """Over at the end of the round in which its time ran out, and what it is to show was shown."""
 
     def __init__(
         self,
@@ -70,15 +76,17 @@ class RepeatStep:
         make: Callable[[StepSpec], RunStep],
         report: Callable[[record.AnyEvent], None],
         clock: Clock,
+        is_shown: IsShown,
     ) -> None:
         self._spec, self._make, self._report, self._clock = spec, make, report, clock
+        self._is_shown = is_shown
         self._until = 0
         self._left: list[StepSpec] = []
         self._now: RunStep | None = None
 
     @property
     def text(self) -> str:
-        return f"again and again for {self._spec.seconds:g} s"
+        return f"again and again for {self._spec.seconds:g} s{_longer(self._spec.until)}"
 
     @property
     def pending(self) -> str:
@@ -93,7 +101,7 @@ class RepeatStep:
         if self._now is not None and not self._now.is_over():
             return False
         self.end()
-        if not self._left and self._clock.now() < self._until:
+        if not self._left and self._goes_on():
             self._left = list(self._spec.steps)
         return not self._next()
 
@@ -101,6 +109,11 @@ class RepeatStep:
         ended, self._now = self._now, None
         if ended is not None:
             ended.end()
+
+    def _goes_on(self) -> bool:
+        if self._clock.now() < self._until:
+            return True
+        return bool(self._spec.until) and not self._is_shown(self._spec.until)
 
     def _next(self) -> bool:
         """Begin the round's next step; False where there is none left."""
@@ -110,6 +123,10 @@ class RepeatStep:
         self._report(record.PhaseBegan(at=self._clock.now(), name="round", text=step.text))
         step.begin()
         return True
+
+
+def _longer(until: float) -> str:
+    return f" and until fewer than {until:g} of the actions can fail" if until else ""
 
 
 class TogetherStep:

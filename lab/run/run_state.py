@@ -10,6 +10,7 @@ from lab.deploy.desk import Desk
 from lab.deploy.results import ResultWindow
 from lab.model import Operation
 from lab.oracle import Oracle
+from lab.oracle.confidence import upper_bound
 from lab.report.board import Board, SlotView, fold
 from lab.report.fold import CLEAN_UP
 from lab.report.sentences import tell_event
@@ -86,6 +87,13 @@ class RunState:
         why = "" if self._has_told_early_ends else self.oracle.always_ends_early
         self._has_told_early_ends |= bool(why)
         return why
+
+    def is_shown(self, share: float) -> bool:
+        """Whether a smaller share of the actions than this fails, with 95 % confidence, by what was counted; or a user
+        was hurt, so that going on shows nothing better. The record alone is judged."""
+        if self.oracle.users_hurt:
+            return True
+        return self.counts is not None and upper_bound(self.counts.operations) <= share
 
     def upgraded(self, slot: str) -> int | None:
         """When this slot's upgrade was done, monotonic nanoseconds."""

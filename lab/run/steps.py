@@ -18,7 +18,7 @@ from lab.deploy.rollout import Ending, RolloutRequest, pick_slots
 from lab.model import Release, Value
 from lab.run.command_step import CommandStep, MakeCommand
 from lab.run.pinned_faults import Pinned
-from lab.run.plain_steps import RepeatStep, RunStep, SettleStep, TogetherStep
+from lab.run.plain_steps import IsShown, RepeatStep, RunStep, SettleStep, TogetherStep
 from lab.run.strike_steps import LoseZoneStep, StrikeStep
 from lab.scenario.spec import (
     PaceSpec,
@@ -58,6 +58,7 @@ class Stage(Value):
     """When all of it must be over, monotonic nanoseconds."""
     recreate: Callable[[str, Release], None]
     """Makes a worker of somebody's own anew from a release's image; takes as long as that one takes to stop."""
+    is_shown: IsShown
     rollout_within: float = 0.0
     """Seconds that the scenario allows a rollout; 0: as long as it takes."""
 
@@ -274,11 +275,11 @@ def _command(spec: CommandSpec, stage: Stage) -> CommandStep:
 
 
 def _settle(spec: Settle, stage: Stage) -> SettleStep:
-    return SettleStep(spec, stage.clock, stage.desk)
+    return SettleStep(spec, stage.clock, stage.desk, stage.is_shown)
 
 
 def _repeat(spec: Repeat, stage: Stage) -> RepeatStep:
-    return RepeatStep(spec, partial(make_step, stage=stage), stage.report, stage.clock)
+    return RepeatStep(spec, partial(make_step, stage=stage), stage.report, stage.clock, stage.is_shown)
 
 
 def _together(specs: Sequence[StepSpec], stage: Stage) -> TogetherStep:

@@ -116,9 +116,9 @@ class Watcher:
         """The step that an entry of the scenario file asks for; any other was refused when that was read."""
         name, clock = name_of(spec), self._clock
         made: Mapping[str, Callable[[Any], RunStep]] = {
-            "settle": lambda one: SettleStep(one, clock, None),
+            "settle": lambda one: SettleStep(one, clock, None, self._seen.is_shown),
             "command": lambda one: CommandStep(one, self._make_command, clock),
-            "repeat": lambda one: RepeatStep(one, self._make_step, self._seen.report, clock),
+            "repeat": lambda one: RepeatStep(one, self._make_step, self._seen.report, clock, self._seen.is_shown),
             "together": lambda some: TogetherStep([self._make_step(one) for one in some]),
         }
         return made[name](getattr(spec, name))

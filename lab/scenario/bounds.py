@@ -11,7 +11,7 @@ import msgspec
 from lab.chaos.guard import BlastRadius
 from lab.chaos.schedule import Calendar, MonkeySettings
 from lab.model import Front, Value
-from lab.scenario.spec import ClusterSpec, PaceSpec, Promises, Repeat, Scenario, UsersSpec
+from lab.scenario.spec import ClusterSpec, PaceSpec, Promises, Repeat, Scenario, Settle, UsersSpec
 from lab.scenario.target_spec import AnswerSource, CommandSpec, ReleaseSource, TargetSpec
 from lab.users.steps import HttpStep
 
@@ -68,7 +68,9 @@ BOUNDS: Mapping[tuple[type, str], Bounds] = {
     (BlastRadius, "least_serving"): Bounds(0, MOST_SLOTS),
     (Promises, "serving_at_least"): Bounds(0, MOST_SLOTS),
     (Promises, "available"): Bounds(0, 1),
+    (Settle, "until"): Bounds(0, 1),
     (Repeat, "seconds"): _TIME,
+    (Repeat, "until"): Bounds(0, 1),
     (Scenario, "lab"): Bounds(1, 1),
     (Scenario, "deployers"): Bounds(0, 20),
     (Scenario, "seed"): Bounds(0, MOST_IN_RECORD),

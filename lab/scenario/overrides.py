@@ -11,11 +11,18 @@ import yaml
 
 from lab.errors import UsageError
 from lab.model import Value
+from lab.oracle.confidence import trials_for
 from lab.scenario.bounds import LARGEST
 from lab.scenario.read import read_scenario
 from lab.scenario.spec import Scenario, walk_steps
 from lab.scenario.yaml_paths import DuplicateKey, load_yaml
 
+LEAST_SHARE = 1e-7
+"""Of actions that fail: less would take tens of millions of them."""
+AN_ACTION = 0.2
+"""Seconds that one may take on a busy machine, beside the time in which its user thinks."""
+PATIENCE = 3.0
+"""So many times as long as they should need, actions may take to show what is asked for."""
 _KEY = re.compile(r"\w[\w-]*(?:\[\d+\])*(?:\.\w[\w-]*(?:\[\d+\])*)*")
 
 
@@ -28,6 +35,8 @@ class Overrides(Value):
     think: float | None = None
     duration: float | None = None
     """How long each `repeat` goes on."""
+    until: float | None = None
+    """The share of actions below which failures are to be shown to lie, at 95 % confidence."""
 
 
 def parse_change(text: str) -> tuple[str, Any]:
@@ -50,8 +59,11 @@ def parse_change(text: str) -> tuple[str, Any]:
 def read_changed(path: Path, overrides: Overrides, *, notice: Callable[[str], None] = lambda _: None) -> Scenario:
     """Read a scenario as the command line wants it. Raises ScenarioError or UsageError; nothing is ever guessed."""
     base = read_scenario(path, overrides.changes, notice=notice)
-    more = (*_changes_of_users(base, overrides), *_changes_of_duration(base, overrides))
-    return read_scenario(path, (*overrides.changes, *more)) if more else base
+    changed, users = base, _changes_of_users(base, overrides)
+    if users:
+        changed = read_scenario(path, (*overrides.changes, *users))
+    length = _changes_of_length(changed, overrides)
+    return read_scenario(path, (*overrides.changes, *users, *length)) if length else changed
 
 
 def _changes_of_users(base: Scenario, overrides: Overrides) -> list[tuple[str, Any]]:
@@ -67,6 +79,7 @@ def _changes_of_users(base: Scenario, overrides: Overrides) -> list[tuple[str, A
         return []
     more = count / users.count
     acts = more * users.think / think
+    occasions = {name: max(1, int(least * acts)) for name, least in enough.occasions.items()}
     changes: list[tuple[str, Any]] = [
         ("users.count", count),
         ("users.think", think),
@@ -74,9 +87,43 @@ def _changes_of_users(base: Scenario, overrides: Overrides) -> list[tuple[str, A
         ("enough.checks", max(1, int(enough.checks * acts))),
         ("enough.users_served_by_new", min(count, round(enough.users_served_by_new * more))),
     ]
+    if occasions:
+        changes.append(("enough.occasions", occasions))
     if users.doubled:
         changes.append(("users.on_two_devices", round(users.doubled * more)))
     return changes
+
+
+def _changes_of_length(base: Scenario, overrides: Overrides) -> list[tuple[str, Any]]:
+    """Of how long it goes on: by seconds, by what it is to show, or by whichever takes longer."""
+    changes = [*_changes_of_duration(base, overrides), *_changes_of_until(base, overrides)]
+    limits = [value for key, value in changes if key == "time_limit"]
+    others = [one for one in changes if one[0] != "time_limit"]
+    return [*others, ("time_limit", max(limits))] if limits else others
+
+
+def _changes_of_until(base: Scenario, overrides: Overrides) -> list[tuple[str, Any]]:
+    """Rounds, or the last settling, go on for so long; fewer actions than it takes are not enough."""
+    share = overrides.until
+    if share is None:
+        return []
+    if not LEAST_SHARE <= share < 1:
+        at = f"--until {share:g}"
+        raise UsageError(f"must be from {LEAST_SHARE:g} to under 1", at=at, hint="--until 1e-4")
+    repeats = [f"{key}.repeat.until" for key, step in walk_steps(base.steps) if step.repeat is not None]
+    settles = [f"{key}.settle.until" for key, step in walk_steps(base.steps) if step.settle is not None]
+    if not repeats and not settles:
+        what = f"{base.name} has no `repeat` and no `settle` step to go on"
+        raise UsageError(what, at=f"--until {share:g}", hint="add one: - settle: {for: 3}")
+    actions = trials_for(share)
+    return [
+        *((key, share) for key in repeats or settles[-1:]),
+        ("enough.operations", max(base.enough.operations, actions)),
+        (
+            "time_limit",
+            min(LARGEST, base.time_limit + PATIENCE * actions * (base.users.think + AN_ACTION) / base.users.count),
+        ),
+    ]
 
 
 def _changes_of_duration(base: Scenario, overrides: Overrides) -> list[tuple[str, Any]]:

@@ -130,7 +130,8 @@ def _step_lines(steps: tuple[StepSpec, ...], indent: str) -> Iterator[str]:
         if step.together is not None:
             yield f"{indent}together"
         elif step.repeat is not None:
-            yield f"{indent}repeat      for {step.repeat.seconds:g} s"
+            until = f", until fewer than {step.repeat.until:g} can fail" if step.repeat.until else ""
+            yield f"{indent}repeat      for {step.repeat.seconds:g} s{until}"
         else:
             yield f"{indent}{name:<11} {_compact(getattr(step, name))}".rstrip()
         yield from _step_lines(inner_steps(step), f"{indent}  ")

@@ -147,6 +147,9 @@ class Settle(Value, rename={"seconds": "for"}):
 
     seconds: float
     """At least so many seconds."""
+    until: float = 0.0
+    """Longer, until it is shown with 95 % confidence that a smaller share of the actions than this fails (3 / actions,
+    none of which failed), or a user is hurt; 0: the seconds alone. `--until` sets it."""
 
 
 class Roll(Value, rename={"along": "with"}):
@@ -230,6 +233,9 @@ class Repeat(Value, rename={"seconds": "for"}):
     """Seconds after which no other round begins; `--duration` sets it."""
     steps: tuple[StepSpec, ...]
     """One round."""
+    until: float = 0.0
+    """Further rounds until it is shown with 95 % confidence that a smaller share of the actions than this fails, or a
+    user is hurt; 0: the seconds alone. `--until` sets it."""
 
 
 class ScheduledStrike(Value, rename={"seconds": "for"}):

@@ -65,7 +65,9 @@ class _Shopper:
     def note(self, kind: Kind, key: str | None = None, **told: Any) -> None:
         """An operation of four milliseconds; the next one comes a little later."""
         end = self.ended = self.at + 4 * MS
-        self.made.append(op(kind, self.at, end, key, user=self.user, device=self.device, session=self.session, **told))
+        replica = f"{'abc'[len(self.made) % 3]}1-1"  # another one each time, so that all of it is put to the test
+        told = {"user": self.user, "device": self.device, "session": self.session, "replica": replica, **told}
+        self.made.append(op(kind, self.at, end, key, **told))
         self.at += self.random.randrange(60 * MS, 160 * MS)
 
     def log_in(self, key: str) -> None:

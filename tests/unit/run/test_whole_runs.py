@@ -63,6 +63,27 @@ def test_too_little_is_never_green(lab: InProcessLab) -> None:
     assert lab.run(small(enough="{operations: 100000, checks: 20}")).code == ExitCode.TOO_LITTLE_CHECKED
 
 
+def test_a_run_goes_on_until_it_shows_enough(lab: InProcessLab) -> None:
+    """Until 3 divided by the actions is as small as wanted, however few seconds were asked for."""
+    ended = lab.run(small(steps="[{settle: {for: 0.01, until: 0.01}}]"))
+    assert ended.code == ExitCode.HELD, ended.lines
+    assert ended.judged.judgement.evidence.first_tries.actions >= 300
+    in_rounds = lab.run(small(steps="[{repeat: {for: 0.01, until: 0.01, steps: [{settle: {for: 0.1}}]}}]"))
+    assert in_rounds.code == ExitCode.HELD, in_rounds.lines
+    assert in_rounds.judged.judgement.evidence.first_tries.actions >= 300
+
+
+def test_whoever_is_hurt_ends_the_wait_for_more(lab: InProcessLab) -> None:
+    """What is broken already is shown no better by going on: a share that would take hours is given up."""
+    ended = lab.run(
+        small(
+            cluster='{release: "shop:v1-memory", zones: {a: 1, b: 1, c: 1}, affinity: none}',
+            steps="[{settle: {for: 0.2, until: 0.0000001}}]",
+        )
+    )
+    assert ended.code == ExitCode.BROKEN, ended.lines
+
+
 def test_a_run_whose_time_is_over_tells_nothing(lab: InProcessLab) -> None:
     """Exit 4, with what was waited for."""
     ended = lab.run(small(steps="[{settle: {for: 30}}]", time_limit="0.5"))

@@ -15,7 +15,7 @@ from lab.operate.runs import BADNESS, worst_of
 from lab.scenario.overrides import Overrides, parse_change, read_changed
 from lab.scenario.plan import blast_radius, plan_lines
 from lab.scenario.read import LIBRARY, read_scenario
-from lab.scenario.spec import Scenario
+from lab.scenario.spec import Scenario, walk_steps
 
 DEMO = LIBRARY / "demo.yaml"
 NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
@@ -82,7 +82,16 @@ def test_what_is_enough_follows_the_number_of_users_and_their_pace() -> None:
 
 
 @pytest.mark.parametrize(
-    "overrides", [Overrides(users=0), Overrides(think=0.0), Overrides(think=float("nan")), Overrides(duration=5.0)]
+    "overrides",
+    [
+        Overrides(users=0),
+        Overrides(think=0.0),
+        Overrides(think=float("nan")),
+        Overrides(duration=5.0),
+        Overrides(until=0.0),
+        Overrides(until=1.0),
+        Overrides(until=float("nan")),
+    ],
 )
 def test_overrides_that_make_no_sense_are_refused(overrides: Overrides) -> None:
     """Nobody, endlessly fast, or a duration where nothing is repeated."""
@@ -99,6 +108,18 @@ def test_a_soak_goes_on_as_long_as_wanted() -> None:
     repeat = next(step.repeat for step in scenario.steps if step.repeat is not None)
     assert repeat.seconds == 7200
     assert scenario.time_limit == before.time_limit + 7200 - 600
+
+
+def test_a_run_goes_on_until_so_few_failures_are_shown() -> None:
+    """1e-4 takes 30 000 actions: the rounds or the last settling go on, fewer are not enough, and there is time."""
+    soak = read_changed(LIBRARY / "soak.yaml", Overrides(until=1e-4))
+    assert [step.repeat.until for step in soak.steps if step.repeat is not None] == [1e-4]
+    assert all(step.settle.until == 0 for _, step in walk_steps(soak.steps) if step.settle is not None)
+    demo = read_changed(DEMO, Overrides(until=1e-4))
+    assert [step.settle.until for step in demo.steps if step.settle is not None] == [0, 1e-4]
+    assert demo.enough.operations == 30_000
+    assert demo.time_limit > read_scenario(DEMO).time_limit + 30_000 * demo.users.think / demo.users.count
+    assert read_changed(DEMO, Overrides(users=10, until=0.5)).enough.operations == 333  # what it asked for is more
 
 
 def radius_of(name: str) -> tuple[int, int, int | None, int]:
