@@ -17,6 +17,7 @@ from lab.backends.protocol import Backend, OpenProject, order_of
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
+from lab.deploy.plan import Why
 from lab.deploy.rollout import RolloutRequest, first_desired
 from lab.errors import LabFault, UsageError
 from lab.machine.labels import Identity
@@ -288,8 +289,20 @@ class Conductor:
             self._hands.let_go()
 
     def _report_serving(self) -> None:
-        """From here on the record says how many serve, also where they did so before it began."""
-        serving = Counter(one.release for one in self._serving())
+        """From here on the record says who serves, also where they did so before it began."""
+        those = self._serving()
+        for one in those:
+            if one.name not in self._seen.entered:
+                step = record.Step(
+                    at=self._clock.now(),
+                    action="enter",
+                    slot=one.slot,
+                    replica=one.name,
+                    release=one.release,
+                    why=Why.FIRST,
+                )
+                self._report(step)
+        serving = Counter(one.release for one in those)
         self._report(record.Serving(at=self._clock.now(), by_release=dict(serving), total=serving.total()))
 
     def _forget_crowd(self) -> None:

@@ -47,6 +47,8 @@ class RunState:
         """The crowd's, as they were looked at last."""
         self.trouble = ""
         """The first trouble of the lab itself."""
+        self.entered: set[str] = set()
+        """The replicas that the record says got their slots."""
         self._upgraded: dict[str, int] = {}
         self._not_ready: dict[str, record.NotReady] = {}
         self._is_watched = True
@@ -62,6 +64,8 @@ class RunState:
             self._board = fold(self._board, event)
             if isinstance(event, record.Trouble):
                 self.trouble = self.trouble or event.what
+            if isinstance(event, record.Step) and event.action == "enter":
+                self.entered.add(event.replica)
             if isinstance(event, record.Step) and (event.action, event.why) == ("enter", "upgrade"):
                 self._upgraded[event.slot] = event.at
             if isinstance(event, record.NotReady):
