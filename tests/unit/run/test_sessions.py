@@ -53,9 +53,10 @@ def test_a_run_of_one_replica_and_no_upgrade_tells_nothing(tmp_path: Path) -> No
     """Nothing could have been lost: there was nobody else who might not have had it."""
     lab = InProcessLab(tmp_path)
     spec = msgspec.structs.replace(SPEC, zones={"a": 1})
-    with ClusterSession(spec, lab.backend, project="lab-alone", seed=1, runs=tmp_path / "runs") as standing:
-        with pytest.raises(NothingTold, match="state_kept: not put to the test: 0 reads"):
-            with standing.traffic(
-                None, "alone", users=USERS, promises=Promises(), enough=Enough(operations=50, checks=20)
-            ) as traffic:
-                traffic.wait("0.5s")
+    enough = Enough(operations=50, checks=20)
+    with (
+        ClusterSession(spec, lab.backend, project="lab-alone", seed=1, runs=tmp_path / "runs") as standing,
+        pytest.raises(NothingTold, match="state_kept: not put to the test: 0 reads"),
+        standing.traffic(None, "alone", users=USERS, promises=Promises(), enough=enough) as traffic,
+    ):
+        traffic.wait("0.5s")
