@@ -13,7 +13,7 @@ LONG = 40
 """Characters of a display name from which on it is a long one."""
 
 _OK = Outcome.OK
-_LOGIN = Kind.LOGIN
+_LOGIN, _BROWSE = Kind.LOGIN, Kind.BROWSE
 _HISTORY, _CART, _NAME, _OWN = range(4)
 _WRITES = {
     Kind.VIEW: _HISTORY,
@@ -70,7 +70,7 @@ class OccasionCounts:
         if stop is not None and last.end > stop.begin:
             self._busy.add(replica)
         if operation.outcome is _OK:
-            if session is not None:
+            if session is not None and kind is not _BROWSE:  # which takes no session
                 self._note_session(session, operation)
             place = _READS.get(kind)
             if place is not None:

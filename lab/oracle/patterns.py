@@ -22,6 +22,8 @@ PATTERN_SHARE = 0.9
 """The share of the findings of a sort that a pattern must fit."""
 NEW_FOR = 10.0
 """Seconds after it got its slot in which a replica counts as new."""
+SHOWN_LATER = 0.5
+"""The share of what was missed that must have shown later, to call it late: the rest was removed, or the run over."""
 SOON = 2.0
 """Seconds after a write was acknowledged within which a read that misses it may have come too early for it."""
 CONTRADICTED = 20
@@ -86,7 +88,9 @@ def _patterns(sort: Sequence[Finding], sorts: _Sorts, events: Sequence[AnyEvent]
     found: list[str] = []
     if sort is sorts.sessions:
         alone = _one_replica(sort, "refuses sessions", events)
-        found = [alone or _likely_place(sort, "sessions live", events, well.get("sessions_elsewhere", 0))]
+        taken = well.get("sessions_elsewhere", 0)
+        within = taken - well.get("sessions_across", 0) if well else None
+        found = [alone or _likely_place(sort, "sessions live", events, taken, within)]
     elif sort is sorts.missing:
         alone = _one_replica(sort, "does not show what is there", events)
         place = _likely_place(sort, "state lives", events, well.get("read_elsewhere", 0))
@@ -150,7 +154,7 @@ def _too_soon(missing: Sequence[Finding]) -> str:
     """Every read came right after the write had been acknowledged, wherever it was made."""
     if len(missing) < LEAST or _share(missing, _came_soon) < PATTERN_SHARE:
         return ""
-    if not any(one.anomaly == Anomaly.STALE_READ for one in missing):
+    if _share(missing, lambda one: one.anomaly == Anomaly.STALE_READ) < SHOWN_LATER:
         return ""  # what never shows again was lost, and not late
     return "writes are acknowledged before they are done: reads come too soon for them"
 
@@ -224,14 +228,20 @@ def _likely_unanswered(findings: Sequence[Finding], events: Sequence[AnyEvent]) 
     return ""
 
 
-def _likely_place(findings: Sequence[Finding], what: str, events: Sequence[AnyEvent], well: int) -> str:
-    """Told by who had made what is missing: another replica (memory), or another release (formats)."""
+def _likely_place(
+    findings: Sequence[Finding], what: str, events: Sequence[AnyEvent], well: int, within: int | None = None
+) -> str:
+    """Told by who had made what is missing: another replica (memory), or another release (formats).
+
+    `well` is how often another replica took it, `within` how often one of the same release did, where that is known.
+    """
     elsewhere = [one for one in findings if _is_elsewhere(one)]
     if not findings or len(elsewhere) < PATTERN_SHARE * len(findings) or _store_was_lost(findings, events):
         return ""
     outlived = [one for one in elsewhere if not _maker_is_gone(one, events)]
     # Where formats are mixed, whoever has the same release reads it all: one loss within a release is of memory.
-    if len(outlived) >= 3 and _share(elsewhere, _is_other_release) >= PATTERN_SHARE:
+    is_read_within = within is None or within >= len(findings)
+    if len(outlived) >= 3 and is_read_within and _share(elsewhere, _is_other_release) >= PATTERN_SHARE:
         return "two releases do not read each other's data: formats are mixed"
     if well > CONTRADICTED * len(findings):
         return ""  # it went well elsewhere all the time

@@ -135,6 +135,8 @@ class Promise(Value):
     """What the first replica of a finding had done."""
     occasions: tuple[Occasion, ...] = ()
     """What puts it to the test."""
+    judges_time: bool = False
+    """Whoever comes too late breaks it, which a machine that is too busy may be."""
     must_be_tried: bool = False
     """It is what every run is about: one that did not put it to the test tells nothing, whatever else it shows."""
     explains_itself: bool = False
@@ -284,6 +286,7 @@ PROMISES: dict[str, Promise] = {
             title="Every action is answered within its tries",
             checks="actions",
             rule="an action gets no proper answer in any try, or is refused though the user may do it",
+            judges_time=True,
             asked_if=_always,
             ask=_EVERY_RUN,
             hurt="",
@@ -294,6 +297,7 @@ PROMISES: dict[str, Promise] = {
             checks="planned stops",
             is_seen_outside=False,
             rule="a request is cut, or repeated by the balancer, because a replica is stopped on purpose",
+            judges_time=True,
             asked_if=lambda terms: terms.rolls and not terms.rolled_back,
             ask="no replica was stopped on purpose, or a release was rolled back",
             hurt="",
@@ -314,6 +318,7 @@ PROMISES: dict[str, Promise] = {
             checks="looks at who serves",
             is_seen_outside=False,
             rule="fewer replicas serve than promised, and no strike explains it",
+            judges_time=True,
             asked_if=lambda terms: terms.serving_at_least > 0,
             ask="promises.serving_at_least",
             hurt="",
@@ -324,6 +329,7 @@ PROMISES: dict[str, Promise] = {
             checks="strikes recovered from",
             is_seen_outside=False,
             rule="too long after a strike fewer serve than before, or tries still fail",
+            judges_time=True,
             asked_if=lambda terms: terms.recovers_within > 0,
             ask="promises.recovers_within",
         ),
@@ -332,6 +338,7 @@ PROMISES: dict[str, Promise] = {
             title="Nearly every first try is answered",
             checks="first tries",
             rule="too small a share of first tries gets a proper answer",
+            judges_time=True,
             asked_if=lambda terms: terms.available > 0,
             ask="promises.available",
         ),
@@ -340,6 +347,7 @@ PROMISES: dict[str, Promise] = {
             title="99 of 100 answers come in time",
             checks="answers timed",
             rule="more than one operation of a hundred takes too long",
+            judges_time=True,
             asked_if=lambda terms: terms.p99_within > 0,
             ask="promises.p99_within",
         ),
@@ -349,6 +357,7 @@ PROMISES: dict[str, Promise] = {
             checks="slots moved",
             is_seen_outside=False,
             rule="a rollout does not end in time, or moves a slot twice",
+            judges_time=True,
             asked_if=lambda terms: terms.rollout_within > 0,
             ask="promises.rollout_within",
             explains_itself=True,

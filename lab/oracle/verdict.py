@@ -11,6 +11,7 @@ from lab.errors import ExitCode
 from lab.model import Finding, PromiseResult, Value, Verdict
 from lab.oracle.confidence import upper_bound
 from lab.oracle.in_doubt import KilledWrites
+from lab.oracle.lateness import busy_text, may_be_the_machines
 from lab.oracle.loss import LossJudgement, StoreLoss
 from lab.oracle.mute import MuteSpell
 from lab.oracle.oracle import Oracle
@@ -25,6 +26,7 @@ from lab.oracle.promises import (
     due_occasions,
 )
 from lab.oracle.service import FirstTries, ServiceReport
+from lab.record import MachineBusy
 
 STATE_PROMISES = tuple(one.name for one in PROMISES.values() if one.is_of_state)
 COMPARE_STATE = tuple(one.name for one in PROMISES.values() if one.compares)
@@ -94,6 +96,10 @@ class Evidence(Value):
     """What else there is to tell of a promise."""
     nothing_new: tuple[str, ...] = ()
     """Of a deployment that somebody else performs: why nothing is known to have been deployed."""
+    doubtful: tuple[Finding, ...] = ()
+    """What a machine that was too busy may have made itself; it is not among the findings."""
+    busy: str = ""
+    """How busy it was, where there is any of that."""
     taken_down: str = ""
     """Who was removed by somebody else, and so ended the run."""
     taken_down_at: int | None = None
@@ -133,17 +139,21 @@ def gather(
     terms: RunTerms | None = None,
     occasions: Mapping[str, int] | None = None,
     taken_down: tuple[str, int] | None = None,
+    busy: Sequence[MachineBusy] = (),
 ) -> Evidence:
     """What a finished oracle and the service's report say, as one value; `lost` if the store's bound counts in it."""
     found = oracle.findings if lost is None else lost.findings
     checks = oracle.counts if lost is None else lost.checks
     loss = StoreLoss() if lost is None else lost.loss
+    doubtful = [one for one in service.findings if may_be_the_machines(one, busy)]
     return Evidence(
         operations=oracle.operations,
         users=len(oracle.users),
         users_hurt=len(oracle.users_hurt) if lost is None else lost.hurt,
         checks={**checks, **service.checks},
-        findings=(*found, *service.findings),
+        findings=(*found, *(one for one in service.findings if one not in doubtful)),
+        doubtful=tuple(doubtful),
+        busy=busy_text(busy) if doubtful else "",
         broken={**service.broken, LOSS_BOUND: loss.beyond},
         undecided=oracle.undecided if lost is None else lost.undecided,
         store_loss=loss,
@@ -188,7 +198,7 @@ def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = 
     """
     certain = _certain(evidence)
     results = tuple(_result(name, evidence, certain) for name in asked)
-    unwell = _unwell(evidence)
+    unwell = (*_unwell(evidence), *_late(evidence, asked))
     too_little = _too_little(evidence, enough, results)
     if any(one.verdict is Verdict.BROKEN for one in results):
         verdict, exit_code = Verdict.BROKEN, ExitCode.BROKEN
@@ -236,6 +246,8 @@ def _result(name: str, evidence: Evidence, certain: Sequence[Finding]) -> Promis
         verdict, note = Verdict.COULD_NOT_TELL, "nothing was checked"
     elif _unwell(evidence):
         verdict, note = Verdict.COULD_NOT_TELL, "the run itself was in trouble"
+    elif any(one.promise == name for one in evidence.doubtful):
+        verdict, note = Verdict.COULD_NOT_TELL, evidence.busy
     elif untried:
         verdict, note = Verdict.COULD_NOT_TELL, untried
     else:
@@ -263,6 +275,12 @@ def _untried(name: str, evidence: Evidence) -> str:
         if one.gates and count < one.least:
             return f"not put to the test: {count} {one.what}"
     return ""
+
+
+def _late(evidence: Evidence, asked: Sequence[str]) -> list[str]:
+    """What may have been the machine's own lateness: nobody's fault, and no proof of anything either."""
+    names = [name for name in asked if any(one.promise == name for one in evidence.doubtful)]
+    return [f"{evidence.busy} to judge time by it: {', '.join(names)} may have failed for that"] if names else []
 
 
 def _never_tried(evidence: Evidence, results: Sequence[PromiseResult]) -> list[str]:

@@ -298,6 +298,14 @@ class Observed(Event):
     """By whose word: the engine, a command, answers."""
 
 
+class MachineBusy(Event):
+    """This machine has so much else to do that what comes late may be its fault."""
+
+    load: float
+    """The load average of the last minute."""
+    cores: int
+
+
 class Trouble(Event):
     """The lab itself met something it did not expect."""
 
@@ -328,5 +336,6 @@ AnyEvent = (
     | CommandSaid
     | CommandEnded
     | Observed
+    | MachineBusy
     | Trouble
 )

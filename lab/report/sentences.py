@@ -24,8 +24,8 @@ def tell_event(event: record.AnyEvent) -> str:
             said = f"{event.fault} of {event.victim} is over"
         case record.WouldStrike():
             said = f"leashed: {_struck(event.fault, event.victim)}" + (f", {event.when}" if event.when else "")
-        case record.Trouble():
-            said = f"trouble: {event.what}"
+        case record.MachineBusy() | record.Trouble():
+            said = _tell_unwell(event)
         case record.NotReady():
             said = _tell_not_ready(event)
         case record.RolloutMoved():
@@ -73,3 +73,9 @@ def _tell_step(step: record.Step) -> str:
         "stop": f"{who} is stopped: {step.why}",
     }
     return said.get(step.action, "")
+
+
+def _tell_unwell(event: record.MachineBusy | record.Trouble) -> str:
+    if isinstance(event, record.Trouble):
+        return f"trouble: {event.what}"
+    return f"the machine is busy: load average {event.load:.1f} on {event.cores} cores; lateness may be its doing"

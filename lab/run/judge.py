@@ -18,6 +18,7 @@ from lab.oracle.closing import RunFacts, closing_lines
 from lab.oracle.crossing import Answerers, Crossing, find_crossing
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
 from lab.oracle.occasions import OccasionCounts
+from lab.oracle.overwritten import overwritten
 from lab.oracle.own_app_blame import own_app_cause
 from lab.oracle.own_loss import judge_own_loss
 from lab.oracle.promises import APPLIED_ONCE, RunTerms, asked_promises
@@ -31,6 +32,7 @@ from lab.record import (
     AnyEvent,
     CommandBegan,
     CommandEnded,
+    MachineBusy,
     ReadRecord,
     RolloutMoved,
     Step,
@@ -156,6 +158,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
         terms=terms,
         occasions=None if occasions is None else occasions.counts(),
         taken_down=find_taken_down(events, until=last),
+        busy=[event for event in events if isinstance(event, MachineBusy)],
     )
     missing = () if crashed or so_far else whole.reasons(is_over=is_over)
     evidence = _with_kept_out(evidence, logins.findings(), troubles=missing)
@@ -167,8 +170,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
     between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
     findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions)
     likely = likely if scenario.target is None else ""  # a pattern says which replicas are gone: nobody knows here
-    if _knows_replicas_of_own_app(scenario) and not crashed:
-        likely = own_app_cause(findings, events, seen.history()) or likely
+    if not crashed:
+        likely = _cause_in_all(scenario, findings, events, seen) or likely
     unchecked = (
         *not_checked(judgement, report),
         *_never_done(scenario, events, releases),
@@ -210,6 +213,13 @@ def _with_kept_out(evidence: Evidence, found: Sequence[Finding], *, troubles: Se
     return msgspec.structs.replace(
         evidence, findings=(*found, *evidence.findings), users_hurt=max(evidence.users_hurt, len(hurt))
     )
+
+
+def _cause_in_all(scenario: Scenario, findings: Sequence[Finding], events: Sequence[AnyEvent], seen: ReadRecord) -> str:
+    """The cause that all which users did shows, and the proofs alone do not."""
+    if not scenario.users.are_of_own_app:
+        return overwritten(findings, seen.history())
+    return own_app_cause(findings, events, seen.history()) if _knows_replicas_of_own_app(scenario) else ""
 
 
 def _knows_replicas_of_own_app(scenario: Scenario) -> bool:

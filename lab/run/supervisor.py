@@ -12,6 +12,7 @@ from lab.clock import NS, Clock
 from lab.deploy.bearing import borne
 from lab.errors import LabFault, RecordError, WaitTimeout
 from lab.retry import wait_until
+from lab.run.machine_load import MachineLoad
 from lab.run.plain_steps import RunStep
 from lab.run.run_state import RunState
 from lab.run.view import QuietView, View
@@ -48,6 +49,7 @@ class Supervisor:
         self._check, self._serving, self._ask_halted = check, serving, halted
         self._halted = ""
         self._halt_asked_at = 0
+        self._load = MachineLoad(clock)
 
     def wait(
         self, what: str, is_so: Callable[[], bool], *, within: float, seen: Callable[[], str] | None = None
@@ -136,6 +138,9 @@ class Supervisor:
     def _check_self(self) -> None:
         """Raise where the lab itself is in trouble: then nothing that was seen means anything."""
         self._check()
+        busy = self._load.busy()
+        if busy is not None:
+            self._state.report(busy)
         free = shutil.disk_usage(self._record.folder).free // 2**20
         if free < LEAST_FREE_MB:
             raise RecordError(f"only {free} MB of disk are left", at=str(self._record.folder), hint="lab clean --all")

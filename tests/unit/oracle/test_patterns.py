@@ -126,6 +126,27 @@ def test_what_goes_well_elsewhere_all_the_time_is_in_no_memory() -> None:
     assert blame(few, [], None, {"sessions_elsewhere": 2000})[1] == ""
 
 
+def test_formats_are_mixed_only_where_sessions_are_taken_within_a_release() -> None:
+    """What no other replica ever takes, of whatever release it is, is in the instance's memory."""
+    refused = [
+        finding(LOGGED_IN, Anomaly.FORCED_LOGOUT, *(one.witness[0], replace(one.witness[1], tries=(by_v2(one),))))
+        for one in (refused_session(f"{'abc'[number % 3]}1-1", ("a1-7", "b1-8")[number % 2]) for number in range(6))
+    ]
+    assert "formats are mixed" in blame(refused, ENTERED, None, {"sessions_elsewhere": 90, "sessions_across": 10})[1]
+    memory = blame(refused, ENTERED[:4], None, {"sessions_elsewhere": 0, "sessions_across": 0})[1]
+    assert memory == "sessions live in the instance's memory"
+
+
+def by_v2(one: Finding) -> Try:
+    return replace(one.witness[1].tries[0], release="v2")
+
+
+def test_some_that_show_later_do_not_make_the_lost_late() -> None:
+    """Where most of it never shows again, it was lost."""
+    assert "too soon" in likely([*(late(user) for user in range(9)), late(9, stale=False)])
+    assert "too soon" not in likely([late(user, stale=user < 3) for user in range(9)])
+
+
 def test_acknowledged_too_early_is_told_by_when_reads_miss_it() -> None:
     """At the very replica that wrote it, and shown a little later; what never shows again was lost."""
     assert likely([late(number) for number in range(4)]).startswith("writes are acknowledged before they are done")

@@ -1,0 +1,31 @@
+"""Findings that a machine which was too busy may have made itself: neither the app's fault nor green."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.clock import NS
+from lab.model import Finding, TryResult
+from lab.oracle.promises import PROMISES, TRIES, Anomaly
+from lab.record import MachineBusy
+
+BEFORE, AFTER = 30.0, 15.0
+"""Seconds around the moment at which a machine was seen to be busy in which what comes late may be its doing: the load
+average that says so is that of a minute, and it is looked at every few seconds."""
+_LATE = frozenset({*TryResult, "502", "503", "504"}) - {TryResult.GARBLED}
+"""What comes of a try that takes too long somewhere. Whoever answers something else had the time to."""
+
+
+def may_be_the_machines(finding: Finding, busy: Sequence[MachineBusy]) -> bool:
+    """Whether it judges time, and the machine was too busy then. What was lost, or shown wrong, never is."""
+    if not PROMISES[finding.promise].judges_time or finding.anomaly == Anomaly.REFUSED:
+        return False
+    if finding.promise == TRIES and not all(one.result in _LATE for op in finding.witness for one in op.tries):
+        return False
+    return any(-BEFORE * NS <= finding.at - one.at <= AFTER * NS for one in busy)
+
+
+def busy_text(busy: Sequence[MachineBusy]) -> str:
+    """For a person, by when it was busiest."""
+    worst = max(busy, key=lambda one: one.load)
+    return f"the machine was too busy (load average {worst.load:.1f} on {worst.cores} cores)"

@@ -1,0 +1,51 @@
+"""Changes of a user that were lost as another was made at the same time: read, changed, written back as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lab.model import Finding, Kind, Operation
+from lab.oracle.promises import Anomaly
+
+FITS, LEAST = 0.9, 3
+"""The share of what was lost, and how much of it, that must have been under way beside another change."""
+USUAL = 0.5
+"""Where more than this share of all changes is, that says nothing of those which were lost."""
+_CHANGES = {
+    Kind.VIEW: "history",
+    Kind.ADD: "cart",
+    Kind.REMOVE: "cart",
+    Kind.CHECKOUT: "cart",
+    Kind.RENAME: "name",
+}
+_UNDONE = frozenset({Anomaly.LOST_WRITE, Anomaly.REMOVED_BACK, Anomaly.BOUGHT_BACK})
+
+
+def overwritten(findings: Sequence[Finding], history: Iterable[Operation]) -> str:
+    """The likely cause, in words; empty where it fits too little, or is as usual as anything else."""
+    lost = [one for finding in findings if finding.anomaly in _UNDONE for one in finding.witness[:1]]
+    lost = [one for one in lost if one.kind in _CHANGES]
+    if len(lost) < LEAST:
+        return ""
+    users = {one.user for one in lost}
+    by_user: dict[tuple[str, str], list[Operation]] = {}
+    for operation in history:
+        if operation.user in users and operation.kind in _CHANGES:
+            by_user.setdefault((operation.user, _CHANGES[operation.kind]), []).append(operation)
+    beside = {one.id for those in by_user.values() for one in _beside_another(those)}
+    of_all = sum(map(len, by_user.values()))
+    if sum(one.id in beside for one in lost) < FITS * len(lost) or len(beside) > USUAL * of_all:
+        return ""
+    return "changes of one user at the same time undo each other: the whole is read, changed and written back"
+
+
+def _beside_another(changes: Sequence[Operation]) -> list[Operation]:
+    """Those that were under way while another one was."""
+    found: dict[int, Operation] = {}
+    latest: Operation | None = None
+    for one in sorted(changes, key=lambda change: change.begin):
+        if latest is not None and one.begin <= latest.end:
+            found[one.id], found[latest.id] = one, latest
+        if latest is None or one.end > latest.end:
+            latest = one
+    return list(found.values())

@@ -1,0 +1,32 @@
+"""Whether this machine has so much else to do that what comes late may be its fault."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from lab.clock import NS, Clock
+from lab.record import MachineBusy
+
+PER_CORE = 4.0
+"""The load average of the last minute for each core from which on nobody who comes late can be blamed for it. A run by
+itself makes about one."""
+LOOK_EVERY = 5.0
+
+
+class MachineLoad:
+    """Looks every few seconds; not safe for several threads."""
+
+    def __init__(self, clock: Clock, load: Callable[[], float] = lambda: os.getloadavg()[0]) -> None:
+        self._clock, self._load = clock, load
+        self._cores = os.cpu_count() or 1
+        self._looked_at: int | None = None
+
+    def busy(self) -> MachineBusy | None:
+        """What the record is to say, where it is time to look and the machine is too busy."""
+        now = self._clock.now()
+        if self._looked_at is not None and now - self._looked_at < LOOK_EVERY * NS:
+            return None
+        self._looked_at = now
+        load = self._load()
+        return MachineBusy(at=now, load=round(load, 1), cores=self._cores) if load > PER_CORE * self._cores else None
