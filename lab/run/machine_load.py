@@ -14,11 +14,16 @@ itself makes about one."""
 LOOK_EVERY = 5.0
 
 
+def load_average() -> float:
+    """Of the last minute."""
+    return os.getloadavg()[0]
+
+
 class MachineLoad:
     """Looks every few seconds; not safe for several threads."""
 
-    def __init__(self, clock: Clock, load: Callable[[], float] = lambda: os.getloadavg()[0]) -> None:
-        self._clock, self._load = clock, load
+    def __init__(self, clock: Clock, load: Callable[[], float] | None = None) -> None:
+        self._clock, self._load = clock, load or load_average
         self._cores = os.cpu_count() or 1
         self._looked_at: int | None = None
 
