@@ -84,6 +84,10 @@ class EngineError(LabFault):
     """Docker refused, failed or went away."""
 
 
+class EngineAway(EngineError):
+    """Docker does not answer: it may be restarted, and be back in a while."""
+
+
 class ClusterError(LabFault):
     """The cluster did not come up, or a part of it did not answer."""
 

@@ -52,6 +52,7 @@ OWNERS = {
     "tenacity": ("lab/retry.py",),
     "time": ("lab/clock.py",),
     "requests": ("lab/balancer/nginx.py", "lab/machine/engine.py"),
+    "urllib3": ("lab/machine/engine.py",),
     "sqlite3": ("lab/state/file.py",),
     "redis": ("lab/state/redis.py",),
     "greenlet": ("lab/users/fiber.py",),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from lab import record
 from lab.clock import NS, SYSTEM_CLOCK, Clock
-from lab.errors import LabError
+from lab.cluster.start_again import start_again
+from lab.errors import EngineAway, LabError
 from lab.machine import labels
 from lab.machine.engine import engine_errors, try_connect
 
@@ -20,6 +21,9 @@ _NOISE = ("exec_", "health_status", "attach", "top", "resize")
 
 Translate = Callable[[Mapping[str, Any], int], record.AnyEvent | None]
 """What an engine's event is in the record, given the lab's own time of it; None where it is of no interest."""
+ENGINE_BACK_WITHIN = 60.0
+"""Seconds for which an engine that went away is waited for: a restart takes a few, more where much ran on it."""
+ENGINE_ASKED_EVERY = 0.5
 
 
 class EngineWatch:
@@ -28,6 +32,8 @@ class EngineWatch:
     The project is the lab's own; or, with `label` and `translate`, whatever carries that label with this value.
 
     A stream that ends is taken up again from where it stopped; an engine that does not come back is Trouble.
+    A stream that ends is taken up again from where it stopped. An engine that was restarted is waited for, and what
+    nobody else looks after is started there again; one that does not come back is Trouble.
     """
 
     def __init__(
@@ -67,17 +73,41 @@ class EngineWatch:
         while not self._ending.is_set():
             try:
                 self._follow()
+            except EngineAway as exc:
+                if not self._is_back():
+                    self._tell_end(exc)
+                    return
             except LabError as exc:
-                if not self._ending.is_set():
-                    self._report(record.Trouble(at=self._clock.now(), what=f"the engine's events ended: {exc}"))
+                self._tell_end(exc)
                 return
+
+    def _tell_end(self, exc: LabError) -> None:
+        if not self._ending.is_set():
+            self._report(record.Trouble(at=self._clock.now(), what=f"the engine's events ended: {exc}"))
+
+    def _is_back(self) -> bool:
+        """Wait for the engine; False where this watch ends before, or it does not come back in time."""
+        gone = self._clock.wall()
+        if self._ending.is_set():
+            return False
+        self._report(record.EngineGone(at=self._clock.now()))
+        for _ in range(int(ENGINE_BACK_WITHIN / ENGINE_ASKED_EVERY)):
+            client = try_connect(timeout=10)
+            if client is not None:
+                with closing(client):
+                    started = start_again(client, self._project, since=gone)
+                self._report(record.EngineBack(at=self._clock.now(), started=tuple(started)))
+                return True
+            if self._ending.wait(ENGINE_ASKED_EVERY):
+                return False
+        return False
 
     def _follow(self) -> None:
         with engine_errors("follow the engine's events", at=self._project):
             # A client of its own: the stream holds its connection for as long as it is read.
             client = try_connect(self._address, timeout=3600)
             if client is None:
-                raise OSError("the engine no longer answers")
+                raise ConnectionError("no answer")
             try:
                 self._stream = client.events(
                     since=self._since(),

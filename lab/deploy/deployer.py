@@ -29,7 +29,7 @@ from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Desired, Phase, Rollout
 from lab.deploy.target import target_of
 from lab.deploy.tenure import LEASE_SECONDS, Tenure
-from lab.errors import EngineError, Fenced, Stale, StateError
+from lab.errors import EngineAway, EngineError, Fenced, LabError, Stale, StateError
 from lab.model import Replica, ReplicaState, Slot
 from lab.state.protocol import State
 
@@ -38,6 +38,8 @@ Report = Callable[[record.AnyEvent], None]
 ENTER_SIGNAL, LEAVE_SIGNAL, KILL_SIGNAL = "SIGUSR1", "SIGTERM", "SIGKILL"
 STATE_BACK_WITHIN = 30.0
 """Seconds for which a deployer waits for a state that does not answer, such as a Redis that is restarted."""
+ENGINE_BACK_WITHIN = 60.0
+"""And for an engine that does not answer, such as one that is restarted."""
 ADVANCE = "advance"
 """At a boundary, beside the acts: the rollout's next phase is written down. Its `why` is that phase, it has no slot."""
 
@@ -155,19 +157,23 @@ class Deployer:
         except Stale:
             return  # somebody wants something else by now: look again
         except StateError as exc:
-            self._bear(exc)
+            self._bear(exc, STATE_BACK_WITHIN)
+            return
+        except EngineAway as exc:
+            self._bear(exc, ENGINE_BACK_WITHIN)
             return
         self._cut_off_since = None
         if not decision.steps:
             self._pause(self.IDLE_ROUND if decision.is_settled and self._is_idle() else self.ROUND)
 
-    def _bear(self, exc: StateError) -> None:
-        """Nothing is done while the state is out of reach, since nobody knows who leads; raises if it stays so."""
+    def _bear(self, exc: LabError, seconds: float) -> None:
+        """Nothing is done while the state is out of reach, since nobody knows who leads, or the engine, since there is
+        nobody to do it; raises if it stays so."""
         now = self._clock.now()
         if self._cut_off_since is None:
             self._cut_off_since = now
             self._tell("cut off", f"{exc.what}; nothing is done until it is back")
-        if now - self._cut_off_since > STATE_BACK_WITHIN * NS:
+        if now - self._cut_off_since > seconds * NS:
             raise exc
         self._pause(self.STANDBY_LOOKS)
 

@@ -15,8 +15,9 @@ from docker.context import Context, ContextAPI
 from docker.context.config import get_current_context_name
 from docker.errors import APIError, DockerException, NotFound, create_api_error_from_http_exception
 from docker.tls import TLSConfig
+from urllib3.exceptions import HTTPError
 
-from lab.errors import EngineError, LabError, SetupError
+from lab.errors import EngineAway, EngineError, LabError, SetupError
 from lab.model import Value
 
 OLDEST_API = (1, 41)
@@ -246,12 +247,15 @@ def _checked(answer: requests.Response) -> requests.Response:
 
 @contextmanager
 def engine_errors(doing: str, *, at: str = "", hint: str = "lab doctor") -> Iterator[None]:
-    """Turn whatever the docker SDK raises into an EngineError that says what was being done to what."""
+    """Turn whatever the docker SDK raises into an EngineError that says what was being done to what; an EngineAway
+    where no engine answered."""
     try:
         yield
     except LabError:
         raise
     except APIError as exc:
         raise EngineError(f"can't {doing}: {exc.explanation or exc}", at=at, hint=hint) from exc
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, ConnectionError, HTTPError) as exc:
+        raise EngineAway(f"can't {doing}: the engine does not answer: {exc}", at=at, hint=hint) from exc
     except (DockerException, requests.RequestException, OSError) as exc:
         raise EngineError(f"can't {doing}: {exc}", at=at, hint=hint) from exc

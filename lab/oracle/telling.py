@@ -48,6 +48,8 @@ def not_checked(judgement: Judgement, service: ServiceReport) -> tuple[str, ...]
             f"{service.unknown} operations ended without an answer that says what became of them: whether each was"
             " applied is known only where a later read showed it"
         )
+    if evidence.engine_away:
+        lines.append(evidence.engine_away)
     if evidence.undecided:
         lines.append(f"{evidence.undecided} users did too much at once, or got too few answers, to be judged in full")
     if evidence.users_hurt:

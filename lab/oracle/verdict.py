@@ -10,6 +10,7 @@ from lab.clock import NS
 from lab.errors import ExitCode
 from lab.model import Finding, PromiseResult, Value, Verdict
 from lab.oracle.confidence import upper_bound
+from lab.oracle.engine_away import EngineAwaySpan, away_text, is_engines
 from lab.oracle.in_doubt import KilledWrites
 from lab.oracle.lateness import busy_text, may_be_the_machines
 from lab.oracle.loss import LossJudgement, StoreLoss
@@ -100,6 +101,8 @@ class Evidence(Value):
     """What a machine that was too busy may have made itself; it is not among the findings."""
     busy: str = ""
     """How busy it was, where there is any of that."""
+    engine_away: str = ""
+    """What is laid at nobody because the engine itself was away."""
     taken_down: str = ""
     """Who was removed by somebody else, and so ended the run."""
     taken_down_at: int | None = None
@@ -140,18 +143,22 @@ def gather(
     occasions: Mapping[str, int] | None = None,
     taken_down: tuple[str, int] | None = None,
     busy: Sequence[MachineBusy] = (),
+    away: Sequence[EngineAwaySpan] = (),
 ) -> Evidence:
     """What a finished oracle and the service's report say, as one value; `lost` if the store's bound counts in it."""
     found = oracle.findings if lost is None else lost.findings
     checks = oracle.counts if lost is None else lost.checks
     loss = StoreLoss() if lost is None else lost.loss
-    doubtful = [one for one in service.findings if may_be_the_machines(one, busy)]
+    while_away = [one for one in service.findings if is_engines(one, away)]
+    left = [one for one in service.findings if one not in while_away]
+    doubtful = [one for one in left if may_be_the_machines(one, busy)]
     return Evidence(
         operations=oracle.operations,
         users=len(oracle.users),
         users_hurt=len(oracle.users_hurt) if lost is None else lost.hurt,
         checks={**checks, **service.checks},
-        findings=(*found, *(one for one in service.findings if one not in doubtful)),
+        findings=(*found, *(one for one in left if one not in doubtful)),
+        engine_away=away_text(away, dict.fromkeys(one.promise for one in while_away)) if while_away else "",
         doubtful=tuple(doubtful),
         busy=busy_text(busy) if doubtful else "",
         broken={**service.broken, LOSS_BOUND: loss.beyond},

@@ -298,6 +298,17 @@ class Observed(Event):
     """By whose word: the engine, a command, answers."""
 
 
+class EngineGone(Event):
+    """The engine does not answer any more: whatever ran on it may be gone."""
+
+
+class EngineBack(Event):
+    """It answers again, and what the deployer does not look after was started anew."""
+
+    started: tuple[str, ...] = ()
+    """The containers that were."""
+
+
 class MachineBusy(Event):
     """This machine has so much else to do that what comes late may be its fault."""
 
@@ -336,6 +347,8 @@ AnyEvent = (
     | CommandSaid
     | CommandEnded
     | Observed
+    | EngineGone
+    | EngineBack
     | MachineBusy
     | Trouble
 )

@@ -24,7 +24,7 @@ def tell_event(event: record.AnyEvent) -> str:
             said = f"{event.fault} of {event.victim} is over"
         case record.WouldStrike():
             said = f"leashed: {_struck(event.fault, event.victim)}" + (f", {event.when}" if event.when else "")
-        case record.MachineBusy() | record.Trouble():
+        case record.MachineBusy() | record.EngineGone() | record.EngineBack() | record.Trouble():
             said = _tell_unwell(event)
         case record.NotReady():
             said = _tell_not_ready(event)
@@ -75,7 +75,11 @@ def _tell_step(step: record.Step) -> str:
     return said.get(step.action, "")
 
 
-def _tell_unwell(event: record.MachineBusy | record.Trouble) -> str:
+def _tell_unwell(event: record.MachineBusy | record.EngineGone | record.EngineBack | record.Trouble) -> str:
+    if isinstance(event, record.EngineGone):
+        return "the engine does not answer any more"
+    if isinstance(event, record.EngineBack):
+        return f"the engine is back; started anew: {', '.join(event.started) or 'nothing'}"
     if isinstance(event, record.Trouble):
         return f"trouble: {event.what}"
     return f"the machine is busy: load average {event.load:.1f} on {event.cores} cores; lateness may be its doing"

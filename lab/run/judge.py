@@ -10,12 +10,13 @@ from lab.clock import NS
 from lab.cluster.protocol import StopWay
 from lab.collection import no_collection
 from lab.errors import RecordError, UsageError
-from lab.model import Finding, Role, Value, release_name
+from lab.model import Finding, Role, Value
 from lab.oracle import Oracle
 from lab.oracle.between import changed_between
 from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines
 from lab.oracle.crossing import Answerers, Crossing, find_crossing
+from lab.oracle.engine_away import away_spans
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
 from lab.oracle.occasions import OccasionCounts
 from lab.oracle.overwritten import overwritten
@@ -44,6 +45,7 @@ from lab.record import (
 )
 from lab.report.plan import RunPlan
 from lab.run.judge_target import nothing_new, unseen
+from lab.run.release_contents import ReleaseContents
 from lab.scenario.renames import with_new_keys
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
 
@@ -113,6 +115,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
     last, crashed, events, lost = 0, "", list[AnyEvent](), None
     releases = _ReleaseContents.of(seen, scenario)
     answered = Answerers(())
+    releases = ReleaseContents.of(seen, scenario)
+    answered_by = dict[str, int]()  # when each release of a target answered first
     occasions: OccasionCounts | None = None
     logins = ScatteredLogins()
     try:
@@ -158,6 +162,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
         terms=terms,
         occasions=None if occasions is None else occasions.counts(),
         taken_down=find_taken_down(events, until=last),
+        away=away_spans(events),
         busy=[event for event in events if isinstance(event, MachineBusy)],
     )
     missing = () if crashed or so_far else whole.reasons(is_over=is_over)
@@ -326,39 +331,7 @@ def _terms(scenario: Scenario, *, rolled_back: bool) -> RunTerms:
     )
 
 
-class _ReleaseContents(Value):
-    """The release that the last upgrade goes to, by what it is and not only by its tag."""
-
-    new: str | None = None
-    """As replicas call themselves; None where nothing is rolled out, or only another tag of the same image is."""
-    same: str = ""
-    """Which tags are of one image."""
-
-    @classmethod
-    def of(cls, seen: ReadRecord, scenario: Scenario) -> _ReleaseContents:
-        rolled = rolled_to(scenario.steps)
-        if not rolled:
-            return cls()
-        new, every = release_name(rolled[-1]), {release_name(one) for one in (scenario.cluster.release, *rolled)}
-        contents = _contents(seen)
-        known = {contents.get(name) for name in every}
-        if len(every) > 1 and len(known) == 1 and None not in known:
-            return cls(same=", ".join(sorted(every)))
-        return cls(new=new)
-
-
-def _contents(seen: ReadRecord) -> dict[str, str]:
-    """The content id of each release's image, by its name, as far as the record says."""
-    document = seen.document("environment.json")
-    if not isinstance(document, dict):
-        return {}
-    images, releases = document.get("images"), document.get("releases")
-    if not isinstance(images, dict) or not isinstance(releases, dict):
-        return {}
-    return {str(name): str(images[image]) for name, image in releases.items() if image in images}
-
-
-def _never_done(scenario: Scenario, events: Sequence[AnyEvent], releases: _ReleaseContents) -> Iterator[str]:
+def _never_done(scenario: Scenario, events: Sequence[AnyEvent], releases: ReleaseContents) -> Iterator[str]:
     """What the scenario's steps are for, and did not do."""
     if releases.same:
         yield f"an upgrade: {releases.same} are tags of one image, so nothing new was rolled out"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from lab import record
 from lab.clock import NS, Clock
 from lab.deploy.bearing import borne
-from lab.errors import LabFault, RecordError, WaitTimeout
+from lab.errors import EngineAway, LabFault, RecordError, WaitTimeout
 from lab.retry import wait_until
 from lab.run.machine_load import MachineLoad
 from lab.run.plain_steps import RunStep
@@ -113,7 +114,9 @@ class Supervisor:
         """Raises Stopped where the run's chaos must end now."""
         now = self._clock.now()
         if now - self._halt_asked_at > HALT_ASKED_EVERY * NS:
-            self._halt_asked_at, self._halted = now, self._ask_halted()
+            self._halt_asked_at = now
+            with suppress(EngineAway):  # nobody strikes anything there either
+                self._halted = self._ask_halted()
         late = self._state.counts.late if self._state.counts is not None else ""
         self._state.stop_monitor.check(
             now,
