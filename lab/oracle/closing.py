@@ -53,6 +53,7 @@ def _held(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
     met = f" through {through(facts)}" if through(facts) else ""
     lost = f"; {evidence.store_loss.text}" if evidence.store_loss.losses else ""
     lost += f"; {evidence.killed_writes.text}" if evidence.killed_writes.writes else ""
+    lost += f"; not judged: {evidence.engine_away}" if evidence.engine_away else ""
     return (
         f"HELD   {_number(kept)} of {_plural(evidence.users, 'user')} kept their state{met}{back}{lost}",
         _INDENT + _checked(judgement),

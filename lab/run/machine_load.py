@@ -11,7 +11,8 @@ from lab.record import MachineBusy
 PER_CORE = 4.0
 """The load average of the last minute for each core from which on nobody who comes late can be blamed for it. A run by
 itself makes about one."""
-LOOK_EVERY = 5.0
+LOOK_EVERY, TELL_EVERY = 5.0, 20.0
+"""Seconds between two looks; and between two words where it stays busy."""
 
 
 def load_average() -> float:
@@ -26,6 +27,7 @@ class MachineLoad:
         self._clock, self._load = clock, load or load_average
         self._cores = os.cpu_count() or 1
         self._looked_at: int | None = None
+        self._told_at: int | None = None
 
     def busy(self) -> MachineBusy | None:
         """What the record is to say, where it is time to look and the machine is too busy."""
@@ -34,4 +36,8 @@ class MachineLoad:
             return None
         self._looked_at = now
         load = self._load()
-        return MachineBusy(at=now, load=round(load, 1), cores=self._cores) if load > PER_CORE * self._cores else None
+        is_told = self._told_at is not None and now - self._told_at < TELL_EVERY * NS
+        if load <= PER_CORE * self._cores or is_told:
+            return None
+        self._told_at = now
+        return MachineBusy(at=now, load=round(load, 1), cores=self._cores)

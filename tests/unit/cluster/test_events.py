@@ -74,6 +74,36 @@ def test_a_stream_that_is_taken_up_again_tells_nothing_twice(connect: Callable[.
     assert client.since == [None, "1.000000007", "1.000000007"]
 
 
+def test_an_engine_that_is_restarted_is_waited_for(
+    connect: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told once that it is gone and once that it is back, with what was started again; then things go on."""
+    client = connect(Stream(event("start", 10**9)), Stream(event("die", 2 * 10**9), lasts=True))
+    answers = iter([client, None, None, client])
+    monkeypatch.setattr(events, "try_connect", lambda **_: next(answers, client))
+    monkeypatch.setattr(events, "ENGINE_ASKED_EVERY", 0.01)
+    monkeypatch.setattr(events, "start_again", lambda *_, **__: ["x-store-1"])
+    told: list[record.AnyEvent] = []
+    with EngineWatch("lab-x", told.append):
+        wait_until("all is told", lambda: len(told) >= 4, within=5, every=0.01)
+    assert [type(one).__name__ for one in told] == ["ContainerEvent", "EngineGone", "EngineBack", "ContainerEvent"]
+    assert isinstance(told[2], record.EngineBack)
+    assert told[2].started == ("x-store-1",)
+
+
+def test_an_engine_that_stays_away_is_trouble(connect: Callable[..., Client], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run can't tell then."""
+    client = connect(Stream())
+    answers = iter([client])
+    monkeypatch.setattr(events, "try_connect", lambda **_: next(answers, None))
+    monkeypatch.setattr(events, "ENGINE_ASKED_EVERY", 0.01)
+    monkeypatch.setattr(events, "ENGINE_BACK_WITHIN", 0.05)
+    told: list[record.AnyEvent] = []
+    with EngineWatch("lab-x", told.append):
+        wait_until("all is told", lambda: len(told) >= 2, within=5, every=0.01)
+    assert [type(one).__name__ for one in told] == ["EngineGone", "Trouble"]
+
+
 def test_who_leaves_while_it_connects_waits_no_longer_than_that(
     connect: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:

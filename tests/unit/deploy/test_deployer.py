@@ -19,13 +19,14 @@ from lab.balancer import nginx
 from lab.balancer.nginx import NginxBalancer
 from lab.clock import NS, SYSTEM_CLOCK, FakeClock
 from lab.cluster.protocol import AppStop
+from lab.deploy import deployer as deployers
 from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
 from lab.deploy.look import Lookout
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Canary, Ending, Phase, RedBlack, Rolling, RolloutRequest, Strategy
-from lab.errors import EngineError, StateError, UsageError
+from lab.errors import EngineAway, EngineError, StateError, UsageError
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.state.file import FileState
@@ -267,6 +268,46 @@ def test_what_is_scaled_in_before_it_is_ready_says_nothing_of_its_release(tmp_pa
         rollout = ground.desk.read().desired.under_way
         assert rollout is not None
         assert (rollout.never_ready, rollout.phase) == (0, Phase.MOVE)
+
+
+def test_an_engine_that_is_away_for_a_while_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is done meanwhile, it is told once, and the rollout goes on when it is back."""
+    away = [6]
+
+    def replicas(cluster: FakeCluster) -> list[Replica]:
+        if 0 < away[0] < 6:
+            away[0] -= 1
+            raise EngineAway("can't list the replicas: the engine does not answer", at="test", hint="wait")
+        return list(cluster.engine.there.values())
+
+    monkeypatch.setattr(FakeCluster, "replicas", replicas)
+    with FileState(tmp_path / "state.db") as state:
+        ground = Ground(state)
+        deployer = ground.deployer("one")
+        ground.settle(deployer)
+        roll(ground, Rolling())
+        away[0] = 5
+        ground.settle(deployer)
+        assert ground.releases() == ["v2"] * 3
+        assert ground.ending() is Ending.DONE
+        assert [one for one in offices(ground) if one == "cut off"] == ["cut off"]
+
+
+def test_an_engine_that_stays_away_ends_the_deployer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what the engine said."""
+    with FileState(tmp_path / "state.db") as state:
+        ground = Ground(state)
+        deployer = ground.deployer("one")
+        ground.settle(deployer)
+        roll(ground, Rolling())
+
+        def replicas(_: FakeCluster) -> list[Replica]:
+            raise EngineAway("can't list the replicas: the engine does not answer", at="test", hint="wait")
+
+        monkeypatch.setattr(FakeCluster, "replicas", replicas)
+        monkeypatch.setattr(deployers, "ENGINE_BACK_WITHIN", 0.0)
+        with pytest.raises(EngineAway):
+            ground.settle(deployer)
 
 
 class Unsteady(FileState):

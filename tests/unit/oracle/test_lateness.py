@@ -74,3 +74,7 @@ def test_the_machine_is_looked_at_every_few_seconds() -> None:
     seen = watch.busy()
     assert seen is not None
     assert seen.load / seen.cores > PER_CORE
+    clock.sleep(6)
+    assert watch.busy() is None, "told already"
+    clock.sleep(20)
+    assert watch.busy() is not None
