@@ -31,7 +31,6 @@ class EngineWatch:
 
     The project is the lab's own; or, with `label` and `translate`, whatever carries that label with this value.
 
-    A stream that ends is taken up again from where it stopped; an engine that does not come back is Trouble.
     A stream that ends is taken up again from where it stopped. An engine that was restarted is waited for, and what
     nobody else looks after is started there again; one that does not come back is Trouble.
     """

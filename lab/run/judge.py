@@ -113,10 +113,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
     scenario = scenario_of(seen)
     oracle, service, whole = Oracle(), Service(_rules(scenario)), Wholeness()
     last, crashed, events, lost = 0, "", list[AnyEvent](), None
-    releases = _ReleaseContents.of(seen, scenario)
     answered = Answerers(())
     releases = ReleaseContents.of(seen, scenario)
-    answered_by = dict[str, int]()  # when each release of a target answered first
     occasions: OccasionCounts | None = None
     logins = ScatteredLogins()
     try:
@@ -171,12 +169,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
     if scenario.users.are_of_own_app and _can_tell_once(evidence):
         asked = (*asked[:1], APPLIED_ONCE, *asked[1:])
     judgement = judge(evidence, scenario.enough, asked)
-    new = {event.to for event in events if isinstance(event, RolloutMoved)}
-    between = changed_between(judgement.findings, seen.history(), new) if new and not crashed else None
-    findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions)
-    likely = likely if scenario.target is None else ""  # a pattern says which replicas are gone: nobody knows here
-    if not crashed:
-        likely = _cause_in_all(scenario, findings, events, seen) or likely
+    findings, likely = _with_causes(scenario, judgement, events, seen, is_whole=not crashed)
     unchecked = (
         *not_checked(judgement, report),
         *_never_done(scenario, events, releases),
@@ -218,6 +211,17 @@ def _with_kept_out(evidence: Evidence, found: Sequence[Finding], *, troubles: Se
     return msgspec.structs.replace(
         evidence, findings=(*found, *evidence.findings), users_hurt=max(evidence.users_hurt, len(hurt))
     )
+
+
+def _with_causes(
+    scenario: Scenario, judgement: Judgement, events: Sequence[AnyEvent], seen: ReadRecord, *, is_whole: bool
+) -> tuple[tuple[Finding, ...], str]:
+    """The findings with what explains each, and what explains them all, if anything is known to."""
+    new = {event.to for event in events if isinstance(event, RolloutMoved)}
+    between = changed_between(judgement.findings, seen.history(), new) if new and is_whole else None
+    findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions)
+    likely = likely if scenario.target is None else ""  # a pattern says which replicas are gone: nobody knows here
+    return findings, (is_whole and _cause_in_all(scenario, findings, events, seen)) or likely
 
 
 def _cause_in_all(scenario: Scenario, findings: Sequence[Finding], events: Sequence[AnyEvent], seen: ReadRecord) -> str:
