@@ -27,8 +27,8 @@ users:
       - {post: /notes, form: {note: "{new}"}, expect: 303, adds: "{new}"}
     state: {get: /notes.json, path: notes}
 promises: {serving_at_least: 1}
-steps: [{settle: {for: 0.5}}]
-enough: {operations: 20, checks: 20}
+steps: [{settle: {for: 1}}]
+enough: {operations: 5, checks: 3}
 time_limit: 60
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from lab import record
 from lab.backends.choose import make_backend
 from lab.backends.protocol import Backend, order_of
 from lab.backends.target import Target
+from lab.clock import SYSTEM_CLOCK
 from lab.deploy.rollout import first_desired
 from lab.errors import ExitCode, UsageError
 from lab.machine.projects import run_identity
@@ -25,6 +25,7 @@ from lab.scenario.read import find_scenario
 from lab.scenario.spec import Edges, Scenario, lab_images_of
 from lab.users import Door, Tries
 from lab.users.trial import PartEnded, Trial, TriedRequest, TriedState, TriedStep, short, user_to_try
+from lab.users.turns import Turns
 
 Say = Callable[[str], None]
 
@@ -59,11 +60,12 @@ def try_scenario(spec: TrialRequest, say: Say, backend: Backend | None = None) -
         trial = Trial(
             make,
             door,
-            user=user_to_try(1, spec.seed),
+            user=user_to_try(1, spec.seed, _prefix_of(scenario)),
+            turns=Turns(scenario.target.rate) if scenario.target is not None and scenario.target.rate else None,
             policy=Tries(most=scenario.users.tries, timeout=scenario.users.answer_timeout),
             tell=lambda step: say("\n".join(trial_lines(step))),
         )
-        tried = asyncio.run(trial.run(spec.actions, within=TRIED_WITHIN))
+        tried = trial.run_apart(spec.actions, within=TRIED_WITHIN)
     say("")
     if tried.mistake:
         say(f"nothing would be checked, because {tried.mistake}")
@@ -72,6 +74,11 @@ def try_scenario(spec: TrialRequest, say: Say, backend: Backend | None = None) -
     say(f"this would be checked: {reads} could have shown a loss, and none did")
     say(f"  next: lab run {spec.scenario}")
     return ExitCode.HELD
+
+
+def _prefix_of(scenario: Scenario) -> str:
+    """What a target keeps of earlier accounts must not be taken for what this one did."""
+    return "user" if scenario.target is None else f"t{int(SYSTEM_CLOCK.wall().timestamp()):x}"
 
 
 @contextmanager

@@ -6,16 +6,15 @@ since accounts may be made beforehand and the trial has one of its own; where al
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from lab.errors import JourneyMistake
+from lab.errors import JourneyMistake, UsageError
 from lab.oracle import Oracle
 from lab.scenario.spec import UsersSpec
 from lab.users import Door, Tries, User
 from lab.users.loading import MakeUser
-from lab.users.trial import Trial, Tried, user_to_try
+from lab.users.trial import Trial, user_to_try
 
 TRIED_WITHIN = 5.0
 """Seconds for the trial before anybody else acts."""
@@ -34,8 +33,10 @@ class FirstTry:
         self._mistake = ""
 
     def run(self) -> None:
-        """Let a stranger try it; what is found is kept for `check`."""
-        tried = asyncio.run(self._tried(self._stranger, actions=2))
+        """Let a stranger try it; what is found is kept for `check`. Raises UsageError where it does not return."""
+        tried = self._trial(self._stranger).run_apart(2, within=TRIED_WITHIN)
+        if tried.is_stuck:
+            raise UsageError(tried.mistake, at="journey", hint="every request and every wait of a journey must end")
         self._mistake = tried.mistake if tried.is_in else ""
 
     async def nobody_is_in(self, one: User) -> str:
@@ -43,7 +44,7 @@ class FirstTry:
 
         Says what there is to know of it otherwise.
         """
-        tried = await self._tried(one, actions=0)
+        tried = await self._trial(one).run(0, within=TRIED_WITHIN)
         if tried.is_in:
             return f"; {one.name} gets in alone on one replica, so sessions or secrets may be each replica's own"
         raise _mistaken(tried.mistake)
@@ -56,8 +57,8 @@ class FirstTry:
         if oracle.always_ends_early or is_idle or len(oracle.users_hurt) >= users:
             raise _mistaken(self._mistake)
 
-    async def _tried(self, user: User, *, actions: int) -> Tried:
-        return await Trial(self._make, self._door(), user=user, policy=self._policy).run(actions, within=TRIED_WITHIN)
+    def _trial(self, user: User) -> Trial:
+        return Trial(self._make, self._door(), user=user, policy=self._policy)
 
 
 def first_try_of(

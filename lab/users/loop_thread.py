@@ -60,7 +60,7 @@ class LoopThread:
                 self._loop.call_soon_threadsafe(self._leave.set)
             self._thread.join(END_WITHIN)
             if self._thread.is_alive():
-                return f"{_line_of(self._thread)} did not return"
+                return f"{line_of(self._thread)} did not return"
         return ""
 
     def check(self) -> None:
@@ -162,6 +162,7 @@ async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*ending, return_exceptions=True)
 
 
-def _line_of(thread: threading.Thread) -> str:
+def line_of(thread: threading.Thread) -> str:
+    """The line that a thread is at."""
     frame = sys._current_frames().get(thread.ident or 0)
     return thread.name if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"

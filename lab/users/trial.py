@@ -7,6 +7,7 @@ import itertools
 import random
 import re
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -18,13 +19,17 @@ from lab.model import Kind, Operation, Value
 from lab.users.accounts import CrowdSize, plan_accounts
 from lab.users.device import Device, User
 from lab.users.loading import MakeUser, OwnUsers
+from lab.users.loop_thread import line_of
 from lab.users.own import Browser, Http, RequestSpec, StepAnswer, UserJourney
 from lab.users.page import Page, Unexpected
 from lab.users.tries import Tries
+from lab.users.turns import Turns
 from lab.users.wire import Door
 
 SHOWN = 160
 """Characters of an answer that are told."""
+STUCK_AFTER = 2.0
+"""Seconds after the end of its time in which a trial must have ended, unless its journey does not return."""
 HERE = Path(__file__).parent
 
 T = TypeVar("T")
@@ -86,11 +91,14 @@ class Tried(Value):
     """Whether the user was logged in once."""
     compared: int = 0
     """Reads that could have shown a loss."""
+    is_stuck: bool = False
+    """Whether the journey did not return at all."""
 
 
-def user_to_try(number: int, seed: int) -> User:
+def user_to_try(number: int, seed: int, prefix: str = "user") -> User:
     """An account, which may be another one than those of a crowd."""
-    _, [(user, _)] = plan_accounts(CrowdSize(users=1, two_devices=0, first=number), random.Random(seed))
+    size = CrowdSize(users=1, two_devices=0, first=number, prefix=prefix)
+    _, [(user, _)] = plan_accounts(size, random.Random(seed))
     return user
 
 
@@ -108,6 +116,7 @@ class Trial:
         *,
         user: User,
         policy: Tries,
+        turns: Turns | None = None,
         tell: Callable[[TriedStep], None] = lambda _: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -123,6 +132,7 @@ class Trial:
             ids=itertools.count(),
             witness=self,
             policy=policy,
+            turns=turns,
             clock=clock,
         )
 
@@ -146,6 +156,19 @@ class Trial:
             is_in=any(isinstance(one, PartEnded) and one.part == "log_in" and not one.why for one in self._steps),
             compared=sum(isinstance(one, TriedState) and not one.could_not_fail for one in self._steps),
         )
+
+    def run_apart(self, actions: int, *, within: float) -> Tried:
+        """The same in a thread of its own, which is left behind where the journey does not return: it is told where."""
+        came: list[Tried] = []
+        thread = threading.Thread(
+            target=lambda: came.append(asyncio.run(self.run(actions, within=within))), name="trial", daemon=True
+        )
+        thread.start()
+        thread.join(within + STUCK_AFTER)
+        if came:
+            return came[0]
+        mistake = f"{line_of(thread)} did not return"
+        return Tried(user=self._user.name, steps=tuple(self._steps), mistake=mistake, is_stuck=True)
 
     async def _live(self, actions: int) -> None:
         origin = f"http://{self._door.authority}"

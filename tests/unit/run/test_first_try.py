@@ -45,7 +45,7 @@ def test_a_journey_that_works_runs_to_its_end(tmp_path: Path) -> None:
 def test_a_mistake_of_everybody_ends_the_run_at_once(tmp_path: Path, right: str, wrong: str, says: str) -> None:
     """With the request, the answer, and the place in the journey: not after a minute, and not as a broken promise of
     the app's."""
-    patient = NOTES_SCENARIO.replace("for: 0.5", "for: 30")
+    patient = NOTES_SCENARIO.replace("for: 1}", "for: 30}")
     judged, _ = ran(tmp_path, patient.replace(right, wrong))
     assert judged.judgement.exit_code == ExitCode.COULD_NOT_TELL
     assert not judged.judgement.findings

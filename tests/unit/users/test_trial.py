@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.users import Tries
+from lab.users import Tries, trial
 from lab.users.loading import MakeUser
 from lab.users.own import Http
 from lab.users.trial import PartEnded, Trial, Tried, TriedRequest, TriedState, user_to_try
@@ -27,8 +27,8 @@ def app() -> Iterator[App]:
 
 
 def tried(app: App, make: MakeUser, actions: int = 2, within: float = 5) -> Tried:
-    trial = Trial(make, app.target, user=user_to_try(1, 1), policy=Tries(first=0.001, timeout=5))
-    return asyncio.run(trial.run(actions, within=within))
+    once = Trial(make, app.target, user=user_to_try(1, 1), policy=Tries(first=0.001, timeout=5))
+    return asyncio.run(once.run(actions, within=within))
 
 
 def test_a_journey_that_works_is_told_request_by_request(app: App) -> None:
@@ -138,3 +138,20 @@ def test_a_journey_that_never_ends_is_given_up(app: App) -> None:
     assert "not over after 0.3 s" in told.mistake
     assert "GET /notes -> 200" in told.mistake
     assert [one.part for one in told.steps if isinstance(one, PartEnded)] == ["log_in"]
+
+
+def test_a_journey_that_does_not_return_is_told_with_its_line(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for the trial goes on."""
+    go_on = threading.Event()
+
+    class Stuck(Writer):
+        def act(self, http: Http) -> None:
+            super().act(http)
+            go_on.wait(30)
+
+    monkeypatch.setattr(trial, "STUCK_AFTER", 0.3)
+    told = Trial(Stuck, app.target, user=user_to_try(1, 1), policy=Tries(timeout=5)).run_apart(1, within=0.3)
+    go_on.set()
+    assert told.is_stuck
+    assert told.mistake.endswith(" did not return")
+    assert ".py:" in told.mistake
