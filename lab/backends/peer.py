@@ -12,11 +12,12 @@ from lab.cluster.commands import ClusterPlan, environment
 from lab.cluster.compose import ComposeCluster
 from lab.cluster.edges import Edge
 from lab.cluster.tear_down import tear_down
-from lab.errors import ClusterError
+from lab.errors import ClusterError, UsageError
 from lab.machine import labels
-from lab.machine.engine import engine_errors
+from lab.machine.engine import engine_address, engine_errors
 from lab.machine.labels import Identity
 from lab.machine.ports import free_ports
+from lab.machine.reach import find_reach
 from lab.machine.setup import Toolbox
 from lab.retry import wait_until
 
@@ -71,7 +72,17 @@ class Peer:
 
 @contextmanager
 def peer(toolbox: Toolbox, identity: Identity, image: str) -> Iterator[Peer]:
-    """A peer's project that is gone afterwards."""
+    """A peer's project that is gone afterwards.
+
+    Raises UsageError on an engine that does not see this machine's files: such a project mounts some, as it stands.
+    """
+    reach = find_reach(toolbox.engine, toolbox.images.tag("nginx"), toolbox.places.own)
+    if not reach.is_plain:
+        raise UsageError(
+            "others' ways of upgrading mount files of this machine, which this engine does not see",
+            at=engine_address(),
+            hint="lab duel rolling   # or on the engine's own machine",
+        )
     one = Peer(toolbox, identity)
     try:
         one.write_files(image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from lab.backends import docker
 from lab.backends.docker import temporary_cluster
 from lab.cluster.own_app import OwnApp, ServiceRole
 from lab.machine.labels import PROJECT
 from lab.machine.projects import run_identity
+from lab.machine.reach import Reach
 from lab.machine.setup import Toolbox
 from lab.model import Release, Slot
 from lab.retry import wait_until
@@ -99,9 +102,16 @@ secrets: {token: {environment: LAB_TEST_TOKEN}}
 """
 
 
-@pytest.fixture
-def app(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, str]]:
-    """A replica of a later release, whose image says other things than the file does."""
+@pytest.fixture(params=["mounted", "copied"])
+def app(
+    toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[tuple[Any, str]]:
+    """A replica of a later release, whose image says other things than the file does.
+
+    Once on an engine that sees this machine's files, and once as on one that does not.
+    """
+    if request.param == "copied":
+        monkeypatch.setattr(docker, "find_reach", lambda *_: Reach(copies=True))
     monkeypatch.setenv("REDIS_IMAGE", toolbox.images.tag("redis"))
     monkeypatch.setenv("LAB_TEST_TOKEN", "s3cret")
     (tmp_path / "compose.yaml").write_text(GIVEN)
@@ -118,6 +128,16 @@ def app(toolbox: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         made = live.cluster.create(SLOT, Release(name="v2", image="stops:exits-v2"))
         live.cluster.start(made)
         yield live.engine, made.container
+        if request.param == "copied":
+            _check_nothing_is_mounted(live.engine, identity.project)
+
+
+def _check_nothing_is_mounted(engine: Any, project: str) -> None:
+    """No container has a file or a folder of this machine, and none says in words what its secrets hold."""
+    for one in engine.containers(all=True, filters={"label": f"{PROJECT}={project}"}):
+        told = engine.inspect_container(one["Id"])
+        assert [mount for mount in told["Mounts"] if mount["Type"] == "bind"] == [], one["Names"]
+        assert "s3cret" not in json.dumps(told), one["Names"]
 
 
 def said(engine: Any, container: str, command: str) -> str:

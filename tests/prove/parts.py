@@ -50,6 +50,17 @@ PARTS = (
         argv=(_PYTHON, "-m", "tests.swarm"),
     ),
     Part(
+        name="engines",
+        proves="the lab on other versions and kinds of engines, behind TLS, from a job's container, and offline",
+        argv=(_PYTHON, "-m", "tests.prove.nested"),
+    ),
+    Part(
+        name="leftovers",
+        proves="50 runs in a row, jobs that are cancelled or killed, and two at once leave nothing behind",
+        argv=(_PYTHON, "-m", "tests.prove.leftovers"),
+        within=7200,
+    ),
+    Part(
         name="e2e",
         proves="the tests on real containers that are too long for every commit",
         argv=(_PYTHON, "-m", "pytest", "tests", "-m", "prove", "-q"),

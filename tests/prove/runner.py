@@ -17,6 +17,8 @@ from tests.prove.parts import Part
 
 ENDS_WITHIN = 60.0
 """Seconds in which a part that is interrupted takes its clusters away."""
+FIGURE = "figure:"
+"""What a line of figures begins with."""
 Say = Callable[[str], None]
 
 
@@ -30,6 +32,8 @@ class Proof(Value):
     seconds: float
     load: float
     last: str
+    figures: tuple[str, ...] = ()
+    """The lines in which it gave figures, for whoever wants more than the last."""
 
     @property
     def is_good(self) -> bool:
@@ -54,7 +58,7 @@ PROVEN = "proven"
 
 def prove(part: Part, say: Say, *, cwd: Path, clock: Clock) -> Proof:
     """Do one part to its end, say its lines as they come. Its processes are gone afterwards, whatever ends it."""
-    began, last = clock.now(), ""
+    began, last, figures = clock.now(), "", list[str]()
     late = threading.Event()
 
     def is_late() -> None:
@@ -71,6 +75,8 @@ def prove(part: Part, say: Say, *, cwd: Path, clock: Clock) -> Proof:
             for line in process.stdout:
                 say(line.rstrip())
                 last = line.strip() or last
+                if line.startswith(FIGURE):
+                    figures.append(line.removeprefix(FIGURE).strip())
             code = process.wait()
         finally:
             timer.cancel()
@@ -82,6 +88,7 @@ def prove(part: Part, say: Say, *, cwd: Path, clock: Clock) -> Proof:
         seconds=round((clock.now() - began) / NS, 1),
         load=round(load_now()[0], 1),
         last=last,
+        figures=tuple(figures),
     )
 
 
