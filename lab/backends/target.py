@@ -38,6 +38,7 @@ class Target:
                 names=names,
                 tls=self._tls if door.scheme == "https" else None,
                 server_name=server_name,
+                is_own=False,
             )
             for door in spec.doors
         )

@@ -150,7 +150,7 @@ class Device:
         self._connection = Connection(*targets, clock=clock, alarms=alarms, turns=turns)
         self._beside: tuple[Connection, ...] = ()
         """For requests that are done at once."""
-        self._jar = Jar(targets[0].host, clock=clock, is_secure=targets[0].tls is not None)
+        self._jar = Jar(targets[0].host, clock=clock, is_secure=targets[0].is_secure)
         self._begun = self._logins = self._keys = 0
         self._last_tries: tuple[Try, ...] = ()
         self._is_busy = False
@@ -330,7 +330,7 @@ class Device:
         """Throw away cookies and session, as a browser does whose user clears them."""
         self.session = None
         door = self.door
-        self._jar = Jar(door.host, clock=self._clock, any_domain=self._jar.any_domain, is_secure=door.tls is not None)
+        self._jar = Jar(door.host, clock=self._clock, any_domain=self._jar.any_domain, is_secure=door.is_secure)
 
     def take_any_domain(self) -> None:
         """Keep cookies for whatever domain they are: the app's own in production."""

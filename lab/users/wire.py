@@ -41,6 +41,13 @@ class Door(Value):
     """By what its certificate is verified; None: it speaks plain HTTP."""
     server_name: str = ""
     """The name for which its certificate must be; empty: `host`."""
+    is_own: bool = True
+    """It is a door of the lab's own cluster, wherever its engine is."""
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether cookies for TLS alone go there: a test's own cluster stands for one that is behind TLS."""
+        return self.is_own or self.tls is not None
 
     @property
     def authority(self) -> str:

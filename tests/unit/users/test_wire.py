@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -308,3 +309,11 @@ def test_cancelling_drops_the_connection(shop: FakeShop, loop_factory: Loop) -> 
             shop.let_go()
 
     run(work(), loop_factory)
+
+
+def test_the_labs_own_doors_are_secure_wherever_their_engine_is() -> None:
+    """A `Secure` session is kept there as on loopback; at somebody else's plain door it is refused, as by a browser."""
+    elsewhere = Door(host="192.0.2.7", port=80)
+    assert elsewhere.is_secure
+    assert not replace(elsewhere, is_own=False).is_secure
+    assert replace(elsewhere, is_own=False, tls=ssl.create_default_context()).is_secure
