@@ -37,6 +37,7 @@ from tests.documents import (
     commands_of,
     shown_file,
 )
+from tests.prove.nested.rows import ROWS
 
 TRAINER = ROOT / "lab" / "lessons" / "TRAINER.md"
 WITH_COMMANDS = {"sh", "", "groovy", "make"}
@@ -228,9 +229,13 @@ def test_the_table_of_promises_is_the_codes() -> None:
     assert all(len(row) == 5 and all(row) for row in table)
 
 
-def test_what_differs_between_systems_is_the_codes() -> None:
-    """One place that lists it, for whoever brings the lab elsewhere."""
-    differ = rows_of("how-to/engines.md", "Processors and systems")[1:]
+def test_the_tables_of_engines_are_the_codes() -> None:
+    """Every row of the matrix, and everything that differs between systems."""
+    page = "how-to/engines.md"
+    tried = rows_of(page, "What was tried")[1:]
+    assert [row[0].strip("`") for row in tried] == list(ROWS)
+    assert all(len(row) == 4 and all(row) for row in tried)
+    differ = rows_of(page, "Processors and systems")[1:]
     assert differ == [[one.what, one.linux, one.macos] for one in DIFFERENCES]
 
 
