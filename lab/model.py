@@ -5,7 +5,9 @@ Times are monotonic nanoseconds (`lab.clock`) unless a name says otherwise.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, dataclass_transform
 
@@ -51,16 +53,25 @@ whole, so that never two are away at once."""
 
 
 class Release(Value):
-    """An image of the app together with its version."""
+    """An image of the app, and the environment that it runs with beside what the compose file says."""
 
     name: str
     image: str
+    env: Mapping[str, str] = {}
 
 
-def release_name(image: str) -> str:
-    """What a release of this image is called: "shop:v1" is release v1."""
+def release_name(image: str, env: Mapping[str, str] | None = None) -> str:
+    """What a release of this image is called: "shop:v1" is release v1.
+
+    One with an environment of its own is another release than the image alone: its name tells the variables, and by a
+    few signs their values.
+    """
     name, colon, tag = image.rpartition(":")
-    return tag if colon and "/" not in tag and name else image
+    plain = tag if colon and "/" not in tag and name else image
+    if not env:
+        return plain
+    digest = hashlib.sha256(repr(sorted(env.items())).encode()).hexdigest()[:4]
+    return f"{plain}+{','.join(sorted(env))}.{digest}"
 
 
 _PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"

@@ -28,6 +28,7 @@ from lab.cluster.events import EngineWatch
 from lab.cluster.found import FoundCluster, find_cluster
 from lab.cluster.gated import GatedCluster
 from lab.cluster.logs import log_lines
+from lab.cluster.one_off import recreate, run_once
 from lab.cluster.own_app import (
     BALANCER,
     EDGE,
@@ -327,7 +328,11 @@ def _live(engine: APIClient, cluster: ComposeCluster, balancer: NginxBalancer) -
         to_slot=partial(_to_slot, cluster),
         engine=engine,
     )
-    return msgspec.structs.replace(live, recreate=cluster.recreate) if isinstance(cluster, GatedCluster) else live
+    if not isinstance(cluster, GatedCluster):
+        return live
+    return msgspec.structs.replace(
+        live, recreate=partial(recreate, engine, cluster), run_once=partial(run_once, engine, cluster)
+    )
 
 
 def _to_slot(cluster: ComposeCluster, slot: str) -> Door:

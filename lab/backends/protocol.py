@@ -15,6 +15,7 @@ from lab.cluster.harm import Strikable
 from lab.cluster.protocol import Cluster
 from lab.deploy.deployer import Deployer
 from lab.deploy.rollout import Strategy
+from lab.errors import UsageError
 from lab.machine.labels import Identity
 from lab.machine.sweep import Leftover
 from lab.model import Release, Slot, Value
@@ -38,6 +39,21 @@ class StoreHealth(Protocol):
         ...
 
 
+class RunOnce(Protocol):
+    """Given a service, the release and the command: its exit code, None where its time was over. Hears each line."""
+
+    def __call__(
+        self, service: str, release: Release, argv: Sequence[str], /, *, within: float, hear: Callable[[str], None]
+    ) -> int | None: ...
+
+
+def _cannot_run(
+    service: str, release: Release, argv: Sequence[str], /, *, within: float, hear: Callable[[str], None]
+) -> int | None:
+    del release, argv, within, hear
+    raise UsageError("nothing can be run once in the lab's own shop", at=service, hint="an app of your own")
+
+
 class OpenProject(Value):
     """One cluster that is up: its balancers and stores answer; replicas are the deployer's business."""
 
@@ -58,6 +74,8 @@ class OpenProject(Value):
     """Makes whoever sees to it that the cluster is as wanted, from what a Deployer is made from."""
     recreate: Callable[[str, Release], None] = lambda _service, _release: None
     """Makes a worker of somebody's own anew from a release's image."""
+    run_once: RunOnce = _cannot_run
+    """Runs a command once in a container of somebody's own service, as a release has it."""
 
     @property
     def url(self) -> str:

@@ -190,7 +190,7 @@ class ComposeCluster:
             if name not in joined:  # a deployer may have died in between
                 links = [tuple(link.split(":", 1)) for link in _endpoint(pattern, name).get("Links", ())]
                 more: dict[str, Any] = {"links": links} if links else {}
-                aliases = self._aliases(pattern, name, service)
+                aliases = self._aliases(pattern, name, service) if service else []
                 self._engine.connect_container_to_network(address, name, aliases=aliases, **more)
 
     def _told(self, slot: Slot, name: str, release: Release) -> Mapping[str, str]:
@@ -201,6 +201,7 @@ class ComposeCluster:
             "LAB_REPLICA": name,
             "LAB_RELEASE": release.name,
             "LAB_ENTERS": "told",
+            **release.env,
         }
 
     def _aliases(self, pattern: Mapping[str, Any], network: str, service: str) -> list[str]:
@@ -309,13 +310,23 @@ def aliases_of(pattern: Mapping[str, Any], network: str, service: str) -> list[s
     return list(dict.fromkeys([service, *(one for one in endpoint.get("Aliases") or () if one not in own)]))
 
 
-def clone(pattern: Mapping[str, Any], *, image: str, own_labels: Mapping[str, str], service: str) -> dict[str, Any]:
-    """The engine's create call for a container in another one's place, from another image."""
+def clone(
+    pattern: Mapping[str, Any],
+    *,
+    image: str,
+    own_labels: Mapping[str, str],
+    service: str,
+    told: Mapping[str, str],
+) -> dict[str, Any]:
+    """The engine's create call for a container in another one's place, from another image.
+
+    `told` is what its environment says beside the other's. Without a `service` nobody finds it by a name.
+    """
     hostname = pattern["Config"].get("Hostname", "")
     own = hostname if hostname and not pattern["Id"].startswith(hostname) else ""
     [first, *_] = [*_networks(pattern), ""]
-    aliases = aliases_of(pattern, first, service)
-    return _clone(pattern, image=image, hostname=own, own_labels=own_labels, told={}, aliases=aliases)
+    aliases = aliases_of(pattern, first, service) if service else []
+    return _clone(pattern, image=image, hostname=own, own_labels=own_labels, told=told, aliases=aliases)
 
 
 def _clone(
@@ -335,7 +346,8 @@ def _clone(
         if key not in stated.get("keys", ()) and config.get(key) == image_config.get(key):
             config.pop(key, None)
     from_image, said = set(image_config.get("Env") or ()), set(stated.get("env", ()))
-    env = [line for line in config.get("Env") or () if line not in from_image or line.partition("=")[0] in said]
+    lines = [line for line in config.get("Env") or () if line.partition("=")[0] not in told]
+    env = [line for line in lines if line not in from_image or line.partition("=")[0] in said]
     networks = {name: {**_endpoint(pattern, name), "Aliases": list(aliases)} for name in _networks(pattern)[:1]}
     return {
         **config,

@@ -20,20 +20,18 @@ from docker import APIClient
 from msgspec.structs import replace
 
 from lab.clock import NS, SYSTEM_CLOCK, Clock
-from lab.cluster.carried import carried_files
-from lab.cluster.compose import CONFLICT, SERVICE, USERS_PORT, ComposeCluster, clone
+from lab.cluster.compose import CONFLICT, SERVICE, USERS_PORT, ComposeCluster
 from lab.cluster.hooks import Hooks
+from lab.cluster.one_off import DOCKER_GRACE
 from lab.cluster.protocol import AppStop, StopWay
 from lab.cluster.tear_down import GONE_MEANWHILE, remove_container
 from lab.cluster.unread import has_unread
-from lab.errors import EngineError, UsageError
+from lab.errors import EngineError
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_errors
 from lab.model import Release, Replica, ReplicaState, Role, Slot
 
 SLOTS_VOLUME = "lab-slots"
-DOCKER_GRACE = 10.0
-"""Seconds between a stop signal and SIGKILL where a service says nothing."""
 LAST_USE, SETTLES = 0.25, 0.25
 """Seconds in which a replica that leaves is in use again, so that requests are in it when it gets its stop signal; and
 the least between the last of them and that signal, so that the app has surely taken them in: nobody could answer what
@@ -225,29 +223,6 @@ class GatedCluster(ComposeCluster):
             remove_container(self._engine, self._gate_address(replica))
         super().remove(replica)
 
-    def recreate(self, service: str, release: Release) -> None:
-        """Make a worker anew from another image, as `docker compose up` does: the old one is stopped in its own time.
-
-        Raises EngineError, and UsageError where there is none.
-        """
-        only = [f"{labels.PROJECT}={self.project}", f"{labels.ROLE}={Role.WORKER.value}", f"{SERVICE}={service}"]
-        with engine_errors(f"make {service} anew", at=release.image):
-            found = self._engine.containers(all=True, filters={"label": only})
-            if not found:
-                raise UsageError("there is no such worker", at=service, hint="cluster: {services: {worker: worker}}")
-            for one in found:
-                old = self._engine.inspect_container(one["Id"])
-                old["ImageConfig"] = self._engine.inspect_image(old["Image"])["Config"]
-                body = clone(old, image=release.image, own_labels={labels.RELEASE: release.name}, service=service)
-                carried = carried_files(self._engine, old)
-                self._engine.stop(old["Id"], timeout=int(old["Config"].get("StopTimeout") or DOCKER_GRACE))
-                remove_container(self._engine, old["Id"])
-                made = self._engine.create_container_from_config(body, old["Name"].lstrip("/"))["Id"]
-                if carried:
-                    self._engine.put_archive(made, "/", carried)
-                self.join_others(old, made, service)
-                self._engine.start(made)
-
     def addresses(self, container_port: str = USERS_PORT) -> tuple[tuple[str, int], ...]:
         front = self._read_pattern()["Config"]["Labels"].get(labels.FRONT)
         if container_port == USERS_PORT and front is not None:
@@ -282,8 +257,8 @@ class GatedCluster(ComposeCluster):
             return LEAVE
 
     def _told(self, slot: Slot, name: str, release: Release) -> Mapping[str, str]:  # noqa: ARG002 -- as it overrides
-        """Nothing: the app knows of no lab."""
-        return {}
+        """Nothing but what its release says: the app knows of no lab."""
+        return release.env
 
     def _name_part(self, its_labels: Mapping[str, str]) -> str:
         suffix = _SUFFIX if its_labels[labels.ROLE] == Role.GATE else ""

@@ -13,7 +13,7 @@ import msgspec
 from lab.model import Finding, Kind, Operation, Outcome, Value
 from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
 from lab.oracle.scattered_logins import login_words
-from lab.record import AnyEvent, Step
+from lab.record import AnyEvent, CommandBegan, Step
 
 FITS = 0.9
 """The share of what failed that a pattern must fit."""
@@ -208,11 +208,16 @@ def _schema(old: str, new: str, failed: Sequence[_Answer], good: Sequence[_Answe
 
 
 def _began(events: Iterable[AnyEvent]) -> dict[str, int]:
-    """When the first replica of each release was started."""
+    """When each release began: with its first replica, or with what was run before that, such as a migration."""
     began: dict[str, int] = {}
+    prepared: int | None = None
     for event in events:
-        if isinstance(event, Step) and event.action in {"create", "start", "enter"}:
-            began[event.release] = min(event.at, began.get(event.release, event.at))
+        if isinstance(event, CommandBegan):
+            prepared = event.at
+        elif isinstance(event, Step) and event.action in {"create", "start", "enter"}:
+            if event.release not in began:
+                began[event.release] = event.at if prepared is None else prepared
+            prepared = None
     return began
 
 

@@ -19,10 +19,10 @@ from lab.deploy.deployer import Deployer
 from lab.deploy.desk import Desk
 from lab.deploy.plan import Why
 from lab.deploy.rollout import RolloutRequest, first_desired
-from lab.errors import LabFault, UsageError
+from lab.errors import ClusterError, LabFault, UsageError
 from lab.machine.labels import Identity
 from lab.machine.projects import run_identity
-from lab.model import Replica
+from lab.model import Release, Replica
 from lab.oracle import Oracle
 from lab.report.fold import CLEAN_UP
 from lab.run.at_work import at_work
@@ -34,6 +34,7 @@ from lab.run.deployer_processes import Crew, DeployerProcess
 from lab.run.environment import environment_of
 from lab.run.first_try import FirstTry, first_try_of
 from lab.run.log_keeper import LogKeeper
+from lab.run.one_off import OneOff
 from lab.run.pinned_faults import PinnedFaultParts, PinnedFaults
 from lab.run.plain_steps import RunStep
 from lab.run.run_state import RunState
@@ -45,6 +46,7 @@ from lab.run.supervisor import Supervisor
 from lab.run.view import View
 from lab.scale.autoscaler import Autoscaler, Load
 from lab.scale.policy import ScaleSettings, choose_slots
+from lab.scenario.one_off_spec import OneOffSpec
 from lab.scenario.spec import OnStop, Scenario, StepSpec, name_of
 from lab.scenario.target_spec import CommandSpec
 from lab.state.protocol import State
@@ -163,6 +165,7 @@ class Conductor:
             stack.enter_context(self._backend.events(identity.project, self._on_engine_event, clock=self._clock))
             order = order_of(scenario, identity, port=self._port)
             live = stack.enter_context(self._backend.bring_up(order, is_kept=is_kept))
+            self._prepare(live, first)
             self._state = stack.enter_context(self._backend.state())
             self._enter_deployers(live, self._state, stack)
             stack.callback(self._begin_phase, CLEAN_UP, "users have stopped; removing the cluster")
@@ -343,6 +346,23 @@ class Conductor:
         stack.callback(command.end)
         return command
 
+    def _make_one_off(self, live: OpenProject, spec: OneOffSpec) -> OneOff:
+        self._commands += 1
+        service = spec.service or self._scenario.cluster.service or ""
+        return OneOff(spec, service, live.run_once, self._report, number=self._commands, clock=self._clock)
+
+    def _prepare(self, live: OpenProject, first: Release) -> None:
+        """What is to be run before the first replica starts. Raises ClusterError where it fails."""
+        spec = self._scenario.cluster.first
+        if spec is None:
+            return
+        one = self._make_one_off(live, spec)
+        if not self._supervisor.in_background(spec.text, lambda: one.run(first), within=spec.within + BACK_WITHIN):
+            said = f"; its last line: {one.last_line}" if one.last_line else ""
+            raise ClusterError(
+                f"{spec.text} failed{said}", at="cluster.first", hint="see events.jsonl for all its lines"
+            )
+
     def _make_stage(self, live: OpenProject, crowd: Crowd, stack: ExitStack) -> Stage:
         assert self._state is not None  # noqa: S101 -- opened with the desk
         scenario, clock = self._scenario, self._clock
@@ -367,6 +387,7 @@ class Conductor:
             random=self._random,
             clock=clock,
             deadline=clock.now() + int(scenario.time_limit * NS),
+            make_one_off=partial(self._make_one_off, live),
             recreate=live.recreate,
             is_shown=self._seen.is_shown,
             rollout_within=scenario.promises.rollout_within,

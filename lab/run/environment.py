@@ -10,10 +10,9 @@ from lab.backends.protocol import Backend
 from lab.backends.target import Target
 from lab.clock import Clock
 from lab.machine.host import describe_system, python_version
-from lab.model import release_name
 from lab.run.variables import interpolated
 from lab.scenario.own_files import digest_of, own_files
-from lab.scenario.spec import Scenario, all_images_of, images_of
+from lab.scenario.spec import Scenario, all_images_of, releases_of
 
 
 def environment_of(
@@ -26,7 +25,7 @@ def environment_of(
         **backend.describe(),
         "images": backend.image_ids(all_images_of(scenario)),
         "variables": interpolated(scenario.cluster.compose_files, os.environ),
-        "releases": {release_name(image): backend.release(image).image for image in images_of(scenario)},
+        "releases": {name: backend.release(image).image for name, image in releases_of(scenario).items()},
     }
 
 

@@ -142,7 +142,8 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
         crashed = f"{type(exc).__name__}: {exc}"
     report = service.report()
     rolled_back = any(isinstance(event, RolloutMoved) and event.ending == "rolled back" for event in events)
-    terms = _terms(scenario, rolled_back=rolled_back)
+    failed_commands = _failed_commands(events)
+    terms = _terms(scenario, rolled_back=rolled_back or _never_rolled(events, failed_commands))
     events.sort(key=lambda event: event.at)
     crossing = find_crossing(events, answered) if scenario.target is not None else Crossing(release=releases.new)
     evidence = gather(
@@ -154,7 +155,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
         torn=seen.torn,
         crashed=crashed,
         rolled_back=rolled_back,
-        failed_commands=_failed_commands(events),
+        failed_commands=failed_commands,
         is_mistaken=any(isinstance(event, Trouble) and event.is_mistake for event in events),
         lost=lost,
         terms=terms,
@@ -193,6 +194,11 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
             for event in events
         ),
     )
+
+
+def _never_rolled(events: Sequence[AnyEvent], failed_commands: Sequence[str]) -> bool:
+    """Whether a release was given up before any of it started, by what was to be run before."""
+    return bool(failed_commands) and not any(isinstance(event, RolloutMoved) for event in events)
 
 
 def _are_kills(events: Sequence[AnyEvent]) -> list[bool]:

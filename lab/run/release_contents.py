@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lab.model import Value, release_name
+from lab.model import Value
 from lab.record import ReadRecord
-from lab.scenario.spec import Scenario, rolled_to
+from lab.scenario.spec import Scenario, releases_of, rolls_of
 
 
 class ReleaseContents(Value):
@@ -17,10 +17,12 @@ class ReleaseContents(Value):
 
     @classmethod
     def of(cls, seen: ReadRecord, scenario: Scenario) -> ReleaseContents:
-        rolled = rolled_to(scenario.steps)
+        rolled = rolls_of(scenario.steps)
         if not rolled:
             return cls()
-        new, every = release_name(rolled[-1]), {release_name(one) for one in (scenario.cluster.release, *rolled)}
+        new, every = rolled[-1].name, set(releases_of(scenario))
+        if any(one.env for one in rolled):
+            return cls(new=new)  # whatever their images are, they are not the same
         contents = _contents(seen)
         known = {contents.get(name) for name in every}
         if len(every) > 1 and len(known) == 1 and None not in known:

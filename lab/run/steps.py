@@ -8,6 +8,8 @@ from functools import partial
 from random import Random
 from typing import Any
 
+import msgspec
+
 from lab import record
 from lab.chaos.monkey import Monkey
 from lab.chaos.schedule import MonkeySettings
@@ -17,9 +19,11 @@ from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ending, RolloutRequest, pick_slots
 from lab.model import Release, Value
 from lab.run.command_step import CommandStep, MakeCommand
+from lab.run.one_off import OneOff
 from lab.run.pinned_faults import Pinned
 from lab.run.plain_steps import IsShown, RepeatStep, RunStep, SettleStep, TogetherStep
 from lab.run.strike_steps import LoseZoneStep, StrikeStep
+from lab.scenario.one_off_spec import OneOffSpec
 from lab.scenario.spec import (
     PaceSpec,
     PinnedFaultSpec,
@@ -56,6 +60,7 @@ class Stage(Value):
     clock: Clock
     deadline: int
     """When all of it must be over, monotonic nanoseconds."""
+    make_one_off: Callable[[OneOffSpec], OneOff]
     recreate: Callable[[str, Release], None]
     """Makes a worker of somebody's own anew from a release's image; takes as long as that one takes to stop."""
     is_shown: IsShown
@@ -72,6 +77,7 @@ def make_step(spec: StepSpec, stage: Stage) -> RunStep:
 class RollStep:
     """Over when every slot serves the new release, or, if that was given up, the old one again.
 
+    What is to be run before is run first; where that fails, the release is given up before a replica of it starts.
     Where it is a promise that rollouts end in time, one that does not is broken already and is waited for no longer.
     Workers that go along do so once the new release serves everywhere.
     """
@@ -81,6 +87,9 @@ class RollStep:
         self._until: int | None = None
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="workers")
         self._workers: Future[None] | None = None
+        self._before = None if spec.before is None else stage.make_one_off(spec.before)
+        self._prepared: Future[bool] | None = None
+        self._is_rolling = False
 
     @property
     def text(self) -> str:
@@ -89,16 +98,36 @@ class RollStep:
 
     @property
     def pending(self) -> str:
+        if self._spec.before is not None and self._before is not None and not self._is_rolling:
+            said = f"; its last line: {self._before.last_line}" if self._before.last_line else ""
+            return f"{self._spec.before.text} to end, before the {self.text}{said}"
         return f"the {self.text} to end; {self._stage.desk.unsettled()}"
 
+    @property
+    def _release(self) -> Release:
+        of_image = self._stage.release(self._spec.to)
+        return msgspec.structs.replace(of_image, name=self._spec.name, env=self._spec.env)
+
     def begin(self) -> None:
-        to = self._stage.release(self._spec.to)
+        if self._before is None:
+            self._roll()
+        else:
+            self._prepared = self._beside.submit(self._before.run, self._release)
+
+    def _roll(self) -> None:
+        self._is_rolling = True
         number = f"{self._stage.random.getrandbits(32):08x}"
-        self._stage.desk.roll(to, self._spec.wanted_strategy, id=number, by="the scenario")
+        self._stage.desk.roll(self._release, self._spec.wanted_strategy, id=number, by="the scenario")
         if self._stage.rollout_within:
             self._until = self._stage.clock.now() + int((self._stage.rollout_within + JUDGED_AFTER) * NS)
 
     def is_over(self) -> bool:
+        if self._prepared is not None and not self._is_rolling:
+            if not self._prepared.done():
+                return False
+            if not self._prepared.result():
+                return True
+            self._roll()
         is_too_late = self._until is not None and self._stage.clock.now() >= self._until
         return is_too_late or (self._stage.desk.is_settled() and self._workers_are_along())
 
@@ -117,7 +146,7 @@ class RollStep:
         return self._workers.done()
 
     def _take_along(self) -> None:
-        to = self._stage.release(self._spec.to)
+        to = self._release
         for name in self._spec.along:
             self._stage.recreate(name, to)
             now = self._stage.clock.now()

@@ -22,6 +22,7 @@ from lab.scenario.bounds import MOST_SLOTS, Refuse, check_bounds
 from lab.scenario.check_rolls import check_reverses, check_rolls
 from lab.scenario.check_watch import check_watch
 from lab.scenario.named_services import has_role, places_of
+from lab.scenario.one_off_spec import OneOffSpec, check_one_off
 from lab.scenario.pin_spec import OF_DEPLOYERS, PinnedFault
 from lab.scenario.spec import (
     NO_CLUSTER,
@@ -189,6 +190,7 @@ def _check_patience(scenario: Scenario, refuse: Refuse) -> None:
 
 def _check_users(scenario: Scenario, refuse: Refuse) -> None:
     users = scenario.users
+    _check_one_off(scenario, "cluster.first", scenario.cluster.first, refuse)
     if (scenario.cluster.compose is not None or scenario.target is not None) and not users.are_of_own_app:
         refuse("users", "the shop's users can't use another app", "journey: my_journey.py:Shopper")
     if users.doubled > users.count:
@@ -248,7 +250,19 @@ def _check_step(scenario: Scenario, key: str, step: StepSpec, refuse: Refuse) ->
         )
 
 
+def _check_one_off(scenario: Scenario, key: str, spec: OneOffSpec | None, refuse: Refuse) -> None:
+    if spec is None:
+        return
+    if not scenario.users.are_of_own_app:
+        refuse(key, "nothing is run once in the lab's own shop", "an app of your own")
+    cluster = scenario.cluster
+    named = [name for name, role in cluster.services.items() if role is not ServiceRole.LEFT_OUT]
+    services = [*filter(None, (cluster.service,)), *named]
+    check_one_off(spec, services, lambda at, *why: refuse(f"{key}.{at}", *why))
+
+
 def _check_roll(scenario: Scenario, key: str, roll: Roll, refuse: Refuse) -> None:
+    _check_one_off(scenario, f"{key}.before", roll.before, refuse)
     try:
         check_strategy(roll.wanted_strategy, len(scenario.cluster.slots))
     except UsageError as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lab.model import is_image_name, release_name
@@ -12,37 +13,45 @@ from lab.scenario.spec import Roll, Scenario, StepSpec, images_of, inner_steps, 
 def check_rolls(scenario: Scenario, refuse: Refuse) -> None:
     """Each goes to an image that the cluster does not surely have by then, and every release has a name of its own."""
     for key, step in walk_steps(scenario.steps):
-        if step.roll is not None and not is_image_name(step.roll.to):
+        if step.roll is None:
+            continue
+        if not is_image_name(step.roll.to):
             refuse(f"{key}.roll.to", f"{step.roll.to!r} is not a valid image name", 'to: "shop:v2"')
+        for name, value in step.roll.env.items():
+            if not _VARIABLE.fullmatch(name) or "\0" in value:
+                refuse(f"{key}.roll.env", f"{name!r} is not a valid variable", "env: {SECRET_KEY: another}")
     named = images_of(scenario)
     if len({release_name(image) for image in named}) < len(named):
         what = f"two releases have the same tag: {', '.join(named)}"
         refuse("steps", what, "give each image its own tag")
-    _check_no_move(scenario.steps, "steps", scenario.cluster.release, refuse)
+    _check_no_move(scenario.steps, "steps", release_name(scenario.cluster.release), refuse)
 
 
-def _check_no_move(steps: Sequence[StepSpec], at: str, image: str | None, refuse: Refuse) -> str | None:
-    """Refuse a roll to the image that surely serves by then; the image after these steps, None where that depends."""
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+def _check_no_move(steps: Sequence[StepSpec], at: str, serves: str | None, refuse: Refuse) -> str | None:
+    """Refuse a roll to the release that surely serves by then; the one after these steps, None where that depends."""
     for number, step in enumerate(steps):
         key = f"{at}[{number}]"
         if step.roll is not None:
-            if step.roll.to == image:
-                what = f"{image} serves already, so there is nothing to upgrade"
+            if step.roll.name == serves:
+                what = f"{step.roll.to} serves already, so there is nothing to upgrade"
                 refuse(f"{key}.roll.to", what, "another image, as another tag")
-            image = None if _may_go_back(step.roll) else step.roll.to
+            serves = None if _may_go_back(step.roll) else step.roll.name
         elif step.repeat is not None:
             for _ in range(2):  # what the last round leaves is what the next one finds
-                image = _check_no_move(step.repeat.steps, f"{key}.repeat.steps", image, refuse)
+                serves = _check_no_move(step.repeat.steps, f"{key}.repeat.steps", serves, refuse)
         elif step.together is not None:
             has_reverse = any(one.reverse is not None for _, one in walk_steps(step.together))
-            image = _check_no_move(inner_steps(step), f"{key}.together", image, refuse)
-            image = None if has_reverse else image
-    return image
+            serves = _check_no_move(inner_steps(step), f"{key}.together", serves, refuse)
+            serves = None if has_reverse else serves
+    return serves
 
 
 def _may_go_back(roll: Roll) -> bool:
     """Whether this upgrade may well end with the old release, by the scenario's own words."""
-    return roll.judge is not None or bool(roll.approve)
+    return roll.judge is not None or bool(roll.approve) or roll.before is not None
 
 
 def check_reverses(scenario: Scenario, refuse: Refuse) -> None:

@@ -18,9 +18,10 @@ from lab.cluster.stores import OrdersPlace, StoreName, Stores, stores_of
 from lab.deploy.gate import JudgeSettings
 from lab.deploy.rollout import Order, Strategy, StrategyName, strategy_from
 from lab.machine.images import POSTGRES, is_own_image
-from lab.model import Front, Slot, Value
+from lab.model import Front, Slot, Value, release_name
 from lab.oracle.verdict import Enough
 from lab.scale.policy import ScaleSettings
+from lab.scenario.one_off_spec import OneOffSpec
 from lab.scenario.pin_spec import Pin, PinnedFault
 from lab.scenario.strike_spec import LoseZone, StrikeSpec
 from lab.scenario.target_spec import CommandSpec, TargetSpec
@@ -79,6 +80,8 @@ class ClusterSpec(Value):
     """When a replica that leaves gets its stop signal: at_once, while requests are in it, or after_answers."""
     keep_alive: bool = True
     """Whether connections to an app of your own are kept between requests, as proxies do."""
+    first: OneOffSpec | None = None
+    """Run once before the first replica starts, from the first release: a migration, seed data, accounts."""
 
     @property
     def compose_files(self) -> tuple[str, ...]:
@@ -152,6 +155,10 @@ class Settle(Value, rename={"seconds": "for"}):
     none of which failed), or a user is hurt; 0: the seconds alone. `--until` sets it."""
 
 
+_NO_WAY = frozenset({"to", "strategy", "with", "env", "before"})
+"""Keys of a roll that say what is rolled out, and not how."""
+
+
 class Roll(Value, rename={"along": "with"}):
     """An upgrade. Which of the keys mean something is the strategy's business, which refuses the others."""
 
@@ -183,14 +190,22 @@ class Roll(Value, rename={"along": "with"}):
     """Whether a person must say `lab approve` after each share."""
     along: tuple[str, ...] = ()
     """Workers of an app of your own, by their services, that are made anew from the same image once it serves."""
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    """Variables of the new release beside those of the compose file: the same image with others is another release."""
+    before: OneOffSpec | None = None
+    """Run once from the new release before any of its replicas starts, such as a migration. Where it fails the release
+    is given up (exit code 3 if no user was hurt)."""
+
+    @property
+    def name(self) -> str:
+        """What the new release is called."""
+        return release_name(self.to, self.env)
 
     @property
     def wanted_strategy(self) -> Strategy:
         """Raises UsageError for a key that this strategy does not know."""
         asked = msgspec.to_builtins(self)
-        given = {
-            key: value for key, value in asked.items() if key not in {"to", "strategy", "with"} and value is not None
-        }
+        given = {key: value for key, value in asked.items() if key not in _NO_WAY and value is not None}
         return strategy_from(self.strategy, given)
 
 
@@ -387,14 +402,27 @@ def inner_steps(step: StepSpec) -> tuple[StepSpec, ...]:
     return step.repeat.steps if step.repeat is not None else step.together or ()
 
 
-def rolled_to(steps: Sequence[StepSpec]) -> list[str]:
-    """The images that the steps upgrade to, in order."""
+def rolls_of(steps: Sequence[StepSpec]) -> list[Roll]:
+    """The steps' upgrades, in order."""
     found = []
     for step in steps:
         if step.roll is not None:
-            found.append(step.roll.to)
-        found += rolled_to(inner_steps(step))
+            found.append(step.roll)
+        found += rolls_of(inner_steps(step))
     return found
+
+
+def rolled_to(steps: Sequence[StepSpec]) -> list[str]:
+    """The images that the steps upgrade to, in order."""
+    return [roll.to for roll in rolls_of(steps)]
+
+
+def releases_of(scenario: Scenario) -> dict[str, str]:
+    """The image of each release that a scenario has, by the release's name; none of a target."""
+    if scenario.target is not None:
+        return {}
+    first = scenario.cluster.release
+    return {release_name(first): first, **{roll.name: roll.to for roll in rolls_of(scenario.steps)}}
 
 
 def images_of(scenario: Scenario) -> list[str]:

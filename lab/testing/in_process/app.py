@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from lab.model import Value
@@ -40,5 +40,7 @@ class MakeApp(Value):
     """Seconds from its start until it is ready; math.inf: never."""
     answers_after: float = 0.002
     """Seconds that it works on each request before it has done anything."""
+    runs: Callable[[Sequence[str], Any], tuple[int, Sequence[str]]] | None = None
+    """What comes of a command that is run once in it, given the command and the store: its exit code and its lines."""
     drains: bool = True
     """Whether it answers what it has begun when it is told to stop; it cuts it off otherwise."""

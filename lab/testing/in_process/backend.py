@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -207,6 +208,7 @@ class InProcessBackend:
             stores=InProcessStores(world),
             doors=self._opened[project],
             halted=self.halted,
+            run_once=partial(_run_once, world),
             to_slot=lambda slot: users.Door(port=self._opened[project][0][1], prefix=f"{TO_SLOT}{slot}"),
         )
 
@@ -215,6 +217,20 @@ class InProcessBackend:
         if world is None:
             raise UsageError("no such cluster", at=project, hint="lab up")
         return world
+
+
+def _run_once(
+    world: World, service: str, release: Release, argv: Sequence[str], /, *, within: float, hear: Callable[[str], None]
+) -> int:
+    """Ends at once: there is no time to be over."""
+    del within
+    runs = world.apps[release.image].runs
+    if runs is None:
+        raise UsageError("nothing can be run in it", at=service, hint="MakeApp(runs=...)")
+    code, lines = runs(argv, world.store)
+    for line in lines:
+        hear(line)
+    return code
 
 
 @contextmanager

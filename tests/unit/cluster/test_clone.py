@@ -84,7 +84,9 @@ def test_its_names_and_links_come_along_but_for_those_of_the_pattern_alone() -> 
 def test_one_that_takes_another_s_place_has_its_names() -> None:
     """And no host name that was only the other one's id."""
     old = {**pattern(None), "ImageConfig": IMAGE}
-    body = clone(old, image="w:2", own_labels={labels.RELEASE: "v2"}, service="worker")
+    body = clone(old, image="w:2", own_labels={labels.RELEASE: "v2"}, service="worker", told={"MORE": "2"})
+    assert body["Env"].count("MORE=2") == 1
+    assert "MORE=1" not in body["Env"]
     assert (body["Image"], body["Hostname"]) == ("w:2", "")
     assert body["Labels"][labels.RELEASE] == "v2"
     assert body["NetworkingConfig"]["EndpointsConfig"]["net"]["Aliases"] == ["worker", "web", "api"]
