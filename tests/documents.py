@@ -16,7 +16,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 """What people read first; the lessons, the trainer's guide and the generated reference have their own tests, too."""
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_NAME = re.compile(r"(?:#|//) ((?:in )?[\w./-]+)\n")
+_NAME = re.compile(r"(?:<\?php )?(?:#|//) ((?:in )?[\w./-]+)\n")
 
 
 @dataclass(frozen=True)

@@ -363,6 +363,10 @@ def check_run(named: str, *, as_json: bool, say: Say) -> int:
     more = len(judged.judgement.findings) - STORIES
     if more > 0:
         say(f"  and {more} more in {short(folder)}/verdict.json")
+    if judged.judgement.tested:
+        say("what was tested, and what was not:")
+    for part in judged.judgement.tested:
+        say(f"  {part.text}")
     say("not checked:")
     for line in judged.judgement.not_checked:
         say(f"  {line}")

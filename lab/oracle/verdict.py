@@ -112,6 +112,18 @@ class Evidence(Value):
     """Writes that were in a killed replica, and asked for no answer."""
 
 
+class PartTested(Value):
+    """Whether a run put one part of somebody's own app to the test, and how, or why not."""
+
+    part: str
+    is_tested: bool
+    how: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.part}: {'tested' if self.is_tested else 'not tested'}: {self.how}"
+
+
 class Judgement(Value):
     """The end of it: `reasons` say why nothing can be told, where that is so."""
 
@@ -124,6 +136,8 @@ class Judgement(Value):
     likely: str = ""
     not_checked: tuple[str, ...] = ()
     """What nothing is claimed about, and why."""
+    tested: tuple[PartTested, ...] = ()
+    """Of somebody's own app: what was tested, and what was not."""
 
 
 def gather(

@@ -17,7 +17,7 @@ from lab.oracle.promises import PROMISES
 from lab.oracle.recovery import Recovery
 from lab.oracle.service import FirstTries, ServiceReport
 from lab.oracle.telling import story
-from lab.oracle.verdict import Judgement
+from lab.oracle.verdict import Judgement, PartTested
 from lab.record import AnyEvent, ContainerEvent, PhaseBegan, ReadRecord, Step, Strike, StrikeProved, kept_log
 from lab.report.events import Ended, JudgedPromise, KindCount
 from lab.report.kinds import KindTally
@@ -140,6 +140,8 @@ class Report(Value):
     likely: str
     reasons: tuple[str, ...]
     not_checked: tuple[str, ...]
+    tested: tuple[PartTested, ...]
+    """Of somebody's own app: what was tested, and what was not."""
     users: int
     users_hurt: int
     operations: int
@@ -224,6 +226,7 @@ def build_report(
         likely=judgement.likely,
         reasons=judgement.reasons,
         not_checked=judgement.not_checked,
+        tested=judgement.tested,
         users=evidence.users,
         users_hurt=evidence.users_hurt,
         operations=evidence.operations,

@@ -58,6 +58,9 @@ def _lines(report: Report) -> Iterator[str]:
     )
     yield ""
     yield from _strikes(report)
+    if report.tested:
+        rows = ((_plain(one.part), "yes" if one.is_tested else "no", _plain(one.how)) for one in report.tested)
+        yield from _table(("what was tested, and what was not", "tested", "how, or why not"), rows)
     yield "<details><summary>Not checked</summary>"
     yield ""
     yield from (f"- {_plain(line)}" for line in report.not_checked)

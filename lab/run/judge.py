@@ -46,6 +46,7 @@ from lab.record import (
 from lab.report.plan import RunPlan
 from lab.run.judge_target import nothing_new, unseen
 from lab.run.release_contents import ReleaseContents
+from lab.run.tested import parts_tested
 from lab.scenario.renames import with_new_keys
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
 
@@ -179,7 +180,11 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
     strikes = _are_kills(events)
     return JudgedRun(
         judgement=msgspec.structs.replace(
-            judgement, findings=findings, likely="" if seen.holds_back_cause else likely, not_checked=unchecked
+            judgement,
+            findings=findings,
+            likely="" if seen.holds_back_cause else likely,
+            not_checked=unchecked,
+            tested=parts_tested(scenario, evidence, events),
         ),
         service=report,
         zones_lost=sum(isinstance(event, ZoneLost) for event in events),

@@ -1,0 +1,82 @@
+"""What a run of somebody's own app put to the test, part by part, and what it did not: what the lab replaces, it can't
+test, and what it can't test, it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from lab.cluster.own_app import ServiceRole
+from lab.cluster.protocol import StopWay
+from lab.model import Role
+from lab.oracle.promises import STATE_KEPT
+from lab.oracle.verdict import Evidence, PartTested
+from lab.record import AnyEvent, AppStopped, CommandEnded, Step, Strike
+from lab.scenario.spec import Scenario, rolls_of
+
+
+def parts_tested(scenario: Scenario, evidence: Evidence, events: Sequence[AnyEvent]) -> tuple[PartTested, ...]:
+    """One for each part that a team would ask about; none of the lab's own shop, and of a target none is known."""
+    if scenario.cluster.compose is None or not scenario.users.are_of_own_app:
+        return ()
+    return tuple(_parts(scenario, evidence, events))
+
+
+def _parts(scenario: Scenario, evidence: Evidence, events: Sequence[AnyEvent]) -> Iterator[PartTested]:
+    reads = evidence.checks.get(STATE_KEPT, 0)
+    yield _part(
+        "state",
+        f"{reads} reads of what had changed, through another replica" if reads else "",
+        evidence.why_nothing or "no change was read back through another replica",
+    )
+    yield _drain(scenario, evidence, events)
+    front = scenario.cluster.front
+    instead = "the lab's balancer stood in its place"
+    if front is not None:
+        instead = f"users came through {front.service}, which saw one address: how it learns of replicas is not tested"
+    yield _part("proxy", "", instead)
+    yield _store(scenario, events)
+    yield _migrations(scenario, events)
+    yield _workers(scenario, events)
+    yield _part("long-lived connections", "", "users make requests alone, no WebSocket and no event stream")
+
+
+def _part(name: str, how: str, why_not: str) -> PartTested:
+    return PartTested(part=name, is_tested=bool(how), how=how or why_not)
+
+
+def _drain(scenario: Scenario, evidence: Evidence, events: Iterable[AnyEvent]) -> PartTested:
+    if scenario.cluster.stop is StopWay.AFTER_ANSWERS:
+        return _part("drain", "", "the app was told only when all was answered (cluster.stop: after_answers)")
+    stops, busy = sum(isinstance(event, AppStopped) for event in events), evidence.occasions.get("busy_stops", 0)
+    how = f"{stops} planned stops by the app's own signal, {busy} with requests under way" if stops and busy else ""
+    return _part("drain", how, f"no request was under way at any of {stops} stops" if stops else "nothing was stopped")
+
+
+def _store(scenario: Scenario, events: Iterable[AnyEvent]) -> PartTested:
+    stores = [name for name, role in scenario.cluster.services.items() if role is ServiceRole.STORE]
+    strikes = [event for event in events if isinstance(event, Strike) and event.role == Role.STORE]
+    bound = scenario.promises.loses_at_most
+    judged = "what it lost is told by what users read" if bound is None else f"it may lose {bound:g} s"
+    if not stores:
+        return _part("store", "", "no service of cluster.services is a store")
+    return _part("store", f"struck {len(strikes)} times; {judged}" if strikes else "", f"{', '.join(stores)} ran on")
+
+
+def _migrations(scenario: Scenario, events: Iterable[AnyEvent]) -> PartTested:
+    before = [roll.before.text for roll in rolls_of(scenario.steps) if roll.before is not None]
+    ended = [event for event in events if isinstance(event, CommandEnded)]
+    if not before or not ended:
+        return _part("migrations", "", "no roll has a `before`")
+    failed = " and failed" if any(event.has_failed for event in ended) else ""
+    return _part("migrations", f"{', '.join(before)} was run before the new release{failed}", "")
+
+
+def _workers(scenario: Scenario, events: Sequence[AnyEvent]) -> PartTested:
+    workers = [name for name, role in scenario.cluster.services.items() if role is ServiceRole.WORKER]
+    along = {event.replica for event in events if isinstance(event, Step) and event.action == "recreate"}
+    strikes = sum(isinstance(event, Strike) and event.role == Role.WORKER for event in events)
+    told = [f"{', '.join(sorted(along))} upgraded along"] if along else []
+    told += [f"struck {strikes} times"] if strikes else []
+    if not workers:
+        return _part("workers", "", "no service of cluster.services is a worker")
+    return _part("workers", ", ".join(told), f"{', '.join(workers)} stayed as it was")
