@@ -12,6 +12,8 @@ from lab.cluster.own_app import base_name, image_of, is_proxy, jobs_of
 from lab.errors import UsageError
 from lab.model import Value
 
+_NEEDS_A_STORE = "the only one that needs a store"
+"""It may speak against another, as of a front end that users reach; of two services behind one it says too little."""
 USUAL_PORT, USUAL_PATH = 8000, "/healthz"
 
 
@@ -21,11 +23,11 @@ def _words(text: str) -> frozenset[str]:
 
 STORES = _words(
     """
-    arangodb beanstalkd cassandra clickhouse clickhouse-server cockroach consul couchdb cp-kafka cp-zookeeper dragonfly
-    eclipse-mosquitto elasticsearch etcd influxdb kafka keydb mariadb meilisearch memcached milvus minio mongo mongodb
-    mosquitto mysql mysql-server nats neo4j opensearch percona pgvector postgis postgres postgresql qdrant rabbitmq
-    redis redis-stack redis-stack-server rethinkdb scylla solr timescaledb timescaledb-ha typesense valkey vault
-    weaviate zookeeper
+    arangodb azure-sql-edge beanstalkd cassandra clickhouse clickhouse-server cockroach consul couchdb cp-kafka
+    cp-zookeeper dragonfly eclipse-mosquitto elasticsearch etcd influxdb kafka keydb mariadb meilisearch memcached
+    milvus minio mongo mongodb mosquitto mysql mysql-server nats neo4j opensearch percona pgvector postgis postgres
+    postgresql qdrant rabbitmq redis redis-stack redis-stack-server redismod rethinkdb scylla solr timescaledb
+    timescaledb-ha typesense valkey vault weaviate zookeeper
     """
 )
 """Images by the last part of their names that keep something."""
@@ -116,8 +118,11 @@ def choose_service(config: Mapping[str, Any]) -> Guess:
         "what stands in front depends on it": _behind_fronts(config, may_be),
         "the only one that is built here": [name for name in may_be if services[name].get("build")],
         "the only one that users reach": [name for name in may_be if _is_reached(services[name])],
+        _NEEDS_A_STORE: [name for name in may_be if _needs_a_store(config, name)],
     }
     said = {why: found[0] for why, found in rules.items() if len(found) == 1}
+    if said.keys() == {_NEEDS_A_STORE}:
+        said.clear()
     if len(set(said.values())) == 1:
         return Guess(value=next(iter(said.values())), why=" and ".join(said))
     if not said:
@@ -214,6 +219,10 @@ def _behind_fronts(config: Mapping[str, Any], may_be: list[str]) -> list[str]:
     return list(
         dict.fromkeys(one for name in fronts for one in services[name].get("depends_on") or {} if one in may_be)
     )
+
+
+def _needs_a_store(config: Mapping[str, Any], name: str) -> bool:
+    return any(_is_store(config, one) for one in config["services"][name].get("depends_on") or {})
 
 
 def _others(config: Mapping[str, Any], may_be: list[str]) -> str:
