@@ -70,10 +70,13 @@ PARTS = (
         proves="deployments by others' tools behind three proxies, watched: each ends as it must, with its figures",
         argv=(_PYTHON, "-m", "tests.duel"),
         within=7200,
+        name="examples",
+        proves="the apps of the examples' pages hold as they stand, and are red by their causes as the pages say",
+        argv=(_PYTHON, "-m", "pytest", "tests/prove/test_examples.py", "-m", "prove", "-q", "-s"),
     ),
     Part(
         name="bench",
         proves="figures as ratios: rollouts here and by others' ways, the crowd and the oracle beside theirs",
-        argv=(_PYTHON, "-m", "tests.bench", "rollouts", "crowd", "oracle"),
+        argv=(_PYTHON, "-m", "tests.bench", "rollouts", "crowd", "own", "oracle"),
     ),
 )
