@@ -16,6 +16,7 @@ from lab.console.reports import short
 from lab.errors import ExitCode, LabError, RecordError, UsageError
 from lab.machine.places import find_places
 from lab.model import Value
+from lab.oracle.closing import takes_a_place
 from lab.oracle.latency import Latencies
 from lab.oracle.service import is_proper
 from lab.record import ReadRecord, RolloutMoved, Step, Strike, write_whole
@@ -140,9 +141,10 @@ def figures_of(folder: Path) -> RunFigures:
         repeated += len(operation.tries) > 1
         failed += not operation.tries or not is_proper(operation.answered, operation)
         latencies.add(operation.end - operation.begin)
+    entered = set[str]()
     rolled, begun = 0, None  # the record says when a rollout's phase changes, and its first step comes before that
     for event in seen.events():
-        replacements += isinstance(event, Step) and event.action == "enter" and event.why != "first"
+        replacements += takes_a_place(event, entered)
         strikes += isinstance(event, Strike)
         if begun is None and (isinstance(event, RolloutMoved) or (isinstance(event, Step) and event.why == "upgrade")):
             begun = event.at

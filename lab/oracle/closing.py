@@ -10,6 +10,7 @@ from lab.oracle.confidence import bound_text
 from lab.oracle.promises import ORDERS_ONCE, PROMISES, STATE_KEPT
 from lab.oracle.service import FirstTries
 from lab.oracle.verdict import Judgement
+from lab.record import AnyEvent, Step
 
 _INDENT = " " * 7
 _REASONS_SHOWN = 3
@@ -34,6 +35,17 @@ class RunFacts(Interference):
     seconds: float = 0.0
     report: str = ""
     repeat: str = ""
+
+
+def takes_a_place(event: AnyEvent, entered: set[str]) -> bool:
+    """Whether a replica takes another's place for the first time; `entered` are those that did, and grow by it.
+
+    One that enters again, since its app had not listened for a moment, replaces nobody.
+    """
+    if not isinstance(event, Step) or event.action != "enter" or event.replica in entered:
+        return False
+    entered.add(event.replica)
+    return event.why != "first"
 
 
 def closing_lines(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:

@@ -92,7 +92,8 @@ def _fold_step(board: Board, step: record.Step) -> Board:
         else:
             view = change(view, state="starting", release=step.release, replica=step.replica)
     elif step.action == "enter":
-        done = change(done, replacements=done.replacements + (step.why != "first"))
+        is_another = view.replica != step.replica or view.state == "starting"
+        done = change(done, replacements=done.replacements + (step.why != "first" and is_another))
         view = change(view, state="serving", release=step.release, replica=step.replica, incoming="")
     return change(board, slots={**board.slots, step.slot: view}, done=done)
 

@@ -14,7 +14,7 @@ from lab.model import Finding, Role, Value
 from lab.oracle import Oracle
 from lab.oracle.between import changed_between
 from lab.oracle.blame import blame
-from lab.oracle.closing import RunFacts, closing_lines
+from lab.oracle.closing import RunFacts, closing_lines, takes_a_place
 from lab.oracle.crossing import Answerers, Crossing, find_crossing
 from lab.oracle.engine_away import away_spans
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
@@ -191,14 +191,15 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
         kills=sum(strikes),
         other_strikes=len(strikes) - sum(strikes),
         began=min((event.at for event in events), default=0),
-        replacements=sum(
-            isinstance(event, Step)
-            and event.action == "enter"
-            and event.why != "first"
-            and not (event.why == "upgrade" and releases.same)
-            for event in events
-        ),
+        replacements=_replacements(events, releases),
     )
+
+
+def _replacements(events: Sequence[AnyEvent], releases: ReleaseContents) -> int:
+    """Of replicas by others; another tag of the same image replaces nothing."""
+    entered = set[str]()
+    places = [event for event in events if takes_a_place(event, entered)]
+    return sum(not (isinstance(event, Step) and event.why == "upgrade" and releases.same) for event in places)
 
 
 def _never_rolled(events: Sequence[AnyEvent], failed_commands: Sequence[str]) -> bool:

@@ -53,7 +53,7 @@ _ZONE = re.compile(r"[a-z0-9][a-z0-9-]*")
 """Names of slots begin with it, and those the balancer's doors, sockets and containers go by."""
 _SERVICE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 """What Compose takes for the name of a service."""
-_PATH = re.compile(r"/(?:[a-zA-Z0-9/._~?=&-]|%[0-9a-fA-F]{2})*")
+_PATH = re.compile(r"/(?:[a-zA-Z0-9/._~?=&:@+,!*-]|%[0-9a-fA-F]{2})*")
 _SIZE = re.compile(r"(?P<number>[0-9]+)(?P<unit>[kmg]?)", re.IGNORECASE)
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 LARGEST_BODY = 16 * 2**30

@@ -8,9 +8,11 @@ from msgspec.structs import replace
 from lab.errors import ExitCode
 from lab.model import Finding, Kind, PromiseResult, Verdict
 from lab.oracle import Enough, Evidence, Judgement, Oracle, RunFacts, Service, closing_lines, gather, judge
+from lab.oracle.closing import takes_a_place
 from lab.oracle.promises import CLEAN_STOPS, PROMISES, ROLLOUTS_END, SERVING_FLOOR, STATE_KEPT, TRIES
 from lab.oracle.service import FirstTries
 from lab.oracle.verdict import ALWAYS_ASKED, LONGEST_OPERATION, OWN_APP_ASKED
+from lab.record import Step
 from tests.unit.oracle.making import op
 from tests.unit.oracle.reference import Weather, simulate
 
@@ -206,3 +208,13 @@ def test_closing_lines_are_lines() -> None:
     assert not any("\n" in line for line in lines)
     lines = closing_lines(judge(replace(GOOD, troubles=troubles[:-1])), FACTS)
     assert lines[0].endswith("; c (and 1 more reason)")
+
+
+def test_a_replica_that_enters_again_replaces_nobody() -> None:
+    """Its gate had let go of the slot for a moment, while its app did not listen."""
+    steps = [
+        Step(at=at, action="enter", slot="a1", replica=replica, release="v2", why=why)
+        for at, (replica, why) in enumerate([("a1-1", "first"), ("a1-2", "upgrade"), ("a1-2", "upgrade"), ("a1-1", "")])
+    ]
+    entered = set[str]()
+    assert [takes_a_place(one, entered) for one in steps] == [False, True, False, False]
