@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.machine.setup import Toolbox
-from lab.record import AppStopped, ContainerEvent, Step
+from lab.record import AppStopped, CommandSaid, ContainerEvent, Step
 from tests.e2e.runs import Ended, first_tries_failed, is_gone, lab
 from tests.e2e.stops import APP, build
 
@@ -42,10 +42,16 @@ def broken(ended: Ended) -> set[str]:
     return {one["promise"] for one in ended.verdict["promises"] if one["verdict"] == "broken"}
 
 
+LOOKS = "import os, socket; socket.gethostbyname('redis'); print(os.environ['VERSION'])"
+PREPARES = f'before: {{run: [python3, -c, "{LOOKS}"]}}'
+"""Where it finds the store, and from the new image."""
+
+
 def test_an_app_that_drains_holds(toolbox: Toolbox, tmp_path: Path) -> None:
-    """It got its stop signal while requests were in it, and nobody needed a second try."""
-    ended = run(toolbox, tmp_path, "drains")
+    """It got its stop signal while requests were in it, and nobody needed a second try; what is run before was run."""
+    ended = run(toolbox, tmp_path, "drains", ("with: [worker]", f"with: [worker], {PREPARES}"))
     assert ended.code == 0, ended.out + ended.err
+    assert [one.line for one in ended.events() if isinstance(one, CommandSaid)] == ["v2"]
     assert first_tries_failed(ended.history()) == []
     stops = [one for one in ended.events() if isinstance(one, AppStopped)]
     told = [(one.service, one.signal, one.grace, one.process) for one in stops]
