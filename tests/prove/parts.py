@@ -70,6 +70,8 @@ PARTS = (
         proves="deployments by others' tools behind three proxies, watched: each ends as it must, with its figures",
         argv=(_PYTHON, "-m", "tests.duel"),
         within=7200,
+    ),
+    Part(
         name="examples",
         proves="the apps of the examples' pages hold as they stand, and are red by their causes as the pages say",
         argv=(_PYTHON, "-m", "pytest", "tests/prove/test_examples.py", "-m", "prove", "-q", "-s"),
