@@ -9,11 +9,14 @@ from typing import Any
 from lab import record
 from lab.clock import Clock
 from lab.cluster.events import EngineWatch
+from lab.cluster.harm import Victim
 from lab.errors import UsageError
 from lab.machine.engine import APIClient, connect, engine_errors
-from lab.model import release_name
+from lab.model import Role, release_name
 
 LABEL = "com.docker.compose.project"
+MAY_BE_STRUCK = "lab.may-be-struck=true"
+"""The label, with its value, by which an owner lets a container be struck."""
 SOURCE = "the engine"
 SEEN_AS: Mapping[str, str] = {
     "start": "started",
@@ -80,3 +83,38 @@ def _standing(container: Mapping[str, Any], at: int) -> record.Observed:
         release=release_name(str(container.get("Image", ""))),
         source=SOURCE,
     )
+
+
+class OptedContainers:
+    """The running containers of a Compose project whose owner says by their label that they may be struck.
+
+    They are chosen anew each time by both labels; nothing else of the engine's is ever struck.
+    """
+
+    def __init__(self, project: str) -> None:
+        """Raises SetupError where no engine answers."""
+        self._project, self._engine = project, connect()
+
+    def victims(self) -> list[Victim]:
+        """Those that run."""
+        with engine_errors("list what may be struck", at=self._project):
+            found = self._engine.containers(filters={"label": [f"{LABEL}={self._project}", MAY_BE_STRUCK]})
+        return [
+            Victim(
+                container=one["Id"],
+                name=str(one["Names"][0]).lstrip("/"),
+                role=Role.APP,
+                release=release_name(str(one.get("Image", ""))),
+            )
+            for one in found
+            if one.get("State") == "running"
+        ]
+
+    def kill(self, victim: Victim, signal: str) -> None:
+        """Send a signal to one of them. Raises EngineError, as where it is gone by now."""
+        with engine_errors(f"send {signal}", at=victim.name):
+            self._engine.kill(victim.container, signal=signal)
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        self._engine.close()

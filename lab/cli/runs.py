@@ -165,6 +165,7 @@ def try_(scenario: str, actions: int, seed: int, changes: tuple[str, ...]) -> in
 @flag("--dry-run", help="print the plan; send nothing, run nothing")
 @flag("--json", "as_json", help="the run's events as JSON Lines, and nothing else on stdout")
 @flag("--ui", help="a live page on 127.0.0.1")
+@flag("--strike", typed_only=True, help="do the scenario's strikes, on containers labelled lab.may-be-struck=true")
 def watch(
     scenario: tuple[str, ...],
     seed: int | None,
@@ -172,6 +173,7 @@ def watch(
     dry_run: bool,
     as_json: bool,
     ui: bool,
+    strike: bool,
     **of: Any,
 ) -> int:
     """Watch a deployment that somebody else performs, and say whether its users kept their state."""
@@ -188,6 +190,7 @@ def watch(
         as_json=as_json,
         page=PageSpec() if ui else None,
         watch=options,
+        may_strike=strike,
         only_targets=True,
     )
     return run_scenarios(spec, say)

@@ -16,7 +16,6 @@ from typing import BinaryIO, Protocol, TextIO
 import msgspec
 
 from lab.backends.choose import make_backend
-from lab.backends.compose_witness import check_compose
 from lab.backends.own_app import check_dry
 from lab.backends.protocol import Backend
 from lab.backends.target import Target
@@ -29,6 +28,7 @@ from lab.errors import ExitCode, JourneyMistake, LabError, LabFault, UsageError,
 from lab.machine.halt import halted_in
 from lab.machine.places import find_places
 from lab.model import Value, Verdict
+from lab.operate.watch_checks import check_watched, opted_of, strikes_target
 from lab.oracle.service import ServiceReport
 from lab.oracle.telling import story
 from lab.record import HELD_BACK, ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
@@ -36,6 +36,7 @@ from lab.run.conductor import Conductor
 from lab.run.controls import RunControls
 from lab.run.crowds import own_user_of
 from lab.run.judge import JudgedRun, judge_run, run_seconds
+from lab.run.outside_strike import Opted
 from lab.run.view import QuietView, View
 from lab.run.watcher import Watcher
 from lab.scenario.overrides import Overrides, read_changed
@@ -43,7 +44,6 @@ from lab.scenario.plan import plan_lines
 from lab.scenario.possible import check_faults
 from lab.scenario.read import find_scenario
 from lab.scenario.spec import Scenario, images_of, lab_images_of
-from lab.scenario.target_spec import TargetSpec
 from lab.scenario.watch_options import WatchOptions, typed, watch_scenario
 from lab.users.loading import MakeUser
 
@@ -67,6 +67,8 @@ class RunRequest(Value):
     """A live page beside the run."""
     watch: WatchOptions | None = None
     """A deployment to watch of which no file tells."""
+    may_strike: bool = False
+    """Strike what the owner of a target offers by a label."""
     only_targets: bool = False
     """Refuse a scenario that makes a cluster of its own."""
 
@@ -141,7 +143,10 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
         else:
             chosen = msgspec.structs.replace(chosen, repeat=_repeat(named, spec, seed))
             halted, runs = partial(halted_in, find_places().own), find_places().runs
-            judged, _ = watch_one(chosen, runs, say=say, out=out, heard=heard, page=spec.page, halted=halted)
+            with opted_of(scenario) as opted:
+                judged, _ = watch_one(
+                    chosen, runs, say=say, out=out, heard=heard, page=spec.page, halted=halted, opted=opted
+                )
         codes.append(judged.judgement.exit_code)
     return worst_of(codes)
 
@@ -161,6 +166,8 @@ def _check_request(spec: RunRequest, named: str, scenario: Scenario) -> None:
         if spec.only_targets:
             raise UsageError("has no target to watch", at=named, hint=f"lab run {named}")
         return
+    if not spec.may_strike and not spec.is_dry and strikes_target(scenario):
+        raise UsageError("the scenario strikes somebody else's deployment", at=named, hint="lab watch --strike")
     if spec.page is not None and spec.page.control:
         raise UsageError("the page can't act on somebody else's deployment", at="--control", hint="--ui")
     if spec.port is not None:
@@ -178,14 +185,6 @@ def _backend_for(scenarios: Sequence[Scenario], spec: RunRequest, say: Say) -> B
         check_faults(scenario, backend.cannot)
     backend.sweep_abandoned(say)
     return backend
-
-
-def check_watched(spec: TargetSpec) -> None:
-    """Raise UsageError or SetupError for doors that don't answer or must not be used, and for witnesses who are not
-    there; nothing was sent by then but one question each."""
-    Target(spec).check()
-    if spec.evidence is not None and spec.evidence.compose is not None:
-        check_compose(spec.evidence.compose)
 
 
 def run_one(
@@ -217,11 +216,12 @@ def watch_one(
     page: PageSpec | None = None,
     halted: Callable[[], str] = lambda: "",
     own_user: MakeUser | None = None,
+    opted: Opted | None = None,
     is_shown: bool = True,
 ) -> tuple[JudgedRun, Path]:
     """The same of one that watches a target, whose doors have answered; its record is made in `runs`.
 
-    `own_user` makes the users in place of the scenario's journey.
+    `own_user` makes the users in place of the scenario's journey. `opted` are those that may be struck.
     """
     spec = chosen.scenario.target
     if spec is None:
@@ -230,7 +230,15 @@ def watch_one(
 
     def watcher(run_record: RunRecord, view: View, repeat: str, _: RunControls | None) -> Watcher:
         return Watcher(
-            chosen.scenario, chosen.seed, target, run_record, view, repeat=repeat, halted=halted, own_user=own_user
+            chosen.scenario,
+            chosen.seed,
+            target,
+            run_record,
+            view,
+            repeat=repeat,
+            halted=halted,
+            own_user=own_user,
+            opted=opted,
         )
 
     return _tell_run(chosen, runs, watcher, say=say, out=out, heard=heard, page=page, is_shown=is_shown)

@@ -13,7 +13,8 @@ from lab.console.reports import short
 from lab.errors import ExitCode, NothingTold, StateLost, UsageError
 from lab.machine.places import find_places
 from lab.model import Value, Verdict
-from lab.operate.runs import ChosenRun, check_watched, unsaid, watch_one
+from lab.operate.runs import ChosenRun, unsaid, watch_one
+from lab.operate.watch_checks import check_watched
 from lab.oracle.telling import story
 from lab.run.judge import JudgedRun
 from lab.scenario.watch_options import WatchOptions, typed, watch_scenario

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.oracle.crossing import Crossing
-from lab.scenario.spec import Scenario
+from lab.scenario.spec import Scenario, walk_steps
 from lab.scenario.target_spec import TargetSpec
 
 REACHED = 0.9
@@ -16,7 +16,8 @@ def nothing_new(scenario: Scenario, crossing: Crossing) -> Iterator[str]:
     """Why nothing is known to have been deployed, where the run was there for that."""
     if scenario.target is None:
         return
-    if crossing.nobody_new:
+    strikes = any(step.strike is not None for _, step in walk_steps(scenario.steps))
+    if crossing.nobody_new and not strikes:
         yield "every answer came from whom had answered before: nothing new was deployed, as far as users can see"
     elif scenario.enough.users_served_by_new and crossing.release is None:
         yield f"whom a new release served is not known: {crossing.why_not}"
@@ -28,7 +29,7 @@ def unseen(target: TargetSpec, crossing: Crossing, sent: float | None) -> Iterat
         yield "what goes on inside the deployment: who serves, who is stopped and how, and what keeps its state"
     else:
         yield f"how replicas are stopped, and what keeps their state: {target.evidence.text} tells who comes and goes"
-    yield "what would become of users if replicas or stores died: the lab strikes nothing of it"
+    yield "what would become of users if replicas or stores died: only what its owner offers may be struck"
     by_release = target.release is not None and target.release.of_answers is not None
     if target.replica is None and not by_release:
         yield "who answered: no header says it (target.replica), so nothing is known to have been read back elsewhere"

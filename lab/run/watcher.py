@@ -23,6 +23,7 @@ from lab.run.command_process import CommandProcess
 from lab.run.command_step import CommandStep
 from lab.run.crowds import make_crowd, own_user_of
 from lab.run.environment import environment_of_target
+from lab.run.outside_strike import Opted, OutsideStrikeStep
 from lab.run.plain_steps import RepeatStep, RunStep, SettleStep, TogetherStep
 from lab.run.run_state import RunState
 from lab.run.stop_monitor import Stopped
@@ -30,6 +31,7 @@ from lab.run.supervisor import Supervisor
 from lab.run.view import View
 from lab.run.witnesses import rate_of_looks, witnesses
 from lab.scenario.spec import Scenario, StepSpec, UsersSpec, name_of
+from lab.scenario.strike_spec import StrikeSpec
 from lab.scenario.target_spec import CommandSpec
 from lab.users import Crowd
 from lab.users.loading import MakeUser
@@ -55,6 +57,7 @@ class Watcher:
         repeat: str = "",
         halted: Callable[[], str] = lambda: "",
         own_user: MakeUser | None = None,
+        opted: Opted | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._scenario, self._seed, self._target, self._repeat = scenario, seed, target, repeat
@@ -63,7 +66,8 @@ class Watcher:
         self._crowd: Crowd | None = None
         # What the target has kept from earlier runs must not be taken for what this one's users did.
         self._prefix = f"w{int(clock.wall().timestamp()):x}{run_record.folder.name[-4:]}"
-        self._commands = 0
+        self._commands = self._strikes = 0
+        self._opted, self._random = opted, Random(seed)
         self._deadline = 0
         self._stack = ExitStack()
         looks = rate_of_looks(target)
@@ -115,7 +119,15 @@ class Watcher:
     def _make_step(self, spec: StepSpec) -> RunStep:
         """The step that an entry of the scenario file asks for; any other was refused when that was read."""
         name, clock = name_of(spec), self._clock
+
+        def strike(one: StrikeSpec) -> RunStep:
+            if self._opted is None:
+                raise LabFault("nothing of a target may be struck", at="strike", hint="lab watch --strike")
+            self._strikes += 1
+            return OutsideStrikeStep(one, self._opted, self._seen.report, self._random, clock, number=self._strikes)
+
         made: Mapping[str, Callable[[Any], RunStep]] = {
+            "strike": strike,
             "settle": lambda one: SettleStep(one, clock, None, self._seen.is_shown),
             "command": lambda one: CommandStep(one, self._make_command, clock),
             "repeat": lambda one: RepeatStep(one, self._make_step, self._seen.report, clock, self._seen.is_shown),

@@ -330,7 +330,7 @@ def _check_breaking(scenario: Scenario, key: str, step: StepSpec, refuse: Refuse
         services=tuple(places_of(scenario.cluster)),
         radius=scenario.blast_radius,
     )
-    if step.strike is not None:
+    if step.strike is not None and scenario.target is None:
         check_strike(step.strike, there, lambda at, *told: refuse(f"{key}.strike.{at}", *told))
     if step.lose_zone is not None:
         check_zone(step.lose_zone, there, lambda at, *told: refuse(f"{key}.lose_zone.{at}", *told))

@@ -77,7 +77,6 @@ def main(asked: list[str]) -> int:
         return 2
     images = list(dict.fromkeys(image for row in rows for image in (row.before, row.to)))
     toolbox = make_ready(find_places(), print_line, images)
-    known = {} if not FILE.exists() else msgspec.json.decode(FILE.read_bytes(), type=dict[str, Figures])
     wrong = []
     for row in rows:
         with tempfile.TemporaryDirectory(prefix="duel-") as folder:
@@ -85,14 +84,17 @@ def main(asked: list[str]) -> int:
                 got = watched_roll(toolbox, Path(folder))
             else:
                 got, _ = watched(toolbox, row.way, row.proxy, Path(folder), before=row.before, to=row.to)
-        known[row.name] = got
+        known = known_figures() | {row.name: got}
         FILE.write_bytes(msgspec.json.format(msgspec.json.encode(known), indent=1))
         why = row.wrong(got)
         wrong += [f"{row.name}: {why}"] if why else []
+        for line in got.last if why else ():
+            print_line(f"  its command said: {line}")
         print_line(
             f"{row.name}: exit {got.exit_code}, {got.failed_first} first tries failed of {got.operations},"
             f" {why or 'as it must be'}"
         )
+    known = known_figures()
     for line in markdown([known[row.name] for row in ROWS if row.name in known]):
         print_line(line)
     print_line(
@@ -100,6 +102,11 @@ def main(asked: list[str]) -> int:
         + "".join(f"; {one}" for one in wrong)
     )
     return int(bool(wrong))
+
+
+def known_figures() -> dict[str, Figures]:
+    """Those of this and of earlier calls: a row that is asked for alone joins the others."""
+    return {} if not FILE.exists() else msgspec.json.decode(FILE.read_bytes(), type=dict[str, Figures])
 
 
 def print_line(line: str) -> None:

@@ -13,7 +13,7 @@ from lab.machine.setup import Toolbox
 from lab.model import Value
 from lab.operate.runs import ChosenRun, watch_one
 from lab.oracle.service import is_proper
-from lab.record import CommandBegan, CommandEnded, Observed, ReadRecord
+from lab.record import CommandBegan, CommandEnded, CommandSaid, Observed, ReadRecord
 from lab.run.judge import JudgedRun
 from lab.scenario.read import scenario_of
 from lab.scenario.spec import Scenario
@@ -41,6 +41,10 @@ class Figures(Value):
     served_by_new: int
     cause: str
     """Of what was found first."""
+    code: int | None
+    """How the command itself ended."""
+    last: tuple[str, ...]
+    """Its last lines."""
     folder: str
 
 
@@ -102,6 +106,8 @@ def figures(way: str, proxy: str, judged: JudgedRun, run: Path) -> Figures:
         peak=_peak([event for event in events if isinstance(event, Observed)]),
         served_by_new=judged.judgement.evidence.users_served_by_new,
         cause=next((one.cause for one in findings), ""),
+        code=next(event.code for event in events if isinstance(event, CommandEnded)),
+        last=tuple(event.line for event in events if isinstance(event, CommandSaid))[-5:],
         folder=str(run),
     )
 
