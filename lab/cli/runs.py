@@ -146,7 +146,7 @@ def try_(scenario: str, actions: int, seed: int, changes: tuple[str, ...]) -> in
     help="header:NAME or json:PATH of each answer; get:/PATH or get:/PATH#PLACE as a second sign; may be repeated",
 )
 @option("--replica-from", metavar="SOURCE", help="header:NAME or json:PATH of each answer")
-@option("--evidence", metavar="SOURCE", help="compose:PROJECT, or command:PROGRAM that prints what it sees")
+@option("--evidence", metavar="SOURCE", help="compose:PROJECT, swarm:SERVICE, or command:PROGRAM that tells events")
 @option("--allow", type=WORDS, multiple=True, metavar="HOST", help="a host elsewhere that agrees; may be repeated")
 @option("--token-header", metavar="NAME", help="the header in which it gives the token back")
 @option("--ca", metavar="FILE", help="the certificates to trust, in PEM (default: the system's)")

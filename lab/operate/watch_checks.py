@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lab.backends.compose_witness import OptedContainers, check_compose
+from lab.backends.swarm_witness import check_swarm
 from lab.backends.target import Target
 from lab.scenario.spec import Scenario, walk_steps
 from lab.scenario.target_spec import TargetSpec
@@ -17,6 +18,8 @@ def check_watched(spec: TargetSpec) -> None:
     Target(spec).check()
     if spec.evidence is not None and spec.evidence.compose is not None:
         check_compose(spec.evidence.compose)
+    if spec.evidence is not None and spec.evidence.swarm is not None:
+        check_swarm(spec.evidence.swarm)
 
 
 def strikes_target(scenario: Scenario) -> bool:

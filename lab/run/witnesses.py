@@ -11,6 +11,7 @@ import msgspec
 
 from lab import record
 from lab.backends.compose_witness import compose_witness
+from lab.backends.swarm_witness import swarm_witness
 from lab.backends.target import Target, ask
 from lab.clock import Clock
 from lab.errors import UsageError
@@ -50,6 +51,8 @@ def witnesses(target: Target, report: Report, clock: Clock, *, may_ask: Callable
             stack.enter_context(VersionLook(target, spec.release, report, clock, may_ask))
         if spec.evidence is not None and spec.evidence.compose is not None:
             stack.enter_context(compose_witness(spec.evidence.compose, report, clock))
+        elif spec.evidence is not None and spec.evidence.swarm is not None:
+            stack.enter_context(swarm_witness(spec.evidence.swarm, report, clock))
         elif spec.evidence is not None:
             stack.enter_context(_command_witness(spec.evidence.command, report, clock))
         yield

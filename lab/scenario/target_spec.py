@@ -14,6 +14,7 @@ from lab.model import Value
 Refuse = Callable[[str, str, str], None]
 """Given the key, what is wrong there, and what would be right."""
 HTTP_PORT, HTTPS_PORT = 80, 443
+_SERVICE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """What HTTP takes for the name of a header."""
 
@@ -59,13 +60,17 @@ class EvidenceSpec(Value):
 
     compose: str | None = None
     """The name of a Compose project on this machine's engine: its containers' events and health."""
+    swarm: str | None = None
+    """The name of a service of the swarm that this machine's engine manages: its tasks."""
     command: tuple[str, ...] = ()
     """A program of your own, and its arguments, that prints a line of JSON for whatever it sees:
     {"who": "web-1", "what": "ready", "release": "v2"}; what is started, ready, leaving or ended."""
 
     @property
     def text(self) -> str:
-        return f"compose:{self.compose}" if self.compose is not None else " ".join(self.command)
+        if self.compose is not None:
+            return f"compose:{self.compose}"
+        return " ".join(self.command) if self.swarm is None else f"swarm:{self.swarm}"
 
 
 class TargetSpec(Value):
@@ -188,8 +193,10 @@ def _check_header(key: str, name: str, refuse: Refuse) -> None:
 
 
 def _check_evidence(evidence: EvidenceSpec, refuse: Refuse) -> None:
-    if (evidence.compose is None) == (not evidence.command):
-        refuse("evidence", "is either compose or command", "evidence: {compose: shop}")
+    if sum((evidence.compose is not None, evidence.swarm is not None, bool(evidence.command))) != 1:
+        refuse("evidence", "is exactly one of compose, swarm, command", "evidence: {compose: shop}")
+    if evidence.swarm is not None and not _SERVICE.fullmatch(evidence.swarm):
+        refuse("evidence.swarm", f"{evidence.swarm!r} is not the name of a service", "swarm: shop_web")
     if evidence.compose is not None and not is_project(evidence.compose):
         refuse("evidence.compose", f"{evidence.compose!r} is not the name of a Compose project", "compose: shop")
     if evidence.command:

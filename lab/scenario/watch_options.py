@@ -34,7 +34,7 @@ class WatchOptions(Value):
     """header:NAME, json:PATH, or get:/PATH and get:/PATH#PLACE.IN.JSON; get may stand beside one of the others."""
     replica_from: str | None = None
     evidence: str | None = None
-    """compose:PROJECT, or command:PROGRAM with its arguments."""
+    """compose:PROJECT, swarm:SERVICE, or command:PROGRAM with its arguments."""
     allow: tuple[str, ...] = ()
     token_header: str | None = None
     ca: str | None = None
@@ -184,11 +184,12 @@ def _examples(kinds: Sequence[str]) -> list[str]:
 
 def _evidence(given: str) -> dict[str, Any]:
     kind, _, rest = given.partition(":")
-    if kind == "compose" and rest:
-        return {"compose": rest}
+    if kind in {"compose", "swarm"} and rest:
+        return {kind: rest}
     if kind == "command" and rest.split():
         return {"command": rest.split()}
-    raise UsageError("is not compose:PROJECT or command:PROGRAM", at=f"--evidence {given}", hint="compose:shop")
+    what = "is not compose:PROJECT, swarm:SERVICE or command:PROGRAM"
+    raise UsageError(what, at=f"--evidence {given}", hint="compose:shop")
 
 
 def _option_of(key: str, changed: set[str]) -> str:

@@ -87,8 +87,8 @@ def figures(way: str, proxy: str, judged: JudgedRun, run: Path) -> Figures:
     """From the run's record."""
     seen = ReadRecord(run)
     events = list(seen.events())
-    began = min(event.at for event in events if isinstance(event, CommandBegan))
-    ended = max(event.at for event in events if isinstance(event, CommandEnded))
+    began = min((event.at for event in events if isinstance(event, CommandBegan)), default=0)  # 0: nobody got in
+    ended = max((event.at for event in events if isinstance(event, CommandEnded)), default=0)
     during = [one for one in seen.history() if one.tries and not one.is_conclusion and began <= one.begin <= ended + NS]
     failed = [one for one in during if not is_proper(one.tries[0], one)]
     saved = sum(is_proper(one.answered, one) for one in failed)
@@ -106,7 +106,7 @@ def figures(way: str, proxy: str, judged: JudgedRun, run: Path) -> Figures:
         peak=_peak([event for event in events if isinstance(event, Observed)]),
         served_by_new=judged.judgement.evidence.users_served_by_new,
         cause=next((one.cause for one in findings), ""),
-        code=next(event.code for event in events if isinstance(event, CommandEnded)),
+        code=next((event.code for event in events if isinstance(event, CommandEnded)), None),
         last=tuple(event.line for event in events if isinstance(event, CommandSaid))[-5:],
         folder=str(run),
     )

@@ -56,12 +56,7 @@ CADDY = """
   auto_https off
 }
 :8080 {
-  reverse_proxy {
-    dynamic a app 8000 {
-      refresh 1s
-      resolvers 127.0.0.11
-    }
-    lb_policy round_robin
+  reverse_proxy app:8000 {
     lb_try_duration 2s
     lb_try_interval 100ms
     transport http {
@@ -71,7 +66,7 @@ CADDY = """
   }
 }
 """
-"""Caddy does likewise, without asking whether they are ready."""
+"""Caddy asks Docker's DNS for each connection, and tries again for two seconds where it can't connect."""
 CONFIGS: Mapping[str, str] = {"nginx": NGINX, "plain nginx": PLAIN_NGINX, "haproxy": HAPROXY, "caddy": CADDY}
 COMMANDS: Mapping[str, str] = {
     "haproxy": '["haproxy", "-f", "/run/lab/proxy.conf"]',

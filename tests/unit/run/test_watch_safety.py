@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.backends import target
 from lab.backends.target import Target
 from lab.clock import NS
 from lab.errors import ExitCode, UsageError
@@ -108,6 +109,16 @@ def test_plain_http_where_tls_is_meant_is_no_answer(app: Deployment) -> None:
     """Never a traceback."""
     with pytest.raises(UsageError, match="does not answer"):
         Target(TargetSpec(urls=(https(app),))).check()
+
+
+def test_a_door_that_takes_a_request_and_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any user comes."""
+    monkeypatch.setattr(target, "ANSWERS_WITHIN", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UsageError, match="does not answer: timed out") as raised:
+            Target(TargetSpec(urls=(url,))).check()
+    assert raised.value.exit_code == ExitCode.USAGE
 
 
 # ---------------------------------------------------------------- hosts

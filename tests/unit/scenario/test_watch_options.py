@@ -112,7 +112,7 @@ def test_any_other_key_can_be_set(here: Path) -> None:
         ({"release_from": ("header:A B",)}, "--release-from", "not a valid header name"),
         ({"release_from": ("header:A", "header:B")}, "--release-from header:B", "says twice"),
         ({"replica_from": "get:/version"}, "--replica-from get:/version", "is not header:..., json:..."),
-        ({"evidence": "kubernetes:shop"}, "--evidence kubernetes:shop", "is not compose:PROJECT or command:PROGRAM"),
+        ({"evidence": "kubernetes:shop"}, "--evidence kubernetes:shop", "is not compose:PROJECT, swarm:SERVICE or"),
         ({"evidence": "compose:A/B"}, "--evidence", "not the name of a Compose project"),
         ({"token_header": "X-Token"}, "--token-header", "no host is allowed"),
     ],
