@@ -22,8 +22,6 @@ from lab.scenario.yaml_paths import DuplicateKey, did_you_mean, keys_of, line_of
 LARGEST_FILE = 256 * 1024
 """Bytes of a scenario file: `lab shrink` writes some thousand."""
 LIBRARY = Path(__file__).resolve().parents[1] / "scenarios"
-Beside = Callable[[str, str], str]
-"""The whole name of a file that stands beside the scenario, from its name and its key; ScenarioError if it is none."""
 
 
 def find_scenario(named: str) -> Path:
@@ -87,7 +85,7 @@ def scenario_of(
         raise ScenarioError(f"contains an invalid value: {exc}", at=place(""), hint="a smaller number") from exc
     scenario = with_own_limits(named_in_full(scenario))
     check_scenario(scenario, place)
-    return _with_own_files(scenario, path, place)
+    return _with_own_files(scenario, _Files(path, place))
 
 
 def _text_of(path: Path) -> str:
@@ -122,56 +120,68 @@ def _parse(text: str, path: Path) -> Any:
         raise ScenarioError("is nested too deeply", at=str(path), hint="no alias (*name) within its own &name") from exc
 
 
-def _with_own_files(scenario: Scenario, path: Path, place: Callable[[str], str]) -> Scenario:
-    """The files that a scenario names lie beside it; from here on they are named in full."""
+class _Files:
+    """The files that a scenario names: they lie beside it, and from here on they are named in full."""
+
+    def __init__(self, path: Path, place: Callable[[str], str]) -> None:
+        self._path, self._place = path, place
+
+    def file(self, named: str, key: str) -> str:
+        """The whole name of a file. Raises ScenarioError if it is none."""
+        return _beside(self._path, named, self._place(key))
+
+    def program(self, argv: Sequence[str], key: str) -> tuple[str, ...]:
+        """A command whose program, where its name has a slash, is called by its whole name.
+
+        A link is not followed: what it does may depend on the name by which it is called.
+        """
+        if "/" not in argv[0]:
+            return tuple(argv)
+        found = self.file(argv[0], f"{key}[0]")
+        if not os.access(found, os.X_OK):
+            hint = f"chmod +x {found}"
+            raise ScenarioError(f"{found} may not be executed", at=self._place(f"{key}[0]"), hint=hint)
+        return (str(self._path.parent.absolute() / argv[0]), *argv[1:])
+
+
+def _with_own_files(scenario: Scenario, files: _Files) -> Scenario:
     cluster, users, target = scenario.cluster, scenario.users, scenario.target
-
-    def beside(named: str, key: str) -> str:
-        return _beside(path, named, place(key))
-
     if cluster.compose is not None:
-        named = tuple(beside(one, "cluster.compose") for one in cluster.compose_files)
+        named = tuple(files.file(one, "cluster.compose") for one in cluster.compose_files)
         cluster = msgspec.structs.replace(cluster, compose=named if len(named) > 1 else named[0])
     if users.journey is not None:
         file, _, name = users.journey.rpartition(":")
-        users = msgspec.structs.replace(users, journey=f"{beside(file, 'users.journey')}:{name}")
+        users = msgspec.structs.replace(users, journey=f"{files.file(file, 'users.journey')}:{name}")
     if target is not None:
-        target = _with_files_of_target(target, beside, place)
-    script = None if scenario.script is None else beside(scenario.script, "script")
-    steps = tuple(_with_program(step, f"steps[{number}]", beside, place) for number, step in enumerate(scenario.steps))
+        target = _with_files_of_target(target, files)
+    script = None if scenario.script is None else files.file(scenario.script, "script")
+    steps = tuple(_with_program(step, f"steps[{number}]", files) for number, step in enumerate(scenario.steps))
     return msgspec.structs.replace(scenario, cluster=cluster, target=target, users=users, script=script, steps=steps)
 
 
-def _with_files_of_target(target: TargetSpec, beside: Beside, place: Callable[[str], str]) -> TargetSpec:
+def _with_files_of_target(target: TargetSpec, files: _Files) -> TargetSpec:
     replace, evidence = msgspec.structs.replace, target.evidence
     if target.tls is not None and target.tls.ca is not None:
-        target = replace(target, tls=replace(target.tls, ca=beside(target.tls.ca, "target.tls.ca")))
-    if evidence is not None and evidence.command and "/" in evidence.command[0]:
-        program = _program(evidence.command[0], "target.evidence.command[0]", beside, place)
-        target = replace(target, evidence=replace(evidence, command=(program, *evidence.command[1:])))
+        target = replace(target, tls=replace(target.tls, ca=files.file(target.tls.ca, "target.tls.ca")))
+    if evidence is not None and evidence.command:
+        command = files.program(evidence.command, "target.evidence.command")
+        target = replace(target, evidence=replace(evidence, command=command))
     return target
 
 
-def _with_program(step: StepSpec, key: str, beside: Beside, place: Callable[[str], str]) -> StepSpec:
+def _with_program(step: StepSpec, key: str, files: _Files) -> StepSpec:
     """A step whose commands, its own and those of the steps within it, are programs named in full."""
     replace = msgspec.structs.replace
 
     def inner(steps: Sequence[StepSpec], at: str) -> tuple[StepSpec, ...]:
-        return tuple(_with_program(one, f"{key}.{at}[{number}]", beside, place) for number, one in enumerate(steps))
+        return tuple(_with_program(one, f"{key}.{at}[{number}]", files) for number, one in enumerate(steps))
 
-    if step.command is not None and "/" in step.command.run[0]:
-        program = _program(step.command.run[0], f"{key}.command.run[0]", beside, place)
-        return replace(step, command=replace(step.command, run=(program, *step.command.run[1:])))
+    if step.command is not None:
+        run = files.program(step.command.run, f"{key}.command.run")
+        return replace(step, command=replace(step.command, run=run))
     if step.repeat is not None:
         return replace(step, repeat=replace(step.repeat, steps=inner(step.repeat.steps, "repeat.steps")))
     return step if step.together is None else replace(step, together=inner(step.together, "together"))
-
-
-def _program(named: str, key: str, beside: Beside, place: Callable[[str], str]) -> str:
-    program = beside(named, key)
-    if not os.access(program, os.X_OK):
-        raise ScenarioError(f"{program} may not be executed", at=place(key), hint=f"chmod +x {program}")
-    return program
 
 
 def _beside(path: Path, named: str, at: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from lab.clock import NS
 from lab.errors import ExitCode, UsageError
 from lab.operate.runs import RunRequest, run_scenarios
-from lab.record import CommandEnded, PhaseBegan, ReadRecord
+from lab.record import CommandEnded, CommandSaid, PhaseBegan, ReadRecord
 from lab.run.watcher import bounded
 from lab.scenario.overrides import Overrides
 from lab.scenario.read import read_scenario
@@ -282,6 +282,16 @@ def test_a_program_of_ones_own_is_found_beside_the_scenario(tmp_path: Path) -> N
     [command] = [step.command for step in together[0].repeat.steps]
     assert command
     assert command.run == (str(program), "v2")
+
+
+def test_a_program_that_is_a_link_is_called_by_its_own_name(app: Deployment, tmp_path: Path) -> None:
+    """As the Python of a virtual environment, or a tool that looks at its name: what it links to is another program."""
+    (tmp_path / "tools.sh").write_text('#!/bin/sh\necho "called as $0"\n')
+    (tmp_path / "tools.sh").chmod(0o755)
+    (tmp_path / "deploy").symlink_to("tools.sh")
+    ended = watch(app, tmp_path, deploy="[./deploy]")
+    [said] = [one.line for one in ReadRecord(ended.folder).events() if isinstance(one, CommandSaid)]
+    assert said == f"called as {tmp_path}/deploy"
 
 
 def test_a_door_that_does_not_answer_is_told_before_anything_begins(
