@@ -130,7 +130,8 @@ def test_every_other_option_has_a_variable() -> None:
     }
     strikes = {"kill", "freeze", "slow", "cut", "lose-zone"}
     limits = {f"{verb} {one}" for verb in strikes for one in ("--at-once", "--least-serving")}
-    assert without == {"clean --all", "clean --yes", "down --yes", "halt --over", "up --init", "run --init"} | limits
+    agreed = {"clean --all", "clean --yes", "down --yes", "halt --over", "up --init", "run --init", "watch --strike"}
+    assert without == agreed | limits
 
 
 def test_no_option_may_be_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
