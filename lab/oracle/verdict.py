@@ -236,7 +236,7 @@ def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = 
         exit_code=exit_code,
         promises=results,
         findings=tuple(finding for finding in certain if finding.promise in asked),
-        reasons=(*unwell, *too_little),
+        reasons=unwell if evidence.is_mistaken else (*unwell, *too_little),
         evidence=evidence,
     )
 
@@ -314,6 +314,8 @@ def _never_tried(evidence: Evidence, results: Sequence[PromiseResult]) -> list[s
 
 
 def _unwell(evidence: Evidence) -> tuple[str, ...]:
+    if evidence.is_mistaken:  # all else follows from it
+        return evidence.troubles
     reasons: list[str] = []
     if evidence.crashed:
         reasons.append(f"a check ended early: {evidence.crashed}")
