@@ -55,6 +55,11 @@ def try_scenario(spec: TrialRequest, say: Say, backend: Backend | None = None) -
     if make is None:
         raise UsageError("has no journey of your own to try", at=spec.scenario, hint=f"lab run {spec.scenario}")
     say(scenario.title)
+
+    def tell(step: TriedStep) -> None:
+        for line in trial_lines(step):
+            say(line)
+
     with _door_of(scenario, say, backend) as door:
         say("")
         trial = Trial(
@@ -63,7 +68,7 @@ def try_scenario(spec: TrialRequest, say: Say, backend: Backend | None = None) -
             user=user_to_try(1, spec.seed, _prefix_of(scenario)),
             turns=Turns(scenario.target.rate) if scenario.target is not None and scenario.target.rate else None,
             policy=Tries(most=scenario.users.tries, timeout=scenario.users.answer_timeout),
-            tell=lambda step: say("\n".join(trial_lines(step))),
+            tell=tell,
         )
         tried = trial.run_apart(spec.actions, within=TRIED_WITHIN)
     say("")
