@@ -102,7 +102,8 @@ def _check_is_nobodys_run(backend: Backend, project: str) -> None:
 
 def show_status(project: str | None, *, say: Say) -> int:
     """Print zones, slots and who answers there; exit 0 only if every slot that is to have a replica serves."""
-    lines, code = status_of(connect_backend(), project_of(find_places(), project))
+    project = project_of(find_places(), project)
+    lines, code = status_of(connect_backend(), project)
     for line in lines:
         say(line)
     return code
@@ -125,7 +126,8 @@ def watch_status(project: str | None, *, say: Say, redraw: Callable[[Sequence[st
 
 def show_log(named: str, project: str | None, *, last: int, follows: bool, say: Say) -> int:
     """Print the last lines that somebody in the cluster wrote, and with `follows` those that come, until Ctrl-C."""
-    for line in connect_backend().log_lines(project_of(find_places(), project), named, last=last, follows=follows):
+    project = project_of(find_places(), project)
+    for line in connect_backend().log_lines(project, named, last=last, follows=follows):
         say(line)
     return ExitCode.HELD
 
