@@ -152,6 +152,8 @@ def nest(
             "CapAdd": ["ALL"],
             "CapDrop": ["SYS_RESOURCE"],
             "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
+            "MaskedPaths": [],
+            "ReadonlyPaths": [],  # Podman's networks set what the kernel keeps below /proc/sys
             "CgroupnsMode": "host",
             "Binds": ["/sys/fs/cgroup:/sys/fs/cgroup", *(f"{volume}:{at}" for volume, at in volumes.items())],
             "Init": True,
