@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.balancer.config import Affinity
 from lab.cluster.stores import OrdersPlace
-from lab.deploy.rollout import Rolling, Strategy
+from lab.deploy.rollout import Strategy
 from lab.errors import UsageError
 from lab.model import Role
 from lab.scenario.spec import ClusterSpec, Scenario, walk_steps
@@ -29,7 +29,7 @@ def check_spec(spec: ClusterSpec) -> None:
 
 def check_rollout(strategy: Strategy) -> None:
     """Raise UsageError for a strategy that Swarm has no word for."""
-    if not isinstance(strategy, Rolling):
+    if not strategy.is_slot_by_slot:
         _refuse(
             "strategy", "Swarm's `service update` is a rolling one", "strategy: rolling, with batch, surge and pause"
         )

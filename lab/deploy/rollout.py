@@ -99,8 +99,8 @@ class _Strategy(Value, tag_field="strategy"):
         return False
 
     @property
-    def may_be_scripted(self) -> bool:
-        """Whether a script of somebody's own may decide which slot is next."""
+    def is_slot_by_slot(self) -> bool:
+        """Whether it replaces one slot after another and no more: a script, or Swarm, may then say which is next."""
         return False
 
     def peak(self, slots: int) -> int:
@@ -135,7 +135,7 @@ class Rolling(_Strategy, tag=StrategyName.ROLLING.value):
         return self.surge == 0
 
     @property
-    def may_be_scripted(self) -> bool:
+    def is_slot_by_slot(self) -> bool:
         return True
 
     def at_once(self, slots: int) -> int:

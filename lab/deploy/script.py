@@ -65,7 +65,7 @@ class ScriptedDeployer(Deployer):
 
     def _decide(self, seen: ClusterLook, desired: Desired) -> Decision:
         rollout = desired.under_way
-        if rollout is None or not rollout.strategy.may_be_scripted or rollout.phase is Phase.BACK:
+        if rollout is None or not rollout.strategy.is_slot_by_slot or rollout.phase is Phase.BACK:
             return super()._decide(seen, desired)
         slots = [slot.name for slot in ordered(self._slots_of(desired), rollout.strategy.order)]
         by_name = {one.name: one for one in seen.replicas}

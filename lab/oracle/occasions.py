@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from lab.model import Kind, Operation, Outcome
 from lab.oracle.promises import OCCASIONS
 from lab.oracle.stops import planned_stops
-from lab.record import AnyEvent, Step
+from lab.record import AnyEvent, AppStopped, Step
 
 LONG = 40
 """Characters of a display name from which on it is a long one."""
@@ -40,6 +40,8 @@ class OccasionCounts:
         events = sorted(events, key=lambda event: event.at)
         self._new_release = new_release
         self._stops = {stop.replica: stop for stop in planned_stops(events)}
+        self._signalled = {event.replica: event.at for event in events if isinstance(event, AppStopped)}
+        """When an app that knows nothing of the lab got its own stop signal: by then its gate lets nobody in."""
         self._born: dict[str, int] = {}
         for event in events:
             if isinstance(event, Step) and event.replica:
@@ -67,8 +69,10 @@ class OccasionCounts:
             self._served[replica] = user
             self._neighbours += 1
         stop = self._stops.get(replica)
-        if stop is not None and last.end > stop.begin:
-            self._busy.add(replica)
+        if stop is not None:
+            told = self._signalled.get(replica)
+            if last.end > stop.begin if told is None else last.begin < told < last.end:
+                self._busy.add(replica)
         if operation.outcome is _OK:
             if session is not None and kind is not _BROWSE:  # which takes no session
                 self._note_session(session, operation)

@@ -13,7 +13,7 @@ import msgspec
 from lab.model import Finding, Kind, Operation, Outcome, Value
 from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
 from lab.oracle.scattered_logins import login_words
-from lab.record import AnyEvent, CommandBegan, Step
+from lab.record import AnyEvent, AppStopped, CommandBegan, Step
 
 FITS = 0.9
 """The share of what failed that a pattern must fit."""
@@ -21,6 +21,7 @@ ENOUGH = 3
 """So many failures at least make a pattern."""
 _FORGERY = frozenset({"403", "419", "422"})
 """What frameworks answer to a token that they did not make."""
+_SHELLS = frozenset({"sh", "bash", "dash", "ash", "busybox", "zsh"})
 _REFUSED = frozenset({Kind.ACT, Kind.READ})
 
 
@@ -45,9 +46,9 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     """The likely pattern behind the findings; empty where none is known."""
     if not findings:
         return ""
-    kept_out = next((one for one in findings if one.anomaly == Anomaly.KEPT_OUT), None)
-    if kept_out is not None:
-        return f"{login_words(kept_out.witness)}: sessions live in the instance"
+    at_once = _kept_out(findings) or _deaf_to_signals(findings, events)
+    if at_once:
+        return at_once
     logins: dict[str, list[Operation]] = {}
     late = _LateShown()
     answers = list(_answers(_also_to(late, history), logins))
@@ -62,6 +63,32 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     good = [one for one in answers if one.is_good]
     began = _began(events)
     return _forged(failed, good) or _by_release(failed, good, began)
+
+
+def _kept_out(findings: Sequence[Finding]) -> str:
+    found = next((one for one in findings if one.anomaly == Anomaly.KEPT_OUT), None)
+    return "" if found is None else f"{login_words(found.witness)}: sessions live in the instance"
+
+
+def _deaf_to_signals(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+    """Why an app did not end when it was told to, where nothing else is wrong and all of them ran the same process 1.
+
+    Linux sends process 1 of a container no signal for which it has no handler, and a shell passes none on.
+    """
+    if any(one.anomaly != Anomaly.IGNORED_SIGNAL for one in findings):
+        return ""
+    told = {(one.process, one.signal) for one in events if isinstance(one, AppStopped)}
+    if len(told) != 1:
+        return ""
+    [(process, signal)] = told
+    if process in _SHELLS:
+        return (
+            f"process 1 is {process}, which passes no {signal} on to the app: write its command as a JSON list, or"
+            " begin it with exec"
+        )
+    if process:
+        return f"process 1 is {process}, and has no handler for {signal}: as process 1 nothing ends without one"
+    return ""
 
 
 class _LateShown:

@@ -101,9 +101,11 @@ class OwnState:
             return breach(APPLIED_ONCE, Anomaly.APPLIED_TWICE, why, *self._writes, read)
         wanted, got = _where_they_differ(allowed[-1], read.answer)
         doubt = " (an action of unknown outcome is allowed for)" if len(allowed) > 1 else ""
+        if _lacks(got, wanted):
+            why = f"{_short(wanted)} had been acknowledged{doubt}, and is not in what was read: {_short(got)}"
+            return breach(STATE_KEPT, Anomaly.LOST_WRITE, why, *self._writes, read)
         why = f"{_short(wanted)} had been acknowledged{doubt}, and {_short(got)} was read"
-        anomaly = Anomaly.LOST_WRITE if _lacks(got, wanted) else Anomaly.CONTRADICTION
-        return breach(STATE_KEPT, anomaly, why, *self._writes, read)
+        return breach(STATE_KEPT, Anomaly.CONTRADICTION, why, *self._writes, read)
 
 
 def _where_they_differ(wanted: Any, got: Any) -> tuple[Any, Any]:

@@ -59,6 +59,7 @@ class Anomaly(StrEnum):
     REFUSED = "refused"
     CUT_BY_STOP = "cut by a planned stop"
     KILLED_AT_STOP = "killed at a planned stop"
+    IGNORED_SIGNAL = "ignored its stop signal"
     UNPREPARED = "not prepared for its stop"
     BELOW_FLOOR = "too few serving"
     SLOW_RECOVERY = "slow recovery"
@@ -304,7 +305,7 @@ PROMISES: dict[str, Promise] = {
             occasions=(
                 Occasion(
                     name="busy_stops",
-                    what="planned stops while requests were being answered there",
+                    what="planned stops while requests were being answered there, at its signal if it is your app",
                     least=1,
                     gates=True,
                     needs_rollout=True,

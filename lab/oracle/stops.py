@@ -185,7 +185,7 @@ def _killed(
         how = f"{app.signal} ignored" if was_idle else "requests were still in it"
         yield Finding(
             promise=CLEAN_STOPS,
-            anomaly=str(Anomaly.KILLED_AT_STOP),
+            anomaly=str(Anomaly.IGNORED_SIGNAL if was_idle else Anomaly.KILLED_AT_STOP),
             user="",
             at=at,
             why=f"{app.service} took its whole {app.grace:g} s and was killed: {how}{process}: {stop.replica}",

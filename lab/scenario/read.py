@@ -207,7 +207,7 @@ def _misshapen(exc: msgspec.ValidationError, place: Callable[[str], str]) -> Sce
     if unknown is not None:
         key = f"{key}.{unknown}".lstrip(".")
         what = f"unknown key {unknown!r} here"
-        meant = did_you_mean(unknown, keys_of(Scenario))
+        meant = did_you_mean(unknown, keys_of(Scenario) - {unknown})  # it may be a key elsewhere
         hint = f"did you mean {meant!r}?" if meant else hint
     return ScenarioError(what, at=place(key), hint=hint)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Try
+from lab.oracle.own_app_blame import own_app_cause
 from lab.oracle.service import Service
 from lab.oracle.stops import find_cut
 from lab.record import AnyEvent, AppStopped, ContainerEvent, Step, Strike
@@ -120,3 +122,17 @@ def test_a_command_that_failed_to_prepare_a_stop_is_told() -> None:
     failed = msgspec.structs.replace(told(), hook="pre_stop `./flush` ended with 3")
     [one] = found(events=[step(9.7, "drain"), failed, step(11, "remove")])
     assert one.why == "web was not prepared for its stop: pre_stop `./flush` ended with 3: a1-1"
+
+
+@pytest.mark.parametrize(
+    ("process", "cause"), [("sh", "which passes no SIGTERM on to the app"), ("python3", "has no handler for SIGTERM")]
+)
+def test_why_a_signal_was_not_heard(process: str, cause: str) -> None:
+    """A shell passes none on, and process 1 gets none that it has no handler for; where users were cut, neither."""
+    signal = msgspec.structs.replace(told(), process=process)
+    gate = ContainerEvent(at=at(10.5), action="die", container="g", name="a1-1", role="gate", slot="a1")
+    killed: list[AnyEvent] = [step(9.7, "drain"), signal, gate, step(13, "stop"), step(13.2, "remove")]
+    [deaf] = found(events=killed)
+    assert cause in own_app_cause([deaf], killed, [])
+    [slow] = found(events=[one for one in killed if one is not gate])
+    assert own_app_cause([deaf, slow], killed, []) == ""

@@ -26,7 +26,7 @@ from lab.oracle.promises import (
 from lab.oracle.service import Service, ServiceReport, ServiceRules
 from lab.oracle.taken_down import find_taken_down
 from lab.oracle.telling import not_checked
-from lab.record import AnyEvent, ContainerEvent, Serving, Step, Strike
+from lab.record import AnyEvent, AppStopped, ContainerEvent, Serving, Step, Strike
 from tests.unit.oracle.making import op
 
 TERMS = RunTerms(rolls=True, serving_at_least=2)
@@ -103,6 +103,15 @@ def test_a_busy_stop_had_requests_in_it() -> None:
     events = (step("drain", 10), step("remove", 11))
     assert "busy_stops" not in counts(asked(Kind.CART, 9, "a1-1"), events=events)
     assert counts(asked(Kind.CART, 10.1, "a1-1"), events=events)["busy_stops"] == 1
+
+
+def test_a_stop_of_an_own_app_is_busy_only_where_a_request_was_in_it_at_its_signal() -> None:
+    """Its gate takes nobody in before that, so what came after the first word and before the signal proves nothing."""
+    signal = AppStopped(at=int(10.5 * NS), replica="a1-1", slot="a1", service="web", signal="SIGTERM", grace=10)
+    events = (step("drain", 10), signal, step("remove", 11))
+    assert "busy_stops" not in counts(op(Kind.READ, int(10.1 * NS), int(10.4 * NS), replica="a1-1"), events=events)
+    assert "busy_stops" not in counts(op(Kind.READ, int(10.6 * NS), int(10.7 * NS), replica="a1-1"), events=events)
+    assert counts(op(Kind.ACT, int(10.4 * NS), int(10.6 * NS), replica="a1-1"), events=events)["busy_stops"] == 1
 
 
 FULL = {one.name: one.least for one in OCCASIONS.values()}
