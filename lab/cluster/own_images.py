@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -96,13 +97,38 @@ def check_images(
 def pull_missing(engine: APIClient, read: ReadCompose, app: OwnApp, releases: Sequence[str]) -> Iterator[str]:
     """Pull what is missing and is not built here; yields each image before it is pulled. Raises EngineError."""
     config = read.config
-    built = {image_of(config, name) for name, one in config["services"].items() if one.get("build")}
+    built = _built(config)
     for image in dict.fromkeys((*releases, *(image_of(config, name) for name in brought_up(config, app)))):
-        if image in built or _id_of(engine, image) is not None:
+        if _repository(image) in built or _id_of(engine, image) is not None:
             continue
         yield image
         with engine_errors(f"pull {image}", at=image, hint=f"docker pull {image}"):
             engine.pull(image)
+
+
+def _repository(image: str) -> str:
+    """The image's name without tag and digest: each tag of what is built here is built here."""
+    name = image.partition("@")[0]
+    return name[: name.rindex(":")] if ":" in name.rpartition("/")[2] else name
+
+
+def _built(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """By the name of its image, how each service is built that these files build."""
+    services = config["services"]
+    return {_repository(image_of(config, name)): one["build"] for name, one in services.items() if one.get("build")}
+
+
+def _docker_build(image: str, build: Mapping[str, Any]) -> str:
+    """The command that builds a further tag of an image as its compose file builds the first."""
+    args = build.get("args") or {}
+    words = ["docker", "build", "-t", image]
+    words += [
+        word for key, value in args.items() for word in ("--build-arg", key if value is None else f"{key}={value}")
+    ]
+    words += ["--target", build["target"]] if build.get("target") else []
+    context = str(build.get("context", "."))
+    words += ["-f", str(PurePosixPath(context) / build["dockerfile"])] if build.get("dockerfile") else []
+    return shlex.join([*words, context])
 
 
 def _set_hint(read: ReadCompose) -> str:
@@ -120,6 +146,9 @@ def _how_to_get(image: str, compose: Sequence[str], read: ReadCompose, app: OwnA
     builds = next((name for name, one in own.items() if one == image and services[name].get("build")), None)
     if builds is not None:
         return command_of(compose, read.files, "build", builds)
+    built = _built(read.config).get(_repository(image))
+    if built is not None:
+        return f"{_docker_build(image, built)}   # as {image_of(read.config, app.service)} is, from the next code"
     return f"docker pull {image}" if image in beside.values() else f"docker build -t {image} .   # or: docker pull"
 
 

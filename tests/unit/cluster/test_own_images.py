@@ -1,0 +1,55 @@
+"""Which images of somebody's own compose file are pulled, and how one that is missing is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker import APIClient
+from docker.errors import NotFound
+
+from lab.cluster.own_app import OwnApp
+from lab.cluster.own_files import ReadCompose
+from lab.cluster.own_images import check_images, pull_missing
+from lab.errors import UsageError
+
+BUILD = {"context": "/work/todo", "dockerfile": "Dockerfile", "args": {"BASE": "debian:12", "TOKEN": None}}
+CONFIG: dict[str, Any] = {
+    "name": "todo",
+    "services": {"web": {"build": BUILD, "depends_on": {"db": {}}}, "db": {"image": "redis:8"}},
+}
+READ = ReadCompose(files=(Path("/work/todo/compose.yaml"),), config=CONFIG)
+APP = OwnApp(compose=READ.files, service="web", port=8000, ready="/healthz")
+
+
+class EmptyEngine(APIClient):
+    """An engine that has no image and notes what it pulls."""
+
+    def __init__(self) -> None:  # it needs no door
+        self.pulled: list[str] = []
+
+    def inspect_image(self, image: str) -> dict[str, Any]:
+        raise NotFound(image)
+
+    def pull(self, repository: str, *_: object, **__: object) -> str:
+        self.pulled.append(repository)
+        return ""
+
+
+@pytest.mark.parametrize("releases", [("todo-web:latest", "todo-web:next"), ("todo-web", "todo-web:next")])
+def test_no_tag_of_what_is_built_here_is_pulled(releases: tuple[str, ...]) -> None:
+    """Whatever its tag: no registry has it."""
+    engine = EmptyEngine()
+    assert list(pull_missing(engine, READ, APP, releases)) == ["redis:8"]
+    assert engine.pulled == ["redis:8"]
+
+
+def test_a_further_tag_is_built_as_the_compose_file_builds_the_first() -> None:
+    """With its arguments, its file and its folder; what Compose can build it builds."""
+    with pytest.raises(UsageError) as raised:
+        check_images(EmptyEngine(), ["docker", "compose"], READ, APP, ["todo-web:next"])
+    assert (
+        "docker build -t todo-web:next --build-arg BASE=debian:12 --build-arg TOKEN"
+        " -f /work/todo/Dockerfile /work/todo" in str(raised.value.hint)
+    )
