@@ -66,8 +66,8 @@ def say_closing(lines: Sequence[str], out: TextIO | None, *, say: Callable[[str]
         for text in closing_text(lines):
             console.print(text, soft_wrap=True)
     else:
-        for line in lines:
-            say(line)
+        for text in closing_text(lines):
+            say(text.plain)
 
 
 @contextmanager

@@ -56,9 +56,9 @@ def _tell_zone(event: record.ZoneLost | record.ZoneBack) -> str:
 
 
 def _tell_not_ready(event: record.NotReady) -> str:
-    wrote = "".join(f"\n            {line}" for line in event.log)
+    wrote = " | ".join(event.log)
     said = f"{event.slot}: {event.replica} ({event.release}) is not ready: {event.saw}"
-    return f"{said}; its last lines:{wrote}" if wrote else said
+    return f"{said}; its last lines: {wrote}" if wrote else said
 
 
 def _tell_step(step: record.Step) -> str:

@@ -52,7 +52,8 @@ def write_scenario(compose: Sequence[str], service: str | None, folder: Path, sa
     if refused:
         say(f"  note: `lab run` will refuse these files as they are: {refused}")
     scenario, journey, _ = made
-    say(f"  next: tell {journey} how a user logs in, acts and reads; then: lab run {shlex.quote(str(scenario))}")
+    file = shlex.quote(str(scenario))
+    say(f"  next: tell {journey} how a user logs in, acts and reads; then: lab try {file}, and lab run {file}")
     return ExitCode.HELD
 
 

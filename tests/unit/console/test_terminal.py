@@ -166,7 +166,7 @@ def test_the_verdict_stands_out_and_stays_a_word(monkeypatch: pytest.MonkeyPatch
     assert "41m" not in out.getvalue()
     assert "BROKEN" in out.getvalue()
     say_closing(LINES, io.StringIO(), say=said.append)
-    assert said == list(LINES)
+    assert said == [*LINES[:2], "       likely: in memory", "       report  a/b.html     repeat  x"]
 
 
 def test_what_is_likely_has_a_line_of_its_own() -> None:
