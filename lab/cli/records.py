@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli.parser import PORT, RUN, Decorated, flag, option, project, verb
+from lab.cli.parser import COUNT, PORT, RUN, Decorated, flag, option, project, verb
 from lab.cli.terminal import say, say_one_line
 from lab.errors import UsageError
 
@@ -42,11 +42,12 @@ def ui(run: str | None, cluster: bool, port: int | None, project: str | None) ->
 @verb("check")
 @recorded_run
 @flag("--json", "as_json", help="the whole verdict as JSON, and nothing else on stdout")
-def check(run: str, as_json: bool) -> int:
+@option("--processes", type=COUNT, default=1, metavar="N", help="judge with so many processes (default: 1)")
+def check(run: str, as_json: bool, processes: int) -> int:
     """Judge a recorded run again, from its record alone."""
     from lab.operate.runs import check_run
 
-    return check_run(run, as_json=as_json, say=say_one_line)
+    return check_run(run, as_json=as_json, processes=processes, say=say_one_line)
 
 
 def _formats(function: Decorated) -> Decorated:

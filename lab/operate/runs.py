@@ -350,11 +350,11 @@ def _say_on(out: TextIO) -> Say:
     return say
 
 
-def check_run(named: str, *, as_json: bool, say: Say) -> int:
+def check_run(named: str, *, as_json: bool, processes: int = 1, say: Say) -> int:
     """Judge a recorded run again, without any engine; print promises, counts and the first stories."""
     folder = folder_of(named)
     seen = ReadRecord(folder)
-    judged = judge_run(seen)
+    judged = judge_run(seen, processes=processes)
     if as_json:
         say(msgspec.json.encode(judged.judgement).decode())
         return judged.judgement.exit_code

@@ -24,6 +24,14 @@ class OwnAppCounts:
         self.could_not_fail: Counter[str] = Counter()
         """Comparisons, by why they could not."""
 
+    def add(self, other: OwnAppCounts) -> None:
+        """Count another's as well."""
+        self.writes += other.writes
+        self.changes += other.changes
+        self.ended_whole += other.ended_whole
+        self.ended_early += other.ended_early
+        self.could_not_fail += other.could_not_fail
+
     def why_nothing(self) -> str:
         """Why no change was ever read back; empty where users have done nothing at all."""
         early = self.ended_early.total()
@@ -63,6 +71,17 @@ class CheckCounts:
         self.names_compared = 0
         self.devices_compared = 0
         self.own_app = OwnAppCounts()
+
+    def add(self, other: CheckCounts) -> None:
+        """Count another's as well."""
+        self.reads_compared += other.reads_compared
+        self.writes_found += other.writes_found
+        self.orders_found += other.orders_found
+        self.requests_in_session += other.requests_in_session
+        self.answers_owned += other.answers_owned
+        self.names_compared += other.names_compared
+        self.devices_compared += other.devices_compared
+        self.own_app.add(other.own_app)
 
     def by_promise(self) -> dict[str, int]:
         """The counts under the promises' names."""

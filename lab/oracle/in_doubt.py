@@ -67,6 +67,13 @@ class InDoubt:
         if write is not None and state.allowed is not None and len(state.allowed) > 1:
             self._happened[write] = state.answer == state.allowed[-1]
 
+    def absorb(self, other: InDoubt) -> None:
+        """Take over what is in doubt of other users."""
+        self._writes += other._writes
+        self._writes.sort(key=lambda write: write.end)
+        self._last |= other._last
+        self._happened |= other._happened
+
     def split(self, events: Sequence[AnyEvent]) -> tuple[KilledWrites, list[Operation]]:
         """Those that a strike explains, counted, and those that nothing excuses. `events` are in time order."""
         hits, slots = _hits(events), {event.replica: event.slot for event in events if isinstance(event, Step)}

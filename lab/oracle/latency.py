@@ -34,6 +34,12 @@ class Latencies:
         self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
         self._slowest = max(self._slowest, nanoseconds)
 
+    def absorb(self, other: Latencies) -> None:
+        """Count another's as well."""
+        for bucket, count in other._buckets.items():
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        self._slowest = max(self._slowest, other._slowest)
+
     def summary(self) -> Latency:
         """The percentiles so far; all zero where nothing was counted."""
         total = sum(self._buckets.values())

@@ -36,7 +36,9 @@ _NOBODY = "", 0, None
 class OccasionCounts:
     """Fed with every operation in the order of their ends, after all events. Memory grows with users and sessions."""
 
-    def __init__(self, events: Iterable[AnyEvent], *, new_release: str | None = None) -> None:
+    def __init__(self, events: Iterable[AnyEvent], *, new_release: str | None = None, is_part: bool = False) -> None:
+        """`is_part`: it is fed only some of the users, and told of neighbours by `note_answer`, if at all."""
+        self._is_part = is_part
         events = sorted(events, key=lambda event: event.at)
         self._new_release = new_release
         self._stops = {stop.replica: stop for stop in planned_stops(events)}
@@ -65,9 +67,8 @@ class OccasionCounts:
         replica, user, session, kind = last.replica, operation.user, operation.session, operation.kind
         if replica is None:
             return
-        if self._served.get(replica) != user:
-            self._served[replica] = user
-            self._neighbours += 1
+        if not self._is_part:
+            self.note_answer(replica, user)
         stop = self._stops.get(replica)
         if stop is not None:
             told = self._signalled.get(replica)
@@ -90,6 +91,23 @@ class OccasionCounts:
         elif operation.outcome is not _OK and operation.session_rejected:
             self._rare["ended_sessions"] += session in self._ended
             self._sessions.pop(operation.device, None)
+
+    def note_answer(self, replica: str, user: str) -> None:
+        """A replica answered a user last, in the order of the ends."""
+        if self._served.get(replica) != user:
+            self._served[replica] = user
+            self._neighbours += 1
+
+    def absorb(self, part: OccasionCounts) -> None:
+        """Count what a part was fed, which is of other users."""
+        self._elsewhere += part._elsewhere
+        self._read_elsewhere += part._read_elsewhere
+        self._older += part._older
+        self._across += part._across
+        self._neighbours += part._neighbours
+        self._busy |= part._busy
+        for name, count in part._rare.items():
+            self._rare[name] += count
 
     def counts(self) -> dict[str, int]:
         """How many of each, by name."""

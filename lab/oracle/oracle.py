@@ -27,6 +27,8 @@ class Oracle:
         self._counts = CheckCounts()
         self._ledgers: dict[str, Ledger] = {}
         self._finished = False
+        self._closed: dict[str, tuple[bool, bool]] = {}
+        """Of users whose ledgers are no longer needed: whether they were left undecided, and unjudged."""
         self.operations = 0
 
     def feed(self, operation: Operation) -> None:
@@ -55,6 +57,22 @@ class Oracle:
                 ledger.judge_all()
         return self.findings
 
+    def close(self) -> None:
+        """Finish, and keep of every user only what is asked of a finished oracle: little enough to be handed on."""
+        self.finish()
+        self._closed |= {user: (ledger.undecided, ledger.late) for user, ledger in self._ledgers.items()}
+        self._ledgers.clear()
+
+    def absorb(self, other: Oracle) -> None:
+        """Take over what a closed oracle found about other users than this one's."""
+        self._found.all += other._found.all
+        self._found.all.sort(key=lambda finding: finding.at)
+        self._found.hurt |= other._found.hurt
+        self._counts.add(other._counts)
+        self._closed |= other._closed
+        self.operations += other.operations
+        self._finished = True
+
     @property
     def findings(self) -> Sequence[Finding]:
         """All findings so far, in the order in which they became certain."""
@@ -63,7 +81,7 @@ class Oracle:
     @property
     def users(self) -> Set[str]:
         """The users who did anything."""
-        return self._ledgers.keys()
+        return self._ledgers.keys() | self._closed.keys()
 
     @property
     def users_hurt(self) -> Set[str]:
@@ -95,12 +113,14 @@ class Oracle:
     @property
     def undecided(self) -> int:
         """Users with an object about which nothing was claimed, because its search would have grown too wide."""
-        return sum(1 for ledger in self._ledgers.values() if ledger.undecided)
+        open_ones = sum(1 for ledger in self._ledgers.values() if ledger.undecided)
+        return open_ones + sum(undecided for undecided, _ in self._closed.values())
 
     @property
     def unjudged(self) -> int:
         """Users about whom nothing was claimed any more, because a quiet point had been announced too early."""
-        return sum(1 for ledger in self._ledgers.values() if ledger.late)
+        open_ones = sum(1 for ledger in self._ledgers.values() if ledger.late)
+        return open_ones + sum(late for _, late in self._closed.values())
 
 
 def check(operations: Iterable[Operation], limits: SessionLimits | None = None) -> Oracle:

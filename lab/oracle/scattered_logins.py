@@ -36,6 +36,14 @@ class ScatteredLogins:
         elif operation.kind is Kind.LOGIN and operation.is_conclusion:
             self._note(operation, self._chains.pop(device, []))
 
+    def absorb(self, part: ScatteredLogins) -> None:
+        """Take over what a part was fed, which is of other users."""
+        self._failed |= part._failed
+        self._scattered += part._scattered
+        self._all_failed += part._all_failed
+        self._well_alone += part._well_alone
+        self._well_scattered |= part._well_scattered
+
     def _note(self, login: Operation, chain: list[Operation]) -> None:
         finals = [one.final for one in chain]
         if len(chain) < 2 or any(one.replica is None or not one.answered or one.result >= "5" for one in finals):

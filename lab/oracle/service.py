@@ -8,7 +8,7 @@ from lab.clock import NS
 from lab.model import TRIED_AGAIN, Finding, Kind, Operation, Outcome, Try, TryResult, Value
 from lab.oracle.in_doubt import InDoubt, KilledWrites
 from lab.oracle.latency import Latencies, Latency
-from lab.oracle.mute import MuteSpell, MuteSpells
+from lab.oracle.mute import MuteNotes, MuteSpell, MuteSpells
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
     AVAILABLE,
@@ -99,7 +99,8 @@ class Service:
     Memory grows with what failed and with the events, not with the operations.
     """
 
-    def __init__(self, rules: ServiceRules | None = None) -> None:
+    def __init__(self, rules: ServiceRules | None = None, *, is_part: bool = False) -> None:
+        """`is_part`: it sees only some of the users, and is absorbed by one that has seen none."""
         self._rules = rules or ServiceRules()
         self._actions = self._clean = self._saved = self._lost = self._repeated = self._most = self._dropped = 0
         self._unanswered: list[Finding] = []
@@ -109,7 +110,7 @@ class Service:
         self._failed: list[tuple[Operation, Try]] = []
         self._at_the_edge: list[tuple[Operation, Try]] = []
         """What the balancer repeated."""
-        self._mute = MuteSpells()
+        self._mute: MuteSpells | MuteNotes = MuteNotes() if is_part else MuteSpells()
         self._improper: list[tuple[int, int]] = []
         self._first_tries_failed = self._unknown = 0
         self._requests: dict[str, int] = {}
@@ -123,6 +124,7 @@ class Service:
     def feed(self, operation: Operation) -> None:
         """Take in an operation that has ended."""
         tries = operation.tries
+        self._mute.at = operation.end
         self._until = max(self._until, operation.end)
         if operation.is_conclusion:
             if operation.kind is Kind.STATE:
@@ -160,6 +162,36 @@ class Service:
             self._note_failures(operation)
         elif self._mute.is_any_silent and tries[0].edge:
             self._mute.note_good(tries[0].edge[0])
+
+    def absorb(self, parts: Sequence[Service]) -> None:
+        """Take over what parts saw, which see no more; each of them of other users."""
+        for one in parts:
+            self._actions += one._actions
+            self._clean += one._clean
+            self._saved += one._saved
+            self._lost += one._lost
+            self._repeated += one._repeated
+            self._most = max(self._most, one._most)
+            self._dropped += one._dropped
+            self._broken_tries += one._broken_tries
+            self._first_tries_failed += one._first_tries_failed
+            self._unknown += one._unknown
+            self._slow += one._slow
+            self._until = max(self._until, one._until)
+            self._unanswered += one._unanswered
+            self._failed += one._failed
+            self._at_the_edge += one._at_the_edge
+            self._improper += one._improper
+            self._in_doubt.absorb(one._in_doubt)
+            self._latencies.absorb(one._latencies)
+            for release, count in one._requests.items():
+                self._requests[release] = self._requests.get(release, 0) + count
+            for release, users in one._users.items():
+                self._users.setdefault(release, set()).update(users)
+        self._unanswered = sorted(self._unanswered, key=lambda finding: finding.at)[:FINDINGS_SHOWN]
+        for some in (self._failed, self._at_the_edge):
+            some.sort(key=lambda one: one[0].end)
+        self._mute = MuteSpells.of_all([one._mute for one in parts if isinstance(one._mute, MuteNotes)])
 
     def _break_tries(self, operation: Operation, told: Callable[[Operation, int], Finding]) -> None:
         self._broken_tries += 1
@@ -218,7 +250,7 @@ class Service:
             *find_cut(self._failed, events, moved, patience=self._rules.answer_timeout),
             *find_repeated(self._at_the_edge, events),
         ]
-        mute = self._mute.of_the_ready(events)
+        mute = self._mute.of_the_ready(events) if isinstance(self._mute, MuteSpells) else []
         killed, unexcused = self._in_doubt.split(() if self._rules.tries_through_kills else events)
         unanswered = [*self._unanswered, *(_not_answered(one, self._rules.tries) for one in unexcused)]
         unanswered.sort(key=lambda finding: finding.at)

@@ -19,7 +19,9 @@ LEAST_WRITES = 20
 class Wholeness:
     """Is fed a record's events, then its operations, each in the order of the file; memory grows with devices alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_part: bool = False) -> None:
+        """`is_part`: it is fed only some of the operations, whose numbers it does not look at."""
+        self._is_part = is_part
         self._read_back_at: int | None = None
         self._is_ended = self._is_troubled = False
         self._counted: int | None = None
@@ -41,9 +43,8 @@ class Wholeness:
 
     def operation(self, operation: Operation) -> None:
         """The next operation of the record."""
-        if operation.id != self._next and self._missing_at is None:
-            self._missing_at = self._next
-        self._next = operation.id + 1
+        if not self._is_part:
+            self.number(operation.id)
         self._operations += 1
         if operation.end < operation.begin or any(one.end < one.begin for one in operation.tries):
             self._reversed += 1
@@ -53,6 +54,22 @@ class Wholeness:
         device = operation.device
         reads = operation.kind in READS and operation.outcome is Outcome.OK and self._is_late(operation)
         self._has_read[device] = self._has_read.get(device, False) or reads
+
+    def number(self, number: int) -> None:
+        """The number of the next operation of the record."""
+        if number != self._next and self._missing_at is None:
+            self._missing_at = self._next
+        self._next = number + 1
+
+    def absorb(self, part: Wholeness) -> None:
+        """Take over what a part was fed, which is none of this one's."""
+        self._operations += part._operations
+        self._reversed += part._reversed
+        self._writes += part._writes
+        self._unknown += part._unknown
+        self._has_read |= part._has_read
+        if part._missing_at is not None:
+            self._missing_at = part._missing_at
 
     def reasons(self, *, is_over: bool = False) -> tuple[str, ...]:
         """Why this record proves nothing, in words; empty where it is whole.

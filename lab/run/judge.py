@@ -18,17 +18,14 @@ from lab.oracle.closing import RunFacts, closing_lines, takes_a_place
 from lab.oracle.crossing import Answerers, Crossing, find_crossing
 from lab.oracle.engine_away import away_spans
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
-from lab.oracle.occasions import OccasionCounts
 from lab.oracle.overwritten import overwritten
 from lab.oracle.own_app_blame import own_app_cause
 from lab.oracle.own_loss import judge_own_loss
 from lab.oracle.promises import APPLIED_ONCE, RunTerms, asked_promises
-from lab.oracle.scattered_logins import ScatteredLogins
-from lab.oracle.service import Service, ServiceReport, ServiceRules
+from lab.oracle.service import ServiceReport, ServiceRules
 from lab.oracle.taken_down import find_taken_down
 from lab.oracle.telling import not_checked
 from lab.oracle.verdict import Evidence, Judgement, gather, judge
-from lab.oracle.wholeness import Wholeness
 from lab.record import (
     AnyEvent,
     CommandBegan,
@@ -46,6 +43,7 @@ from lab.record import (
 from lab.report.plan import RunPlan
 from lab.run.judge_target import nothing_new, unseen
 from lab.run.release_contents import ReleaseContents
+from lab.run.tally import Tally, take_in_processes
 from lab.run.tested import parts_tested
 from lab.scenario.renames import with_new_keys
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
@@ -102,8 +100,8 @@ def _with_old_floor(scenario: Scenario) -> Scenario:
     return msgspec.structs.replace(scenario, promises=promises)
 
 
-def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) -> JudgedRun:
-    """Read a run's record and judge it by the scenario that is part of it.
+def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False, processes: int = 1) -> JudgedRun:
+    """Read a run's record and judge it by the scenario that is part of it, with its users divided among `processes`.
 
     `is_over`: whoever asks has written it, and but for the verdict nothing more comes. `so_far`: it goes on, and what
     is missing of it proves nothing yet.
@@ -112,35 +110,29 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
     say.
     """
     scenario = scenario_of(seen)
-    oracle, service, whole = Oracle(), Service(_rules(scenario)), Wholeness()
-    last, crashed, events, lost = 0, "", list[AnyEvent](), None
+    rules, releases = _rules(scenario), ReleaseContents.of(seen, scenario)
+    tally, crashed, events = Tally(rules), "", list[AnyEvent]()
+    lost: LossJudgement | None = None
     answered = Answerers(())
-    releases = ReleaseContents.of(seen, scenario)
-    occasions: OccasionCounts | None = None
-    logins = ScatteredLogins()
     try:
-        for event in seen.events():
-            events.append(event)
-            service.event(event)
-            whole.event(event)
-        occasions = OccasionCounts(events, new_release=releases.new)
+        events += seen.events()
+        tally.take_events(events, releases.new)
         answered = Answerers(events)
+        if scenario.target is not None:
+            tally.take(seen.history(), also=answered.feed)
+        elif processes > 1:
+            take_in_processes(tally, seen.folder, rules, releases.new, processes)
+        else:
+            tally.take(seen.history())
         with no_collection():
-            for operation in seen.history():
-                oracle.feed(operation)
-                service.feed(operation)
-                whole.operation(operation)
-                occasions.feed(operation)
-                logins.feed(operation)
-                last = max(last, operation.end)
-                if scenario.target is not None:
-                    answered.feed(operation)
-            oracle.finish()
-            lost = _judge_loss(scenario, oracle, seen, events)
+            lost = _judge_loss(scenario, tally.oracle, seen, events)
     except RecordError as exc:
         crashed = f"{exc.at}: {exc.what}"
     except Exception as exc:  # noqa: BLE001 -- a check that dies is "could not tell", never green and never lost
         crashed = f"{type(exc).__name__}: {exc}"
+    if crashed and processes > 1:
+        return judge_run(ReadRecord(seen.folder), is_over=is_over, so_far=so_far)  # whose lines have their numbers
+    oracle, service, whole, occasions = tally.oracle, tally.service, tally.whole, tally.occasions
     report = service.report()
     rolled_back = any(isinstance(event, RolloutMoved) and event.ending == "rolled back" for event in events)
     failed_commands = _failed_commands(events)
@@ -150,10 +142,10 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
     evidence = gather(
         oracle,
         report,
-        last=last,
+        last=tally.last,
         new_release=crossing.release,
         nothing_new=tuple(nothing_new(scenario, crossing)),
-        torn=seen.torn,
+        torn=max(seen.torn, tally.torn),
         crashed=crashed,
         rolled_back=rolled_back,
         failed_commands=failed_commands,
@@ -161,12 +153,12 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False) 
         lost=lost,
         terms=terms,
         occasions=None if occasions is None else occasions.counts(),
-        taken_down=find_taken_down(events, until=last),
+        taken_down=find_taken_down(events, until=tally.last),
         away=away_spans(events),
         busy=[event for event in events if isinstance(event, MachineBusy)],
     )
     missing = () if crashed or so_far else whole.reasons(is_over=is_over)
-    evidence = _with_kept_out(evidence, logins.findings(), troubles=missing)
+    evidence = _with_kept_out(evidence, tally.logins.findings(), troubles=missing)
     asked = asked_promises(terms)
     if scenario.users.are_of_own_app and _can_tell_once(evidence):
         asked = (*asked[:1], APPLIED_ONCE, *asked[1:])
