@@ -43,7 +43,8 @@ class Gate:
                 self._answer = self._judge()
                 took = self._clock.now() - now
                 self._until = now + max(int(FRESH * NS), 4 * took)
-            return int(self._answer.status), msgspec.json.encode(self._answer)
+            told = msgspec.structs.asdict(self._answer)  # with what is 0 or false: whoever reads it looks for it
+            return int(self._answer.status), msgspec.json.encode(told)
 
     def _judge(self) -> GateAnswer:
         folder = self._find()

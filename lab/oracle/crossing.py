@@ -102,9 +102,12 @@ def _is_attested(release: str, first_answer: int, began: int, events: Sequence[A
     """Whether a witness saw something arrive that was not there before, by the time at which it answered users.
 
     A witness may have another name for a release than the app has: what counts is that its own is new, too. Of one that
-    has no names it counts that somebody arrived.
+    has no names it counts that somebody arrived. What one sees first of all, after the deployment began, is no news.
     """
     seen = [event for event in events if isinstance(event, Observed)]
     old = {event.release for event in seen if event.at < began and event.release}
+    knows_old = {event.source for event in seen if event.at < began}
     arrived = [event for event in seen if event.what in ARRIVED and began <= event.at <= first_answer + SEEN_WITHIN]
-    return any(event.release == release or event.release not in old for event in arrived)
+    return any(
+        event.release == release or (event.source in knows_old and event.release not in old) for event in arrived
+    )

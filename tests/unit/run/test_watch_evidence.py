@@ -67,7 +67,9 @@ def seen(second: int, what: str, release: str = "", who: str = "web-1") -> Obser
     [
         ([began(), seen(1, "ready", "v1"), seen(12, "started", "v2")], [(1, "v1"), (13, "v2")], "v2", ""),
         ([began(), seen(1, "ready", "web:a"), seen(12, "ready", "web:b")], [(1, "v1"), (13, "v2")], "v2", ""),
-        ([began(), seen(12, "ready")], [(1, "v1"), (13, "v2")], "v2", ""),
+        ([began(), seen(1, "ready"), seen(12, "ready")], [(1, "v1"), (13, "v2")], "v2", ""),
+        ([began(), seen(12, "ready", "v2")], [(1, "v1"), (13, "v2")], "v2", ""),
+        ([began(), seen(12, "ready", "web:a")], [(1, "v1"), (13, "v2")], None, "nobody else"),
         ([began()], [(1, "v1"), (13, "v2")], None, "answers name v2, and nobody else has seen a new release"),
         ([began(), seen(1, "ready", "v1"), seen(12, "ready", "v1")], [(1, "v1"), (13, "v2")], None, "nobody else"),
         ([began(), seen(1, "ready", "v1"), seen(12, "ended", "v2")], [(1, "v1"), (13, "v2")], None, "nobody else"),
