@@ -10,13 +10,14 @@ from lab.chaos.striker import PROVED_WITHIN
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.harm import Strikable, Victim
 from lab.errors import LabError, WaitTimeout
+from lab.model import Role
 from lab.retry import wait_until
 
 CUT_FROM = "cut from"
 SURE = frozenset({"kill", "stop"})
 """What every engine does that starts containers at all."""
-TRIED = (*(name for name in FAULTS if name not in SURE), CUT_FROM)
-"""The faults that an engine may be unable to do, in the table's order."""
+TRIED = (*(name for name, fault in FAULTS.items() if Role.APP in fault.hits and name not in SURE), CUT_FROM)
+"""The faults that an engine may be unable to do to a container, in the table's order; nodes are another engine's."""
 
 
 def find_impossible(

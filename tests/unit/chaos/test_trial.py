@@ -64,6 +64,11 @@ def test_an_engine_that_does_all_lacks_nothing() -> None:
     assert [type(one) for one in engine.did if isinstance(one, Pause | Unpause)] == [Pause, Unpause]
 
 
+def test_only_what_is_done_to_containers_is_tried() -> None:
+    """A node is drained by its managers, and no engine alone has any."""
+    assert set(TRIED) == {"crash", "freeze", "slow", "squeeze", "cut", "cut from"}
+
+
 def test_what_is_refused_is_told_with_the_engines_words() -> None:
     """And nothing else is."""
     engine = Engine(refuses=Squeeze)
