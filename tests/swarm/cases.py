@@ -50,6 +50,8 @@ class Case(Value):
 
 SETTLE: dict[str, Any] = {"settle": {"for": 4}}
 AFTER: dict[str, Any] = {"settle": {"for": 3}}
+LONG_AFTER: dict[str, Any] = {"settle": {"for": 60}}
+"""Whoever met a store that was away waits longer before each further try."""
 ROLL: dict[str, Any] = {"roll": {"to": "shop:v2", "batch": 1}}
 NODE = {"zones": 1, "tiers": 2, "least_serving": 1, "replicas": 4}
 
@@ -77,7 +79,7 @@ CASES = (
     ),
     Case(
         name="store's node killed",
-        steps=(SETTLE, {"lose_zone": {"zone": "a", "for": 8}}, AFTER),
+        steps=(SETTLE, {"lose_zone": {"zone": "a", "for": 8}}, LONG_AFTER),
         ends=ExitCode.HELD,
         promises={"loses_at_most": 0},
         tries=PATIENT,
@@ -98,7 +100,7 @@ CASES = (
     ),
     Case(
         name="leading manager killed",
-        steps=(SETTLE, {"strike": {"do": "kill", "to": "node/leader", "for": 10}}, ROLL, AFTER),
+        steps=(SETTLE, {"strike": {"do": "kill", "to": "node/leader", "for": 10}}, ROLL, LONG_AFTER),
         tries=PATIENT,  # it may be the store's node, too
         ends=ExitCode.HELD,
         enough={"strikes_that_hit": 1, "users_served_by_new": 60},
