@@ -13,7 +13,7 @@ from lab.oracle.engine_words import said_by_the_engine
 from lab.oracle.interval import READS
 from lab.oracle.loss import LOSING, StoreStrike, store_strikes
 from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, ORDERS_ONCE, TRIES, Anomaly
-from lab.oracle.witness import maker_of, reader_of, release_of, replica_of
+from lab.oracle.witness import is_shown_again, maker_of, reader_of, release_of, replica_of, was_shown_before
 from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 
 STORE_BEFORE = 20.0
@@ -28,6 +28,8 @@ SOON = 2.0
 """Seconds after a write was acknowledged within which a read that misses it may have come too early for it."""
 CONTRADICTED = 20
 """So many times as often as it went wrong it must have gone well elsewhere, to say that it is not kept in one place."""
+BESIDE = 0.5
+"""The share of what went wrong at one replica that must have gone wrong while others of its release served."""
 LEAST = 3
 """Findings from which on what all have in common says something, where one of them may be chance."""
 
@@ -128,34 +130,28 @@ def _one_replica(findings: Sequence[Finding], what: str, events: Sequence[AnyEve
     if len(findings) < LEAST or len(places) != 1 or None in places or len(makers) < 2:
         return ""
     release = releases[next(iter(readers))]
-    if len({one.slot for one in steps if one.release == release}) < 2:
-        return ""
+    second = min((one.at for one in steps if one.release == release and one.slot not in places), default=None)
+    if second is None or _share(findings, lambda one: one.at > second) < BESIDE:
+        return ""  # before another one of its release served, it stood alone for that
     who = next(iter(readers)) if len(readers) == 1 else f"whatever serves {next(iter(places))}"
     return f"{who} alone {what}: its clock, its settings or its own memory differ from the others'"
 
 
 def _stale(missing: Sequence[Finding]) -> str:
-    """A read had shown it already, and one at another replica did not, or it is shown again later."""
-    fits = [one for one in missing if one.anomaly == Anomaly.STALE_READ or _was_shown_before(one)]
-    elsewhere = [one for one in missing if _is_elsewhere(one)]
-    if len(missing) < LEAST or len(fits) < PATTERN_SHARE * len(missing) or not any(map(_was_shown_before, missing)):
+    """What is missed is there all the same, and what had been shown already was missed."""
+    if len(missing) < LEAST or not any(map(was_shown_before, missing)):
         return ""
-    if len(elsewhere) < len(missing) / 2:
-        return ""
+    if _share(missing, is_shown_again) < SHOWN_LATER:
+        return ""  # what never shows again was lost
     return "replicas show old copies: each keeps a cache of its own that nobody tells of changes"
-
-
-def _was_shown_before(finding: Finding) -> bool:
-    """Whether another read of the proof shows what the last one lacks."""
-    return sum(one.kind in READS for one in finding.witness) > 1
 
 
 def _too_soon(missing: Sequence[Finding]) -> str:
     """Every read came right after the write had been acknowledged, wherever it was made."""
     if len(missing) < LEAST or _share(missing, _came_soon) < PATTERN_SHARE:
         return ""
-    if _share(missing, lambda one: one.anomaly == Anomaly.STALE_READ) < SHOWN_LATER:
-        return ""  # what never shows again was lost, and not late
+    if _share(missing, is_shown_again) < SHOWN_LATER or any(map(was_shown_before, missing)):
+        return ""  # what never shows again was lost, and what had been shown once was not late
     return "writes are acknowledged before they are done: reads come too soon for them"
 
 
@@ -193,7 +189,7 @@ def dropping_kind(findings: Sequence[Finding], between: Between) -> Kind | None:
     """What a new release had done to nearly everybody in between, while where the state is kept explains nothing: the
     very replica that had written it found it gone. Of several kinds the one that is done least often tells most."""
     missing = [(one, kinds) for one, kinds in zip(findings, between.changes, strict=False) if one.anomaly in MISSING]
-    if any(one.anomaly == Anomaly.STALE_READ for one, _ in missing):
+    if any(is_shown_again(one) for one, _ in missing):
         return None  # what a later read shows again was not dropped
     if not any(_is_where_it_was_made(one) for one, _ in missing):
         return None

@@ -48,11 +48,15 @@ def refused_session(maker: str, reader: str, release: str = "v1") -> Finding:
 
 
 def late(user: int, *, stale: bool = True, shown: bool = False, reader: str = "a1-1", after: float = 0.5) -> Finding:
+    """Something that a read misses; `stale`: a later one shows it; `shown`: an earlier one had."""
     written = op(Kind.VIEW, 5 * NS, 6 * NS, f"u{user}.1.1", replica="a1-1", release="v1")
-    seen = [op(Kind.HISTORY, int(6.1 * NS), int(6.2 * NS), replica="b1-1", release="v1")] if shown else []
+    whole = [1, [f"u{user}.1.1"]]
+    seen = [op(Kind.HISTORY, int(6.1 * NS), int(6.2 * NS), replica="b1-1", release="v1", answer=whole)] if shown else []
     at = 6 + after
-    missed = op(Kind.HISTORY, int(at * NS), int(at * NS) + 5, replica=reader, release="v1")
-    return finding(STATE_KEPT, Anomaly.STALE_READ if stale else Anomaly.LOST_WRITE, written, *seen, missed)
+    missed = op(Kind.HISTORY, int(at * NS), int(at * NS) + 5, replica=reader, release="v1", answer=[0, []])
+    again = op(Kind.HISTORY, int(at * NS) + NS, int(at * NS) + NS + 5, replica=reader, release="v1", answer=whole)
+    proof = (written, *seen, missed, *((again,) if stale else ()))
+    return finding(STATE_KEPT, Anomaly.STALE_READ if stale else Anomaly.LOST_WRITE, *proof)
 
 
 def container(action: str, at: float, name: str, code: int | None = None) -> ContainerEvent:
@@ -145,6 +149,22 @@ def test_some_that_show_later_do_not_make_the_lost_late() -> None:
     """Where most of it never shows again, it was lost."""
     assert "too soon" in likely([*(late(user) for user in range(9)), late(9, stale=False)])
     assert "too soon" not in likely([late(user, stale=user < 3) for user in range(9)])
+
+
+def test_a_new_release_of_which_one_replica_serves_stands_not_alone() -> None:
+    """It is first, and everybody comes to it: that others of its release do better is known only once they serve."""
+    at = [one.at for one in ENTERED if one.release == "v2"]
+    by_first = [refused_session(f"{'abc'[number % 3]}1-1", "a1-7", "v2") for number in range(6)]
+    early = tuple(replace(one, at=99 * NS) if one.replica == "b1-8" else one for one in ENTERED)
+    assert at
+    assert "a1-7 alone" in blame(by_first, ENTERED)[1]
+    assert "alone" not in blame(by_first, early)[1]
+
+
+def test_what_had_been_shown_and_never_is_again_is_no_old_copy() -> None:
+    """It was dropped, or lost."""
+    assert "old copies" in likely([late(user, shown=True, reader="b1-1") for user in range(6)])
+    assert "old copies" not in likely([late(user, shown=True, stale=False, reader="b1-1") for user in range(6)])
 
 
 def test_acknowledged_too_early_is_told_by_when_reads_miss_it() -> None:
