@@ -79,7 +79,7 @@ def _changes_of_users(base: Scenario, overrides: Overrides) -> list[tuple[str, A
         return []
     more = count / users.count
     acts = more * users.think / think
-    occasions = {name: max(1, int(least * acts)) for name, least in enough.occasions.items()}
+    occasions = {name: int(least * acts) for name, least in enough.occasions.items()}
     changes: list[tuple[str, Any]] = [
         ("users.count", count),
         ("users.think", think),

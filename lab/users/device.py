@@ -29,6 +29,8 @@ LOGIN_PAGE = "/login"
 """Where the shop sends a browser that must log in."""
 AGAIN_WITHIN = 0.3
 """Seconds after an answer within which a request is sent once more on purpose."""
+AGAIN_LATE, LATE_ONE_IN = 5.0, 8
+"""One of so many is sent as late as somebody's last try may be: a key must be known as long as that."""
 
 
 class User:
@@ -69,6 +71,12 @@ class Look(NamedTuple):
 
 def _accounts_in(body: bytes, marks: bytes) -> Iterator[str]:
     return (found[0].decode() for found in re.finditer(re.escape(marks) + rb"[0-9]{3,}", body))
+
+
+def pause_before_again(luck: float) -> float:
+    """Seconds, by a draw from 0 to 1."""
+    is_late = int(luck * 0x100000) % LATE_ONE_IN == 0  # by its lower digits: the upper ones say how late
+    return (AGAIN_LATE if is_late else AGAIN_WITHIN) * luck
 
 
 class Ticket(NamedTuple):
@@ -347,7 +355,7 @@ class Device:
 
     async def _send_again(self, request: Request, story: OperationDraft, path: str, normalise: Normalise) -> None:
         """The same request once more. What the first one was answered stands; another answer is told beside it."""
-        await asyncio.sleep(AGAIN_WITHIN * Chance(f"{self._seed}/{self._begun}/again").random())
+        await asyncio.sleep(pause_before_again(Chance(f"{self._seed}/{self._begun}/again").random()))
         first, wrong = story.answer, story.wrong
         wire = request.to(self._connection.target, cookies=self._jar.line(path))
         done = await self._connection.exchange(wire, timeout=self._policy.timeout)
@@ -386,10 +394,12 @@ class Device:
             meaning = _APPLIED
             if not story.read(came.body, normalise):
                 result, meaning = TryResult.GARBLED, Meaning.UNKNOWN
-            story.foreign = self.user.foreign_mark(came.body) or story.foreign
         else:
             meaning = meaning_of(came, is_away=sends_to(came, LOGIN_PAGE))
             story.turned_away = meaning is Meaning.LOGGED_OUT and head.status != 401
+        if look is None:
+            mark = self.user.foreign_mark
+            story.foreign = mark(came.body) or mark(head.said) or story.foreign
         one = Try(done.begin, done.end, result, True, head.replica, head.release, head.edge)
         story.add(one, meaning)
 

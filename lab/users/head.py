@@ -50,6 +50,8 @@ class Head(Value):
     release: str | None = None
     edge: tuple[str, ...] = ()
     """The slots that the balancer tried, in order."""
+    said: bytes = b""
+    """All that its headers say."""
 
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1")
@@ -69,6 +71,7 @@ def read_head(
         replica=_named(headers.get(names.replica)),
         release=_named(headers.get(names.release)),
         edge=slots_of(headers.get(names.edge, b"").decode("latin-1")),
+        said=b"\n".join((*headers.values(), *cookies)),
     )
 
 

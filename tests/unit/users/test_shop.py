@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +17,8 @@ from lab.model import Kind, Operation, Outcome, TryResult
 from lab.oracle import check
 from lab.users import Device, Shopper, Tries, User, answers
 from lab.users.answers import LONGEST_NAME
+from lab.users.device import pause_before_again
+from lab.users.head import read_head
 from lab.users.shop import READS_DUE, WEIGHTS, WRITTEN, WRONG_PASSWORDS
 from lab.users.story import OperationDraft
 
@@ -310,6 +313,23 @@ def test_a_mark_of_another_user_is_seen_anywhere() -> None:
     user = User("user-001", "")
     assert user.foreign_mark(b'{"account":"user-001","id":"user-001.2.7","last":"user-012.1.3"}') == "user-012"
     assert user.foreign_mark(b'{"account":"user-001","id":"user-001.1.4","sku":"user-friendly"}') is None
+
+
+def test_a_mark_in_a_header_is_seen_too() -> None:
+    """Of an answer of whatever status."""
+    head = read_head(200, {b"x-cached-for": b"user-012", b"date": b"now"}, (b"a=b",))
+    assert User("user-001", "").foreign_mark(head.said) == "user-012"
+    assert User("user-012", "").foreign_mark(head.said) is None
+
+
+def test_what_is_sent_again_is_now_and_then_as_late_as_a_last_try() -> None:
+    """A key that is forgotten after a second would do for most."""
+    chance = Random(1)
+    pauses = [pause_before_again(chance.random()) for _ in range(1000)]
+    late = [one for one in pauses if one > 1]
+    assert 50 <= len(late) <= 150
+    assert max(late) > 4
+    assert sum(one <= 0.3 for one in pauses) > 800
 
 
 def test_a_mark_that_begins_with_ones_own_is_another_users() -> None:
