@@ -69,7 +69,10 @@ class ShopCluster:
         password = (self.toolbox.places.cluster(self.live.project) / LAB_PASSWORD).read_text()
         argv = ["redis-cli", "--user", "lab", "--pass", password, "--no-auth-warning", *command]
         made = engine.exec_create(store, argv)
-        return str(engine.exec_start(made["Id"]).decode()).rstrip("\n")
+        said = str(engine.exec_start(made["Id"]).decode()).rstrip("\n")
+        code = engine.exec_inspect(made["Id"])["ExitCode"]
+        assert code == 0, f"redis-cli ended with {code}: {said!r}"  # no reply is something else than an empty one
+        return said
 
     def logs(self) -> str:
         """Everything that every container of the cluster has written so far."""
