@@ -202,7 +202,7 @@ def test_one_seed_gives_one_plan(new_shop: Callable[[], FakeShop]) -> None:
 
 
 def test_trouble_on_the_way_is_survived(shop: FakeShop, book: Book) -> None:
-    """Cuts, refusals, lost sessions and nonsense cost tries and logins, never a user and never a fourth try of its own."""
+    """Cuts, refusals, lost sessions and nonsense cost tries and logins, never a user and never a fourth try."""
     with crowd_of(4, shop.target, book) as crowd:
         crowd.log_in(within=10)
         shop.misbehave("lost", "cut", "unavailable", "cut body", "garbage", "not applied", "wrong shape", to="/cart")
