@@ -48,7 +48,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Client]:
 
     def to(*streams: Stream) -> Client:
         client = Client(iter(streams))
-        monkeypatch.setattr(events, "try_connect", lambda **_: client)
+        monkeypatch.setattr(events, "try_connect", lambda *_, **__: client)
         return client
 
     return to
@@ -80,7 +80,7 @@ def test_an_engine_that_is_restarted_is_waited_for(
     """It is told once that it is gone and once that it is back, with what was started again; then things go on."""
     client = connect(Stream(event("start", 10**9)), Stream(event("die", 2 * 10**9), lasts=True))
     answers = iter([client, None, None, client])
-    monkeypatch.setattr(events, "try_connect", lambda **_: next(answers, client))
+    monkeypatch.setattr(events, "try_connect", lambda *_, **__: next(answers, client))
     monkeypatch.setattr(events, "ENGINE_ASKED_EVERY", 0.01)
     monkeypatch.setattr(events, "start_again", lambda *_, **__: ["x-store-1"])
     told: list[record.AnyEvent] = []
@@ -95,7 +95,7 @@ def test_an_engine_that_stays_away_is_trouble(connect: Callable[..., Client], mo
     """The run can't tell then."""
     client = connect(Stream())
     answers = iter([client])
-    monkeypatch.setattr(events, "try_connect", lambda **_: next(answers, None))
+    monkeypatch.setattr(events, "try_connect", lambda *_, **__: next(answers, None))
     monkeypatch.setattr(events, "ENGINE_ASKED_EVERY", 0.01)
     monkeypatch.setattr(events, "ENGINE_BACK_WITHIN", 0.05)
     told: list[record.AnyEvent] = []
@@ -111,7 +111,7 @@ def test_who_leaves_while_it_connects_waits_no_longer_than_that(
     stream, is_left = Stream(lasts=True), threading.Event()
     client = connect(stream)
 
-    def slowly(**_: object) -> Client:
+    def slowly(*_: object, **__: object) -> Client:
         assert is_left.wait(10)
         return client
 
