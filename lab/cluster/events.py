@@ -91,7 +91,7 @@ class EngineWatch:
             return False
         self._report(record.EngineGone(at=self._clock.now()))
         for _ in range(int(ENGINE_BACK_WITHIN / ENGINE_ASKED_EVERY)):
-            client = try_connect(timeout=10)
+            client = try_connect(self._address, timeout=10)
             if client is not None:
                 with closing(client):
                     started = start_again(client, self._project, since=gone)

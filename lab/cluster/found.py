@@ -43,7 +43,7 @@ def find_cluster(engine: APIClient, project: str, slots: Sequence[str]) -> Found
 
 def read_cluster(containers: Iterable[Mapping[str, Any]], slots: Sequence[str]) -> FoundCluster | None:
     """The same from what the engine lists: pure."""
-    images: Counter[Release] = Counter()
+    images: Counter[tuple[str, str]] = Counter()
     zones: dict[str, str] = {}
     tenure = 0
     for one in containers:
@@ -51,7 +51,7 @@ def read_cluster(containers: Iterable[Mapping[str, Any]], slots: Sequence[str]) 
         replica = labels.replica_of(one["Id"], one["Labels"], one["State"])
         if identity is None or identity.owner != labels.KEPT or replica is None or not replica.slot:
             continue
-        images[Release(name=replica.release, image=one["Image"])] += 1
+        images[replica.release, one["Image"]] += 1
         zones[replica.slot] = replica.zone
         named = _TENURE.search(one["Names"][0])
         tenure = max(tenure, int(named[1]) if named else 0)
@@ -59,8 +59,8 @@ def read_cluster(containers: Iterable[Mapping[str, Any]], slots: Sequence[str]) 
         return None
     names = dict.fromkeys((*slots, *zones))
     known = sorted((Slot(name=name, zone=zones.get(name) or _zone_of(name, zones)) for name in names), key=_turn)
-    release = max(images, key=lambda one: (images[one], one.name))
-    return FoundCluster(release=release, slots=tuple(known), active=tuple(zones), tenure=tenure)
+    name, image = max(images, key=lambda one: (images[one], one))
+    return FoundCluster(release=Release(name=name, image=image), slots=tuple(known), active=tuple(zones), tenure=tenure)
 
 
 def _zone_of(slot: str, zones: Mapping[str, str]) -> str:

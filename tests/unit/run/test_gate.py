@@ -51,7 +51,7 @@ def watched_at_a_gate(app: Deployment, folder: Path, deploy: str) -> tuple[list[
 
         def is_judged() -> bool:
             said.append(asked(server.port))
-            return bool(said[-1][1]["is_over"])
+            return bool(said[-1][1].get("is_over"))  # not said while there is no run yet
 
         wait_until("the gate knows the end", is_judged, within=60, every=0.1)
         run.join()
