@@ -53,9 +53,8 @@ def write_scenario(compose: Sequence[str], service: str | None, folder: Path, sa
         say(f"  note: `lab run` will refuse these files as they are: {refused}")
     scenario, journey, _ = made
     file = shlex.quote(str(scenario))
-    say(
-        f"  next: tell {journey} how a user logs in, acts and reads; lab try {file} shows one user at it; then: lab run {file}"
-    )
+    say(f"  next: tell {journey} how a user logs in, acts and reads; see one user at it with: lab try {file}")
+    say(f"  and then: lab run {file}")
     return ExitCode.HELD
 
 
