@@ -290,20 +290,27 @@ def start_cluster(
     _come_in(toolbox, cluster)
     balancer = NginxBalancer(*cluster.addresses(LAB_PORT))
     try:
-        wait_until("the balancers answer", balancer.is_alive, within=30, every=0.1, next_step="lab status")
-        if own is not None and own.front is not None:
-            front = own.front.service
-            [door] = cluster.addresses()
-            said = f"docker compose logs {front}   # it must ask for {own.service}:{own.port}"
-            wait_until(f"{front} answers", lambda: speaks_http(door), within=30, every=0.1, next_step=said)
-        if stores != ONE_STORE:  # of one store alone its replicas say whether it answers
-            look = StoreLook(toolbox.engine, project=identity.project)
-            wait_until("the stores are whole", lambda: not look.trouble(), within=60, every=0.2, next_step="lab status")
+        _wait_for_all(toolbox, cluster, balancer, own, stores)
     except LabError:
         balancer.__exit__(None, None, None)
         raise
     live = _live(toolbox.engine, cluster, balancer)
     return msgspec.structs.replace(live, start_later=partial(start_later, toolbox.compose, made))
+
+
+def _wait_for_all(
+    toolbox: Toolbox, cluster: ComposeCluster, balancer: NginxBalancer, own: OwnApp | None, stores: Stores
+) -> None:
+    """Wait until balancers, a front of theirs and stores answer; raises LabError for the one that does not."""
+    wait_until("the balancers answer", balancer.is_alive, within=30, every=0.1, next_step="lab status")
+    if own is not None and own.front is not None:
+        front = own.front.service
+        [door] = cluster.addresses()
+        said = f"docker compose logs {front}   # it must ask for {own.service}:{own.port}"
+        wait_until(f"{front} answers", lambda: speaks_http(door), within=30, every=0.1, next_step=said)
+    if stores != ONE_STORE:  # of one store alone its replicas say whether it answers
+        look = StoreLook(toolbox.engine, project=cluster.project)
+        wait_until("the stores are whole", lambda: not look.trouble(), within=60, every=0.2, next_step="lab status")
 
 
 def _come_in(toolbox: Toolbox, cluster: ComposeCluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -110,37 +111,19 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False, 
     say.
     """
     scenario = scenario_of(seen)
-    rules, releases = _rules(scenario), ReleaseContents.of(seen, scenario)
-    tally, crashed, events = Tally(rules), "", list[AnyEvent]()
-    lost: LossJudgement | None = None
-    answered = Answerers(())
-    try:
-        events += seen.events()
-        tally.take_events(events, releases.new)
-        answered = Answerers(events)
-        if scenario.target is not None:
-            tally.take(seen.history(), also=answered.feed)
-        elif processes > 1:
-            take_in_processes(tally, seen.folder, rules, releases.new, processes)
-        else:
-            tally.take(seen.history())
-        with no_collection():
-            lost = _judge_loss(scenario, tally.oracle, seen, events)
-    except RecordError as exc:
-        crashed = f"{exc.at}: {exc.what}"
-    except Exception as exc:  # noqa: BLE001 -- a check that dies is "could not tell", never green and never lost
-        crashed = f"{type(exc).__name__}: {exc}"
+    releases = ReleaseContents.of(seen, scenario)
+    taken = _take_in(seen, scenario, releases, processes)
+    tally, events, answered, crashed = taken.tally, taken.events, taken.answered, taken.crashed
     if crashed and processes > 1:
         return judge_run(ReadRecord(seen.folder), is_over=is_over, so_far=so_far)  # whose lines have their numbers
-    oracle, service, whole, occasions = tally.oracle, tally.service, tally.whole, tally.occasions
-    report = service.report()
+    report = tally.service.report()
     rolled_back = any(isinstance(event, RolloutMoved) and event.ending == "rolled back" for event in events)
     failed_commands = _failed_commands(events)
     terms = _terms(scenario, rolled_back=rolled_back or _never_rolled(events, failed_commands))
     events.sort(key=lambda event: event.at)
     crossing = find_crossing(events, answered) if scenario.target is not None else Crossing(release=releases.new)
     evidence = gather(
-        oracle,
+        tally.oracle,
         report,
         last=tally.last,
         new_release=crossing.release,
@@ -150,14 +133,14 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False, 
         rolled_back=rolled_back,
         failed_commands=failed_commands,
         is_mistaken=any(isinstance(event, Trouble) and event.is_mistake for event in events),
-        lost=lost,
+        lost=taken.lost,
         terms=terms,
-        occasions=None if occasions is None else occasions.counts(),
+        occasions=None if tally.occasions is None else tally.occasions.counts(),
         taken_down=find_taken_down(events, until=tally.last),
         away=away_spans(events),
         busy=[event for event in events if isinstance(event, MachineBusy)],
     )
-    missing = () if crashed or so_far else whole.reasons(is_over=is_over)
+    missing = () if crashed or so_far else tally.whole.reasons(is_over=is_over)
     evidence = _with_kept_out(evidence, tally.logins.findings(), troubles=missing)
     asked = asked_promises(terms)
     if scenario.users.are_of_own_app and _can_tell_once(evidence):
@@ -185,6 +168,40 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False, 
         began=min((event.at for event in events), default=0),
         replacements=_replacements(events, releases),
     )
+
+
+@dataclass
+class _TakenIn:
+    """All that stands in a record, fed to whoever judges it; `crashed` says what kept them from the rest of it."""
+
+    tally: Tally
+    answered: Answerers
+    events: list[AnyEvent] = field(default_factory=list)
+    lost: LossJudgement | None = None
+    crashed: str = ""
+
+
+def _take_in(seen: ReadRecord, scenario: Scenario, releases: ReleaseContents, processes: int) -> _TakenIn:
+    rules = _rules(scenario)
+    taken = _TakenIn(Tally(rules), Answerers(()))
+    tally = taken.tally
+    try:
+        taken.events += seen.events()
+        tally.take_events(taken.events, releases.new)
+        taken.answered = Answerers(taken.events)
+        if scenario.target is not None:
+            tally.take(seen.history(), also=taken.answered.feed)
+        elif processes > 1:
+            take_in_processes(tally, seen.folder, rules, releases.new, processes)
+        else:
+            tally.take(seen.history())
+        with no_collection():
+            taken.lost = _judge_loss(scenario, tally.oracle, seen, taken.events)
+    except RecordError as exc:
+        taken.crashed = f"{exc.at}: {exc.what}"
+    except Exception as exc:  # noqa: BLE001 -- a check that dies is "could not tell", never green and never lost
+        taken.crashed = f"{type(exc).__name__}: {exc}"
+    return taken
 
 
 def _replacements(events: Sequence[AnyEvent], releases: ReleaseContents) -> int:
