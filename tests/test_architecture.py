@@ -197,3 +197,42 @@ def test_no_host_of_a_registry_is_written_down() -> None:
             text = path.read_text(errors="replace")
             assert "pypi" + ".org/simple" not in text, path
             assert "://deb" + ".debian.org" not in text, path
+
+
+LARGER = {
+    "backends/docker.py": "puts every part of a cluster on Docker together, and nothing else may name them",
+    "deploy/deployer.py": "one loop: what may happen between two of its acts is read in one place",
+    "deploy/deployer.py Deployer": "the same",
+    "operate/watching.py watch": "the keywords of `lab.watch`, passed on",
+    "oracle/service.py report": "one report of all that was counted",
+    "oracle/stops.py find_cut": "one pass over failed tries, in the order of its docstring",
+    "oracle/verdict.py gather": "the evidence from its many sources, field by field",
+    "pytest_plugin.py": "every hook, fixture and marker that pytest finds by its module",
+    "report/document.py build_report": "one report, field by field",
+    "run/conductor.py": "the phases of a run, in their order",
+    "run/conductor.py Conductor": "the same",
+    "run/judge.py judge_run": "one judged run, from its sources",
+    "scenario/spec.py": "the keys of a scenario file, as the reference shows them",
+    "session.py": "what the fixtures of the plugin do, one method for each",
+    "users/device.py": "a device's request from its try to its answer, where speed forbids more calls",
+    "users/device.py Device": "the same",
+    "users/device.py do": "the same",
+    "users/driven.py Driven": "what a journey may do while its user runs",
+    "users/driven.py _do": "one action of a journey, with all ways in which it may end",
+}
+"""What is longer than 400 lines (a module), 300 (a class) or 50 (a function), and why it is not cut up."""
+
+
+def test_what_is_larger_than_usual_has_a_reason() -> None:
+    """And a reason that is not needed any more is dropped."""
+    found: set[str] = set()
+    for path in LAB.rglob("*.py"):
+        text, name = path.read_text(), str(path.relative_to(LAB))
+        if len(text.splitlines()) > 400:
+            found.add(name)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                most = 300 if isinstance(node, ast.ClassDef) else 50
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                found |= {f"{name} {node.name}"} if lines > most else set()
+    assert found == set(LARGER)
