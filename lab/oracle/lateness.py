@@ -15,10 +15,13 @@ average that says so is that of a minute, and it is looked at every few seconds.
 _LATE = frozenset({*TryResult, "502", "503", "504"}) - {TryResult.GARBLED}
 """What comes of a try that takes too long somewhere. Whoever answers something else had the time to."""
 
+_NOT_LATE = frozenset({Anomaly.REFUSED, Anomaly.IGNORED_SIGNAL})
+"""A refusal is an answer; and an app that had nothing else to do for all its time was told, and did not end."""
+
 
 def may_be_the_machines(finding: Finding, busy: Sequence[MachineBusy]) -> bool:
     """Whether it judges time, and the machine was too busy then. What was lost, or shown wrong, never is."""
-    if not PROMISES[finding.promise].judges_time or finding.anomaly == Anomaly.REFUSED:
+    if not PROMISES[finding.promise].judges_time or finding.anomaly in _NOT_LATE:
         return False
     if finding.promise == TRIES and not all(one.result in _LATE for op in finding.witness for one in op.tries):
         return False

@@ -35,6 +35,8 @@ def finding(promise: str, anomaly: Anomaly, *results: str, at: int = 100) -> Fin
         (finding(TRIES, Anomaly.REFUSED, "429"), False),
         (finding(SERVING_FLOOR, Anomaly.BELOW_FLOOR), True),
         (finding(STATE_KEPT, Anomaly.LOST_WRITE, "200"), False),
+        (finding(CLEAN_STOPS, Anomaly.KILLED_AT_STOP), True),
+        (finding(CLEAN_STOPS, Anomaly.IGNORED_SIGNAL), False),
         (finding(CLEAN_STOPS, Anomaly.CUT_BY_STOP, "502", at=200), False),  # long after
         (finding(CLEAN_STOPS, Anomaly.CUT_BY_STOP, "502", at=60), False),  # long before
     ],
