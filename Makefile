@@ -3,8 +3,8 @@ LAB := .venv/bin/lab
 PY := .venv/bin/python
 READY := .venv/.ready
 BROWSER := .venv/.browser
-# Tests on containers mostly wait: three beside each other use most of two cores. One: make test BESIDE=1.
-BESIDE := 3
+# Two runs beside each other use two cores; three are late, and say so. One: make test BESIDE=1.
+BESIDE := 2
 # Tests start some hundred Pythons: what one has compiled is there for the next, whatever the machine's default.
 unexport PYTHONDONTWRITEBYTECODE
 QUICK := -m pytest -n 2 -m 'not e2e and not browser and not prove'

@@ -14,7 +14,7 @@ import pytest
 from lab.machine.setup import Toolbox
 from tests.documents import DOCS, TUTORIAL, blocks_of, shown_file
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 PROXIES = DOCS / "how-to" / "proxies.md"
 DOCKER = """\

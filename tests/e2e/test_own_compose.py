@@ -22,7 +22,7 @@ from lab.retry import wait_until
 from tests.e2e.runs import lab
 from tests.e2e.stops import APP, build
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 SLOT = Slot(name="a1", zone="a")
 
@@ -75,8 +75,12 @@ def test_what_proves_nothing_or_reaches_out_is_refused(
     assert ended.code == 2, ended.out + ended.err
     assert said in ended.err
     assert str(tmp_path / "compose.yaml") in ended.err
-    looks = toolbox.engine.containers(all=True, filters={"label": PROJECT})
-    assert not [one for one in looks if "look-" in one["Labels"][PROJECT]], "what looked into an image is gone"
+
+    def nobody_looks() -> bool:
+        made = toolbox.engine.containers(all=True, filters={"label": PROJECT})
+        return not [one for one in made if "look-" in one["Labels"][PROJECT]]
+
+    wait_until("what looks into images is gone, of others too", nobody_looks, within=30)
 
 
 GIVEN = """

@@ -11,7 +11,7 @@ from lab.record import AppStopped, CommandSaid, ContainerEvent, Step
 from tests.e2e.runs import Ended, first_tries_failed, is_gone, lab
 from tests.e2e.stops import APP, build
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -50,7 +50,8 @@ def test_a_mistake_in_a_test_is_never_laid_at_the_machine() -> None:
     [
         ("A title\nBROKEN serving_floor: 1 served at 3 s\nreport", True),
         ("✕  6 broken   seed 1: broke serving_floor too", True),
-        ("COULD NOT TELL: the run took too long", True),
+        ("A lesson\n  COULD NOT TELL   the machine was too busy\nassert 4 == 0", True),
+        ("sweep rolling: 1 saved by retry\nassert {'ready': 'saved 1'} == {'ready': 'held'}", True),
         ("assert 3 < 2\n +  where 3 = len(x)", True),
         ("lab: the balancer answers: not so after 30 s", True),
         ("A title\nBROKEN state_kept: 20 of 20 users lost state; also tries", False),
