@@ -36,7 +36,7 @@ def changed(tmp_path: Path, named: str, before: str, after: str) -> Path:
     [
         ("canary", "shares: [0.1, 0.5, 1] ", "shares: [0.5, 0.1]", "steps[1].roll.shares"),
         ("canary", "hold: 4", "surge: 4", "surge"),
-        ("demo", "strikes_that_hit: 4", "occasions: {repeats: 4}", "enough.occasions.repeats"),
+        ("demo", "neighbours: 500", "repeats: 4", "enough.occasions.repeats"),
         ("canary", "strategy: canary", "strategy: blue", "strategy"),
         ("red-black", "batch: 2", 'batch: "two"', "steps[1].together[0].roll.batch"),
         ("deployer-death", "deployers: 2", "deployers: 1", "steps[1].together[1].fault.do"),
