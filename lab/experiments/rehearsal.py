@@ -158,7 +158,7 @@ class Rehearsal:
             self._operations += 1
             good = is_proper(operation.answered, operation)
             self._failed += not good
-            self._retried += good and len(operation.tries) > 1
+            self._retried += good and len(operation.tries) - operation.repeats > 1  # not those on purpose
 
     def note_event(self, event: record.AnyEvent) -> None:
         """The engine or a deployer said something."""

@@ -122,7 +122,7 @@ def open_from_disk(browser: Browser, report: Path) -> None:
     """The report beside the run is the page with its slider."""
     with visit(browser, report.as_uri()) as seen:
         seen.page.locator("#verdict.held").wait_for()
-        seen.page.locator("#slider").fill("300")
+        seen.page.locator("#slider").fill("5")  # seconds
         seen.page.locator("#connection", has_text="looking back").wait_for()
         seen.check_quiet()
 
