@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
 
 USERS = "{count: 40, on_two_devices: 12, think: 0.25, tries: 1}"
 SETTLE = "{settle: {for: 2}}"
+NOBODYS = {Kind.LOGIN, Kind.INTRUDE, Kind.JOIN}
+"""What a device does without its account's session, or with another account."""
 MOVED = NS // 2
 """In which the last request over a connection to the other group has been answered."""
 ENOUGH = "{operations: 800, checks: 800, users_served_by_new: 30}"
@@ -218,7 +220,7 @@ def test_a_canary_sticks_to_accounts_where_asked(tmp_path: Path, affinity: str, 
     over = next(event.at for event in moves if event.phase == "move" and event.at > began)
     met: dict[str, set[str | None]] = {}
     for one in ended.history():
-        if began <= one.begin and one.end <= over and one.kind is not Kind.LOGIN:
+        if began <= one.begin and one.end <= over and one.kind not in NOBODYS:
             met.setdefault(one.user, set()).add(one.answered.release)  # a repeat on purpose goes to whoever it wants
     assert len(met) == 30
     mixed = [user for user, releases in met.items() if len(releases) > 1]
