@@ -25,7 +25,7 @@ demo-broken: setup ## the same with sessions in the replicas' memory: why it mat
 smoke: $(READY) ## the tests that need no Docker (two minutes)
 	@$(PY) $(QUICK)
 
-test: setup $(BROWSER) ## what every commit must hold: the quick tests, then those on real containers (25 minutes)
+test: setup $(BROWSER) ## what every commit must hold: the quick tests, then those on real containers (30 minutes)
 	@$(PY) $(QUICK)
 	@$(PY) $(REAL)
 

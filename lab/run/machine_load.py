@@ -10,7 +10,7 @@ from lab.record import MachineBusy
 
 PER_CORE = 8.0
 """The load average of the last minute for each core from which on nobody who comes late can be blamed for it. A run by
-itself makes about one on two cores, three beside each other six to seven, and their verdicts are right."""
+itself makes about one on two cores, three beside each other six to seven."""
 LOOK_EVERY, TELL_EVERY = 5.0, 20.0
 """Seconds between two looks; and between two words where it stays busy."""
 
