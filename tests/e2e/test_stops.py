@@ -92,7 +92,8 @@ def test_their_own_store_is_struck_by_its_name_and_what_it_lost_is_measured(tool
     roll = '  - roll: {to: "stops:drains-v2", with: [worker]}\n'
     bound = ("serving_at_least: 1}", "serving_at_least: 0, loses_at_most: 1}")
     fewer = ("checks: 20, users_served_by_new: 4}", "checks: 1}")
-    ended = run(toolbox, tmp_path, "drains", (roll, STRIKE), bound, fewer)
+    longer = ("  - settle: {for: 2}\n", "  - settle: {for: 5}\n")  # so that more than a second's writes are there
+    ended = run(toolbox, tmp_path, "drains", longer, (roll, STRIKE), bound, fewer)
     assert ended.code == 1, ended.out + ended.err
     assert "loss_bound" in broken(ended)
     [why] = [one for one in whys(ended) if "the store lost: " in one]

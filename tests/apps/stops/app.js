@@ -2,7 +2,7 @@
 const http = require("node:http");
 const net = require("node:net");
 
-const WORKS_FOR = 600; // milliseconds that a write takes
+const WORKS_FOR = 1200; // milliseconds that a write takes
 
 function redis(...words) {
   return new Promise((resolve, reject) => {

@@ -12,7 +12,7 @@ from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
-WORKS_FOR = 0.6
+WORKS_FOR = 1.2
 """Seconds that a write takes."""
 under_way = 0
 changed = threading.Condition()
