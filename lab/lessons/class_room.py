@@ -31,7 +31,7 @@ LARGEST_WORD = 4096
 """Bytes of what a seat says."""
 PATIENCE = 10.0
 """Seconds that somebody may take to send a request."""
-_STYLES, _SCRIPTS = ("page.css",), ("class.js",)
+_STYLES, _SCRIPTS = ("page.css",), ("theme.js", "class.js")
 _WORD: msgspec.json.Decoder[SeatWord] = msgspec.json.Decoder(SeatWord)
 _ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 

@@ -71,9 +71,9 @@ def runs_page(runs: Sequence[RunSummary], *, beside: bool) -> str:
         scenarios.setdefault(one.scenario, []).append(one)
     return render_page(
         "runs.html",
-        csp=page_policy(("page.css",), ("runs.js",)),
+        csp=page_policy(("page.css",), ("theme.js", "runs.js")),
         styles=("page.css",),
-        scripts=("runs.js",),
+        scripts=("theme.js", "runs.js"),
         runs=sorted(runs, key=lambda one: one.began, reverse=True),
         trends={name: tuple(_trends(some)) for name, some in scenarios.items()},
         beside=beside,

@@ -1,18 +1,5 @@
 "use strict";
 // The trainer's page: all seats, asked for every two seconds.
-const $ = (id) => document.getElementById(id);
-const THEME = "lab-theme";
-function kept() { try { return localStorage.getItem(THEME); } catch { return null; } }
-function wear(theme) {
-  if (theme === "dark") document.documentElement.dataset.theme = theme;
-  else delete document.documentElement.dataset.theme;
-}
-wear(kept() || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
-$("theme").addEventListener("click", () => {
-  const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-  wear(theme);
-  try { localStorage.setItem(THEME, theme); } catch { /* a browser may keep nothing */ }
-});
 const ago = (seconds) => (seconds < 60 ? `${Math.max(0, Math.round(seconds))} s` : `${Math.floor(seconds / 60)} min`);
 const plural = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
 function cell(tag, text, cls) {
