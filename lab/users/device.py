@@ -6,6 +6,7 @@ import asyncio
 import copy
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -106,6 +107,7 @@ class Device:
         "_beside",
         "_clock",
         "_connection",
+        "_hurries",
         "_ids",
         "_is_busy",
         "_jar",
@@ -162,6 +164,14 @@ class Device:
         self._begun = self._logins = self._keys = 0
         self._last_tries: tuple[Try, ...] = ()
         self._is_busy = False
+        self._hurries = asyncio.Event()
+
+    def hurry(self, *, is_wanted: bool) -> None:
+        """Whether what is to be sent again later is sent at once: nobody waits for a pause once all else has ended."""
+        if is_wanted:
+            self._hurries.set()
+        else:
+            self._hurries.clear()
 
     @property
     def is_logged_in(self) -> bool:
@@ -355,7 +365,10 @@ class Device:
 
     async def _send_again(self, request: Request, story: OperationDraft, path: str, normalise: Normalise) -> None:
         """The same request once more. What the first one was answered stands; another answer is told beside it."""
-        await asyncio.sleep(pause_before_again(Chance(f"{self._seed}/{self._begun}/again").random()))
+        pause = pause_before_again(Chance(f"{self._seed}/{self._begun}/again").random())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._hurries.wait()
         first, wrong = story.answer, story.wrong
         wire = request.to(self._connection.target, cookies=self._jar.line(path))
         done = await self._connection.exchange(wire, timeout=self._policy.timeout)

@@ -78,6 +78,7 @@ class ActionPace:
         """Act until `end`; a device that isn't logged in logs in first, and again at every turn until it is."""
         journey, device = self._journey, self._journey.device
         self._is_open = True
+        device.hurry(is_wanted=False)
         due = self._clock.now() + self._drawn()
         while self._is_open:
             delay = (due - self._clock.now()) / NS
@@ -99,6 +100,7 @@ class ActionPace:
     def end(self) -> None:
         """Begin no further action; `walk` returns when the one under way has ended."""
         self._is_open = False
+        self._journey.device.hurry(is_wanted=True)
         if self._alarm is not None and not self._alarm.done():
             self._alarm.set_result(False)
 

@@ -15,6 +15,7 @@ import pytest
 
 from lab.errors import LabFault, RecordError, SetupError, UsageError, WaitTimeout
 from lab.model import Kind, Operation, Outcome, TryResult
+from lab.retry import wait_until
 from lab.users import Crowd, CrowdSize, Door, Journey, Tries
 from lab.users import crowd as crowd_module
 from lab.users.accounts import plan_accounts
@@ -118,6 +119,25 @@ def test_shopping_can_go_on_after_settling(shop: FakeShop, book: Book) -> None:
             book.wait_for(before + 30)
             crowd.settle(within=10)
             assert len(shop.seen) == sum(len(one.tries) for one in book.operations)
+
+
+def test_settling_waits_for_no_pause_before_a_repeat(
+    shop: FakeShop, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was to be sent once more, much later, is sent when nothing else is begun any more, and is not left out."""
+    drawn = list[float]()
+
+    def an_hour(luck: float) -> float:
+        drawn.append(luck)
+        return 3600.0
+
+    monkeypatch.setattr("lab.users.device.pause_before_again", an_hour)
+    with crowd_of(20, shop.target, book) as crowd:
+        crowd.log_in(within=10)
+        crowd.shop()
+        wait_until("a few want to send once more", lambda: len(drawn) >= 3, within=20)
+        crowd.settle(within=20)
+    assert sum(one.repeats for one in book.operations) == len(drawn)
 
 
 def test_two_devices_act_at_the_same_time(shop: FakeShop, book: Book) -> None:

@@ -54,6 +54,7 @@ def live(shop: FakeShop, actions: int, *, seed: str = "1") -> list[Operation]:
             policy=Tries(first=0.001, factor=1),
             clock=SYSTEM_CLOCK,
         )
+        device.hurry(is_wanted=True)
         journey = Shopper(device)
         for _ in range(actions):
             if not device.is_logged_in:
