@@ -7,7 +7,9 @@ BROWSER := .venv/.browser
 BESIDE := 2
 # Tests start some hundred Pythons: what one has compiled is there for the next, whatever the machine's default.
 unexport PYTHONDONTWRITEBYTECODE
-QUICK := -m pytest -n 2 -m 'not e2e and not browser and not prove'
+# The quick tests count; the slow ones mostly wait, for runs in this process and for what they started.
+QUICK := -m pytest -n 4 -m 'not e2e and not browser and not prove and not slow'
+SLOW := -m pytest -n 8 -m 'slow and not e2e and not browser and not prove'
 REAL := -m pytest -n $(BESIDE) --dist loadgroup --no-loadscope-reorder -m '(e2e or browser) and not prove'
 
 .PHONY: help demo demo-broken smoke test test-unit prove check fix sweep sabotage workshop lessons bench setup yard doctor clean
@@ -22,11 +24,12 @@ demo: setup ## users keep their state through a rolling upgrade and random kills
 demo-broken: setup ## the same with sessions in the replicas' memory: why it matters
 	@$(LAB) run demo-broken --ui; code=$$?; [ $$code -eq 1 ] || exit $$code
 
-smoke: $(READY) ## the tests that need no Docker (two minutes)
+smoke: $(READY) ## the tests that need no Docker, without the few that take seconds each (a minute)
 	@$(PY) $(QUICK)
 
 test: setup $(BROWSER) ## what every commit must hold: the quick tests, then those on real containers (30 minutes)
 	@$(PY) $(QUICK)
+	@$(PY) $(SLOW)
 	@$(PY) $(REAL)
 
 test-unit: smoke ## smoke, by its former name

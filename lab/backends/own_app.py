@@ -10,7 +10,7 @@ import msgspec
 from lab.balancer.config import BalancerSettings
 from lab.cluster.own_app import OwnApp
 from lab.cluster.own_checks import check_service
-from lab.cluster.own_files import files_of, inactive_services, read_compose
+from lab.cluster.own_files import ReadCompose, files_of, inactive_services, read_compose
 from lab.cluster.own_images import OwnParts, check_images, parts_of, pull_missing
 from lab.machine.engine import APIClient, connect
 from lab.machine.images import is_own_image
@@ -56,12 +56,20 @@ def check_own_app(
     return _check(toolbox.engine, toolbox.compose, spec, images, say=say, pulls=pulls)
 
 
-def check_dry(scenario: Scenario, say: Say) -> OwnParts | None:
-    """All checks of a run, before anything is made: Compose and the engine are asked, and left as they are."""
-    if scenario.cluster.compose is None:
-        return None
-    images = [one for one in images_of(scenario) if not is_own_image(one)]
-    return _check(connect(), provide_compose(say), scenario.cluster, images)
+def check_dry(scenario: Scenario, say: Say, plan: Callable[[OwnParts | None], None]) -> None:
+    """All checks of a run, before anything is made: Compose and the engine are asked, and left as they are.
+
+    `plan` is shown as soon as the compose file is understood: images that are missing hide nothing of it. It is told
+    what the app brings along, None for the shop.
+    """
+    own = own_app(scenario.cluster)
+    if own is None:
+        plan(None)
+        return
+    compose = provide_compose(say)
+    read = _read_checked(compose, own)
+    plan(parts_of(read, own))
+    check_images(connect(), compose, read, own, [one for one in images_of(scenario) if not is_own_image(one)])
 
 
 def _check(
@@ -76,8 +84,7 @@ def _check(
     own = own_app(spec)
     if own is None:
         return None
-    read = read_compose(compose, own.compose)
-    check_service(read.config, own, lambda: inactive_services(compose, own.compose))
+    read = _read_checked(compose, own)
     for image in pull_missing(engine, read, own, releases) if pulls else ():
         say(f"pulling {image}")
     check_images(engine, compose, read, own, releases)
@@ -85,6 +92,12 @@ def _check(
     for note in parts.notes:
         say(f"note: {note}")
     return parts
+
+
+def _read_checked(compose: Sequence[str], own: OwnApp) -> ReadCompose:
+    read = read_compose(compose, own.compose)
+    check_service(read.config, own, lambda: inactive_services(compose, own.compose))
+    return read
 
 
 def balancer_settings(spec: ClusterSpec, may_be_empty: int) -> BalancerSettings:

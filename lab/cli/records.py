@@ -45,7 +45,7 @@ def ui(run: str | None, cluster: bool, port: int | None, project: str | None) ->
 @option("--processes", type=COUNT, default=1, metavar="N", help="judge with so many processes (default: 1)")
 def check(run: str, as_json: bool, processes: int) -> int:
     """Judge a recorded run again, from its record alone."""
-    from lab.operate.runs import check_run
+    from lab.operate.check import check_run
 
     return check_run(run, as_json=as_json, processes=processes, say=say_one_line)
 

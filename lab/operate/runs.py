@@ -20,22 +20,21 @@ from lab.backends.own_app import check_dry
 from lab.backends.protocol import Backend
 from lab.backends.target import Target
 from lab.clock import NS, SYSTEM_CLOCK
+from lab.cluster.own_images import OwnParts
 from lab.collection import rare_collection
 from lab.console.page import PageSpec, watched
-from lab.console.reports import folder_of, leave_report, report_path, short
+from lab.console.reports import leave_report, report_path
 from lab.console.terminal import choose_view, say_closing
 from lab.errors import ExitCode, JourneyMistake, LabError, LabFault, UsageError, blame, printable
 from lab.machine.halt import halted_in
 from lab.machine.places import find_places
-from lab.model import Value, Verdict
+from lab.model import Value
 from lab.operate.watch_checks import check_watched, opted_of, strikes_target
-from lab.oracle.service import ServiceReport
-from lab.oracle.telling import story
 from lab.record import HELD_BACK, ReadRecord, RunBegan, RunEnded, RunRecord, Trouble
 from lab.run.conductor import Conductor
 from lab.run.controls import RunControls
 from lab.run.crowds import own_user_of
-from lab.run.judge import JudgedRun, judge_run, run_seconds
+from lab.run.judge import JudgedRun, judge_run
 from lab.run.outside_strike import Opted
 from lab.run.view import QuietView, View
 from lab.run.watcher import Watcher
@@ -47,7 +46,6 @@ from lab.scenario.spec import Scenario, images_of, lab_images_of
 from lab.scenario.watch_options import WatchOptions, typed, watch_scenario
 from lab.users.loading import MakeUser
 
-STORIES = 5
 Say = Callable[[str], None]
 
 
@@ -123,9 +121,7 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
         _check_request(spec, named, scenario)
     if spec.is_dry:
         for _, scenario in read:
-            own, seed = check_dry(scenario, say), spec.seed if spec.seed is not None else scenario.seed
-            for line in plan_lines(scenario, seed=seed, own=own):
-                say(line)
+            check_dry(scenario, say, partial(_say_plan, scenario, spec, say))
         return ExitCode.HELD
     out = sys.stderr if spec.as_json else sys.stdout
     say = _say_on(out) if spec.as_json else say
@@ -149,6 +145,12 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
                 )
         codes.append(judged.judgement.exit_code)
     return worst_of(codes)
+
+
+def _say_plan(scenario: Scenario, spec: RunRequest, say: Say, own: OwnParts | None) -> None:
+    seed = spec.seed if spec.seed is not None else scenario.seed
+    for line in plan_lines(scenario, seed=seed, runs=find_places().runs, own=own):
+        say(line)
 
 
 def _repeat(named: str, spec: RunRequest, seed: int) -> str:
@@ -348,51 +350,3 @@ def _say_on(out: TextIO) -> Say:
         out.flush()
 
     return say
-
-
-def check_run(named: str, *, as_json: bool, processes: int = 1, say: Say) -> int:
-    """Judge a recorded run again, without any engine; print promises, counts and the first stories."""
-    folder = folder_of(named)
-    seen = ReadRecord(folder)
-    judged = judge_run(seen, processes=processes)
-    if as_json:
-        say(msgspec.json.encode(judged.judgement).decode())
-        return judged.judgement.exit_code
-    for one in judged.judgement.promises:
-        mark = {Verdict.HELD: "✓", Verdict.BROKEN: "✕", Verdict.COULD_NOT_TELL: "?"}[one.verdict]
-        broken = f", broken {one.broken} times" if one.broken else ""
-        note = f" ({one.note})" if one.note else ""
-        say(f"{mark} {one.promise:<14} {one.title:<44} {one.count:>7} {one.checks}{broken}{note}")
-    for line in _informing(judged.service):
-        say(f"  {line}")
-    for finding in judged.judgement.findings[:STORIES]:
-        for line in story(finding, began=judged.began):
-            say(f"  {line}")
-    more = len(judged.judgement.findings) - STORIES
-    if more > 0:
-        say(f"  and {more} more in {short(folder)}/verdict.json")
-    if judged.judgement.tested:
-        say("what was tested, and what was not:")
-    for part in judged.judgement.tested:
-        say(f"  {part.text}")
-    say("not checked:")
-    for line in judged.judgement.not_checked:
-        say(f"  {line}")
-    for line in judged.closing(seconds=run_seconds(seen), report=short(folder), repeat=""):
-        say(line)
-    return judged.judgement.exit_code
-
-
-def _informing(service: ServiceReport) -> Iterator[str]:
-    """What is told and, unless the scenario asks for it, not judged."""
-    latency, tries = service.latency, service.first_tries
-    share = 100 * service.available
-    yield f"first tries answered: {share:.3f} % of {tries.actions}"
-    yield (
-        f"seconds until answered, from when it was due: p50 {latency.half:.3f}, p95 {latency.p95:.3f},"
-        f" p99 {latency.p99:.3f}, slowest {latency.slowest:.3f}"
-    )
-    for one in service.recoveries:
-        back = "capacity not back by the end" if one.capacity is None else f"capacity back in {one.capacity:.1f} s"
-        users = f"users' tries failed for {one.users:.1f} s" if one.users else "no user's try failed"
-        yield f"strike {one.strike} on {one.victim} ({one.fault}): {back}, {users}"

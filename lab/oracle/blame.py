@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from lab.clock import NS
-from lab.model import Finding, Operation, Role
+from lab.model import Finding, Kind, Operation, Role
 from lab.oracle.between import Between
 from lab.oracle.breach import seconds
 from lab.oracle.outside import JUST_BEFORE, outside_fate
 from lab.oracle.patterns import STORE_BEFORE, dropping_kind, is_loss, likely_pattern
-from lab.oracle.promises import PROMISES
+from lab.oracle.promises import PROMISES, TRIES
 from lab.oracle.witness import maker_of, reader_of, release_of, replica_of, who
 from lab.record import AnyEvent, ContainerEvent, Step, Strike
 
+_CUT = "502"
+"""What a balancer answers whose replica closed the connection."""
+_ENDINGS = frozenset({"kill", "oom", "die", "stop", "pause", "restart"})
+_OF_OWN_APPS = frozenset({Kind.ACT, Kind.READ, Kind.BROWSE})
 _GOING = {"drain": "was told to leave", "stop": "was stopped", "stopped": "stopped", "remove": "was removed"}
 
 
@@ -65,18 +69,44 @@ def _cause(finding: Finding, events: Sequence[AnyEvent]) -> str:
         parts.append(f"answered by {who(reader)}" + (f", which had {promise.maker}" if is_same else ""))
         if maker is not None and replica_of(maker) != replica_of(reader):
             parts.append(f"{who(maker)} had {promise.maker}")
-    fate = _fate(replica_of(maker) if maker is not None else None, finding.at, events)
+    slots = _asked_in_vain(finding)
+    fate = _fate(replica_of(maker) if maker is not None else None, finding.at, events, slots)
+    if not fate and slots and not any(_ended_in(slots, event, finding.at) for event in events):
+        fate = _closed(finding, slots)
     if fate:
         parts.append(fate)
     return "; ".join(parts)
 
 
-def _fate(replica: str | None, at: int, events: Sequence[AnyEvent]) -> str:
-    """What had happened to `replica` before `at`; else whatever else had happened just before."""
+def _asked_in_vain(finding: Finding) -> frozenset[str]:
+    """The slots that the balancer asked and had no answer from, where that is all that is known of who was asked."""
+    last = finding.witness[-1].tries[-1] if finding.witness and finding.witness[-1].tries else None
+    is_known = last is None or finding.promise != TRIES or any(replica_of(one) for one in finding.witness)
+    return frozenset() if last is None or is_known or last.result != _CUT else frozenset(last.edge)
+
+
+def _ended_in(slots: frozenset[str], event: AnyEvent, at: int) -> bool:
+    """Whether the engine says that something was done to who has one of these slots; its word may come a bit late."""
+    if not isinstance(event, ContainerEvent) or event.role != Role.APP or event.slot not in slots:
+        return False
+    return event.action in _ENDINGS and -JUST_BEFORE * NS <= event.at - at <= NS
+
+
+def _closed(finding: Finding, slots: frozenset[str]) -> str:
+    closed = f"{' and '.join(sorted(slots))} closed the connection without an answer, and nothing had been done there"
+    if finding.witness[-1].kind not in _OF_OWN_APPS:
+        return closed
+    return f"{closed}: an app does so that keeps idle connections for less time than the proxy before it (60 s)"
+
+
+def _fate(replica: str | None, at: int, events: Sequence[AnyEvent], slots: frozenset[str] = frozenset()) -> str:
+    """What had happened to `replica` before `at`; else whatever else had happened just before, in `slots` if any."""
     own, other, store = "", "", ""
     for event in events:
         if event.at > at:
             break
+        if slots and isinstance(event, Strike | Step) and event.slot and event.slot not in slots:
+            continue  # who had those slots is another
         ago = at - event.at
         just_before = ago <= JUST_BEFORE * NS
         if isinstance(event, Strike):

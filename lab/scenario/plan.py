@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -61,16 +62,20 @@ def blast_radius(scenario: Scenario, own: OwnParts | None = None) -> PlannedReac
     )
 
 
-def plan_lines(scenario: Scenario, *, seed: int | None, own: OwnParts | None = None) -> Iterator[str]:
-    """The plan of a run as a person reads it; `own` is what an app of one's own brings along."""
+def plan_lines(scenario: Scenario, *, seed: int | None, runs: Path, own: OwnParts | None = None) -> Iterator[str]:
+    """The plan of a run as a person reads it; its record will be in `runs`, `own` is what an app of one's own brings
+    along.
+    """
     cluster, users, enough = scenario.cluster, scenario.users, scenario.enough
     yield scenario.title
     yield f"  seed        {'drawn at the start' if seed is None else seed}"
     if scenario.target is not None:
-        yield from _target_lines(scenario, scenario.target)
+        yield from _target_lines(scenario, scenario.target, runs)
         return
     zones = ", ".join(f"{count} in zone {zone}" for zone, count in cluster.zones.items())
     yield f"  cluster     {len(cluster.slots)} slots ({zones}), {cluster.release} at first"
+    if cluster.first is not None:
+        yield f"  first       {_compact(cluster.first)}"
     if cluster.compose is None:
         yield f"  store       {cluster.stores.text}; may lose {cluster.stores.tier.bound}"
     app = f", app {cluster.service} of {', '.join(cluster.compose_files)}" if cluster.compose else ""
@@ -84,12 +89,12 @@ def plan_lines(scenario: Scenario, *, seed: int | None, own: OwnParts | None = N
     for image in all_images_of(scenario):
         whose = "made here from images/ where it is missing" if is_own_image(image) else "taken as the engine has it"
         yield f"    {image:<20} {whose}"
-    yield from _radius_lines(blast_radius(scenario, own), may_be_empty(scenario))
+    yield from _radius_lines(blast_radius(scenario, own), may_be_empty(scenario), runs)
     for note in () if own is None else own.notes:
         yield f"  note        {note}"
 
 
-def _target_lines(scenario: Scenario, target: TargetSpec) -> Iterator[str]:
+def _target_lines(scenario: Scenario, target: TargetSpec, runs: Path) -> Iterator[str]:
     users = scenario.users
     yield f"  target      {', '.join(target.urls)}"
     most = "as fast as they think" if target.rate is None else f"at most {target.rate:g} requests a second in all"
@@ -100,10 +105,10 @@ def _target_lines(scenario: Scenario, target: TargetSpec) -> Iterator[str]:
     yield f"  enough      {_compact(scenario.enough)}"
     yield f"  at most     {scenario.time_limit:g} s"
     yield "  blast radius: requests of the users, and what your own commands do"
-    yield "    written     one folder in runs/"
+    yield f"    written     one folder in {runs}"
 
 
-def _radius_lines(radius: PlannedReach, empty: int) -> Iterator[str]:
+def _radius_lines(radius: PlannedReach, empty: int, runs: Path) -> Iterator[str]:
     yield "  blast radius: containers, networks and volumes of this run's own label, and nothing else"
     yield f"    made        at most {radius.at_the_peak} replicas at once for {radius.replicas} slots, beside them"
     yield f"                {', '.join(radius.beside)}"
@@ -121,7 +126,7 @@ def _radius_lines(radius: PlannedReach, empty: int) -> Iterator[str]:
     if empty:
         yield f"    empty       {empty} slots may stand empty for long: that is wanted"
     yield "    ports       on 127.0.0.1 alone"
-    yield "    written     one folder in runs/, and .lab/ while the cluster lives"
+    yield f"    written     one folder in {runs}, and .lab/ beside it while the cluster lives"
 
 
 def _step_lines(steps: tuple[StepSpec, ...], indent: str) -> Iterator[str]:

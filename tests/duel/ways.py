@@ -85,7 +85,16 @@ def fail_half_way() -> None:
     sys.exit("half of them are new; giving up")
 
 
-WAYS = {"recreate": recreate, "docker-rollout": rollout, "stop-first": stop_first, "fails": fail_half_way}
+def heal() -> None:
+    """What a platform does that replaces what dies: waits for fewer than there should be, and makes one more."""
+    until = time.monotonic() + float(os.environ["HEALTHY_WITHIN"])
+    while len(replicas()) == REPLICAS and time.monotonic() < until:
+        time.sleep(0.1)
+    say(f"{len(replicas())} of {REPLICAS} run")
+    compose("up", "--detach", "--no-recreate", "--wait", "--scale", f"app={REPLICAS}", "app")
+
+
+WAYS = {"recreate": recreate, "docker-rollout": rollout, "stop-first": stop_first, "fails": fail_half_way, "heal": heal}
 
 if __name__ == "__main__":
     WAYS[sys.argv[1]]()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from lab.cluster.commands import environment
 from lab.cluster.tear_down import tear_down
 from lab.machine.labels import Identity
 from lab.machine.setup import Toolbox
+from tests.building import build_image
 
 WAYS_FILE = Path(__file__).with_name("ways.py")
 PROXIES = ("nginx", "haproxy", "caddy")
@@ -74,13 +74,20 @@ COMMANDS: Mapping[str, str] = {
 }
 
 
+KEPT = "lab.role: app"
+OFFERED = f'{KEPT}, lab.may-be-struck: "true"'
+"""What the app's containers bear where their owner lets them be struck."""
+
+
 class Yard(Peer):
     """The project, and the variables by which its compose file is understood."""
 
-    def __init__(self, toolbox: Toolbox, identity: Identity, proxy: str, folder: Path) -> None:
+    def __init__(
+        self, toolbox: Toolbox, identity: Identity, proxy: str, folder: Path, *, may_be_struck: bool = False
+    ) -> None:
         super().__init__(toolbox, identity)
         self.proxy = proxy
-        self._file = self._compose_file(folder)
+        self._file = self._compose_file(folder, OFFERED if may_be_struck else KEPT)
 
     @property
     def address_url(self) -> str:
@@ -101,8 +108,8 @@ class Yard(Peer):
     def write_files(self, image: str) -> None:
         write_files(self.plan(image), CONFIGS[self.proxy])
 
-    def _compose_file(self, folder: Path) -> Path:
-        text = self.toolbox.places.compose_file.with_name("peer.yaml").read_text()
+    def _compose_file(self, folder: Path, app_role: str) -> Path:
+        text = self.toolbox.places.compose_file.with_name("peer.yaml").read_text().replace(KEPT, app_role)
         if self.proxy in COMMANDS:
             image = proxy_image(self.toolbox, self.proxy)
             text = text.replace("image: ${LAB_NGINX_IMAGE:?}", f"image: {image}\n    command: {COMMANDS[self.proxy]}")
@@ -119,16 +126,16 @@ def proxy_image(toolbox: Toolbox, proxy: str) -> str:
         f"FROM {toolbox.images.base_tag}\nUSER root\n"
         f"RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends {proxy} >/dev/null\n"
     )
-    for line in toolbox.engine.build(fileobj=io.BytesIO(recipe.encode()), tag=tag, rm=True, decode=True):
-        if "error" in line:
-            raise RuntimeError(line["error"])
+    build_image(toolbox.engine, tag, recipe=recipe)
     return tag
 
 
 @contextmanager
-def yard(toolbox: Toolbox, identity: Identity, proxy: str, image: str, folder: Path) -> Iterator[Yard]:
+def yard(
+    toolbox: Toolbox, identity: Identity, proxy: str, image: str, folder: Path, *, may_be_struck: bool = False
+) -> Iterator[Yard]:
     """A yard of which all replicas are healthy; gone afterwards."""
-    one = Yard(toolbox, identity, proxy, folder)
+    one = Yard(toolbox, identity, proxy, folder, may_be_struck=may_be_struck)
     try:
         one.write_files(image)
         one.compose(image, "up", "--detach", "--wait")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from docker import APIClient
 
+from tests.building import build_image
 from tests.documents import README, shown_file
 from tests.e2e.runs import ROOT
 
@@ -21,11 +22,7 @@ VARIANTS = {
 def build_django(engine: APIClient, base: str) -> None:
     """Django from Debian's packages, in two releases, and both with sessions in the process."""
     for tag, settings in VARIANTS.items():
-        arguments = {"BASE": base, **settings}
-        for line in engine.build(
-            path=str(DJANGO), tag=f"django-notes:{tag}", rm=True, decode=True, buildargs=arguments
-        ):
-            assert "error" not in line, line["error"]
+        build_image(engine, f"django-notes:{tag}", path=DJANGO, BASE=base, **settings)
 
 
 def write_readme_files(folder: Path) -> None:

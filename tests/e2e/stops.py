@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.machine.setup import Toolbox
+from tests.building import build_image
 
 APP = Path(__file__).resolve().parents[1] / "apps" / "stops"
 
@@ -13,5 +14,4 @@ def build(toolbox: Toolbox, stops: str, version: str) -> None:
     """One way to stop, in one release."""
     arguments = {"BASE": toolbox.images.base_tag, "STOPS": stops, "VERSION": version}
     tag = f"stops:{stops}-{version}"
-    for line in toolbox.engine.build(path=str(APP), tag=tag, rm=True, decode=True, buildargs=arguments):
-        assert "error" not in line, line["error"]
+    build_image(toolbox.engine, tag, path=APP, **arguments)

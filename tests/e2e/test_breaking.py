@@ -25,6 +25,7 @@ def strikes(ended: Ended) -> dict[str, list[bool]]:
     return found
 
 
+@pytest.mark.prove
 def test_a_cut_from_the_store_and_a_lost_zone_hurt_nobody(toolbox: Toolbox, tmp_path: Path) -> None:
     """A replica that can't reach the store says so and another one answers; then a zone dies as a whole. N+1 is enough:
     nobody loses anything, and every strike hit what served."""

@@ -104,6 +104,7 @@ def test_whoever_comes_next_goes_on_where_a_killed_deployer_was(hand: Hand, plac
         assert state.read(f"{hand.project}/desired") is None
 
 
+@pytest.mark.prove
 def test_a_person_approves_a_stage_and_aborts_at_the_next(hand: Hand) -> None:
     """The rollout waits for a word at each share, and says for which; an abort sends all back: exit 3 for both."""
     hand.be_at_v2()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.machine.setup import Toolbox
+from tests.building import build_image
 from tests.documents import DOCS, TUTORIAL, blocks_of, shown_file
 
 pytestmark = [pytest.mark.e2e, pytest.mark.judges_time]
@@ -53,6 +53,7 @@ def type_in(line: str, folder: Path, env: dict[str, str]) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.prove
 def test_the_tutorial_ends_as_it_says(newcomer: tuple[Path, dict[str, str]]) -> None:
     """Every file and command in order: red as the page tells it, cured, green through an upgrade, and through kills."""
     folder, env = newcomer
@@ -71,6 +72,7 @@ def test_the_tutorial_ends_as_it_says(newcomer: tuple[Path, dict[str, str]]) -> 
 
 
 @pytest.mark.parametrize(("proxy", "settings"), [("haproxy", "haproxy.cfg"), ("caddy", "Caddyfile")])
+@pytest.mark.prove
 def test_a_proxy_as_the_page_shows_it_fails_no_first_try(
     toolbox: Toolbox, newcomer: tuple[Path, dict[str, str]], proxy: str, settings: str
 ) -> None:
@@ -78,8 +80,7 @@ def test_a_proxy_as_the_page_shows_it_fails_no_first_try(
     folder, env = newcomer
     recipe = f"FROM {toolbox.images.base_tag}\nRUN apt-get update -qq && apt-get install -y -qq {proxy} >/dev/null\n"
     tag = f"lab-docs-{proxy}:1"
-    for line in toolbox.engine.build(fileobj=io.BytesIO(recipe.encode()), tag=tag, rm=True, decode=True):
-        assert "error" not in line, line["error"]
+    build_image(toolbox.engine, tag, recipe=recipe)
     image = f"notes-{proxy}"  # the tutorial's test builds `notes` at the same time, broken as the page begins
     for name in ("app.py", "Dockerfile", "compose.yaml", "journey.py"):
         (folder / name).write_text(shown_file(TUTORIAL, name))

@@ -22,6 +22,7 @@ def images(toolbox: Toolbox) -> None:
     """The images are there before a run is timed."""
 
 
+@pytest.mark.prove
 def test_several_runs_as_json_lines(tmp_path: Path) -> None:
     """A short soak holds, the next is cut short: exit 4; standard output is the two records and nothing else."""
     (tmp_path / "short").mkdir()
@@ -50,6 +51,7 @@ def test_several_runs_as_json_lines(tmp_path: Path) -> None:
     assert all(event.hit for event in events if isinstance(event, StrikeProved))
 
 
+@pytest.mark.prove
 def test_a_broken_run_is_repeated_and_shrunk(tmp_path: Path) -> None:
     """Two strikes on sessions in memory: again they fall on the same slots, and one of them is found to be enough."""
     file = scenario(

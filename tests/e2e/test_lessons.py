@@ -34,6 +34,7 @@ def test_what_is_broken_breaks_by_its_promise_and_the_solution_holds(lesson: Les
     assert "1 of 1 broken halves red by their own promise, 1 of 1 solutions held" in ended.out
 
 
+@pytest.mark.prove
 def test_two_participants_at_once_each_get_what_they_deserve(toolbox: Toolbox, tmp_path: Path) -> None:
     """On one machine and one engine, each in a folder of theirs: red by the lesson's own promise, and passed.
 
@@ -77,6 +78,7 @@ def ran_with(ended: Ended) -> set[str]:
     return {content for tag, content in images.items() if "/layer-" in tag}
 
 
+@pytest.mark.prove
 def test_a_team_names_what_the_wheel_drew_and_mends_it(toolbox: Toolbox, tmp_path: Path) -> None:
     """A deployer that dies and remembers, of which nothing is told; once it looks, another one goes on."""
     seed = next(one for one in range(1000) if draw(LESSONS, one) is DEPLOYER)

@@ -48,6 +48,7 @@ def test_sessions_in_the_process_turn_it_red_by_name(toolbox: Toolbox, readme_fi
     assert is_gone(toolbox, ended.project)
 
 
+@pytest.mark.prove
 def test_their_own_nginx_may_stay_in_front(toolbox: Toolbox, readme_files: Path) -> None:
     """Users come through the site's own nginx, which the lab's stands behind: an upgrade fails no first try."""
     for name in ("compose-front.yaml", "front.conf"):
@@ -101,6 +102,7 @@ def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, readme_files: Path
     assert not (installed / "runs").exists()
 
 
+@pytest.mark.prove
 def test_users_told_as_requests_hold_through_kills(toolbox: Toolbox) -> None:
     """Two replicas are killed without warning; their gates go with them, and nobody loses a note."""
     ended = run(toolbox, DJANGO / "steps.yaml", "--seed", "3")

@@ -27,7 +27,7 @@ RUN_ENDS = 90_000
 """Milliseconds within which a small run is over."""
 
 
-BY_HAND = """[{settle: {for: 20}}, {roll: {to: "shop:v2"}}, {settle: {for: 8}}]"""
+BY_HAND = """[{settle: {for: 14}}, {roll: {to: "shop:v2"}}, {settle: {for: 4}}]"""
 
 
 def test_a_run_is_watched_and_clicks_act_on_it(toolbox: Toolbox, browser: Browser, tmp_path: Path) -> None:
@@ -158,6 +158,7 @@ def cart(page: Page) -> list[str]:
 
 
 @pytest.mark.usefixtures("whole_again")
+@pytest.mark.prove
 def test_two_browsers_shop_through_an_upgrade(shop_cluster: ShopCluster, browser: Browser) -> None:
     """Log in, fill carts, and go on while every replica is replaced: release and replica change, the carts stay.
 

@@ -52,6 +52,7 @@ def run(folder: Path, toolbox: Toolbox) -> tuple[int, str, dict[str, list[str]]]
     return done.returncode, done.stdout + done.stderr, told
 
 
+@pytest.mark.prove
 def test_what_the_page_shows_holds_and_sessions_in_memory_do_not(toolbox: Toolbox, readme_files: Path) -> None:
     """Two tests on one cluster of somebody's own app, a third on a cluster of its own: two green, the last red."""
     (readme_files / "lab.yaml").unlink()

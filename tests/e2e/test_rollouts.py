@@ -101,6 +101,7 @@ def test_the_sweep_sees_what_is_wrong(stage: Rehearsal) -> None:
         member.thaw()
 
 
+@pytest.mark.prove
 def test_a_deployer_that_slept_through_its_lease_is_refused_by_the_engine(stage: Rehearsal) -> None:
     """Stopped just before it takes an old replica away, woken up when another one has sent everybody back to that very
     replica: its call finds nobody of that name, and the replica goes on serving."""
@@ -128,6 +129,7 @@ def test_a_deployer_that_slept_through_its_lease_is_refused_by_the_engine(stage:
     asleep[0].check()
 
 
+@pytest.mark.prove
 def test_a_fault_at_a_phase_is_done_there_and_healed(backend: Backend) -> None:
     """The new replica dies between ready and in rotation: nobody loses anything; where there is nobody to hurt, that
     is said."""
@@ -154,7 +156,7 @@ def test_a_balancer_and_a_deployer_are_struck_at_a_phase(backend: Backend) -> No
     ("roll", "least_serving"),
     [
         ("{to: 'shop:v2', strategy: red-black, batch: 3, keep: 1}", 3),
-        ("{to: 'shop:v2', strategy: drain-then-move}", 2),
+        pytest.param("{to: 'shop:v2', strategy: drain-then-move}", 2, marks=pytest.mark.prove),
         pytest.param("{to: 'shop:v2', batch: '67%', order: zone}", 3, marks=pytest.mark.prove),
     ],
     ids=["red-black", "drain-then-move", "rolling-by-percentage"],
@@ -169,6 +171,7 @@ def test_every_strategy_fails_no_first_try(tmp_path: Path, roll: str, least_serv
     assert fewest_serving(ended) >= least_serving
 
 
+@pytest.mark.prove
 def test_a_reverse_sends_everybody_back_to_the_group_that_stood_by(tmp_path: Path) -> None:
     """Once all traffic is on the new group somebody wants the old one: it serves again, and nobody noticed."""
     roll = "{roll: {to: 'shop:v2', strategy: red-black, batch: 3, shares: [0.3, 1], hold: 1.5, keep: 60}}"
@@ -201,6 +204,7 @@ def test_a_canary_is_judged_and_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("affinity", "sticks"), [("account", True), pytest.param("none", False, marks=pytest.mark.prove)]
 )
+@pytest.mark.prove
 def test_a_canary_sticks_to_accounts_where_asked(tmp_path: Path, affinity: str, sticks: bool) -> None:
     """While the canary is watched, both devices of an account see one and the same release; otherwise they mix."""
     ended = lab(
@@ -287,6 +291,7 @@ def test_a_slow_release_is_rolled_back_for_that_alone(tmp_path: Path) -> None:
     assert first_tries_failed(ended.history()) == []
 
 
+@pytest.mark.prove
 def test_two_deployers_and_a_death_in_a_whole_run(tmp_path: Path) -> None:
     """The leader is killed when the second slot's new replica is ready: the other one leads, and the run holds."""
     fault = "{fault: {do: kill the deployer, at: {moment: before, action: enter, slot: b1}}}"
@@ -307,6 +312,7 @@ def test_two_deployers_and_a_death_in_a_whole_run(tmp_path: Path) -> None:
     assert first_tries_failed(ended.history()) == []
 
 
+@pytest.mark.prove
 def test_scaling_a_rollout_and_replacement_at_once_settle(tmp_path: Path) -> None:
     """While the load doubles and replicas are added, a rollout goes on, one of its new replicas is killed and one
     freezes: both are replaced in time, nobody loses anything, and with less load replicas drain away again."""

@@ -36,6 +36,7 @@ def test_the_demo_holds(toolbox: Toolbox) -> None:
     assert is_gone(toolbox, ended.project)
 
 
+@pytest.mark.prove
 def test_sessions_in_memory_turn_the_run_red_by_name() -> None:
     """The demo with sessions inside the replicas breaks `logged_in`, tells a hurt user's story, and exits 1."""
     ended = lab("run", "demo-broken", "--seed", "7")
@@ -68,16 +69,14 @@ def test_a_release_that_never_gets_ready_leaves_the_old_one_serving(toolbox: Too
     ("changes", "code"),
     [
         ({"time_limit": "1"}, 4),
-        ({"enough": "{operations: 1000000}"}, 5),
-        ({"enough": "{operations: 100, checks: 100, strikes_that_hit: 1}"}, 5),
         ({"enough": "{operations: 100, checks: 100, users_served_by_new: 1}"}, 5),
     ],
-    ids=["time limit", "too few operations", "no strike", "no new release"],
+    ids=["time limit", "no new release"],
 )
 def test_a_run_that_proves_nothing_is_never_green(
     toolbox: Toolbox, tmp_path: Path, changes: dict[str, str], code: int
 ) -> None:
-    """Cut short: 4; too little checked, nobody struck, nobody served by a new release: 5."""
+    """Cut short: 4; nobody served by a new release: 5."""
     ended = lab("run", scenario(tmp_path, **changes))
     assert ended.code == code, ended.out + ended.err
     assert "HELD" not in ended.out

@@ -74,7 +74,7 @@ def test_an_app_that_exits_at_once_cuts_its_users(toolbox: Toolbox, tmp_path: Pa
     assert any(why.startswith("web cut ") and "after SIGTERM (process 1 is python3)" in why for why in whys(ended))
 
 
-@pytest.mark.parametrize(("stops", "process"), [("shell", "sh"), ("node", "node")])
+@pytest.mark.parametrize(("stops", "process"), [("shell", "sh"), pytest.param("node", "node", marks=pytest.mark.prove)])
 def test_an_app_that_never_hears_of_it_is_killed(toolbox: Toolbox, tmp_path: Path, stops: str, process: str) -> None:
     """After the service's own time. All of its users were answered by then, and still it is no clean stop."""
     ended = run(toolbox, tmp_path, stops)
@@ -101,6 +101,7 @@ def test_their_own_store_is_struck_by_its_name_and_what_it_lost_is_measured(tool
     assert "acknowledged at no time" not in why
 
 
+@pytest.mark.prove
 def test_the_lenient_way_says_what_it_does_not_test(toolbox: Toolbox, tmp_path: Path) -> None:
     """The same app that exits at once holds, since all was answered before it was told."""
     ended = run(toolbox, tmp_path, "exits", ("  port: 8000\n", "  port: 8000\n  stop: after_answers\n"))

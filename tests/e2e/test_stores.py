@@ -87,6 +87,7 @@ def test_members_sentinels_and_database_are_as_closed_as_the_rest(replicated: Sh
     assert {(role, zone) for role in ("store", "sentinel") for zone in "abc"} <= zones
 
 
+@pytest.mark.prove
 def test_orders_whose_database_died_in_between_are_finished(replicated: ShopCluster) -> None:
     """The store has taken the cart, the database is dead: the answer is "nobody knows", everything else goes on. The
     repeat with the same key makes it one order, whole; where nobody repeats it, whoever looks next finds it."""

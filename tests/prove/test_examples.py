@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from docker import APIClient
 
 from lab.machine.setup import Toolbox
+from tests.building import build_image
 from tests.documents import DOCS, blocks_of
 from tests.e2e.runs import ROOT, Ended, first_tries_failed, is_gone, lab
 
@@ -20,17 +20,11 @@ TAGS = {"express": "express-notes", "php": "php-notes", "worker": "orders"}
 Change = Callable[[Path], None]
 
 
-def build(engine: APIClient, folder: Path, tag: str, **arguments: str) -> None:
-    for line in engine.build(path=str(folder), tag=tag, rm=True, decode=True, buildargs=arguments):
-        assert "error" not in line, line["error"]
-
-
 @pytest.fixture(scope="module")
 def postgres(toolbox: Toolbox) -> str:
     """What stands in for the official image."""
-    build(
-        toolbox.engine, ROOT / "tests" / "apps" / "postgres", "lab-examples-postgres:17", BASE=toolbox.images.base_tag
-    )
+    folder = ROOT / "tests" / "apps" / "postgres"
+    build_image(toolbox.engine, "lab-examples-postgres:17", path=folder, BASE=toolbox.images.base_tag)
     return "lab-examples-postgres:17"
 
 
@@ -50,10 +44,10 @@ class Example:
         named = "broken" if change is not None else "as-it-is"
         if change is not None and not new_only:
             change(self.folder)
-        build(self._toolbox.engine, self.folder, f"{self._tag}-{named}:v1", BASE=base)
+        build_image(self._toolbox.engine, f"{self._tag}-{named}:v1", path=self.folder, BASE=base)
         if change is not None and new_only:
             change(self.folder)
-        build(self._toolbox.engine, self.folder, f"{self._tag}-{named}:next", BASE=base, VERSION="next")
+        build_image(self._toolbox.engine, f"{self._tag}-{named}:next", path=self.folder, BASE=base, VERSION="next")
         for name in ("lab.yaml", "compose.yaml"):
             path = self.folder / name
             path.write_text(path.read_text().replace(f"{self._tag}:", f"{self._tag}-{named}:"))

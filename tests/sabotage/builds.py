@@ -31,7 +31,7 @@ lab: 1
 name: {name}
 title: "{title}"
 cluster: {{release: "shop:{first}", zones: {{a: 1, b: 1, c: 1}}{cluster}}}
-users: {{count: 40, on_two_devices: 40, think: 0.25, tries: {tries}}}
+users: {{count: 40, on_two_devices: 40, think: 0.4, tries: {tries}}}
 promises: {{serving_at_least: {floor}{promises}}}
 steps:
   - settle: {{for: {before}}}

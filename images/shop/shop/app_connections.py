@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from shop.framing import CHUNK, Broken, Head, read_head
+from shop.listening import listens_on
 
 LONGEST_IDLE = 60.0
 """Seconds that a connection is kept without a request: what nginx does unless it is told otherwise."""
@@ -116,7 +117,7 @@ class Readiness:
             async with asyncio.timeout(self.patience):
                 seen = await self._exchange(question, what)
         except ConnectionRefusedError:
-            seen = Seen(f"{what}: connection refused")
+            seen = Seen(f"{what}: connection refused; {listens_on()}")
         except TimeoutError:
             seen = Seen(f"{what}: no answer in {self.patience:g} s")
         except (OSError, Broken) as exc:

@@ -49,4 +49,4 @@ http
       }
     });
   })
-  .listen(8000);
+  .listen(8000).keepAliveTimeout = 75000; // longer than any proxy's: this app is about its signal alone

@@ -16,6 +16,8 @@ from lab.errors import ExitCode, LabError, printable
 from lab.run import deployer_processes
 from tests.golden import unpack
 
+pytestmark = pytest.mark.slow
+
 LAB = [sys.executable, "-P", "-m", "lab"]
 NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

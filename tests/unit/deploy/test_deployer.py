@@ -170,6 +170,7 @@ def test_an_app_gets_its_stop_signal_once_whoever_leads(ground: Ground) -> None:
     assert len(told) == len(set(told)), "a second signal"
 
 
+@pytest.mark.slow
 def test_a_release_that_cannot_start_is_not_tried_for_ever(tmp_path: Path) -> None:
     """Its replicas die as soon as they run: after three it is given up and the old release serves."""
     with FileState(tmp_path / "state.db") as state:
@@ -430,6 +431,7 @@ def test_a_release_that_users_suffer_from_is_rolled_back(ground: Ground) -> None
 
 
 @pytest.mark.parametrize("broken", [0, 1])
+@pytest.mark.slow
 def test_what_users_got_long_ago_judges_no_release(tmp_path: Path, broken: int) -> None:
     """Neither does an earlier build's broken promise turn it back, nor is it good because that one was."""
     clock = FakeClock(start=1_700_000_000 * NS)
@@ -516,6 +518,7 @@ def test_a_killed_replica_is_replaced(ground: Ground) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_look_asks_all_that_are_silent_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six replicas and their slots: silence is waited for once, as the deployer's lease runs meanwhile."""
     monkeypatch.setattr(nginx, "ANSWER_WITHIN", 30.0)

@@ -109,6 +109,7 @@ def test_an_option_that_makes_no_sense_is_refused(pytester: pytest.Pytester, nam
     assert pytester.runpytest_inprocess().ret == pytest.ExitCode.USAGE_ERROR
 
 
+@pytest.mark.slow
 def test_workers_share_the_seed_and_have_projects_of_their_own(pytester: pytest.Pytester) -> None:
     """So that two never touch each other's cluster, and one seed repeats them all."""
     pytester.makepyfile(
@@ -196,6 +197,7 @@ def test_it(request, verdict):
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "xdist"])
+@pytest.mark.slow
 def test_runs_are_told_to_people_and_machines(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: list[str]
 ) -> None:

@@ -55,7 +55,7 @@ def test_a_reset_never_takes_a_name_that_is_taken(tmp_path: Path) -> None:
     [
         ("count: 30", "count: 12", "users.count"),
         ("at_least: 3, at_most: 3", "at_least: 1, at_most: 1", "steps[1].monkey.at_least"),
-        ("operations: 800", "operations: 1", "enough.operations"),
+        ("operations: 400", "operations: 1", "enough.operations"),
         ('release: "mine:v1"', 'release: "shop:v1"', "cluster.release"),
         ("  - settle: {for: 2}\n  - monkey", "  - monkey", "steps"),
         ("serving_at_least: 2", "serving_at_least: 0", "promises.serving_at_least"),

@@ -64,6 +64,33 @@ def test_the_cause_without_events_is_only_who_answered() -> None:
     assert "struck" not in later.cause
 
 
+def unanswered(kind: Kind) -> Finding:
+    """Nobody says who was asked: the balancer alone, that it was whoever has slot b1."""
+    asked = op(kind, 11 * NS, 12 * NS, user="u", outcome=Outcome.UNKNOWN, result="502", replica=None, release=None)
+    asked = replace(asked, tries=(replace(asked.tries[0], edge=("b1",)),))
+    return Finding(promise=TRIES, anomaly="not answered", user="u", at=12 * NS, why="502", witness=(asked,))
+
+
+def test_whoever_closes_a_connection_is_named_by_its_slot() -> None:
+    """And not what was done in another slot; apps of one's own may keep idle connections for too short a time."""
+    elsewhere, there = drain("a1-1", 11.5), drain("b1-2", 11.5)
+    (caused,), _ = blame([unanswered(Kind.ACT)], [elsewhere])
+    assert caused.cause.startswith("b1 closed the connection without an answer")
+    assert "idle connections" in caused.cause
+    (caused,), _ = blame([unanswered(Kind.CART)], [elsewhere])
+    assert "idle" not in caused.cause
+    (caused,), _ = blame([unanswered(Kind.ACT)], [elsewhere, there])
+    assert caused.cause.startswith("b1-2 was told to leave")
+
+
+@pytest.mark.parametrize("at", [11, 12.5])
+def test_a_replica_that_ended_closed_no_connection_by_itself(at: float) -> None:
+    """By the engine's word, which may come a little later than the answer."""
+    died = ContainerEvent(at=int(at * NS), action="die", container="c", name="b1-2", role="app", slot="b1")
+    (caused,), _ = blame([unanswered(Kind.ACT)], [died])
+    assert "closed the connection" not in caused.cause
+
+
 def test_a_planned_stop_of_the_maker_is_told_too() -> None:
     """Sessions that go with an upgraded replica have a step as their cause, not a strike."""
     (caused,), sentence = blame([forced_logout("u", "a1-1", "a1-9", releases=("v1", "v2"))], [drain("a1-1", 9)])

@@ -44,6 +44,7 @@ def test_a_recorded_run_is_judged_as_it_deserves(name: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == "rolling-held" else pytest.mark.prove) for name in HELD]
 )
+@pytest.mark.slow
 def test_an_anomaly_planted_into_a_recorded_run_turns_it_red(name: str, tmp_path: Path) -> None:
     """By its own promise; so what holds, holds because it was looked at."""
     folder = unpack(name, tmp_path)

@@ -82,6 +82,7 @@ def test_agrees_with_brute_force(family: str) -> None:
     assert found > 90
 
 
+@pytest.mark.slow
 def test_one_thing_at_a_time_agrees_with_brute_force() -> None:
     """Where writes of unknown outcome come in between, the quick way finds what trying every order finds."""
     found = unknown = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,7 @@ def whole(plan: RunPlan, items: list[Item]) -> list[AnyPageEvent]:
 
 
 @given(record=records, data=st.data())
+@pytest.mark.slow
 def test_a_run_that_goes_on_gives_what_its_replay_gives(
     plan: RunPlan, record: tuple[list[AnyEvent], list[Operation]], data: st.DataObject
 ) -> None:

@@ -17,6 +17,8 @@ from lab import record
 from lab.retry import wait_until
 from lab.run.command_process import MOST_LINES, CommandProcess
 
+pytestmark = pytest.mark.slow
+
 Told = list[record.AnyEvent]
 
 

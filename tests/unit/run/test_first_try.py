@@ -15,6 +15,8 @@ from lab.state.file import FileState
 from lab.testing.in_process import InProcessBackend
 from tests.notes import NOTES_APPS, NOTES_SCENARIO, Notes
 
+pytestmark = pytest.mark.slow
+
 
 def ran(tmp_path: Path, text: str) -> tuple[JudgedRun, list[str]]:
     backend = InProcessBackend(tmp_path / "runs", NOTES_APPS, Notes, lambda: FileState(tmp_path / "state.db"))

@@ -23,6 +23,8 @@ from lab.web.gate import GateServer
 from tests.golden import unpack
 from tests.unit.run.watched import DEPLOY, DEPLOY_EMPTY, WATCHED, Deployment, Watched, deployment, watch
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def app() -> Iterator[Deployment]:

@@ -16,6 +16,8 @@ from lab.record import ReadRecord
 from lab.testing.in_process import AppAnswer, AppRequest, MakeApp
 from tests.in_process import Ended, InProcessLab
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = itertools.count(1)
 
 

@@ -15,6 +15,8 @@ from lab.record import CommandEnded, CommandSaid, Step, Trouble
 from lab.testing.in_process import AppAnswer, AppRequest, MakeApp
 from tests.in_process import Ended, InProcessLab
 
+pytestmark = pytest.mark.slow
+
 ROWS: list[dict[str, str]] = []
 """The one table: a note is kept under the column that the schema has."""
 SCHEMA: set[str] = set()

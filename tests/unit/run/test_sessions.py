@@ -14,6 +14,8 @@ from lab.scenario.spec import ClusterSpec, Promises, UsersSpec
 from lab.session import ClusterSession, Traffic
 from tests.in_process import InProcessLab
 
+pytestmark = pytest.mark.slow
+
 USERS = UsersSpec(count=12, on_two_devices=0, think=0.02)
 SPEC = ClusterSpec(release="shop:v1", zones={"a": 1, "b": 1, "c": 1})
 

@@ -21,6 +21,8 @@ from lab.record import AnyEvent, CommandBegan, Observed, PhaseBegan, ReadRecord,
 from lab.retry import wait_until
 from tests.unit.run.watched import WATCHED, Deployment, deployment, watch
 
+pytestmark = pytest.mark.slow
+
 BY_ANSWERS = "release: {header: X-Version, get: /version, json: app.release}"
 
 

@@ -15,6 +15,8 @@ from lab.record import ReadRecord
 from lab.users.own import UserJourney
 from tests.unit.run.watched import Deployment, deployment
 
+pytestmark = pytest.mark.slow
+
 
 class Visitor(UserJourney):
     """Keeps notes."""

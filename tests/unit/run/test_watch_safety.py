@@ -20,6 +20,8 @@ from lab.scenario.read import read_scenario
 from lab.scenario.target_spec import TargetSpec, TlsSpec
 from tests.unit.run.watched import DEPLOY, WATCHED, Deployment, deployment, watch, written
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def app() -> Iterator[Deployment]:

@@ -28,6 +28,8 @@ from tests.unit.run.watched import (
     written,
 )
 
+pytestmark = pytest.mark.slow
+
 RELEASE = ", release: {header: X-Version, get: /version, json: app.release}"
 
 

@@ -22,6 +22,8 @@ from lab.record import (
 )
 from tests.in_process import InProcessLab, small
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def lab(tmp_path: Path) -> InProcessLab:
@@ -58,9 +60,10 @@ def test_a_release_that_never_gets_ready_is_rolled_back(lab: InProcessLab) -> No
     assert [one.ending for one in moves] == ["rolled back"]
 
 
-def test_too_little_is_never_green(lab: InProcessLab) -> None:
-    """Exit 5."""
-    assert lab.run(small(enough="{operations: 100000, checks: 20}")).code == ExitCode.TOO_LITTLE_CHECKED
+@pytest.mark.parametrize("more", ["operations: 100000", "strikes_that_hit: 1", "users_served_by_new: 1"])
+def test_too_little_is_never_green(lab: InProcessLab, more: str) -> None:
+    """Too few operations, nobody struck, nobody served by a new release: exit 5."""
+    assert lab.run(small(enough=f"{{checks: 20, {more}}}")).code == ExitCode.TOO_LITTLE_CHECKED
 
 
 def test_a_run_goes_on_until_it_shows_enough(lab: InProcessLab) -> None:

@@ -300,5 +300,5 @@ def test_whatever_is_read_can_be_planned_and_recorded() -> None:
     """The largest that is allowed, quickly."""
     changes = [("cluster.zones", {"a": 50, "b": 50}), ("steps[1].together[1].monkey.at_most", 10_000)]
     scenario = read_scenario(LIBRARY / "demo.yaml", changes)
-    assert list(plan_lines(scenario, seed=1))
+    assert list(plan_lines(scenario, runs=Path("runs"), seed=1))
     assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(scenario)), type(scenario)) == scenario

@@ -42,17 +42,19 @@ def read(path: Path, text: str) -> Scenario | None:
 
 @SETTINGS
 @given(document=DOCUMENTS)
+@pytest.mark.slow
 def test_whatever_is_drawn_is_read_or_refused(path: Path, document: dict[str, Any]) -> None:
     """And what is read can be planned, rendered for the balancer, recorded and read again from the record."""
     scenario = read(path, yaml.safe_dump(document, allow_unicode=False))
     if scenario is None:
         return
     if scenario.cluster.compose is None:
-        assert list(plan_lines(scenario, seed=1))
+        assert list(plan_lines(scenario, runs=Path("runs"), seed=1))
     assert render(scenario.cluster.slots, balancer_settings(scenario.cluster, may_be_empty(scenario)))
     assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(scenario)), Scenario) == scenario
 
 
+@pytest.mark.slow
 def test_a_good_part_of_what_is_drawn_is_read(path: Path) -> None:
     """Else only refusals would be looked at."""
     seen: Counter[bool] = Counter()

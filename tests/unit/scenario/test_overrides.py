@@ -138,7 +138,7 @@ def test_the_blast_radius_is_what_the_scenario_may_do() -> None:
 
 def lacking(scenario: Scenario) -> list[str]:
     """What a scenario's plan does not say: its seed, what could be touched, and each of its steps."""
-    text = "\n".join(plan_lines(scenario, seed=7))
+    text = "\n".join(plan_lines(scenario, runs=Path("runs"), seed=7))
     kinds = [next(key for key in step.__struct_fields__ if getattr(step, key) is not None) for step in scenario.steps]
     return [one for one in ("seed        7", "blast radius", *kinds) if one not in text]
 

@@ -347,7 +347,7 @@ def test_a_dry_run_names_what_stands_beside_the_app(tmp_path: Path) -> None:
     """And what does not, which nobody would guess."""
     scenario = read_scenario(written(tmp_path, OWN))
     read = ReadCompose(config=theirs(), files=(tmp_path / "compose.yaml",), unset=("VERSION",))
-    lines = list(plan_lines(scenario, seed=1, own=parts_of(read, APP)))
+    lines = list(plan_lines(scenario, runs=Path("runs"), seed=1, own=parts_of(read, APP)))
     assert any("1 gate for each replica, service redis" in line for line in lines)
     assert any(line.startswith("  note        service front is left out: stands before 'web'") for line in lines)
     assert any("the variable VERSION is not set" in line for line in lines)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from shop.gate import Gate
+from shop.listening import listening_ports
 from shop.slot import Slot
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -280,21 +282,24 @@ def test_the_lab_s_question_is_answered_with_what_was_seen(tmp_path: Path) -> No
 
 
 def test_an_app_that_does_not_listen_is_silent_to_the_question(tmp_path: Path) -> None:
-    """With the reason."""
+    """With the reason, and with where somebody listens instead."""
 
     async def live() -> None:
         slot, leave = Slot(tmp_path, slot="a1", replica="a1-7"), asyncio.Event()
-        with slot.bind() as listener:
+        with slot.bind() as listener, socket.create_server(("127.0.0.1", 0)) as other:
+            assert other.getsockname()[1] in listening_ports()
             life = asyncio.create_task(Gate(listener, slot, port=1, replica="a1-7", release="v2").serve(leave))
             slot.take()
             said = await ask(tmp_path, QUESTION)
-            assert b"X-Lab-Saw: GET /healthz on 1: connection refused\r\nX-Lab-Silent: 1" in said
+            assert b"X-Lab-Saw: GET /healthz on 1: connection refused; it listens on " in said
+            assert b"\r\nX-Lab-Silent: 1" in said
             leave.set()
             await asyncio.wait_for(life, 5)
 
     asyncio.run(live())
 
 
+@pytest.mark.slow
 def test_a_slow_app_is_not_a_silent_one(tmp_path: Path) -> None:
     """While its answer is waited for its last word counts, as long as it answers anybody."""
     is_slow = asyncio.Event()

@@ -211,6 +211,7 @@ def planned(shop: FakeShop, *, seed: int = 1, cut: str = "") -> dict[str, list[t
     return {device: plan[:20] for device, plan in plans.items()}
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_plan(new_shop: Callable[[], FakeShop]) -> None:
     """The same seed plans the same actions; one user's bad luck shifts nobody else's; another seed differs."""
     with new_shop() as first, new_shop() as second, new_shop() as third:
@@ -221,6 +222,7 @@ def test_one_seed_gives_one_plan(new_shop: Callable[[], FakeShop]) -> None:
     assert calm != other
 
 
+@pytest.mark.slow
 def test_trouble_on_the_way_is_survived(shop: FakeShop, book: Book) -> None:
     """Cuts, refusals, lost sessions and nonsense cost tries and logins, never a user and never a fourth try."""
     with crowd_of(4, shop.target, book) as crowd:

@@ -65,6 +65,7 @@ def test_a_lost_write_is_told_once(app: App) -> None:
     assert states(told)[-1].allowed == (states(told)[-1].answer,)
 
 
+@pytest.mark.slow
 def test_a_long_state_that_is_as_it_must_be_is_told_by_its_digest(app: App) -> None:
     """The record does not grow with the square of the actions; what is lost is told in full, also from the record."""
 

@@ -280,6 +280,7 @@ def told_steps(text: str) -> HttpJourney:
     return msgspec.yaml.decode(text, type=HttpJourney)
 
 
+@pytest.mark.slow
 def test_steps_can_do_what_python_can(site: Site) -> None:
     """All methods, removal, a path and a cookie that were kept, a form as a browser sends it, what was there before."""
     told = live(site, steps(told_steps(STEPS)), nothing, nothing)
@@ -348,6 +349,7 @@ class Together(Visitor):
         self.model.append(new)
 
 
+@pytest.mark.slow
 def test_two_devices_of_an_account_share_its_model(site: Site) -> None:
     """What either did must be shown to both, and what is lost of it is found; nothing that was well is."""
     told = both_devices(site, Together, turns=60, think=0.04)
@@ -360,6 +362,7 @@ def test_two_devices_of_an_account_share_its_model(site: Site) -> None:
     assert {len(one.answer) if isinstance(one.answer, list) else 0 for one in states(told)[-2:]} <= {0, len(acted) + 1}
 
 
+@pytest.mark.slow
 def test_what_is_lost_on_two_devices_is_found(site: Site) -> None:
     """An app that overwrites what the other device wrote at the same time."""
 

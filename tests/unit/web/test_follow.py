@@ -38,6 +38,7 @@ def shown(feed: Feed) -> list[AnyPageEvent]:
     return [DECODER.decode(line) for line in feed.after(0, wait=0)[0]]
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_while_it_goes_on_and_ends_with_its_verdict(tmp_path: Path) -> None:
     """What the page got live is, event for event, what a replay of the record gives."""
     folder, feed = tmp_path / "run", Feed()

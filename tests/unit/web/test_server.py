@@ -242,6 +242,7 @@ def test_numbers_are_bounded_and_ascii(server: PageServer, capfd: pytest.Capture
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_reset_prints_nothing(server: PageServer, capfd: pytest.CaptureFixture[str]) -> None:
     """464 tracebacks once stood in a run's terminal."""
     for _ in range(20):
