@@ -18,6 +18,8 @@ from lab.record import AnyEvent, ContainerEvent, Step, Strike
 
 _CUT = "502"
 """What a balancer answers whose replica closed the connection."""
+_LATE = 0.3
+"""Seconds that the engine's word may come after what it tells of."""
 _ENDINGS = frozenset({"kill", "oom", "die", "stop", "pause", "restart"})
 _OF_OWN_APPS = frozenset({Kind.ACT, Kind.READ, Kind.BROWSE})
 _GOING = {"drain": "was told to leave", "stop": "was stopped", "stopped": "stopped", "remove": "was removed"}
@@ -89,7 +91,7 @@ def _ended_in(slots: frozenset[str], event: AnyEvent, at: int) -> bool:
     """Whether the engine says that something was done to who has one of these slots; its word may come a bit late."""
     if not isinstance(event, ContainerEvent) or event.role != Role.APP or event.slot not in slots:
         return False
-    return event.action in _ENDINGS and -JUST_BEFORE * NS <= event.at - at <= NS
+    return event.action in _ENDINGS and -JUST_BEFORE * NS <= event.at - at <= _LATE * NS
 
 
 def _closed(finding: Finding, slots: frozenset[str]) -> str:

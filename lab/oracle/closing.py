@@ -80,6 +80,7 @@ def _broken(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
     first = of_it[0]
     at = f"first at {_seconds_in(first, facts):.1f} s"
     also = f"; also {', '.join(one.promise for one in broken[1:])}" if len(broken) > 1 else ""
+    also = f"; state was kept{also}" if _kept_state(judgement) else also
     promise = PROMISES[worst.promise]
     if not promise.hurt:
         head = f"{promise.title}: not so {_plural(worst.broken, 'time')} in {_number(worst.count)}"
@@ -96,6 +97,13 @@ def _broken(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:
         f"{_INDENT}{who}{first.why}{cause}",
         _INDENT + likely + _pointers(facts),
     )
+
+
+def _kept_state(judgement: Judgement) -> bool:
+    """Whether, whatever else is broken, nobody lost anything: which is what most people ask first."""
+    verdicts = {one.promise: one.verdict for one in judgement.promises}
+    is_lost = any(one.user and PROMISES[one.promise].hurt for one in judgement.findings)
+    return verdicts.get(STATE_KEPT) is Verdict.HELD and not is_lost
 
 
 def _could_not_tell(judgement: Judgement, facts: RunFacts) -> tuple[str, str, str]:

@@ -200,6 +200,16 @@ def test_what_broke_for_nobody_in_particular_hurt_no_user() -> None:
     assert lines[0] == "BROKEN rollouts_end: A rollout ends, no slot moved twice: not so (first at 3.0 s)"
 
 
+@pytest.mark.parametrize(("lost", "said"), [((), "; state was kept"), ((FINDING,), "")])
+def test_whatever_else_is_broken_it_is_said_that_state_was_kept(lost: tuple[Finding, ...], said: str) -> None:
+    """It is what most people ask first; and not said where it was not."""
+    stuck = Finding(promise=ROLLOUTS_END, anomaly="rollout not ended", user="", at=3 * S, why="it never ended")
+    broken = {ROLLOUTS_END: 1} | ({STATE_KEPT: 1} if lost else {})
+    evidence = replace(GOOD, findings=(stuck, *lost), broken=broken)
+    [head, *_] = closing_lines(judge(evidence, asked=(ROLLOUTS_END, STATE_KEPT)), FACTS)
+    assert ("; state was kept" in head) == bool(said)
+
+
 def test_closing_lines_are_lines() -> None:
     """A trouble of several lines stays on one, and a long list is cut."""
     troubles = ("engine: no answer\n  try: docker info", "b", "c", "d", "e")
