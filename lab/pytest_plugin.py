@@ -342,7 +342,7 @@ class _Factory:
 
     def _begin(self, asked: dict[str, Any]) -> ClusterSession:
         from lab.machine.engine import try_connect
-        from lab.machine.install import cluster_lock
+        from lab.machine.locks import cluster_lock
         from lab.session import stand
 
         engine = try_connect()

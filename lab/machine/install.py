@@ -6,12 +6,10 @@ is installed from the distribution; only where no init system would start it, th
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from docker import APIClient
 from lab.errors import EngineError, SetupError
 from lab.machine.engine import engine_address, try_connect
 from lab.machine.host import is_root, system
+from lab.machine.locks import host_lock
 from lab.machine.places import Places
 from lab.model import Value
 from lab.retry import wait_until
@@ -34,10 +33,6 @@ TELL_EVERY = 10
 """Seconds between two signs of life of a slow step."""
 APT_PACKAGES = ("docker.io", "iptables", "mmdebstrap", "debian-archive-keyring")
 COMPOSE_WHEEL = Path(__file__).with_name("compose-wheel.txt")
-HOST_LOCK = Path(tempfile.gettempdir()) / f"cluster-lab-{os.getuid()}.lock"
-"""Held while something of the machine, not of a checkout, is changed."""
-CLUSTER_LOCK = HOST_LOCK.with_name(f"cluster-lab-tests-{os.getuid()}.lock")
-"""Held while a test's cluster is up."""
 
 
 class Machine(Value):
@@ -212,31 +207,6 @@ def still_at_it(what: str, say: Say) -> Iterator[None]:
     finally:
         over.set()
         teller.join()
-
-
-@contextmanager
-def host_lock(say: Say) -> Iterator[None]:
-    """Only one lab of this machine at a time changes the machine; the lock dies with its holder."""
-    with _locked(HOST_LOCK, "waiting: another lab is setting this machine up", say):
-        yield
-
-
-@contextmanager
-def cluster_lock(say: Say) -> Iterator[None]:
-    """One test's cluster of this user at a time, over all processes: two at once would starve each other."""
-    with _locked(CLUSTER_LOCK, "waiting: another test's cluster is up; --lab-parallel 1 would not wait", say):
-        yield
-
-
-@contextmanager
-def _locked(path: Path, waiting: str, say: Say) -> Iterator[None]:
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(waiting)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _apt_has_compose() -> str:

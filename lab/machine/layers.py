@@ -11,6 +11,7 @@ import io
 import re
 import tarfile
 from collections.abc import Collection, Mapping, Sequence
+from shlex import quote
 
 from docker import APIClient
 
@@ -18,21 +19,23 @@ from lab.errors import EngineError, UsageError
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_errors
 from lab.machine.images import REPOSITORY
+from lab.machine.locks import layers_lock
 from lab.model import Value
 
 OWNER = "lab.layer-of"
 """Whose layer it is: only its owner's older ones are removed when a new one is built."""
 
-_DOCKERFILE = b"""\
+_RECIPE = """\
 ARG BASE
-FROM ${BASE}
+FROM ${{BASE}}
 USER 0:0
 COPY shop /opt/shop/shop
-RUN python3 -m compileall -q -f --invalidation-mode unchecked-hash /opt/shop/shop && python3 -c 'import shop.serve'
+RUN {compiled}python3 -c 'import shop.serve'
 USER 10001:10001
 """
-"""Compiled anew as a whole: the image below never looks whether its sources have changed. Then loaded once, since
-a mistake that shows when a module is loaded is better told here than by replicas that never get ready."""
+_COMPILE = "python3 -m compileall -q -f --invalidation-mode unchecked-hash {files} && "
+"""What lies over the image's is compiled, since that never looks whether its sources have changed. Then all is loaded
+once: a mistake that shows when a module is loaded is better told here than by replicas that never get ready."""
 _PLACE = re.compile(r'File "/opt/shop/(?P<file>shop/[^"]+)", line (?P<line>\d+)')
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 """The engine's builder paints what a command says on its second channel."""
@@ -48,9 +51,15 @@ class Layer(Value):
     owner: str
 
     @property
+    def recipe(self) -> bytes:
+        """How it is built."""
+        files = [quote(f"/opt/shop/{path}") for path in sorted(self.files) if path.endswith(".py")]
+        return _RECIPE.format(compiled=_COMPILE.format(files=" ".join(files)) if files else "").encode()
+
+    @property
     def tag(self) -> str:
         """Its owner's own: nobody else with the same files drops it. What it is made of is shared all the same."""
-        made_of = hashlib.sha256(f"{self.on}\0{self.owner}\0".encode() + _DOCKERFILE)
+        made_of = hashlib.sha256(f"{self.on}\0{self.owner}\0".encode() + self.recipe)
         for path, content in sorted(self.files.items()):
             made_of.update(f"{path}\0{len(content)}\0".encode() + content)
         return f"{REPOSITORY}/layer-{made_of.hexdigest()[:12]}:{self.release}"
@@ -61,9 +70,9 @@ def build_layer(engine: APIClient, layer: Layer) -> str:
     if _is_there(engine, layer.tag):
         return layer.tag
     said: list[str] = []
-    with engine_errors("build an image", at=layer.tag):
+    with engine_errors("build an image", at=layer.tag), layers_lock(removes=False):
         for line in engine.build(
-            fileobj=_pack({**layer.files, "Dockerfile": _DOCKERFILE}),
+            fileobj=_pack({**layer.files, "Dockerfile": layer.recipe}),
             custom_context=True,
             tag=layer.tag,
             rm=True,
@@ -93,7 +102,7 @@ def drop_layers(engine: APIClient, owner: str, *, but: Collection[str]) -> list[
 def drop_images(engine: APIClient, carrying: Sequence[str], *, but: Collection[str] = ()) -> list[str]:
     """Remove the images that carry these labels, `but` for some and those in use. The tags that were removed."""
     removed = []
-    with engine_errors("remove images"):
+    with engine_errors("remove images"), layers_lock(removes=True):
         for image in engine.images(filters={"label": list(carrying)}):
             for tag in image.get("RepoTags") or ():
                 if tag in but:

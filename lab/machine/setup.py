@@ -8,7 +8,8 @@ from docker import APIClient
 
 from lab.machine.engine import connect
 from lab.machine.images import ImageShelf
-from lab.machine.install import Say, host_lock, provide_compose, provide_engine
+from lab.machine.install import Say, provide_compose, provide_engine
+from lab.machine.locks import host_lock
 from lab.machine.places import Places
 from lab.model import Value
 

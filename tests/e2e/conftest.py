@@ -17,7 +17,7 @@ from lab.cluster.bring_up import LAB_PASSWORD
 from lab.cluster.compose import LAB_PORT
 from lab.deploy.deployer import ENTER_SIGNAL
 from lab.deploy.rollout import first_desired
-from lab.machine.install import host_lock
+from lab.machine.locks import host_lock
 from lab.machine.projects import run_identity
 from lab.machine.setup import Toolbox
 from lab.model import Release, ReplicaState, Slot

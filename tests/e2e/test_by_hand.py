@@ -84,6 +84,7 @@ def hand(toolbox: Toolbox, redis_url: str) -> Iterator[Hand]:
         assert not hand.desk.exists()
 
 
+@pytest.mark.prove
 def test_whoever_comes_next_goes_on_where_a_killed_deployer_was(hand: Hand, places: Places) -> None:
     """`kill -9` of `lab roll`; `lab lock` says who is gone, at which step, and what to do; `lab resume` does it."""
     with hand.meanwhile("roll", "shop:v2") as deployer:
@@ -123,6 +124,7 @@ def test_a_person_approves_a_stage_and_aborts_at_the_next(hand: Hand) -> None:
     assert hand.do("approve").code == 2
 
 
+@pytest.mark.prove
 def test_a_group_that_stands_by_is_brought_back_by_hand_and_zones_are_scaled(hand: Hand) -> None:
     """`lab reverse` while the old group is kept: exit 3; `lab scale` takes one replica of one zone away."""
     hand.be_at_v2()

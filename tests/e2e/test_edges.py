@@ -44,6 +44,7 @@ def crowd_at(live: LiveCluster, seen: list[Operation]) -> Iterator[Crowd]:
         crowd.read_back(30)
 
 
+@pytest.mark.prove
 def test_edges_may_die_one_by_one_and_a_rollout_goes_on(toolbox: Toolbox) -> None:
     """Each edge is killed in turn while v2 is rolled out; at times one alone is left. Nobody loses anything, nobody
     is turned away, and the deployer, which asks through the same edges, gets done."""

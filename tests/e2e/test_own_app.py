@@ -36,6 +36,7 @@ def test_what_the_readme_shows_holds_through_an_upgrade(toolbox: Toolbox, readme
     assert is_gone(toolbox, ended.project)
 
 
+@pytest.mark.prove
 def test_sessions_in_the_process_turn_it_red_by_name(toolbox: Toolbox, readme_files: Path) -> None:
     """The same site with sessions in each process breaks `logged_in`, and keeps every note that Redis has."""
     scenario = readme_files / "lab.yaml"
@@ -77,6 +78,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.mark.prove
 def test_an_installed_lab_needs_no_checkout(toolbox: Toolbox, readme_files: Path, installed: Path) -> None:
     """From a team's own folder: the images are the very same, the record and the report are left there."""
     env = {**os.environ, "PYTHONPATH": str(installed), "REDIS_IMAGE": toolbox.images.tag("redis")}

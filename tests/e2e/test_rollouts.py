@@ -81,6 +81,7 @@ def stage(backend: Backend) -> Iterator[Rehearsal]:
         yield stage
 
 
+@pytest.mark.prove
 def test_the_sweep_sees_what_is_wrong(stage: Rehearsal) -> None:
     """A replica that nobody owns and one of another release are each called a wrong end."""
     good = stage.roll(Rolling())
@@ -190,6 +191,7 @@ def test_a_reverse_sends_everybody_back_to_the_group_that_stood_by(tmp_path: Pat
     assert set(answered(ended, at[6] + MOVED, at[6] + 2 * NS)) == {"v1"}
 
 
+@pytest.mark.prove
 def test_a_canary_is_judged_and_goes_on(tmp_path: Path) -> None:
     """The gate says with figures why the next stage may begin."""
     roll = "{to: 'shop:v2', strategy: canary, shares: [0.1, 1], hold: 2, judge: {least_tries: 50, latency: 20}}"
@@ -243,6 +245,7 @@ def test_a_release_that_users_suffer_from_is_rolled_back(tmp_path: Path) -> None
     assert {event.to for event in ended.events() if isinstance(event, RolloutMoved)} == {"v2-memory"}
 
 
+@pytest.mark.prove
 def test_a_release_that_breaks_a_promise_is_rolled_back_for_that(tmp_path: Path) -> None:
     """Every try is answered, and quickly; but v2 forgets the display name. That alone is enough to take it back."""
     roll = "{to: 'shop:v2-drops-field', strategy: canary, shares: [0.3, 1], hold: 20, judge: {least_tries: 40}}"

@@ -47,6 +47,7 @@ def test_sessions_in_memory_turn_the_run_red_by_name() -> None:
     assert "likely: sessions" in ended.out
 
 
+@pytest.mark.prove
 def test_a_release_that_never_gets_ready_leaves_the_old_one_serving(toolbox: Toolbox, tmp_path: Path) -> None:
     """The new release is given up, the old one serves all the while, the users are unharmed: exit 3."""
     ended = lab(

@@ -87,6 +87,7 @@ def test_an_app_that_never_hears_of_it_is_killed(toolbox: Toolbox, tmp_path: Pat
 STRIKE = "  - strike: {do: kill, to: redis, for: 0.5}\n  - settle: {for: 1}\n"
 
 
+@pytest.mark.prove
 def test_their_own_store_is_struck_by_its_name_and_what_it_lost_is_measured(toolbox: Toolbox, tmp_path: Path) -> None:
     """A Redis that keeps nothing on disk loses all, and a second of it was allowed."""
     roll = '  - roll: {to: "stops:drains-v2", with: [worker]}\n'

@@ -208,6 +208,7 @@ def check_nothing_was_lost(ended: Ended, strikes: int) -> None:
 
 
 @pytest.mark.usefixtures("database")
+@pytest.mark.prove
 def test_the_store_and_the_orders_database_die_and_nobody_loses_anything(tmp_path: Path) -> None:
     """The primary is killed and a replica takes its place, then the database is killed in the middle of checkouts."""
     kill = {"strike": {"do": "kill", "to": "store", "for": 3}}

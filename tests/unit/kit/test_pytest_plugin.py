@@ -18,7 +18,7 @@ import pytest
 
 from lab import session as standing
 from lab.errors import UsageError
-from lab.machine import engine, install
+from lab.machine import engine, locks
 from lab.retry import wait_until
 from lab.session import cluster_of, seconds
 
@@ -247,12 +247,12 @@ def test_a_sigterm_unwinds_like_a_ctrl_c(pytester: pytest.Pytester) -> None:
 
 def test_one_cluster_at_a_time_says_that_it_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes second is told, and goes on when the first is done."""
-    monkeypatch.setattr(install, "CLUSTER_LOCK", tmp_path / "lock")
+    monkeypatch.setattr(locks, "CLUSTER_LOCK", tmp_path / "lock")
     said: list[str] = []
-    got, first = threading.Event(), install.cluster_lock(said.append)
+    got, first = threading.Event(), locks.cluster_lock(said.append)
 
     def second() -> None:
-        with install.cluster_lock(said.append):
+        with locks.cluster_lock(said.append):
             got.set()
 
     with first:
@@ -280,7 +280,7 @@ def test_nobody_is_waited_for_only_where_that_is_asked(
         return say
 
     monkeypatch.setattr(engine, "try_connect", io.StringIO)
-    monkeypatch.setattr(install, "cluster_lock", saying("waits"))
+    monkeypatch.setattr(locks, "cluster_lock", saying("waits"))
     monkeypatch.setattr(standing, "stand", saying("stands"))
     pytester.makepyfile(USES_LAB)
     assert f"first of all it {first}" in pytester.runpytest_inprocess(*argv).stdout.str()

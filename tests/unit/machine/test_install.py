@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from lab.errors import ExitCode, SetupError
-from lab.machine import install
+from lab.machine import install, locks
 from lab.machine.install import Machine, plan_engine, provide_base_tools
 
 FRESH_DEBIAN = Machine(
@@ -60,7 +60,7 @@ def test_the_base_images_tools_are_installed_under_the_callers_lock(
 ) -> None:
     """Whoever makes images holds the host's lock already, so that nothing may wait for it there."""
     asked: list[Sequence[str]] = []
-    monkeypatch.setattr(install, "HOST_LOCK", tmp_path / "host.lock")
+    monkeypatch.setattr(locks, "HOST_LOCK", tmp_path / "host.lock")
     monkeypatch.setattr(install, "look_at_machine", lambda: FRESH_DEBIAN)
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr(install, "apt_install", asked.append)
@@ -74,7 +74,7 @@ def test_the_base_images_tools_are_installed_under_the_callers_lock(
         waited.append("held")
 
     monkeypatch.setattr("fcntl.flock", lock)
-    with install.host_lock(lambda _: None):
+    with locks.host_lock(lambda _: None):
         provide_base_tools(lambda _: None)
     assert asked == [install.APT_PACKAGES[2:]]
 
