@@ -3,8 +3,8 @@ LAB := .venv/bin/lab
 PY := .venv/bin/python
 READY := .venv/.ready
 BROWSER := .venv/.browser
-# Two runs beside each other use two cores; three are late, and say so. One: make test BESIDE=1.
-BESIDE := 2
+# Three runs beside each other keep two cores busy; most of a run is waiting. One: make test BESIDE=1.
+BESIDE := 3
 # Tests start some hundred Pythons: what one has compiled is there for the next, whatever the machine's default.
 unexport PYTHONDONTWRITEBYTECODE
 # The quick tests count; the slow ones mostly wait, for runs in this process and for what they started.

@@ -8,6 +8,9 @@ from lab.model import Value
 
 _PYTHON = sys.executable
 _LAB = (_PYTHON, "-m", "lab")
+_PYTEST = (_PYTHON, "-m", "pytest", "-q")
+_BESIDE = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
+_FUZZED = ("tests/unit/scenario/test_fuzz.py", "tests/e2e/test_rendered_configs.py")
 
 
 class Part(Value):
@@ -63,7 +66,12 @@ PARTS = (
     Part(
         name="e2e",
         proves="the tests on real containers that are too long for every commit",
-        argv=(_PYTHON, "-m", "pytest", "tests", "--ignore", "tests/prove", "-m", "prove", "-q"),  # a part of its own
+        argv=(*_PYTEST, "tests", "--ignore", "tests/prove", "-m", "prove", *_BESIDE),  # those are a part of their own
+    ),
+    Part(
+        name="fuzz",
+        proves="5,000 scenarios each: read or refused with the key; nginx takes what is rendered",
+        argv=("env", "LAB_PROVE=1", *_PYTEST, *_FUZZED),
     ),
     Part(
         name="duel",
@@ -74,7 +82,7 @@ PARTS = (
     Part(
         name="examples",
         proves="the apps of the examples' pages hold as they stand, and are red by their causes as the pages say",
-        argv=(_PYTHON, "-m", "pytest", "tests/prove/test_examples.py", "-m", "prove", "-q", "-s"),
+        argv=(*_PYTEST, "tests/prove/test_examples.py", "-m", "prove", "-s"),
     ),
     Part(
         name="bench",
