@@ -6,7 +6,7 @@ Those here need no cluster of the lab's: they let time pass, or are made of othe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lab import record
 from lab.clock import NS, Clock
@@ -32,6 +32,15 @@ class RunStep(Protocol):
     def is_over(self) -> bool: ...
 
     def end(self) -> None: ...
+
+
+@runtime_checkable
+class FollowsOthers(RunStep, Protocol):
+    """Waits for something that a step beside it does."""
+
+    def others_are_over(self) -> None:
+        """None of those beside it does anything any more. Raises LabFault where that proves nothing."""
+        ...
 
 
 IsShown = Callable[[float], bool]
@@ -130,7 +139,7 @@ def _longer(until: float) -> str:
 
 
 class TogetherStep:
-    """Over when all its steps are."""
+    """Over when all its steps are. Those that wait for what others do are told when no other is left."""
 
     def __init__(self, steps: Sequence[RunStep]) -> None:
         self._steps = steps
@@ -152,6 +161,10 @@ class TogetherStep:
 
     def is_over(self) -> bool:
         self._left = [step for step in self._steps if not step.is_over()]  # each is asked: that drives some of them
+        following = [step for step in self._left if isinstance(step, FollowsOthers)]
+        if len(following) == len(self._left):
+            for step in following:
+                step.others_are_over()
         return not self._left
 
     def end(self) -> None:

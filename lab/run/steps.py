@@ -17,6 +17,7 @@ from lab.chaos.striker import Striker
 from lab.clock import NS, Clock
 from lab.deploy.desk import Desk
 from lab.deploy.rollout import Ending, RolloutRequest, pick_slots
+from lab.errors import LabFault
 from lab.model import Release, Value
 from lab.run.command_step import CommandStep, MakeCommand
 from lab.run.one_off import OneOff
@@ -156,11 +157,14 @@ class RollStep:
 
 
 class ReverseStep:
-    """Over when the old release serves everywhere again; asked for once the rollout is in the wanted phase."""
+    """Over when the old release serves everywhere again; asked for once the rollout is in the wanted phase.
+
+    There is nothing to reverse where the release was given up before that.
+    """
 
     def __init__(self, spec: Reverse, stage: Stage) -> None:
         self._spec, self._stage = spec, stage
-        self._is_asked = False
+        self._is_asked = self._is_needless = False
 
     @property
     def text(self) -> str:
@@ -180,7 +184,17 @@ class ReverseStep:
         if not self._is_asked and rollout is not None and rollout.phase == self._spec.at:
             self._stage.desk.ask(RolloutRequest.REVERSE)
             self._is_asked = True
-        return self._is_asked and self._stage.desk.is_settled()
+        return self._is_needless or (self._is_asked and self._stage.desk.is_settled())
+
+    def others_are_over(self) -> None:
+        """Raises LabFault where the rollout was done and nobody saw it in the wanted phase."""
+        if self._is_asked:
+            return
+        rollout = self._stage.desk.read().desired.rollout
+        if rollout is not None and rollout.ending is Ending.DONE:
+            what = f"the rollout was done, and nobody saw it in phase {self._spec.at}: nothing was reversed"
+            raise LabFault(what, at="reverse", hint="a phase that lasts longer: pause, hold or keep")
+        self._is_needless = True
 
     def end(self) -> None:
         pass

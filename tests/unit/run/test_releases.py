@@ -96,8 +96,11 @@ def drill(tmp_path: Path) -> Callable[..., Ended]:
     SCHEMA.clear()
     USERS.clear()
 
-    def run(roll: str, first: str = "seed") -> Ended:
-        return InProcessLab(tmp_path, APPS).run(SCENARIO.replace("ROLL", roll).replace("FIRST", first))
+    def run(roll: str, first: str = "seed", beside: str = "") -> Ended:
+        text = SCENARIO.replace("FIRST", first)
+        if beside:
+            text = text.replace("{roll: ROLL}", f"{{together: [{{roll: ROLL}}, {beside}]}}")
+        return InProcessLab(tmp_path, APPS).run(text.replace("ROLL", roll))
 
     return run
 
@@ -132,6 +135,13 @@ def test_a_migration_that_fails_gives_the_release_up(drill: Callable[..., Ended]
     assert said(ended)[1:] == ["applying 0002", "no space left on device"]
     assert not [event for event in ended.events() if isinstance(event, Step) and event.release == "v2"]
     assert any("the command" in line and "ended with 1" in line for line in ended.lines)
+
+
+def test_a_release_that_was_given_up_needs_no_reverse(drill: Callable[..., Ended]) -> None:
+    """Nobody waits for a phase that can't come any more."""
+    roll = '{to: "notes:v2", strategy: red-black, keep: 5, before: {run: [fail]}}'
+    ended = drill(roll, beside="{reverse: {at: keep}}")
+    assert ended.code == ExitCode.ROLLED_BACK, ended.lines
 
 
 def test_what_fails_first_ends_the_run(drill: Callable[..., Ended]) -> None:
