@@ -16,7 +16,7 @@ from lab.users.device import Device, Look
 from lab.users.fiber import BlockingWatch, run_blocking, wait_for
 from lab.users.journey import Journey
 from lab.users.login_page import LoginPage
-from lab.users.meaning import Meaning, meaning_of
+from lab.users.meaning import REDIRECTS, Meaning, meaning_of
 from lab.users.merge import Act
 from lab.users.own import Browser, Http, RequestSpec, StepAnswer, UserJourney, leads_to
 from lab.users.page import LoggedOut, Page, Unexpected
@@ -339,9 +339,9 @@ class Driven(Journey, Browser):
     def _is_suspect(self, page: Page, kind: Kind) -> bool:
         """Whether it redirects to where a login began: a login page, or one that users come back to as well."""
         login = self._login_page
-        if kind is Kind.BROWSE or self._mine.login_page or login.is_certain or not login.path:
+        if page.status not in REDIRECTS or kind is _BROWSE or self._mine.login_page or login.is_certain:
             return False
-        return leads_to(page, login.path)
+        return bool(login.path) and leads_to(page, login.path)
 
     async def _is_asked_to_log_in(self, page: Page, device: Device) -> bool:
         """Follow a redirect to where a login began, as a browser does: what comes there says whether it is a logout."""
