@@ -18,14 +18,22 @@ from lab.errors import ClusterError
 from lab.machine import labels
 from lab.machine.engine import engine_errors
 from lab.machine.labels import Identity, this_process
+from lab.machine.reach import find_reach
 from lab.machine.setup import Toolbox
 from lab.model import Role, Value
 
 LIVES = 300
 """Seconds after which `lab clean` may remove what a killed trial left."""
 MEMORY = 64 * 2**20
-WAITS = ("/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done")
-"""What runs in a container that is tried on: it ends when it is told to."""
+TRIAL = 2
+"""How it is tried; what was found in another way is found out anew."""
+_HELD = 16 * 2**20
+WAITS = (
+    "/bin/sh",
+    "-c",
+    f"held=$(head -c {_HELD} /dev/zero | tr '\\0' x); trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done",
+)
+"""What runs in a container that is tried on: it holds as much memory as an app may, and ends when it is told to."""
 
 
 class Abilities(Value):
@@ -65,7 +73,7 @@ def _name_of(toolbox: Toolbox) -> str:
     with engine_errors("ask the engine what it is"):
         info, version = toolbox.engine.info(), toolbox.engine.version()
     parts = (info.get("ID"), version.get("Version"), info.get("KernelVersion"), info.get("CgroupVersion"))
-    return " ".join(map(str, (*parts, toolbox.images.tag("cutter"))))
+    return " ".join(map(str, (*parts, toolbox.images.tag("cutter"), f"trial {TRIAL}")))
 
 
 @contextmanager
@@ -74,14 +82,17 @@ def _ground(toolbox: Toolbox) -> Iterator[tuple[EngineHarm, Callable[[], Victim]
     run = f"trial-{secrets.token_hex(4)}"
     project, expires = f"lab-{run}", int(SYSTEM_CLOCK.wall().timestamp()) + LIVES
     identity = Identity(project=project, run=run, owner=this_process(), expires=expires)
+    job = find_reach(toolbox.engine, toolbox.images.tag("nginx"), toolbox.places.own).joins
+    mine = {labels.JOB: job} if job else {}  # else nobody but time knows that its job was killed
     engine, target = toolbox.engine, EngineHarm(toolbox.engine, project=project)
     number = 0
 
     def container(role: Role, **more: str) -> str:
         nonlocal number
         number += 1
-        its_labels = {**identity.labels(role.value), labels.CUTTER_IMAGE: toolbox.images.tag("cutter"), **more}
-        host = {"NetworkMode": project, "Memory": MEMORY, "NanoCpus": 10**9}
+        its_labels = {**identity.labels(role.value), **mine, labels.CUTTER_IMAGE: toolbox.images.tag("cutter"), **more}
+        # As the lab's own containers are: from inside nobody ends process 1, so that must not be the app.
+        host = {"NetworkMode": project, "Memory": MEMORY, "NanoCpus": 10**9, "Init": True}
         body = {
             "Image": toolbox.images.tag("nginx"),
             "Cmd": list(WAITS),
@@ -101,7 +112,7 @@ def _ground(toolbox: Toolbox) -> Iterator[tuple[EngineHarm, Callable[[], Victim]
 
     try:
         with engine_errors("make a network"):
-            engine.create_network(project, internal=True, labels=identity.labels("network"))
+            engine.create_network(project, internal=True, labels={**identity.labels("network"), **mine})
         container(Role.PATTERN)
         yield target, make
     finally:

@@ -26,6 +26,7 @@ from lab.cluster.harm import (
     Unpause,
     Victim,
 )
+from lab.errors import EngineError
 from lab.machine import labels
 from lab.machine.engine import GONE_OR_SO, SO_ALREADY, APIError, NotFound, engine_errors, set_nano_cpus
 from lab.model import Role
@@ -125,9 +126,11 @@ class EngineHarm:
 
         Whatever uses it up stays smaller than the app, which the kernel therefore ends first.
         """
-        used = self._engine.stats(victim.container, stream=False)["memory_stats"]
-        by_kind = used["stats"]
-        held = int(by_kind.get("rss") or by_kind.get("anon") or used["usage"])
+        used = self._engine.stats(victim.container, stream=False).get("memory_stats") or {}
+        by_kind = used.get("stats") or {}
+        held = int(by_kind.get("rss") or by_kind.get("anon") or used.get("usage") or 0)
+        if not held:
+            raise EngineError("the engine does not say how much memory a container uses", at=victim.name)
         limit = held + LEFT_OVER
         self._engine.update_container(victim.container, mem_limit=limit, memswap_limit=limit)
         self._run_inside(victim, "tail /dev/zero")

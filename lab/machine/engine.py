@@ -127,14 +127,40 @@ def context_addresses() -> list[str]:
 def try_connect(address: str | None = None, *, timeout: float = 60) -> APIClient | None:
     """A client of the engine if one answers now, else None. Raises SetupError as `engine_address` does."""
     where = address or engine_address()
-    if where.startswith("unix://") and not Path(where.removeprefix("unix://")).exists():
+    if _is_missing(where):
         return None
     try:
-        client = APIClient(base_url=where, version="auto", timeout=int(timeout), **_ways(where))
-        client.ping()
-    except (DockerException, requests.RequestException, OSError, ValueError):  # ValueError: it is no address
+        return _open(where, timeout)
+    except _SILENT:
         return None
+
+
+def _is_missing(where: str) -> bool:
+    return where.startswith("unix://") and not Path(where.removeprefix("unix://")).exists()
+
+
+_SILENT = (DockerException, requests.RequestException, OSError, ValueError)
+"""What comes of an engine that does not answer, or of an address that is none."""
+
+
+def _open(where: str, timeout: float) -> APIClient:
+    client = APIClient(base_url=where, version="auto", timeout=int(timeout), **_ways(where))
+    client.ping()
     return client
+
+
+def why_silent(address: str, *, timeout: float = 5) -> str:
+    """Why nobody answers at an address, in the words of whatever failed first; "" where somebody does."""
+    if _is_missing(address):
+        return "there is no such socket"
+    try:
+        _open(address, timeout).close()
+    except _SILENT as exc:
+        cause: BaseException = exc
+        while (below := cause.__cause__ or cause.__context__) is not None:
+            cause = below
+        return " ".join(str(cause).split())[:200] or type(cause).__name__
+    return ""
 
 
 def _ways(where: str) -> Mapping[str, Any]:

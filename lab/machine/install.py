@@ -18,7 +18,7 @@ from pathlib import Path
 from docker import APIClient
 
 from lab.errors import EngineError, SetupError
-from lab.machine.engine import engine_address, try_connect
+from lab.machine.engine import engine_address, try_connect, why_silent
 from lab.machine.host import is_root, system
 from lab.machine.locks import host_lock
 from lab.machine.places import Places
@@ -27,6 +27,7 @@ from lab.retry import wait_until
 
 Say = Callable[[str], None]
 
+USUAL_ADDRESS = "unix:///var/run/docker.sock"
 RUN_WITHIN = 1200.0
 """Seconds for one command that changes the machine."""
 TELL_EVERY = 10
@@ -44,17 +45,22 @@ class Machine(Value):
     has_dockerd: bool
     has_systemd: bool
     address: str
+    silence: str = ""
+    """Why nobody answers there, as an error goes on; "" where it is not known."""
 
 
 def look_at_machine() -> Machine:
     """This machine."""
+    address = engine_address()
+    why = "" if address == USUAL_ADDRESS else why_silent(address)
     return Machine(
         system=system(),
         is_root=is_root(),
         has_apt=shutil.which("apt-get") is not None,
         has_dockerd=shutil.which("dockerd") is not None,
         has_systemd=Path("/run/systemd/system").is_dir(),
-        address=engine_address(),
+        address=address,
+        silence=f": {why}" if why else "",
     )
 
 
@@ -63,9 +69,9 @@ def plan_engine(machine: Machine) -> tuple[str, ...]:
 
     Raises SetupError, with the commands for a person, where the lab won't do it itself.
     """
-    if machine.address != "unix:///var/run/docker.sock":
+    if machine.address != USUAL_ADDRESS:
         raise SetupError(
-            "the Docker engine that DOCKER_HOST or the current context names does not answer",
+            f"the Docker engine that DOCKER_HOST or the current context names does not answer{machine.silence}",
             at=machine.address,
             hint="start it, or: unset DOCKER_HOST; docker context use default",
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lab.backends.abilities import try_abilities
 from lab.chaos.faults import FAULTS, cut_from
 from lab.chaos.monkey import choose_victim, is_opted_in
 from lab.chaos.schedule import MonkeySettings
@@ -19,6 +20,7 @@ from lab.cluster.tear_down import remove_container
 from lab.machine import labels
 from lab.machine.engine import try_connect
 from lab.machine.labels import IDENTIFYING
+from lab.machine.setup import Toolbox
 from lab.model import Replica, ReplicaState
 from lab.retry import wait_until
 from lab.run.strike_steps import pick_fault
@@ -47,6 +49,11 @@ def test_a_kill_is_the_signal_that_was_asked_for(yard: Yard, signal: str, code: 
     wait_until("it has ended", lambda: not yard.state(victim)["State"]["Running"], within=10, every=0.05)
     assert yard.state(victim)["State"]["ExitCode"] == code
     assert yard.target.said(victim.container, since)[:2] == ["kill", "die"]
+
+
+def test_an_engine_is_said_to_do_what_it_does(toolbox: Toolbox) -> None:
+    """What the tests here do to containers is found possible by a trial, too: else scenarios would be refused."""
+    assert try_abilities(toolbox).impossible == {}
 
 
 def test_a_restart_policy_takes_a_kill_for_a_request_and_a_crash_for_a_fault(yard: Yard) -> None:

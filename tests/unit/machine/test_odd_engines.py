@@ -18,7 +18,7 @@ import pytest
 from lab.errors import EngineError, LabError, SetupError
 from lab.machine import ports
 from lab.machine.doctor import examine
-from lab.machine.engine import connect, describe, kind_of, traits_of, try_connect
+from lab.machine.engine import connect, describe, kind_of, traits_of, try_connect, why_silent
 from lab.machine.images import ImageShelf
 from lab.machine.places import find_places
 
@@ -138,3 +138,9 @@ def test_a_machine_without_ipv4_loopback_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("socket.socket", NoLoopback)
     with pytest.raises(SetupError, match=r"127\.0\.0\.1: this machine has no such address[\s\S]*ip link set lo up"):
         ports.free_port()
+
+
+def test_an_engine_that_does_not_answer_says_why() -> None:
+    """Nobody listens there; and where somebody should listen at a path, there is none."""
+    assert "refused" in why_silent("tcp://127.0.0.1:9")
+    assert "no such socket" in why_silent("unix:///nowhere/docker.sock")
