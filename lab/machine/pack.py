@@ -146,8 +146,9 @@ def load_images(engine: APIClient, file: Path, manifest: Manifest) -> None:
         if archive is None or _hash(archive) != manifest.images_sha256:
             raise UsageError("it is damaged: its images are not what was packed", at=str(file), hint="copy it again")
         archive.seek(0)
-        with engine_errors("load the images", at=str(file)):
-            for line in engine.load_image(archive):
+        # An old Podman takes no compressed archive.
+        with engine_errors("load the images", at=str(file)), gzip.open(archive) as unpacked:
+            for line in engine.load_image(iter(lambda: unpacked.read(_CHUNK), b"")):
                 if "error" in line:
                     raise LabFault(f"the engine would not load the images: {line['error']}", at=str(file))
             for tag in manifest.images:
