@@ -11,7 +11,9 @@ PORT, DELAYED = 5000, 5001
 IMAGE = "debian:trixie-slim"
 BASE = "base=$(cd /cluster-lab && .venv/bin/lab pack --list | head -n 1)"
 SETUP = f"{BASE} && docker rmi -f $base {IMAGE} >/dev/null; cd /cluster-lab && .venv/bin/lab setup"
-SERVE = f"""nohup docker-registry serve /etc/docker/registry/config.yml >/var/log/registry.log 2>&1 &
+CONFIG = f'version: 0.1\\nstorage: {{filesystem: {{rootdirectory: /registry}}}}\\nhttp: {{addr: "127.0.0.1:{PORT}"}}\\n'
+"""Debian's own asks for a password."""
+SERVE = f"""printf '{CONFIG}' >/registry.yml; nohup docker-registry serve /registry.yml >/var/log/registry.log 2>&1 &
 until python3 -c 'import socket; socket.create_connection(("127.0.0.1", {PORT}))' 2>/dev/null; do sleep 0.2; done"""
 OFFER = f"docker tag $base 127.0.0.1:{PORT}/library/{IMAGE} && docker push -q 127.0.0.1:{PORT}/library/{IMAGE}"
 

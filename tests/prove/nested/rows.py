@@ -67,10 +67,12 @@ def over_tls(bench: Bench) -> Told:
 _SERVER = (("cacert", "ca.pem"), ("cert", "server-cert.pem"), ("key", "server-key.pem"))
 _MAKE_KEYS = f"""set -e
 mkdir -p {CERTS} && cd {CERTS}
-openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=prove -keyout ca-key.pem -out ca.pem 2>/dev/null
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=prove -keyout ca-key.pem -out ca.pem \\
+  -addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
 for one in server client; do
   openssl req -newkey rsa:2048 -nodes -subj /CN=$one -keyout $one-key.pem -out $one.csr 2>/dev/null
-  echo "subjectAltName=DNS:$(hostname),IP:127.0.0.1" >$one.ext
+  printf 'subjectAltName=DNS:%s,IP:127.0.0.1\\nsubjectKeyIdentifier=hash\\nauthorityKeyIdentifier=keyid\\n' \\
+    "$(hostname)" >$one.ext
   openssl x509 -req -in $one.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 2 -extfile $one.ext \\
     -out $one-cert.pem 2>/dev/null
 done
