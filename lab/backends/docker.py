@@ -19,7 +19,7 @@ from lab.balancer.config import BalancerSettings, render, slots_in
 from lab.balancer.nginx import NginxBalancer, speaks_http
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.bring_up import PortTaken, adapt, bring_up, bring_up_by_copy, start_later, write_files, write_mounted
-from lab.cluster.commands import ClusterPlan
+from lab.cluster.commands import BOUNDED, OF_SLOTS, ClusterPlan
 from lab.cluster.compose import LAB_PORT, ComposeCluster
 from lab.cluster.cutter import remove_cutters
 from lab.cluster.edges import EDGE_NETWORK, Edge
@@ -48,7 +48,7 @@ from lab.cluster.stores import ONE_STORE, Stores
 from lab.cluster.tear_down import tear_down
 from lab.deploy.rollout import Strategy
 from lab.errors import LabError
-from lab.machine.engine import APIClient, describe, engine_address
+from lab.machine.engine import APIClient, describe, engine_address, is_podman
 from lab.machine.halt import halt, halted_by, lift
 from lab.machine.images import GATE, POSTGRES
 from lab.machine.labels import Identity
@@ -283,6 +283,7 @@ def start_cluster(
         subnet=free_subnet(toolbox.engine) if stores.tier.is_replicated else "",
         others=stores.services,
         edges=_edges(edges, port),
+        slots_options=OF_SLOTS if is_podman(toolbox.engine) else BOUNDED,
     )
     made = _bring_up(toolbox, plan, render(slots, settings or BalancerSettings()), own, port)
     kind = ComposeCluster if own is None else GatedCluster

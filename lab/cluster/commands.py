@@ -11,6 +11,11 @@ from lab.cluster.stores import ONE_STORE, ORDERS_SERVICE, SENTINEL_PORT, SENTINE
 from lab.machine.labels import Identity
 from lab.model import Value
 
+OF_SLOTS = "uid=10001,gid=10001,mode=0750"
+"""How the volume of the slots' sockets is mounted."""
+BOUNDED = f"size=1m,{OF_SLOTS}"
+"""Where the engine can bound a volume: Podman takes a size for a quota of its disk."""
+
 
 class ClusterPlan(Value):
     """What a cluster is to be made of."""
@@ -40,6 +45,7 @@ class ClusterPlan(Value):
     """Somebody's own services that are started once the app serves."""
     jobs: frozenset[str] = frozenset()
     """Those of the others that prepare something and end."""
+    slots_options: str = BOUNDED
     is_whole: bool = False
     """The compose file says everything, the other edges and the members of a replicated store too."""
 
@@ -71,6 +77,7 @@ def environment(plan: ClusterPlan) -> dict[str, str]:
         "LAB_OWNER": identity.owner,
         "LAB_EXPIRES": str(identity.expires),
         "LAB_FOLDER": str(plan.folder),
+        "LAB_SLOTS_OPTIONS": plan.slots_options,
         "LAB_APP_IMAGE": plan.app_image,
         "LAB_NGINX_IMAGE": plan.nginx_image,
         "LAB_REDIS_IMAGE": plan.redis_image,

@@ -205,7 +205,7 @@ def cluster_file(config: Mapping[str, Any], app: OwnApp, plan: ClusterPlan, gate
             **owned("volumes", "volume"),
             SLOTS_VOLUME: {
                 "labels": identity.labels("volume"),
-                "driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=10001,gid=10001,mode=0750"},
+                "driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": plan.slots_options},
             },
         },
         **{

@@ -225,6 +225,12 @@ def kind_of(version: Mapping[str, Any]) -> str:
     return "Podman" if any("podman" in name.lower() for name in names) else "Docker"
 
 
+def is_podman(client: APIClient) -> bool:
+    """Whether Podman answers: not all that it takes means there what it means to Docker."""
+    with engine_errors("ask the engine what it is"):
+        return kind_of(client.version()) == "Podman"
+
+
 def traits_of(info: Mapping[str, Any]) -> tuple[str, ...]:
     """What is special about an engine that one may have to know when something can't be done on it."""
     options = [str(one) for one in info.get("SecurityOptions") or ()]

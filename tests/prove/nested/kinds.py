@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.prove.nested.nest import Kind
 
 SOCKET = "/var/run/docker.sock"
-_PODMAN = "podman runc netavark aardvark-dns uidmap slirp4netns fuse-overlayfs catatonit"
+_PODMAN = "podman runc netavark aardvark-dns uidmap slirp4netns fuse-overlayfs catatonit nftables"
 
 
 def dockerd(name: str, *more: str) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def with_its_socket(bench: Bench) -> Told:
         )
         after = box.must(_COUNT).split()
         if after != ["0", "0", "0"]:
-            raise LabFault(f"containers, networks and volumes left: {after}", at="prove-socket")
+            raise LabFault(f"left: {after}, {box.must(_LEFT)}", at="prove-socket")
         return Told(engine=name, impossible=impossible, runs=(*ran, "then nothing is left"))
 
 
@@ -117,6 +117,7 @@ _JOB = (
     " && docker run -d --name job --user 0:0 -e PYTHONPATH=/job -v /job-files:/job"
     f" -v {SOCKET}:{SOCKET} $image sleep infinity"
 )
+_LEFT = "docker ps -a --filter label=lab.project --format '{{.Names}} {{.Labels}}'"
 _COUNT = (
     "docker ps -aq --filter label=lab.project | wc -l; docker network ls -q --filter label=lab.project | wc -l;"
     " docker volume ls -q --filter label=lab.project | wc -l"
