@@ -117,10 +117,10 @@ _JOB = (
     " && docker run -d --name job --user 0:0 -e PYTHONPATH=/job -v /job-files:/job"
     f" -v {SOCKET}:{SOCKET} $image sleep infinity"
 )
-_LEFT = "docker ps -a --filter label=lab.project --format '{{.Names}} {{.Labels}}'"
+_LEFT = "docker ps -a --filter label=lab.run --format '{{.Names}} {{.Labels}}'"
 _COUNT = (
-    "docker ps -aq --filter label=lab.project | wc -l; docker network ls -q --filter label=lab.project | wc -l;"
-    " docker volume ls -q --filter label=lab.project | wc -l"
+    "docker ps -aq --filter label=lab.run | wc -l; docker network ls -q --filter label=lab.run | wc -l;"
+    " docker volume ls -q --filter label=lab.run | wc -l"
 )
 
 ROWS: dict[str, Row] = {
