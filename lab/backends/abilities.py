@@ -18,7 +18,7 @@ from lab.errors import ClusterError
 from lab.machine import labels
 from lab.machine.engine import engine_errors
 from lab.machine.labels import Identity, this_process
-from lab.machine.reach import find_reach
+from lab.machine.reach import find_job
 from lab.machine.setup import Toolbox
 from lab.model import Role, Value
 
@@ -82,7 +82,7 @@ def _ground(toolbox: Toolbox) -> Iterator[tuple[EngineHarm, Callable[[], Victim]
     run = f"trial-{secrets.token_hex(4)}"
     project, expires = f"lab-{run}", int(SYSTEM_CLOCK.wall().timestamp()) + LIVES
     identity = Identity(project=project, run=run, owner=this_process(), expires=expires)
-    job = find_reach(toolbox.engine, toolbox.images.tag("nginx"), toolbox.places.own).joins
+    job = find_job(toolbox.engine, toolbox.places.own)
     mine = {labels.JOB: job} if job else {}  # else nobody but time knows that its job was killed
     engine, target = toolbox.engine, EngineHarm(toolbox.engine, project=project)
     number = 0

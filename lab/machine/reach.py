@@ -137,6 +137,14 @@ def find_reach(engine: APIClient, image: str, own: Path) -> Reach:
     return Reach(bind=bind, copies=copies, joins=inside)
 
 
+def find_job(engine: APIClient, own: Path) -> str:
+    """The container of this engine in which we are, by what it sees in `own`, the lab's folder; "" for none."""
+    if engine_host(engine_address()) or not is_in_container():
+        return ""
+    with _something_to_see(own) as (file, content):
+        return _own_container(engine, file, content)
+
+
 def join(engine: APIClient, container: str, network: str) -> None:
     """Put the container that this process is in into a cluster's network, as a guest. It may be there already."""
     with engine_errors("join the cluster's network", at=network):
