@@ -53,4 +53,5 @@ def _start_engine(box: Nest, mirror: int) -> None:
 
 
 def _delay(box: Nest, seconds: float) -> None:
-    box.must(f"pkill -f /delay.py; nohup python3 /delay.py {seconds} {DELAYED} {PORT} >/dev/null 2>&1 &")
+    box.run("pkill -f '[/]delay.py'")  # by a pattern that its own shell's words do not fit
+    box.must(f"nohup python3 /delay.py {seconds} {DELAYED} {PORT} >/dev/null 2>&1 &")
