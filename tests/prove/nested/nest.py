@@ -151,7 +151,6 @@ def nest(
             # As --privileged gives it, but for what a container may not have here.
             "CapAdd": ["ALL"],
             "CapDrop": ["SYS_RESOURCE"],
-            "Ulimits": _PODMANS,
             "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
             "MaskedPaths": [],
             "ReadonlyPaths": [],  # Podman's networks set what the kernel keeps below /proc/sys
@@ -165,10 +164,6 @@ def nest(
         yield Nest(engine, name)
     finally:
         drop_container(engine, name)
-
-
-_PODMANS = [{"Name": name, "Soft": most, "Hard": most} for name, most in (("nproc", 4194304), ("nofile", 1048576))]
-"""What Podman gives its containers, which nobody may raise here."""
 
 
 def drop_container(engine: APIClient, name: str) -> None:
