@@ -38,6 +38,12 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+"""1e-4 is a number, as for everybody else; YAML 1.1 wants a point in it."""
+
+
 def load_yaml(text: str) -> Any:
     """A YAML document as plain data that is a tree of a size that can be walked.
 

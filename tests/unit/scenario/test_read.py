@@ -23,6 +23,14 @@ def test_every_scenario_that_comes_with_the_lab_can_be_read() -> None:
     assert [name for name, one in rolling.items() if one.enough.users_served_by_new < 40] == []
 
 
+@pytest.mark.parametrize("written", ["1e-4", "1.0e-4", "0.0001", "1E-04"])
+def test_a_number_is_one_however_it_is_written(tmp_path: Path, written: str) -> None:
+    """YAML 1.1 takes one without a point for text."""
+    path = changed(tmp_path, "demo", "- settle: {for: ", f"- settle: {{until: {written}, for: ")
+    found = [step.settle.until for step in read_scenario(path).steps if step.settle is not None]
+    assert 0.0001 in found
+
+
 def changed(tmp_path: Path, named: str, before: str, after: str) -> Path:
     text = (LIBRARY / f"{named}.yaml").read_text()
     assert before in text
