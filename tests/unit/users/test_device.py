@@ -318,3 +318,11 @@ def test_the_user_meant_to_begin_earlier(shop: FakeShop) -> None:
         await add(device)
 
     assert [one.due for one in use(shop.target, work).operations] == [5, None, None]
+
+
+def test_no_pause_grows_for_ever() -> None:
+    """However often somebody tries: the pauses grow, and then stay as they are."""
+    pauses = [Tries().pause_before(number, 0.99) for number in (2, 3, 4, 100, 5000)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 0.05
+    assert pauses[-1] == pytest.approx(9.9)
