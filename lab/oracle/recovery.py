@@ -12,6 +12,9 @@ from lab.oracle.promises import RECOVERS, Anomaly
 from lab.oracle.serving import HEALED_AFTER
 from lab.record import AnyEvent, ContainerEvent, Serving, Step, Strike, StrikeProved
 
+_BENEATH = frozenset({*STORE_ROLES, Role.NODE})
+"""What replicas need to serve, and is none."""
+
 
 class Recovery(Value):
     """What one strike that hit cost. Seconds from the strike; None: not within the run."""
@@ -37,7 +40,7 @@ def find_recoveries(events: Sequence[AnyEvent], failed: Sequence[tuple[int, int]
     A failed try is counted for the last strike before its end, if it began before capacity was back. A strike at
     something that is no replica takes no capacity away by itself: there users have recovered once no try that fails
     has begun for HEALED_AFTER. None fails because of a deployer: of that one only what was under way is counted.
-    Without a store nobody serves: there it is capacity until all do again.
+    Without a store or their node replicas don't serve: there it is capacity until all do again.
     """
     events = sorted(events, key=lambda event: event.at)
     hits = {event.strike for event in events if isinstance(event, StrikeProved) and event.hit}
@@ -52,7 +55,7 @@ def find_recoveries(events: Sequence[AnyEvent], failed: Sequence[tuple[int, int]
         since = failed[bisect_left(ends, strike.at) : until]
         is_paused = paused.get(strike.container, -1) >= strike.at
         back = _capacity_back(strike, _from(bisect_left(times, strike.at), events), is_paused=is_paused)
-        if strike.slot or strike.role in {*STORE_ROLES, Role.DEPLOYER}:
+        if strike.slot or strike.role in {*_BENEATH, Role.DEPLOYER}:
             last = max((end for begin, end in since if back is None or begin <= back), default=strike.at)
         else:
             last = _end_of_failures(strike.at, since)
@@ -110,8 +113,8 @@ def _from(first: int, events: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
 
 
 def _capacity_back(strike: Strike, since: Iterable[AnyEvent], *, is_paused: bool) -> int | None:
-    if strike.role in STORE_ROLES:
-        return _stores_back(strike, since)
+    if strike.role in _BENEATH:
+        return _all_serve_again(strike, since)
     if not strike.slot:
         return strike.at
     if is_paused:
@@ -144,7 +147,7 @@ def _is_thawed(strike: Strike, event: AnyEvent) -> bool:
     return isinstance(event, ContainerEvent) and (event.container, event.action) == (strike.container, "unpause")
 
 
-def _stores_back(strike: Strike, since: Iterable[AnyEvent]) -> int | None:
+def _all_serve_again(strike: Strike, since: Iterable[AnyEvent]) -> int | None:
     """When as many served as before, if they did not all the while; None if that was not within the run."""
     fewer_since: int | None = None
     for event in since:

@@ -178,3 +178,12 @@ def test_without_its_store_nobody_serves_until_all_do_again() -> None:
     assert one.users == pytest.approx(2.5)
     assert only(struck, proved, serving(10.5, 0), serving(12, 3)).capacity is None
     assert only(struck, proved).capacity == 0
+
+
+def test_without_their_node_replicas_do_not_serve_until_others_do() -> None:
+    """However late the rest of the cluster notices; users' failures until then are its doing."""
+    struck, proved = strike(10, slot="")
+    struck = replace(struck, role="node", victim="node3")
+    found = only(struck, serving(10.6, 4), proved, serving(25.5, 5), serving(26, 6), failed=((12, 13), (24, 24.5)))
+    assert found.capacity == 16.0
+    assert found.users == 14.5
