@@ -35,8 +35,8 @@ class RunStep(Protocol):
 
 
 @runtime_checkable
-class FollowsOthers(RunStep, Protocol):
-    """Waits for something that a step beside it does."""
+class FollowsOthers(Protocol):
+    """What a step also is that waits for something that a step beside it does."""
 
     def others_are_over(self) -> None:
         """None of those beside it does anything any more. Raises LabFault where that proves nothing."""
