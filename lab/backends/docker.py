@@ -177,6 +177,9 @@ class DockerBackend:
     def state(self) -> AbstractContextManager[State]:
         return open_state(self.toolbox.places)
 
+    def close(self) -> None:
+        self.toolbox.engine.close()
+
     def sweep_abandoned(self, say: Say) -> None:
         found = find_clusters(self.toolbox.engine, now=SYSTEM_CLOCK.wall())
         swept = sweep([one for one in found if one.is_abandoned], self.take_down)

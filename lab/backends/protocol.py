@@ -211,6 +211,10 @@ class Backend(Protocol):
         """The lab's durable state, where desired states and open faults are kept."""
         ...
 
+    def close(self) -> None:
+        """Let go of what it is asked through; nothing is asked afterwards."""
+        ...
+
     def sweep_abandoned(self, say: Say) -> None:
         """Remove what killed labs left; say what was removed, and what could not be."""
         ...

@@ -179,6 +179,10 @@ class SwarmBackend:
     def state(self) -> AbstractContextManager[State]:
         return open_state(self.toolbox.places)
 
+    def close(self) -> None:
+        self.swarm.close()
+        self.toolbox.engine.close()
+
     def sweep_abandoned(self, say: Say) -> None:
         found = [one for one in stacks(self.swarm, now=SYSTEM_CLOCK.wall()) if one.is_abandoned]
         swept = sweep(found, self.take_down)

@@ -128,6 +128,7 @@ class Deployer:
                 self._work()
         finally:
             self._resign()
+            self._lookout.close()
 
     def end(self) -> None:
         """Let `run_until` come to its end after the act that it is at."""
@@ -200,6 +201,7 @@ class Deployer:
         self._tenure = tenure
         # From here on every container bears this tenure's name, so that a call of an earlier deployer finds none.
         self._cluster = self._unfenced.fenced(tenure.lease.token)
+        self._lookout.close()
         self._lookout = Lookout(self._balancer, self._clock)
         self._take_over_stops()
         token = tenure.lease.token

@@ -26,7 +26,7 @@ class Lookout:
 
     def __init__(self, balancer: Balancer, clock: Clock) -> None:
         self._balancer, self._clock = balancer, clock
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="lookout")
+        self._beside: ThreadPoolExecutor | None = None
         self.started_at: dict[str, int] = {}
         self.drained_at: dict[str, int] = {}
         self.upgraded_at: int | None = None
@@ -67,6 +67,12 @@ class Lookout:
             not_before=self._not_before,
         )
 
+    def close(self) -> None:
+        """Let its thread end. It may be asked to look again, and makes another one then."""
+        if self._beside is not None:
+            self._beside.shutdown(wait=False)
+            self._beside = None
+
     def note_entered(self, replica: Replica) -> None:
         """Ask again at once who has its slot."""
         self._holders.pop(replica.slot, None)
@@ -102,6 +108,7 @@ class Lookout:
         slots = {running[name].slot for name in due} | {one.slot for one in running.values()} - self._holders.keys()
         for name in due:
             self._asked_at[name] = now
+        self._beside = self._beside or ThreadPoolExecutor(1, thread_name_prefix="lookout")
         asked = self._beside.submit(self._balancer.holders, sorted(slots))  # silence is waited for once, not twice
         self._take_in({name: running[name] for name in due}, self._balancer.replicas(sorted(due)))
         answers = asked.result()

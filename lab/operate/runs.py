@@ -7,7 +7,7 @@ import secrets
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -129,7 +129,14 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
         if scenario.target is not None:
             check_watched(scenario.target)
     backend = _backend_for([scenario for _, scenario in read if scenario.target is None], spec, say)
-    codes = []
+    with nullcontext() if backend is None else closing(backend):
+        return worst_of(_codes(read, backend, spec, say, out))
+
+
+def _codes(
+    read: Iterable[tuple[str, Scenario]], backend: Backend | None, spec: RunRequest, say: Say, out: TextIO
+) -> Iterator[int]:
+    """Run them, one after another; each one's exit code."""
     for named, scenario in read:
         seed = next(one for one in (spec.seed, scenario.seed, secrets.randbelow(10**6)) if one is not None)
         heard = _heard_on(sys.stdout.buffer) if spec.as_json else _unheard
@@ -143,8 +150,7 @@ def run_scenarios(spec: RunRequest, say: Say) -> int:
                 judged, _ = watch_one(
                     chosen, runs, say=say, out=out, heard=heard, page=spec.page, halted=halted, opted=opted
                 )
-        codes.append(judged.judgement.exit_code)
-    return worst_of(codes)
+        yield judged.judgement.exit_code
 
 
 def _say_plan(scenario: Scenario, spec: RunRequest, say: Say, own: OwnParts | None) -> None:

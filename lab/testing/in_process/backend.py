@@ -176,6 +176,9 @@ class InProcessBackend:
     def state(self) -> AbstractContextManager[State]:
         return self._open_state()
 
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
     def sweep_abandoned(self, say: Say) -> None:
         """Whatever a killed process had is gone with it."""
 
