@@ -66,6 +66,8 @@ class OutsideStrikeStep:
 
     def is_over(self) -> bool:
         now = self._clock.now()
+        if self._is_told:
+            return True
         if self._struck is None:
             if now >= self._due:
                 self._strike(now)
@@ -78,6 +80,7 @@ class OutsideStrikeStep:
             self._report(record.StrikeProved(at=now, strike=self._number, hit=is_gone, why=why))
         is_back = self._is_proved and len(running) >= self._before
         if is_back:
+            self._is_told = True
             fault = f"{self._spec.signal}, {(now - self._at) / NS:.1f} s until as many ran as before,"
             self._report(record.StrikeUndone(at=now, strike=self._number, fault=fault, victim=self._struck.name))
         return is_back or (self._is_proved and now - self._at > BACK_WITHIN)

@@ -74,6 +74,9 @@ COMMANDS: Mapping[str, str] = {
 }
 
 
+APP_IMAGE = "image: ${LAB_APP_IMAGE:?}"
+NAMED = '["sh", "-c", "LAB_REPLICA=$$(hostname) exec python3 -m shop"]'
+"""Each replica says which it is; Compose could give all of them but one name."""
 KEPT = "lab.role: app"
 OFFERED = f'{KEPT}, lab.may-be-struck: "true"'
 """What the app's containers bear where their owner lets them be struck."""
@@ -110,6 +113,7 @@ class Yard(Peer):
 
     def _compose_file(self, folder: Path, app_role: str) -> Path:
         text = self.toolbox.places.compose_file.with_name("peer.yaml").read_text().replace(KEPT, app_role)
+        text = text.replace(APP_IMAGE, f"{APP_IMAGE}\n    command: {NAMED}")
         if self.proxy in COMMANDS:
             image = proxy_image(self.toolbox, self.proxy)
             text = text.replace("image: ${LAB_NGINX_IMAGE:?}", f"image: {image}\n    command: {COMMANDS[self.proxy]}")

@@ -131,6 +131,7 @@ def test_a_rollout_outlives_a_restart_of_its_engine(engine: OwnEngine, tmp_path:
     assert stopped.returncode == 0, said
     assert run.wait(timeout=280) == ExitCode.HELD, "".join(said)
     reader.join(10)
+    run.stdout.close()
     named = next(line.split()[1].rstrip(",") for line in said if line.strip().startswith("run "))
     runs = find_places().runs
     events = list(ReadRecord(runs / named).events())

@@ -68,6 +68,8 @@ def test_one_is_killed_and_how_long_the_platform_takes_is_told() -> None:
     assert step.is_over()
     assert isinstance(told[-1], StrikeUndone)
     assert "3.0 s until as many ran as before" in told[-1].fault
+    assert step.is_over(), "as whoever stands beside others is asked until they are over, too"
+    assert len([one for one in told if isinstance(one, StrikeUndone)]) == 1
 
 
 def test_one_that_lives_on_was_not_hit() -> None:
