@@ -46,6 +46,7 @@ def test_a_rolling_upgrade_fails_no_first_try(lab: Lab) -> None:
     assert count_at_peak(seen, 6) == 7
 
 
+@pytest.mark.prove
 def test_a_lost_zone_and_a_frozen_replica_hurt_nobody(lab: Lab) -> None:
     """Two replicas die in one moment, and later one does nothing: nobody is out of tries, all is made good in time."""
     with lab.traffic(users=30, think=0.2, promises={"recovers_within": 30}) as traffic:

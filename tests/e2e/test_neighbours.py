@@ -181,6 +181,7 @@ def test_an_unreadable_scenario_is_refused_before_anything_starts(tmp_path: Path
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.prove
 def test_doctor_says_what_mends_an_absent_engine(tmp_path: Path) -> None:
     """One line for each thing, the command beneath what is not well, and a code that says so."""
     well = lab("doctor")

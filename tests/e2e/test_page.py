@@ -30,6 +30,7 @@ RUN_ENDS = 90_000
 BY_HAND = """[{settle: {for: 14}}, {roll: {to: "shop:v2"}}, {settle: {for: 4}}]"""
 
 
+@pytest.mark.prove
 def test_a_run_is_watched_and_clicks_act_on_it(toolbox: Toolbox, browser: Browser, tmp_path: Path) -> None:
     """The page shows the run to its verdict; what its buttons do is done to the cluster, recorded, and made good."""
     wanted = scenario(tmp_path, steps=BY_HAND, enough="{operations: 100, checks: 100}")

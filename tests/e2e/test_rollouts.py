@@ -156,7 +156,7 @@ def test_a_balancer_and_a_deployer_are_struck_at_a_phase(backend: Backend) -> No
 @pytest.mark.parametrize(
     ("roll", "least_serving"),
     [
-        ("{to: 'shop:v2', strategy: red-black, batch: 3, keep: 1}", 3),
+        pytest.param("{to: 'shop:v2', strategy: red-black, batch: 3, keep: 1}", 3, marks=pytest.mark.prove),
         pytest.param("{to: 'shop:v2', strategy: drain-then-move}", 2, marks=pytest.mark.prove),
         pytest.param("{to: 'shop:v2', batch: '67%', order: zone}", 3, marks=pytest.mark.prove),
     ],
