@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.machine.setup import Toolbox
+from lab.record import CommandSaid
 from tests.building import build_image
 from tests.documents import DOCS, blocks_of
 from tests.e2e.runs import ROOT, Ended, first_tries_failed, is_gone, lab
@@ -116,9 +117,16 @@ def test_an_example_that_is_broken_as_its_page_says_is_red_by_its_cause(
 
 
 def test_a_renamed_column_breaks_the_old_release_and_is_named(example: Callable[[str], Example]) -> None:
-    """From the migration on, which is run before the new release starts."""
-    rename = changed("shop.py", r"ADDS = .*", 'ADDS = "ALTER TABLE orders RENAME invoice TO bill"')
-    ended = example("worker").run(rename, new_only=True)
+    """From the migration on, which is run before the new release starts, and which that release fits."""
+    renames = "ALTER TABLE orders ADD COLUMN placed timestamptz; ALTER TABLE orders RENAME invoice TO bill"
+    rename = changed("shop.py", r"ADDS = .*", f'ADDS = "{renames}"')
+    asks = changed("shop.py", r"(?<=AND )invoice(?= IS)|(?<=SET )invoice|(?<=WHERE )invoice", "bill")
+
+    def both(folder: Path) -> None:
+        rename(folder)
+        asks(folder)
+
+    ended = example("worker").run(both, new_only=True)
     assert ended.code == 1, ended.out + ended.err
     assert "since next has started: next changed what both share (schema)" in ended.out
 
@@ -128,4 +136,6 @@ def test_a_migration_that_fails_is_exit_3_with_its_lines(example: Callable[[str]
     fails = changed("shop.py", r"ADDS = .*", 'ADDS = "ALTER TABLE nowhere ADD COLUMN more text"')
     ended = example("worker").run(fails, new_only=True)
     assert ended.code == 3, ended.out + ended.err
-    assert 'relation "nowhere" does not exist' in (ended.folder / "report.html").read_text()
+    said = [event.line for event in ended.events() if isinstance(event, CommandSaid)]
+    assert any('relation "nowhere" does not exist' in line for line in said), said
+    assert r"relation \"nowhere\" does not exist" in (ended.folder / "report.html").read_text()
