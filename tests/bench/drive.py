@@ -16,7 +16,7 @@ from random import Random
 
 from lab.clock import SYSTEM_CLOCK
 from lab.collection import rare_collection
-from lab.model import Operation, Outcome
+from lab.model import Kind, Operation, Outcome
 from lab.oracle import Oracle
 from lab.users import Crowd, CrowdSize, Device, Door, Journey, Shopper, Tries
 from lab.users.loading import OwnUsers
@@ -48,7 +48,8 @@ def drive(
         if are_own:
             failed += operation.outcome is not Outcome.OK
         else:
-            failed += not operation.answered_as and operation.kind != "browse" and not operation.session_rejected
+            is_well = operation.outcome is Outcome.OK or operation.kind is Kind.INTRUDE  # which must be refused
+            failed += not is_well and not operation.session_rejected
         if judged:
             oracle.feed(operation)
 
