@@ -27,7 +27,7 @@ demo-broken: setup ## the same with sessions in the replicas' memory: why it mat
 smoke: $(READY) ## the tests that need no Docker, without the few that take seconds each (a minute)
 	@$(PY) $(QUICK)
 
-test: setup $(BROWSER) ## what every commit must hold: the quick tests, then those on real containers (12 minutes)
+test: setup $(BROWSER) ## what every commit must hold: the quick tests, then those on real containers (13 minutes)
 	@$(PY) $(QUICK)
 	@$(PY) $(SLOW)
 	@$(PY) $(REAL)
