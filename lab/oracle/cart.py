@@ -16,8 +16,9 @@ from lab.oracle.words import ADD, CART, CHECKOUT, OK, ORDERS, REMOVE, UNKNOWN
 SINCE_AT_MOST = 100
 """How many operations may wait for a read that tells whether a checkout of unknown outcome came among them."""
 
-GONE_KEPT = 1000
-"""How many lines that left the cart are remembered, to tell a line that comes back from one never written."""
+GONE_KEPT = 200
+"""How many lines that left the cart are remembered, to tell a line that comes back from one never written: all that a
+user puts there in some ten minutes. It bounds the memory of a run that goes on for hours."""
 
 
 class Cart:

@@ -13,6 +13,8 @@ from lab.oracle.words import HISTORY, OK, UNKNOWN, VIEW
 
 SHOWN = 100
 """How many entries a read shows at most."""
+LISTED_AT_MOST, LISTED_KEPT = 2 * SHOWN, SHOWN + SHOWN // 4
+"""So many known entries are too many, and so many of them stay: those that a read may show, and some to name."""
 
 
 class History:
@@ -173,11 +175,11 @@ class History:
         """Count them too, and forget the oldest ones once there are many."""
         self.listed += entries
         self._counts.writes_found += len(entries)
-        if len(self.listed) > 4 * SHOWN:
-            for entry in self.listed[: -2 * SHOWN]:
+        if len(self.listed) > LISTED_AT_MOST:
+            for entry in self.listed[:-LISTED_KEPT]:
                 self.views.pop(entry, None)
-            self._from += len(self.listed) - 2 * SHOWN
-            del self.listed[: -2 * SHOWN]
+            self._from += len(self.listed) - LISTED_KEPT
+            del self.listed[:-LISTED_KEPT]
 
     def _skip(self, read: Operation, hidden: int) -> Breach | None:
         shown = set(read.answer[1])

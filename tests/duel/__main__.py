@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
 
 from lab.errors import ExitCode
 from lab.machine.places import find_places
-from lab.machine.setup import make_ready
+from lab.machine.setup import Toolbox, make_ready
 from lab.model import Value
 from tests.duel.by_the_lab import watched_roll
+from tests.duel.on_swarm import DIES, DRAIN, UPDATE, watched_on_swarm, yard_of_nodes
 from tests.duel.table import markdown
 from tests.duel.watching import Figures, watched
 
@@ -33,6 +36,8 @@ class Row(Value):
     to: str = "shop:v2"
     is_its_doing: bool = True
     """What breaks breaks because of the command, and the story must say so."""
+    on_swarm: bool = False
+    """A stack of three nodes, in place of a Compose project."""
 
     @property
     def name(self) -> str:
@@ -69,6 +74,18 @@ ROWS = (
         to="shop:v2-memory",
         is_its_doing=False,  # behind a proxy that takes turns, such sessions are gone before anybody deploys
     ),
+    *(Row(way=UPDATE, proxy=proxy, on_swarm=True) for proxy in ("nginx", "haproxy", "caddy")),
+    *(Row(way=way, proxy="nginx", on_swarm=True) for way in (DRAIN, DIES)),
+    Row(
+        way=UPDATE,
+        proxy="nginx",
+        must=ExitCode.BROKEN,
+        broken="logged_in",
+        before="shop:v1-memory",
+        to="shop:v2-memory",
+        is_its_doing=False,
+        on_swarm=True,
+    ),
 )
 
 
@@ -80,13 +97,16 @@ def main(asked: list[str]) -> int:
         return 2
     images = list(dict.fromkeys(image for row in rows for image in (row.before, row.to)))
     toolbox = make_ready(find_places(), print_line, images)
+    with yard_of_nodes() if any(row.on_swarm for row in rows) else nullcontext():
+        return do_rows(toolbox, rows)
+
+
+def do_rows(toolbox: Toolbox, rows: Sequence[Row]) -> int:
+    """One after another, each told when it is over."""
     wrong = []
     for row in rows:
         with tempfile.TemporaryDirectory(prefix="duel-") as folder:
-            if row.way == "lab roll":
-                got = watched_roll(toolbox, Path(folder))
-            else:
-                got, _ = watched(toolbox, row.way, row.proxy, Path(folder), before=row.before, to=row.to)
+            got = watched_row(toolbox, row, Path(folder))
         known = known_figures() | {row.name: got}
         FILE.write_bytes(msgspec.json.format(msgspec.json.encode(known), indent=1))
         why = row.wrong(got)
@@ -105,6 +125,15 @@ def main(asked: list[str]) -> int:
         + "".join(f"; {one}" for one in wrong)
     )
     return int(bool(wrong))
+
+
+def watched_row(toolbox: Toolbox, row: Row, folder: Path) -> Figures:
+    """What came of one."""
+    if row.way == "lab roll":
+        return watched_roll(toolbox, folder)
+    if row.on_swarm:
+        return watched_on_swarm(toolbox, row.way, row.proxy, folder, before=row.before, to=row.to)
+    return watched(toolbox, row.way, row.proxy, folder, before=row.before, to=row.to)[0]
 
 
 def known_figures() -> dict[str, Figures]:

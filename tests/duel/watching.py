@@ -31,7 +31,7 @@ class Figures(Value):
     exit_code: int
     broken: tuple[str, ...]
     operations: int
-    """Those that began while the command ran."""
+    """Those that began while the command ran, or while what it asked for went on."""
     failed_first: int
     saved: int
     lost: int
@@ -48,8 +48,20 @@ class Figures(Value):
     folder: str
 
 
-def scenario(url: str, evidence: dict[str, Any], command: Sequence[str], folder: Path, **more: Any) -> Scenario:
-    """Users of the shop, on a target that a command deploys."""
+def scenario(
+    url: str,
+    evidence: dict[str, Any],
+    command: Sequence[str],
+    folder: Path,
+    *,
+    settles: float = 5.0,
+    crosses: bool = True,
+    **more: Any,
+) -> Scenario:
+    """Users of the shop, on a target that a command deploys: they go on for `settles` seconds after it.
+
+    `crosses`: the command brings a new release, and all of them must be seen on it.
+    """
     said: dict[str, Any] = {
         "lab": 1,
         "name": "duel",
@@ -57,15 +69,16 @@ def scenario(url: str, evidence: dict[str, Any], command: Sequence[str], folder:
         "target": {
             "urls": [url],
             "release": {"header": "X-Release"},
+            "replica": {"header": "X-Replica"},
             "evidence": evidence,
         },
         "users": USERS,
         "steps": [
             {"settle": {"for": 3}},
             {"command": {"run": list(command), "within": 240}},
-            {"settle": {"for": 5}},
+            {"settle": {"for": settles}},
         ],
-        "enough": {"operations": 200, "checks": 20, "users_served_by_new": 20},
+        "enough": {"operations": 200, "checks": 20, "users_served_by_new": USERS["count"] if crosses else 0},
         "time_limit": 400,
         **more,
     }
@@ -83,13 +96,14 @@ def watched(
     return figures(way, proxy, judged, run), judged
 
 
-def figures(way: str, proxy: str, judged: JudgedRun, run: Path) -> Figures:
-    """From the run's record."""
+def figures(way: str, proxy: str, judged: JudgedRun, run: Path, *, goes_on: float = 1.0) -> Figures:
+    """From the run's record. What the command asked for goes on for some seconds after it."""
     seen = ReadRecord(run)
     events = list(seen.events())
     began = min((event.at for event in events if isinstance(event, CommandBegan)), default=0)  # 0: nobody got in
     ended = max((event.at for event in events if isinstance(event, CommandEnded)), default=0)
-    during = [one for one in seen.history() if one.tries and not one.is_conclusion and began <= one.begin <= ended + NS]
+    until = ended + goes_on * NS
+    during = [one for one in seen.history() if one.tries and not one.is_conclusion and began <= one.begin <= until]
     failed = [one for one in during if not is_proper(one.tries[0], one)]
     saved = sum(is_proper(one.answered, one) for one in failed)
     findings = sorted(judged.judgement.findings, key=lambda one: one.at)

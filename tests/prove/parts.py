@@ -64,6 +64,12 @@ PARTS = (
         within=7200,
     ),
     Part(
+        name="soak",
+        proves="two hours of upgrades to and fro under fire: the run holds, and nobody's memory grows",
+        argv=(_PYTHON, "-m", "tests.prove.soak"),
+        within=9000,
+    ),
+    Part(
         name="e2e",
         proves="the tests on real containers that are too long for every commit",
         argv=(*_PYTEST, "tests", "--ignore", "tests/prove", "-m", "prove", *_BESIDE),  # those are a part of their own
