@@ -13,7 +13,7 @@ from lab.errors import LabError, UsageError, blame
 from lab.model import Kind, Operation, Outcome, Try
 from lab.users.account_model import AccountModel, encode, members_once, plain, recorded
 from lab.users.device import Device, Look
-from lab.users.fiber import BlockingWatch, run_blocking, wait_for
+from lab.users.fiber import Fibers, wait_for
 from lab.users.journey import Journey
 from lab.users.login_page import LoginPage
 from lab.users.meaning import REDIRECTS, Meaning, meaning_of
@@ -63,10 +63,10 @@ class Driven(Journey, Browser):
         mine: UserJourney,
         account: AccountModel,
         *origins: str,
-        watch: BlockingWatch | None = None,
+        fibers: Fibers | None = None,
         through: Callable[[Browser], Browser] = lambda browser: browser,
     ) -> None:
-        """`origins` are those of the app's doors. Users of one loop share their `watch`. What the journey asks for goes
+        """`origins` are those of the app's doors. Users of one loop share their `fibers`. What the journey asks for goes
         `through` what that makes of this browser."""
         super().__init__(device)
         device.take_any_domain()
@@ -83,7 +83,7 @@ class Driven(Journey, Browser):
         self._without: Any = None
         """The model without the action that is in doubt."""
         self._mine, self._account = mine, account
-        self._watch = watch or BlockingWatch(SYSTEM_CLOCK)
+        self._fibers = fibers or Fibers(SYSTEM_CLOCK)
         self._ended_early: str | None = None
         """Why the action before the next state ended early; empty where it did not, None where there was none."""
         self._dependence = Dependence()
@@ -364,7 +364,7 @@ class Driven(Journey, Browser):
     async def _run(self, kind: Kind, what: Callable[[Http], T]) -> T:
         self._kind = kind
         try:
-            return await run_blocking(what, self._http, watch=self._watch)
+            return await self._fibers.run(what, self._http)
         except (Unexpected, _InDoubt):
             raise
         except LabError:

@@ -12,7 +12,7 @@ from lab.errors import LabError, UsageError, blame
 from lab.users.account_model import AccountModel
 from lab.users.device import Device
 from lab.users.driven import Driven, broken_by
-from lab.users.fiber import BlockingWatch
+from lab.users.fiber import Fibers
 from lab.users.own import Browser, UserJourney
 
 MakeUser = Callable[[str, int, str, random.Random], UserJourney]
@@ -50,7 +50,7 @@ class OwnUsers:
         each device's browser."""
         self._kind, self._origins, self._through = kind, origins, through
         self._accounts: dict[str, AccountModel] = {}
-        self._watch = BlockingWatch(SYSTEM_CLOCK)
+        self._fibers = Fibers(SYSTEM_CLOCK)
 
     def __call__(self, device: Device) -> Driven:
         user = device.user
@@ -64,4 +64,4 @@ class OwnUsers:
             raise broken_by(getattr(self._kind, "__name__", "the journey"), exc) from exc
         mine.device = device.number
         account = self._accounts.setdefault(user.name, AccountModel(mine.model))
-        return Driven(device, mine, account, *self._origins, watch=self._watch, through=self._through)
+        return Driven(device, mine, account, *self._origins, fibers=self._fibers, through=self._through)

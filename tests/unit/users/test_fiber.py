@@ -6,10 +6,11 @@ import asyncio
 from threading import Thread
 
 import pytest
+from greenlet import getcurrent, greenlet
 
 from lab.clock import NS, FakeClock
 from lab.errors import UsageError
-from lab.users.fiber import BlockingWatch, run_blocking, wait_for
+from lab.users.fiber import Fibers, wait_for
 
 
 async def give(what: int) -> int:
@@ -29,10 +30,53 @@ def test_many_wait_at_once() -> None:
         return sum(wait_for(give(one)) for one in range(first, first + 3))
 
     async def work() -> list[int]:
-        watch = BlockingWatch(FakeClock())
-        return list(await asyncio.gather(*(run_blocking(add, first, watch=watch) for first in range(50))))
+        fibers = Fibers(FakeClock())
+        return list(await asyncio.gather(*(fibers.run(add, first) for first in range(50))))
 
     assert asyncio.run(work()) == [3 * first + 3 for first in range(50)]
+
+
+def test_a_stack_serves_one_call_after_another() -> None:
+    """Also after one that failed, and so few are made as are in use at once; what a call gave is kept nowhere."""
+    stacks = list[greenlet]()
+
+    def stand(number: int) -> int:
+        stacks.append(getcurrent())
+        if number % 3 == 0:
+            raise ValueError(f"as it were, {number}")
+        return wait_for(give(number))
+
+    async def work() -> list[int | str]:
+        fibers, told = Fibers(FakeClock()), list[int | str]()
+        for number in range(9):
+            try:
+                told.append(await fibers.run(stand, number))
+            except ValueError as exc:
+                told.append(str(exc))
+        return told
+
+    told = asyncio.run(work())
+    assert told == ["as it were, 0", 1, 2, "as it were, 3", 4, 5, "as it were, 6", 7, 8]
+    assert len(set(stacks)) == 1
+
+
+def test_a_call_that_nobody_waits_for_any_more_is_ended() -> None:
+    """As when its user is stopped while it runs: its stack takes no other call."""
+    seen: list[str] = []
+
+    def linger() -> None:
+        try:
+            wait_for(asyncio.sleep(60))
+        finally:
+            seen.append("ended")
+
+    async def work() -> None:
+        waiting = Fibers(FakeClock()).run(linger)
+        waiting.send(None)
+        waiting.close()
+        assert seen == ["ended"]
+
+    asyncio.run(work())
 
 
 def test_what_fails_or_is_cancelled_is_told_where_it_waits() -> None:
@@ -52,7 +96,7 @@ def test_what_fails_or_is_cancelled_is_told_where_it_waits() -> None:
         return "not reached"
 
     async def work() -> None:
-        task = asyncio.create_task(run_blocking(handle, watch=BlockingWatch(FakeClock())))
+        task = asyncio.create_task(Fibers(FakeClock()).run(handle))
         while not seen:
             await asyncio.sleep(0)
         task.cancel()
@@ -91,7 +135,7 @@ def test_code_that_sleeps_by_itself_is_stopped(every: int, stops: bool) -> None:
             wait_for(give(number))
         return clock.now() // NS
 
-    work = run_blocking(sleepy, watch=BlockingWatch(clock))
+    work = Fibers(clock).run(sleepy)
     if stops:
         with pytest.raises(UsageError, match=r"stops all users, for 0\.20 s just now"):
             asyncio.run(work)
