@@ -179,11 +179,7 @@ class Crowd:
 
     # what devices tell, in the crowd's thread
 
-    def began(self, user: User) -> None:
-        user.in_flight += 1
-
-    def ended(self, user: User, operation: Operation) -> None:
-        user.in_flight -= 1
+    def ended(self, operation: Operation) -> None:
         self._tally.ended(operation)
         self._on_operation(operation)
 

@@ -6,13 +6,12 @@ import asyncio
 import copy
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from lab.clock import Clock
-from lab.model import TRIED_AGAIN, Kind, Operation, Outcome, Try, TryResult
+from lab.model import TRIED_AGAIN, Kind, Operation, Outcome, Try, TryResult, Value
 from lab.users.chance import Chance
 from lab.users.cookies import Jar
 from lab.users.meaning import Meaning, meaning_of, outcome_of, sends_to
@@ -60,7 +59,7 @@ class User:
         return next((one for one in _accounts_in(body, marks) if one != self.name), None)
 
 
-class Look(NamedTuple):
+class Look(Value, kw_only=False, gc=False):
     """How an answer of somebody's own app is understood."""
 
     meaning: Meaning
@@ -88,11 +87,9 @@ class Ticket(NamedTuple):
 
 
 class Witness(Protocol):
-    """Who is told when an operation begins and what became of it, in the device's own thread."""
+    """Who is told what became of each operation, in the device's own thread."""
 
-    def began(self, user: User, /) -> None: ...
-
-    def ended(self, user: User, operation: Operation, /) -> None: ...
+    def ended(self, operation: Operation, /) -> None: ...
 
 
 class Device:
@@ -107,13 +104,14 @@ class Device:
         "_beside",
         "_clock",
         "_connection",
-        "_hurries",
         "_ids",
         "_is_busy",
+        "_is_hurried",
         "_jar",
         "_keys",
         "_last_tries",
         "_logins",
+        "_pause",
         "_policy",
         "_seed",
         "_waits_for_turns",
@@ -164,14 +162,15 @@ class Device:
         self._begun = self._logins = self._keys = 0
         self._last_tries: tuple[Try, ...] = ()
         self._is_busy = False
-        self._hurries = asyncio.Event()
+        self._is_hurried = False
+        self._pause: asyncio.Future[None] | None = None
+        """The one under way before something is sent again."""
 
     def hurry(self, *, is_wanted: bool) -> None:
         """Whether what is to be sent again later is sent at once: nobody waits for a pause once all else has ended."""
-        if is_wanted:
-            self._hurries.set()
-        else:
-            self._hurries.clear()
+        self._is_hurried = is_wanted
+        if is_wanted and self._pause is not None:
+            _end(self._pause)
 
     @property
     def is_logged_in(self) -> bool:
@@ -221,14 +220,15 @@ class Device:
         session = self.session if ticket is None else ticket.session
         due = None if self._waits_for_turns else self.due  # to wait for one's turn is no slowness of the app's
         story = OperationDraft(kind, key, argument, session, due, is_repeatable, ticket is None)
-        story.is_page = look is None and isinstance(body, Content)
+        if look is None and isinstance(body, Content):
+            story.is_page = True
         request = Request(method, path, body, key, self.name)
         self.due, self._is_busy = None, True
         self._begun += 1
         if kind is _LOGIN:
             self.session, story.session = None, None
             self._logins += 1
-        self._witness.began(self.user)
+        self.user.in_flight += 1
         try:
             while True:  # and not in a method of its own: whatever awaits makes each request dearer
                 begin = self._clock.now()
@@ -253,7 +253,8 @@ class Device:
         finally:
             self._is_busy = False
             operation = self._told(story)
-            self._witness.ended(self.user, operation)
+            self.user.in_flight -= 1
+            self._witness.ended(operation)
         if self.session is None and operation.session_rejected:
             was_mine = story.session is not None and kind is not _LOGOUT and ticket is None
             if was_mine and self.log_in:
@@ -314,7 +315,6 @@ class Device:
         if kind is Kind.LOGIN and outcome is _OK:
             self._logins += 1
             self.session = self._new_session()
-        self._witness.began(self.user)
         now = self._clock.now()
         concluded = Operation(
             id=next(self._ids),
@@ -330,11 +330,11 @@ class Device:
             session=self.session if kind is Kind.LOGIN else None,
             allowed=allowed,
             is_conclusion=True,
-            quiet=self.user.in_flight == 1,
+            quiet=not self.user.in_flight,
             ended_early=ended_early,
             could_not_fail=could_not_fail,
         )
-        self._witness.ended(self.user, concluded)
+        self._witness.ended(concluded)
 
     async def let_others_pass(self, count: int, path: str) -> None:
         """So many others, without any cookie, get a page, so that it is another replica's turn; no operations."""
@@ -365,10 +365,16 @@ class Device:
 
     async def _send_again(self, request: Request, story: OperationDraft, path: str, normalise: Normalise) -> None:
         """The same request once more. What the first one was answered stands; another answer is told beside it."""
-        pause = pause_before_again(Chance(f"{self._seed}/{self._begun}/again").random())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await self._hurries.wait()
+        if not self._is_hurried:
+            loop = asyncio.get_running_loop()
+            self._pause = pause = loop.create_future()
+            luck = Chance(f"{self._seed}/{self._begun}/again").random()
+            timer = loop.call_later(pause_before_again(luck), _end, pause)
+            try:
+                await pause
+            finally:
+                self._pause = None
+                timer.cancel()
         first, wrong = story.answer, story.wrong
         wire = request.to(self._connection.target, cookies=self._jar.line(path))
         done = await self._connection.exchange(wire, timeout=self._policy.timeout)
@@ -422,7 +428,8 @@ class Device:
         last = tries[-1]
         self.last = last.result
         kind, name = story.kind, self.user.name
-        outcome = _OK if story.repeats else outcome_of(story.meaning, all_harmless=story.all_harmless)
+        is_well = story.meaning is _APPLIED or story.repeats > 0
+        outcome = _OK if is_well else outcome_of(story.meaning, all_harmless=story.all_harmless)
         if not story.is_followed:
             pass
         elif kind is _LOGIN and outcome is _OK:
@@ -461,3 +468,8 @@ class Device:
             foreign=story.foreign,
             wrong=story.wrong,
         )
+
+
+def _end(pause: asyncio.Future[None]) -> None:
+    if not pause.done():
+        pause.set_result(None)

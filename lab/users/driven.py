@@ -66,7 +66,7 @@ class Driven(Journey, Browser):
         fibers: Fibers | None = None,
         through: Callable[[Browser], Browser] = lambda browser: browser,
     ) -> None:
-        """`origins` are those of the app's doors. Users of one loop share their `fibers`. What the journey asks for goes
+        """`origins` are those of the app's doors. Users of one loop share `fibers`. What the journey asks for goes
         `through` what that makes of this browser."""
         super().__init__(device)
         device.take_any_domain()

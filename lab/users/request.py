@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 class Request:
     """A request's bytes, all but whom it is sent to and the cookies, which may change between two tries."""
 
-    __slots__ = ("_after", "_before", "_content", "_method")
+    __slots__ = ("_accepts", "_after", "_agent", "_content", "_method", "_path")
 
     def __init__(self, method: str, path: str, body: object, key: str | None, agent: str) -> None:
         if not path.isascii() or not path.isprintable() or " " in path:
@@ -43,8 +43,7 @@ class Request:
                 after += f"{name}: {value}\r\n"
         else:
             content, kind, accepts = b"" if body is None else _encode(body), JSON, JSON
-        self._method = method
-        self._before = f"{path} HTTP/1.1\r\nAccept: {accepts}\r\nUser-Agent: lab ({agent})\r\nHost: "
+        self._method, self._path, self._accepts, self._agent = method, path, accepts, agent
         if content:
             after = f"{after}Content-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
         elif method != "GET":
@@ -54,6 +53,8 @@ class Request:
     def to(self, target: Door, *, cookies: str) -> bytes:
         """The whole request; `cookies` is the Cookie header's value."""
         cookie = f"Cookie: {cookies}\r\n" if cookies else ""
-        line = f"{self._method} {target.prefix}{self._before}{target.authority}\r\n"
-        head = f"{line}{cookie}{self._after}\r\n".encode("latin-1")
+        head = (
+            f"{self._method} {target.prefix}{self._path} HTTP/1.1\r\nAccept: {self._accepts}\r\n"
+            f"User-Agent: lab ({self._agent})\r\nHost: {target.authority}\r\n{cookie}{self._after}\r\n"
+        ).encode("latin-1")
         return head + self._content if self._content else head

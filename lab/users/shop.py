@@ -70,6 +70,7 @@ class Shopper(Journey):
 
     __slots__ = (
         "_catalogue",
+        "_is_read_due",
         "_joined",
         "_lines",
         "_old_tickets",
@@ -90,6 +91,8 @@ class Shopper(Journey):
         """The cart's lines as far as this device knows; another device may have taken some."""
         self._unread: dict[Kind, int] = {}
         """How often the device wrote since it last read what shows it."""
+        self._is_read_due = False
+        """Whether any of these is to be read next."""
         self._old_tickets: tuple[Ticket, ...] = ()
         self._wrong_passwords = 0
         self._joined = ""
@@ -116,9 +119,11 @@ class Shopper(Journey):
         """What comes before the intent: knowing what is sold, then reading what was written a few times."""
         if not self._catalogue:
             return Kind.BROWSE
-        for read, times in self._unread.items():
-            if times >= READS_DUE[read]:
-                return read
+        if self._is_read_due:
+            for read, times in self._unread.items():
+                if times >= READS_DUE[read]:
+                    return read
+            self._is_read_due = False
         if intent is _REMOVE and not self._lines:
             return _ADD
         return intent
@@ -204,7 +209,9 @@ class Shopper(Journey):
         )
         if done.outcome is not _REFUSED:
             for read in WRITTEN.get(kind, ()):
-                self._unread[read] = self._unread.get(read, 0) + 1
+                self._unread[read] = times = self._unread.get(read, 0) + 1
+                if times >= READS_DUE[read]:
+                    self._is_read_due = True
         return done
 
     def _view(self, luck: float) -> _Doing:

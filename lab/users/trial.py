@@ -231,10 +231,7 @@ class Trial:
             )
         )
 
-    def began(self, _: User) -> None:
-        """A device tells when something begins; only its end says anything here."""
-
-    def ended(self, _: User, operation: Operation) -> None:
+    def ended(self, operation: Operation) -> None:
         if not operation.is_conclusion:
             self._operations.append(operation)
         elif operation.kind is Kind.STATE:

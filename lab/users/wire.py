@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import ssl
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import cast
 
 import httptools
@@ -52,13 +52,18 @@ class Door(Value):
     @property
     def authority(self) -> str:
         """Host and port, as browsers write them in a URL: its scheme's usual port is left out."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.tls is not None else 80) else f"{host}:{self.port}"
+        return _authority(self.host, self.port, 80 if self.tls is None else 443)
 
     @property
     def origin(self) -> str:
         """Scheme and authority."""
         return f"{'http' if self.tls is None else 'https'}://{self.authority}"
+
+
+@lru_cache(maxsize=64)
+def _authority(host: str, port: int, usual: int) -> str:
+    host = f"[{host}]" if ":" in host else host
+    return host if port == usual else f"{host}:{port}"
 
 
 class HttpAnswer(Value, kw_only=False, gc=False):

@@ -140,10 +140,7 @@ class Witness:
     def __init__(self, told: list[Operation]) -> None:
         self.told = told
 
-    def began(self, _: User) -> None:
-        """Nothing to note."""
-
-    def ended(self, _: User, operation: Operation) -> None:
+    def ended(self, operation: Operation) -> None:
         self.told.append(operation)
 
 

@@ -25,12 +25,8 @@ class Told:
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
-        self.begun = 0
 
-    def began(self, _: User) -> None:
-        self.begun += 1
-
-    def ended(self, _: User, operation: Operation) -> None:
+    def ended(self, operation: Operation) -> None:
         self.operations.append(operation)
 
 
@@ -53,9 +49,9 @@ def use(target: Door, work: Callable[[Device], Awaitable[None]], policy: Tries =
             await work(device)
         finally:
             await device.close()
+        assert device.user.in_flight == 0
 
     asyncio.run(run())
-    assert told.begun == len(told.operations)
     return told
 
 

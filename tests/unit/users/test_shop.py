@@ -33,9 +33,7 @@ class Told:
     def __init__(self) -> None:
         self.operations: list[Operation] = []
 
-    def began(self, _: User) -> None: ...
-
-    def ended(self, _: User, operation: Operation) -> None:
+    def ended(self, operation: Operation) -> None:
         self.operations.append(operation)
 
 
