@@ -23,6 +23,7 @@ OVERRIDES = (
 )
 READ_WITHIN = 60.0
 """Seconds for one `docker compose config`."""
+_REQUIRED = re.compile(r"required variable (?P<name>\w+) is missing a value")
 _UNSET = re.compile(r'The \\?"(?P<name>\w+)\\?" variable is not set')
 
 
@@ -131,6 +132,9 @@ def _config(
         lines = [line for line in done.stderr.strip().splitlines() if "level=warning" not in line]
         folder = files[0].parent
         example = folder / ".env.example"
+        required = _REQUIRED.search(lines[-1] if lines else "")
+        if required:
+            hint = f"export {required['name']}=...   # or a line in {folder / '.env'}; then: {hint}"
         if example.is_file() and not (folder / ".env").exists():
             hint = f"cp {shlex.quote(str(example))} {shlex.quote(str(folder / '.env'))}   # then: {hint}"
         raise UsageError(f"Compose can't read it: {lines[-1] if lines else 'no output'}", at=at, hint=hint)

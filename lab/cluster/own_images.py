@@ -142,8 +142,9 @@ def _set_hint(read: ReadCompose) -> str:
 def _how_to_get(image: str, compose: Sequence[str], read: ReadCompose, app: OwnApp, beside: Mapping[str, str]) -> str:
     """The command that makes or brings it."""
     services = read.config["services"]
-    own = {**beside, app.service: image_of(read.config, app.service)}
-    builds = next((name for name, one in own.items() if one == image and services[name].get("build")), None)
+    own = {app.service: image_of(read.config, app.service), **beside}
+    same = {image, image.removesuffix(":latest")}
+    builds = next((name for name, one in own.items() if one in same and services[name].get("build")), None)
     if builds is not None:
         return command_of(compose, read.files, "build", builds)
     built = _built(read.config).get(_repository(image))

@@ -57,6 +57,12 @@ _PROXY_NAME = re.compile(
 _URL = re.compile(
     r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::(?P<port>\d+))?(?P<path>/[^\s'\"|;&)]*)?"
 )
+_LISTENS = re.compile(
+    r"(?:^|\s)(?:--[\w.-]*port(?:=|\s+)|-p(?:=|\s*)|(?:\S*=)?(?:0\.0\.0\.0|\[::\]|\*)?:)(?P<port>\d{2,5})(?=\s|$)"
+)
+"""How a command says where its server listens: "--port 80", "-p 80", "--bind=0.0.0.0:80", ":80"."""
+_INSPECTS = re.compile(r"--inspect\S*")
+_FASTCGI = 9000
 _TRAEFIK_PORT = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.server\.port")
 _TRAEFIK_PATH = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.healthcheck\.path")
 _NOT_FOR_USERS = frozenset({22, 443, 8443, 9229, 5678, 5005, 9003, 9000, 35729, 24678})
@@ -158,7 +164,15 @@ def guess_port(told: Mapping[str, Any], image: Mapping[str, Any]) -> Guess:
     published = _for_users([int(one["target"]) for one in told.get("ports") or () if one.get("protocol") != "udp"])
     exposed = _for_users([int(found[1]) for one in told.get("expose") or () if (found := _exposed(str(one)))])
     in_image = _for_users([int(found[1]) for one in image.get("ExposedPorts") or () if (found := _exposed(str(one)))])
-    for ports, why in ((exposed, "it exposes it"), (published, "it publishes it"), (in_image, "its image exposes it")):
+    listens = [port for port in _listens(told) if not exposed + published or port in exposed + published]
+    for ports, why in (
+        (listens[:1], "its command says so"),
+        (exposed, "it exposes it"),
+        (published, "it publishes it"),
+        (in_image, "its image exposes it"),
+    ):
+        if ports == [_FASTCGI]:
+            return Guess(value=str(_FASTCGI), why=f"{why}; FastCGI would not do, the lab asks by HTTP", is_sure=False)
         if ports:
             more = f", and {', '.join(map(str, ports[1:]))}" if len(ports) > 1 else ""
             is_sure = len(ports) == 1 and ports[0] not in _NOT_FOR_USERS
@@ -202,7 +216,7 @@ def _is_front(config: Mapping[str, Any], name: str) -> bool:
 
 def _is_worker(config: Mapping[str, Any], name: str) -> bool:
     one = config["services"][name]
-    words = " ".join(map(str, [*(one.get("entrypoint") or ()), *(one.get("command") or ())]))
+    words = " ".join(word for word in _words_of(one).split() if not word.startswith("-"))  # gunicorn has --workers
     return not one.get("ports") and bool(_WORKER_NAME.search(name) or _WORKS.search(words))
 
 
@@ -256,6 +270,16 @@ def _asks_users_port(told: Mapping[str, Any], image: Mapping[str, Any]) -> Itera
 
 def _labels(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from ((str(name), str(value)) for name, value in (told.get("labels") or {}).items())
+
+
+def _words_of(told: Mapping[str, Any]) -> str:
+    """Its entrypoint and its command."""
+    return " ".join(map(str, [*(told.get("entrypoint") or ()), *(told.get("command") or ())]))
+
+
+def _listens(told: Mapping[str, Any]) -> list[int]:
+    words = _INSPECTS.sub(" ", re.sub(r"['\"]", " ", _words_of(told)))
+    return _for_users([int(found["port"]) for found in _LISTENS.finditer(words)])
 
 
 def _exposed(text: str) -> re.Match[str] | None:

@@ -15,7 +15,7 @@ import yaml
 
 from lab.cluster.own_app import OwnApp, ServiceRole, image_of
 from lab.cluster.own_checks import check_service
-from lab.cluster.own_files import ReadCompose, files_of, find_compose_files, read_compose
+from lab.cluster.own_files import ReadCompose, files_of, find_compose_files, inactive_services, read_compose
 from lab.errors import ExitCode, UsageError
 from lab.machine.engine import NotFound, engine_errors, try_connect
 from lab.machine.install import provide_compose
@@ -39,8 +39,22 @@ def write_scenario(compose: Sequence[str], service: str | None, folder: Path, sa
             raise UsageError("is there already, and nothing is overwritten", at=str(path), hint=f"mv {path} {path}.old")
     if not files:
         raise UsageError("no compose file is here", at=str(folder), hint="lab init --compose FILE")
-    read = read_compose(provide_compose(say), files)
-    taken = guess_all(read, service)
+    compose_here = provide_compose(say)
+    read = read_compose(compose_here, files)
+    try:
+        taken = guess_all(read, service)
+    except UsageError as exc:
+        dormant = {
+            name: profiles
+            for name, profiles in inactive_services(compose_here, files).items()
+            if name not in (read.config.get("services") or {}) and service in (None, name)
+        }
+        if not dormant:
+            raise
+        told = ", ".join(f"{name} ({' or '.join(profiles)})" for name, profiles in dormant.items())
+        first = next(iter(dormant.values()))[0]
+        hint = "\n       ".join(filter(None, (f"COMPOSE_PROFILES={shlex.quote(first)} lab init", exc.hint)))
+        raise UsageError(f"{exc.what}; of profiles that are not active: {told}", at=exc.at, hint=hint) from exc
     named = [Path(one) for one in compose] or list(files[:1] if files_of(files[:1]) == files else files)
     made[folder / "lab.yaml"] = scenario_text(read, taken, [os.path.relpath(one, folder) for one in named])
     for path, text in made.items():

@@ -53,3 +53,12 @@ def test_a_further_tag_is_built_as_the_compose_file_builds_the_first() -> None:
         "docker build -t todo-web:next --build-arg BASE=debian:12 --build-arg TOKEN"
         " -f /work/todo/Dockerfile /work/todo" in str(raised.value.hint)
     )
+
+
+def test_what_compose_builds_under_no_tag_it_is_told_to_build() -> None:
+    """Also where the scenario calls it `latest`, and by the app's own service where others share its image."""
+    services = {"beat": {"build": BUILD, "image": "todo"}, "web": {"build": BUILD, "image": "todo"}}
+    read = ReadCompose(files=READ.files, config={"name": "todo", "services": services})
+    with pytest.raises(UsageError) as raised:
+        check_images(EmptyEngine(), ["docker", "compose"], read, APP, ["todo:latest"])
+    assert raised.value.hint.endswith("docker compose -f /work/todo/compose.yaml build web")

@@ -15,7 +15,7 @@ from lab.errors import UsageError
 from lab.machine.install import find_compose
 from lab.model import Front
 from lab.scenario.guess import guess
-from lab.scenario.init import guess_all, scenario_text, why_refused
+from lab.scenario.init import guess_all, scenario_text, why_refused, write_scenario
 from lab.scenario.read import read_scenario
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "apps" / "composes").glob("*.yaml"))
@@ -39,6 +39,7 @@ def front(service: str, port: int) -> Front:
 EXPECTED: Mapping[str, Expected] = {
     "analytics-clickhouse": Expected("stats", "8000"),
     "analytics-small": Expected("umami", "3000", "/api/heartbeat"),
+    "anchors-and-jobs": Expected("web", "8080", "/health/"),
     "api-gateway": Expected(ASKS),
     "app-db-proxy": Expected("app", "8000?", front=front("proxy", 80)),
     "bi-tool": Expected("metabase", "3000", "/api/health"),
@@ -46,6 +47,7 @@ EXPECTED: Mapping[str, Expected] = {
     "blog-with-mysql": Expected("ghost", "2368"),
     "chat-team": Expected("mattermost", "8065"),
     "data-pipeline": Expected("airflow-webserver", "8080", "/health"),
+    "debugger-and-command": Expected("api", "4100"),
     "django-behind-nginx": Expected("web", "8000", front=front("nginx", 80)),
     "django-cookiecutter": Expected(ASKS),
     "documents-ocr": Expected("webserver", "8000"),
@@ -61,6 +63,7 @@ EXPECTED: Mapping[str, Expected] = {
     "home-automation-host": Expected("homeassistant", "8000?", refused="is privileged"),
     "identity-provider": Expected("keycloak", "8080"),
     "laravel-sail": Expected("laravel.test", "80?"),
+    "listens-by-command": Expected("server", "7000"),
     "monitored": Expected("app", "8000"),
     "names-that-are-words": Expected("yes", "8000"),
     "nginx-proxy-by-variables": Expected("site", "7000"),
@@ -68,11 +71,14 @@ EXPECTED: Mapping[str, Expected] = {
     "password-vault": Expected("vaultwarden", "80", "/alive"),
     "phoenix": Expected("web", "4000?"),
     "photos": Expected("photo-server", "2283"),
+    "php-fpm-behind-caddy": Expected("fpm", "9000?", front=front("caddy", 80)),
     "php-fpm-nginx": Expected("php", "9000?", front=front("nginx", 80)),
     "port-by-variable": Expected("web", "3333?"),
     "rails-federated": Expected(ASKS),
     "rails-health-up": Expected("app", "3000", "/up"),
     "rails-simple": Expected("web", "3000"),
+    "server-inside-php": Expected("php", "80"),
+    "sidecars-and-envoy": Expected("app", "8000", front=front("envoy", 10000)),
     "spring-with-debugger": Expected("app", "8080", "/actuator/health"),
     "ssh-first": Expected("forge", "3000"),
     "status-page-socket": Expected("uptime-kuma", "3001", refused="reaches the engine"),
@@ -81,7 +87,9 @@ EXPECTED: Mapping[str, Expected] = {
     "two-behind-one-store": Expected(ASKS),
     "two-builds-one-published": Expected("api", "4000"),
     "udp-first": Expected("web", "8080"),
+    "uvicorn-by-command": Expected("api", "8001"),
     "voting": Expected(ASKS),
+    "wait-then-serve": Expected("web", "8700"),
     "wiki": Expected("wiki", "3000"),
     "wiki-team": Expected("outline", "3000", "/_health", front("https-portal", 80)),
     "wordpress": Expected("wordpress", "80"),
@@ -102,7 +110,7 @@ def read_all() -> dict[str, ReadCompose]:
 def test_the_table_has_all_files() -> None:
     """And at least so many."""
     assert {one.stem for one in FILES} == set(EXPECTED)
-    assert len(FILES) >= 44
+    assert len(FILES) >= 55
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -195,6 +203,38 @@ def test_a_variable_that_is_not_set_is_told_at_once(tmp_path: Path) -> None:
     read = ReadCompose(config=config, files=(tmp_path / "compose.yaml",), unset=("VERSION",))
     with pytest.raises(UsageError, match=r"VERSION is not set[\s\S]*cp \S*\.env\.example"):
         guess_all(read, None, lambda _: {})
+
+
+def test_a_variable_that_must_be_set_is_told_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Compose's words, and how to set it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: 'me/app:${VERSION:?which one}'}}")
+    with pytest.raises(UsageError, match="which one") as raised:
+        write_scenario([], None, tmp_path, print)
+    assert raised.value.hint.startswith("export VERSION=...")
+
+
+@pytest.mark.parametrize("asked", [None, "app"])
+def test_an_app_of_a_profile_that_is_not_active_is_named(
+    asked: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the profile that would make it active; with that it is taken."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compose.yaml").write_text(
+        "services: {app: {image: me/app, profiles: [prod, test]}, db: {image: postgres}}"
+    )
+    with pytest.raises(UsageError, match=r"app \(prod or test\)") as raised:
+        write_scenario([], asked, tmp_path, print)
+    assert raised.value.hint.startswith("COMPOSE_PROFILES=prod lab init")
+    monkeypatch.setenv("COMPOSE_PROFILES", "prod")
+    write_scenario([], asked, tmp_path, print)
+    assert read_scenario(tmp_path / "lab.yaml").cluster.service == "app"
+
+
+def test_a_port_for_fastcgi_is_told_to_be_none_for_users() -> None:
+    """The lab asks by HTTP: whoever reads the guess must know."""
+    config = {"name": "x", "services": {"fpm": {"image": "me/app:1", "expose": ["9000"]}}}
+    assert "FastCGI would not do" in guess(config, None).port.why
 
 
 def test_the_image_says_what_the_file_does_not() -> None:
