@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from lab.run.judge import JudgedRun
 from lab.scenario.read import read_scenario
 from lab.state.file import FileState
 from lab.testing.in_process import AppAnswer, AppRequest, InProcessBackend, MakeApp
+from lab.testing.in_process.workers import WORKER
 from tests.shop_contract import Seen, ShopContract
 
 
@@ -90,17 +91,20 @@ class InProcessLab:
 
     folder: Path
     apps: Mapping[str, MakeApp] = field(default_factory=lambda: APPS)
+    worker: Sequence[str] = WORKER
+    """The command of a worker, where users are divided."""
 
     def __post_init__(self) -> None:
         state = self.folder / "state.db"
-        self.backend = InProcessBackend(self.folder / "runs", self.apps, ShopContract, lambda: FileState(state))
+        runs = self.folder / "runs"
+        self.backend = InProcessBackend(runs, self.apps, ShopContract, lambda: FileState(state), self.worker)
 
-    def run(self, text: str, seed: int = 1) -> Ended:
+    def run(self, text: str, seed: int = 1, *, workers: int = 0) -> Ended:
         """Conduct and judge a scenario, as `lab run` does."""
         path = self.folder / "scenario.yaml"
         path.write_text(text)
         said: list[str] = []
-        chosen = ChosenRun(scenario=read_scenario(path), seed=seed)
+        chosen = ChosenRun(scenario=read_scenario(path), seed=seed, workers=workers)
         judged, folder = run_one(chosen, self.backend, say=said.append, is_shown=False)
         assert folder == folder_of(str(folder))
         return Ended(judged, folder, said)

@@ -15,6 +15,7 @@ from lab.backends.one_engine import check_has_no_nodes
 from lab.backends.own_app import balancer_settings, check_own_app, own_app
 from lab.backends.protocol import ClusterOrder, OpenProject, Report, Say
 from lab.backends.state import open_state
+from lab.backends.worker_fit import check_has_no_workers
 from lab.balancer.config import BalancerSettings, render, slots_in
 from lab.balancer.nginx import NginxBalancer, speaks_http
 from lab.clock import SYSTEM_CLOCK, Clock
@@ -112,6 +113,9 @@ class DockerBackend:
 
     def check_scenario(self, scenario: Scenario) -> None:
         check_has_no_nodes(scenario)
+
+    def check_workers(self, scenario: Scenario, count: int, say: Say) -> None:  # noqa: ARG002
+        check_has_no_workers("on one engine")
 
     def check_rollout(self, strategy: Strategy) -> None:
         """Whatever there is."""

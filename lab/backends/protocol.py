@@ -22,6 +22,7 @@ from lab.model import Release, Slot, Value
 from lab.scenario.spec import ClusterSpec, Scenario, may_be_empty
 from lab.state.protocol import State
 from lab.users.wire import Door
+from lab.workers.line import WorkerPlaces
 
 Say = Callable[[str], None]
 Report = Callable[[record.AnyEvent], None]
@@ -76,6 +77,8 @@ class OpenProject(Value):
     """Makes a worker of somebody's own anew from a release's image."""
     run_once: RunOnce = _cannot_run
     """Runs a command once in a container of somebody's own service, as a release has it."""
+    workers: WorkerPlaces | None = None
+    """Where workers of a crowd are started; None: nowhere."""
 
     @property
     def url(self) -> str:
@@ -148,6 +151,13 @@ class Backend(Protocol):
 
     def check_scenario(self, scenario: Scenario) -> None:
         """Raise UsageError for a scenario with a step that can't be done here."""
+        ...
+
+    def check_workers(self, scenario: Scenario, count: int, say: Say) -> None:
+        """Raise UsageError where this scenario's users can't be divided among so many workers here.
+
+        What workers need is made or fetched.
+        """
         ...
 
     def check_rollout(self, strategy: Strategy) -> None:

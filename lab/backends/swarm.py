@@ -10,7 +10,7 @@ from pathlib import Path
 from lab.backends.protocol import ClusterOrder, OpenProject, Report, Say
 from lab.backends.state import open_state
 from lab.backends.swarm_balancer import SwarmBalancer
-from lab.backends.swarm_fit import check_rollout, check_spec, check_steps
+from lab.backends.swarm_fit import check_rollout, check_spec, check_steps, check_workers
 from lab.backends.swarm_images import bring_images
 from lab.backends.swarm_keeper import SwarmKeeper
 from lab.balancer.by_name import render_by_name
@@ -20,10 +20,11 @@ from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.bring_up import write_files
 from lab.cluster.commands import ClusterPlan
 from lab.cluster.found import FoundCluster
+from lab.cluster.swarm_crowd import SwarmWorkers
 from lab.cluster.swarm_events import SwarmWatch
 from lab.cluster.swarm_harm import SwarmHarm
 from lab.cluster.swarm_look import SwarmStore
-from lab.cluster.swarm_stack import APP, APP_PORT, EDGES, StackPlan, make_stack
+from lab.cluster.swarm_stack import APP, APP_PORT, BALANCER, EDGES, USERS_PORT, StackPlan, make_stack
 from lab.cluster.swarm_sweep import stacks, tear_stack_down
 from lab.cluster.swarm_tasks import SwarmReplicas, slots_from
 from lab.deploy.rollout import Strategy
@@ -31,9 +32,11 @@ from lab.errors import UsageError
 from lab.machine import labels
 from lab.machine.engine import describe
 from lab.machine.halt import halt, halted_by, lift
+from lab.machine.labels import Identity
 from lab.machine.setup import Toolbox
 from lab.machine.swarm import Swarm, SwarmNode, check_swarm
 from lab.machine.sweep import Leftover, sweep
+from lab.machine.worker_image import make_worker_image
 from lab.machine.yard import DOORS
 from lab.model import Release, Slot, release_name
 from lab.retry import wait_until
@@ -55,6 +58,8 @@ class SwarmBackend:
     def __init__(self, toolbox: Toolbox, swarm: Swarm) -> None:
         self.toolbox, self.swarm = toolbox, swarm
         self._apps: dict[str, SwarmReplicas] = {}
+        self._worker_image = ""
+        """Of a crowd's workers, where somebody wants any."""
 
     @property
     def runs(self) -> Path:
@@ -94,6 +99,13 @@ class SwarmBackend:
     def check_scenario(self, scenario: Scenario) -> None:
         check_steps(scenario)
 
+    def check_workers(self, scenario: Scenario, count: int, say: Say) -> None:
+        check_workers(scenario, count)
+        self._worker_image = make_worker_image(
+            self.toolbox.engine, self.toolbox.images, self.toolbox.places.images, say
+        )
+        bring_images(self.toolbox, self.swarm, [self._worker_image], say)
+
     def check_rollout(self, strategy: Strategy) -> None:
         check_rollout(strategy)
 
@@ -111,7 +123,7 @@ class SwarmBackend:
             self.provide([*PARTS, spec.release], lambda _: None)
             make_stack(self.swarm, stack, self._files(stack, order))
             self._app(project).slots = spec.slots
-            live = self._open(project, [self.swarm.door(node, stack.port) for node in stack.edges])
+            live = self._open(order.identity, stack.edges, stack.port)
             wait_until("the store answers", lambda: not live.stores.trouble(), within=UP_WITHIN, every=0.3)
             wait_until("the balancers answer", lambda: all(map(speaks_http, live.doors)), within=UP_WITHIN, every=0.3)
             yield live
@@ -128,7 +140,9 @@ class SwarmBackend:
         app.slots = slots_from(service) or slots
         port = int(service.carried[labels.PORT])
         edges = service.carried[EDGES].split(",")
-        yield self._open(project, [self.swarm.door(node, port) for node in self.swarm.nodes() if node.name in edges])
+        identity = labels.identity_of(service.carried)
+        assert identity is not None  # noqa: S101 -- the lab made it
+        yield self._open(identity, [node for node in self.swarm.nodes() if node.name in edges], port)
 
     def cluster(self, project: str) -> SwarmReplicas:
         return self._app(project)
@@ -203,7 +217,8 @@ class SwarmBackend:
     def _app(self, project: str) -> SwarmReplicas:
         return self._apps.setdefault(project, SwarmReplicas(self.swarm, project=project, slots=()))
 
-    def _open(self, project: str, doors: Sequence[tuple[str, int]]) -> OpenProject:
+    def _open(self, identity: Identity, edges: Sequence[SwarmNode], port: int) -> OpenProject:
+        project = identity.project
         app = self._app(project)
         return OpenProject(
             project=project,
@@ -211,9 +226,10 @@ class SwarmBackend:
             balancer=SwarmBalancer(app),
             strikable=SwarmHarm(self.swarm, project=project, slots=lambda: app.slots),
             stores=SwarmStore(self.swarm, project=project),
-            doors=tuple(doors),
+            doors=tuple(self.swarm.door(node, port) for node in edges),
             halted=self.halted,
             deployer=partial(SwarmKeeper, self.swarm),
+            workers=SwarmWorkers(self.swarm, identity, self._worker_image, _doors_inside(edges, port)),
         )
 
     def _plan(self, order: ClusterOrder, nodes: Sequence[SwarmNode]) -> StackPlan:
@@ -260,3 +276,11 @@ class SwarmBackend:
         settings = BalancerSettings(repeats_writes=spec.repeats_writes, answer_timeout=spec.answer_timeout)
         write_files(stack.plan, render_by_name(APP, APP_PORT, settings))
         return {name: (stack.plan.folder / name).read_text() for name in FILES}
+
+
+def _doors_inside(edges: Sequence[SwarmNode], port: int) -> tuple[tuple[str, int], ...]:
+    """The balancers as containers of the swarm find them: as users elsewhere do, by their nodes, so that each is the
+    same door as long as its node lives. By name alone where a node's address is known to itself only."""
+    if any(not node.host or node.host == "0.0.0.0" or node.host.startswith("127.") for node in edges):  # noqa: S104
+        return ((BALANCER, USERS_PORT),)
+    return tuple((node.host, port) for node in edges)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.backends.worker_fit import check_shared_users
 from lab.balancer.config import Affinity
 from lab.cluster.stores import OrdersPlace
 from lab.deploy.rollout import Strategy
@@ -51,6 +52,15 @@ def check_steps(scenario: Scenario) -> None:
         strike = step.strike
         if strike is not None and strike.role is not Role.NODE and strike.do not in ON_NODES:
             _refuse(f"{at}.strike.do", f"{strike.do} is not done on a swarm", " | ".join(ON_NODES))
+
+
+def check_workers(scenario: Scenario, count: int) -> None:
+    """Raise UsageError for users who can't be divided among workers, or whose workers would be struck with a node."""
+    check_shared_users(scenario, count)
+    for at, step in walk_steps(scenario.steps):
+        takes_node = step.lose_zone is not None or (step.strike is not None and step.strike.role is Role.NODE)
+        if takes_node:
+            _refuse(at, "the workers of the users on that node would go with it", "leave --workers out")
 
 
 def _refuse(at: str, what: str, hint: str) -> None:

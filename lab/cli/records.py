@@ -43,11 +43,12 @@ def ui(run: str | None, cluster: bool, port: int | None, project: str | None) ->
 @recorded_run
 @flag("--json", "as_json", help="the whole verdict as JSON, and nothing else on stdout")
 @option("--processes", type=COUNT, default=1, metavar="N", help="judge with so many processes (default: 1)")
-def check(run: str, as_json: bool, processes: int) -> int:
+@option("--parts", type=COUNT, metavar="N", help="judge so many parts of the users in turn (default: by size)")
+def check(run: str, as_json: bool, processes: int, parts: int | None) -> int:
     """Judge a recorded run again, from its record alone."""
     from lab.operate.check import check_run
 
-    return check_run(run, as_json=as_json, processes=processes, say=say_one_line)
+    return check_run(run, as_json=as_json, processes=processes, parts=parts or 0, say=say_one_line)
 
 
 def _formats(function: Decorated) -> Decorated:

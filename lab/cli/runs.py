@@ -58,6 +58,7 @@ def init(compose: tuple[str, ...], service: str | None) -> int:
     help="any key of the scenario: users.tries=2; may be repeated",
 )
 @flag("--pull", help="pull images of your own compose file that are missing")
+@option("--workers", type=COUNT, metavar="N", help="divide the users among N workers inside the swarm (--on swarm)")
 @flag("--dry-run", help="print the plan and what could be touched; touch nothing")
 @flag("--json", "as_json", help="the run's events as JSON Lines, and nothing else on stdout")
 @page
@@ -73,6 +74,7 @@ def run(
     until: float | None,
     changes: tuple[str, ...],
     pull: bool,
+    workers: int | None,
     dry_run: bool,
     as_json: bool,
     port: int | None,
@@ -102,6 +104,7 @@ def run(
         pulls=pull,
         as_json=as_json,
         page=PageSpec(port=ui_port, control=control) if is_shown else None,
+        workers=workers or 0,
     )
     return run_scenarios(spec, say)
 

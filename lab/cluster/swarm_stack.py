@@ -14,6 +14,7 @@ from docker import APIClient, types
 
 from lab.cluster.commands import ClusterPlan
 from lab.machine import labels
+from lab.machine.labels import Identity
 from lab.machine.swarm import Swarm, SwarmNode
 from lab.model import Release, Role, Value
 
@@ -21,7 +22,7 @@ NS = 1_000_000_000
 APP_PORT = 8000
 USERS_PORT = 8080
 INSIDE = "inside"
-APP, STORE, BALANCER = "app", "store", "balancer"
+APP, STORE, BALANCER, CROWD = "app", "store", "balancer", "crowd"
 USER = "10001:10001"
 ROLLOUT, SLOTS, EDGES = "lab.rollout", "lab.slots", "lab.edges"
 """On the app's service: the rollout that changed it last, the lab's names of its slots in Swarm's order, and the nodes
@@ -37,6 +38,8 @@ _ASKS_READY = (
 )
 """In the shell alone: an interpreter that starts each second would take a third of a core from six replicas."""
 MB = 2**20
+WORKER_MEMORY = 2048
+"""MB of one worker at most."""
 _TMP = "/tmp"  # noqa: S108 -- in a container of its own, and in memory
 
 
@@ -78,10 +81,11 @@ def make_stack(swarm: Swarm, stack: StackPlan, files: Mapping[str, str]) -> None
     project = stack.project
     parts = _make_parts(swarm, stack, files)
     for spec in (store_service(stack, parts), balancer_service(stack, parts), app_service(stack, parts)):
-        swarm.ask(f"make the service {spec['name']}", partial(_create, spec), at=project)
+        swarm.ask(f"make the service {spec['name']}", partial(create_service, spec), at=project)
 
 
-def _create(spec: Mapping[str, Any], manager: APIClient) -> None:
+def create_service(spec: Mapping[str, Any], manager: APIClient) -> None:
+    """Let a manager make it."""
     manager.create_service(**spec)
 
 
@@ -169,6 +173,25 @@ def app_service(stack: StackPlan, parts: StackParts) -> dict[str, Any]:
         "mode": types.ServiceMode("replicated", stack.replicas),
         "update_config": update_of(at_once=1, pause=0.0, in_place=False),
         "rollback_config": update_of(at_once=1, pause=0.0, in_place=False, fails="pause"),
+        "endpoint_spec": types.EndpointSpec(mode="dnsrr"),
+    }
+
+
+def crowd_service(identity: Identity, image: str, network: str, count: int) -> dict[str, Any]:
+    """The workers of a crowd: one that has ended is not started again, since nobody knows what it had done."""
+    container = types.ContainerSpec(
+        image, labels=identity.labels(CROWD), open_stdin=True, mounts=[_memory(8)], **_hardened()
+    )
+    parts = StackParts(network=network, secrets={}, configs={})
+    task = _task(container, parts, CROWD, memory=WORKER_MEMORY, constraints=())
+    task["RestartPolicy"] = types.RestartPolicy("none")
+    task["Placement"]["Preferences"] = [{"Spread": {"SpreadDescriptor": "node.id"}}]
+    task["LogDriver"] = {"Name": "none"}  # all that users do goes through it
+    return {
+        "task_template": task,
+        "name": service_name(identity.project, CROWD),
+        "labels": identity.labels(CROWD),
+        "mode": types.ServiceMode("replicated", count),
         "endpoint_spec": types.EndpointSpec(mode="dnsrr"),
     }
 

@@ -72,7 +72,7 @@ def build_layer(engine: APIClient, layer: Layer) -> str:
     said: list[str] = []
     with engine_errors("build an image", at=layer.tag), layers_lock(removes=False):
         for line in engine.build(
-            fileobj=_pack({**layer.files, "Dockerfile": layer.recipe}),
+            fileobj=pack_context({**layer.files, "Dockerfile": layer.recipe}),
             custom_context=True,
             tag=layer.tag,
             rm=True,
@@ -141,7 +141,7 @@ def _is_there(engine: APIClient, tag: str) -> bool:
     return True
 
 
-def _pack(files: Mapping[str, bytes]) -> io.BytesIO:
+def pack_context(files: Mapping[str, bytes]) -> io.BytesIO:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path, content in sorted(files.items()):

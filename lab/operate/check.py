@@ -17,11 +17,11 @@ STORIES = 5
 Say = Callable[[str], None]
 
 
-def check_run(named: str, *, as_json: bool, processes: int = 1, say: Say) -> int:
+def check_run(named: str, *, as_json: bool, processes: int = 1, parts: int = 0, say: Say) -> int:
     """Judge a recorded run again, without any engine; print promises, counts and the first stories."""
     folder = folder_of(named)
     seen = ReadRecord(folder)
-    judged = judge_run(seen, processes=processes)
+    judged = judge_run(seen, processes=processes, parts=parts)
     if as_json:
         say(msgspec.json.encode(judged.judgement).decode())
         return judged.judgement.exit_code

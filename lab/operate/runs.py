@@ -19,6 +19,7 @@ from lab.backends.choose import make_backend
 from lab.backends.own_app import check_dry
 from lab.backends.protocol import Backend
 from lab.backends.target import Target
+from lab.backends.worker_fit import check_shared_users
 from lab.clock import NS, SYSTEM_CLOCK
 from lab.cluster.own_images import OwnParts
 from lab.collection import rare_collection
@@ -69,6 +70,8 @@ class RunRequest(Value):
     """Strike what the owner of a target offers by a label."""
     only_targets: bool = False
     """Refuse a scenario that makes a cluster of its own."""
+    workers: int = 0
+    """Among so many the users are divided; 0: they are in this process."""
 
 
 class ChosenRun(Value):
@@ -78,6 +81,7 @@ class ChosenRun(Value):
     seed: int
     repeat: str = ""
     """`lab repeat` with the run's own name if not given."""
+    workers: int = 0
     holds_back_cause: bool = False
     """Whether somebody is to find out by themselves why it broke."""
 
@@ -140,7 +144,7 @@ def _codes(
     for named, scenario in read:
         seed = next(one for one in (spec.seed, scenario.seed, secrets.randbelow(10**6)) if one is not None)
         heard = _heard_on(sys.stdout.buffer) if spec.as_json else _unheard
-        chosen = ChosenRun(scenario=scenario, seed=seed)
+        chosen = ChosenRun(scenario=scenario, seed=seed, workers=spec.workers)
         if backend is not None and scenario.target is None:
             judged, _ = run_one(chosen, backend, say=say, port=spec.port, out=out, heard=heard, page=spec.page)
         else:
@@ -171,6 +175,8 @@ def _check_request(spec: RunRequest, named: str, scenario: Scenario) -> None:
     """Raise UsageError for what can't be asked of this scenario, and for a journey that can't be loaded."""
     own_user_of(scenario.users)
     if scenario.target is None:
+        if spec.workers:
+            check_shared_users(scenario, spec.workers)
         if spec.only_targets:
             raise UsageError("has no target to watch", at=named, hint=f"lab run {named}")
         return
@@ -178,6 +184,8 @@ def _check_request(spec: RunRequest, named: str, scenario: Scenario) -> None:
         raise UsageError("the scenario strikes somebody else's deployment", at=named, hint="lab watch --strike")
     if spec.page is not None and spec.page.control:
         raise UsageError("the page can't act on somebody else's deployment", at="--control", hint="--ui")
+    if spec.workers:
+        raise UsageError("workers have users of the lab's own clusters alone", at="--workers", hint="leave it out")
     if spec.port is not None:
         raise UsageError("the lab opens no port for a target", at="--port", hint="leave --port out")
 
@@ -189,6 +197,8 @@ def _backend_for(scenarios: Sequence[Scenario], spec: RunRequest, say: Say) -> B
     backend = make_backend(say, [image for scenario in scenarios for image in lab_images_of(scenario)])
     for scenario in scenarios:
         backend.check_scenario(scenario)
+        if spec.workers:
+            backend.check_workers(scenario, spec.workers, say)
         backend.check(scenario.cluster, images_of(scenario), say, pulls=spec.pulls)
         check_faults(scenario, backend.cannot)
     backend.sweep_abandoned(say)
@@ -209,7 +219,17 @@ def run_one(
     """Run one scenario, judge it from its record, tell how it ended; the record's folder beside the verdict."""
 
     def conductor(run_record: RunRecord, view: View, repeat: str, hands: RunControls | None) -> Conductor:
-        return Conductor(chosen.scenario, chosen.seed, backend, run_record, view, port=port, repeat=repeat, hands=hands)
+        return Conductor(
+            chosen.scenario,
+            chosen.seed,
+            backend,
+            run_record,
+            view,
+            port=port,
+            repeat=repeat,
+            hands=hands,
+            workers=chosen.workers,
+        )
 
     return _tell_run(chosen, backend.runs, conductor, say=say, out=out, heard=heard, page=page, is_shown=is_shown)
 

@@ -37,7 +37,7 @@ class OccasionCounts:
     """Fed with every operation in the order of their ends, after all events. Memory grows with users and sessions."""
 
     def __init__(self, events: Iterable[AnyEvent], *, new_release: str | None = None, is_part: bool = False) -> None:
-        """`is_part`: it is fed only some of the users, and told of neighbours by `note_answer`, if at all."""
+        """`is_part`: it is fed only some of the users, and told of neighbours by `add_neighbours`, if at all."""
         self._is_part = is_part
         events = sorted(events, key=lambda event: event.at)
         self._new_release = new_release
@@ -67,8 +67,9 @@ class OccasionCounts:
         replica, user, session, kind = last.replica, operation.user, operation.session, operation.kind
         if replica is None:
             return
-        if not self._is_part:
-            self.note_answer(replica, user)
+        if not self._is_part and self._served.get(replica) != user:
+            self._served[replica] = user
+            self._neighbours += 1
         stop = self._stops.get(replica)
         if stop is not None:
             told = self._signalled.get(replica)
@@ -92,11 +93,9 @@ class OccasionCounts:
             self._rare["ended_sessions"] += session in self._ended
             self._sessions.pop(operation.device, None)
 
-    def note_answer(self, replica: str, user: str) -> None:
-        """A replica answered a user last, in the order of the ends."""
-        if self._served.get(replica) != user:
-            self._served[replica] = user
-            self._neighbours += 1
+    def add_neighbours(self, count: int) -> None:
+        """So often a replica answered somebody else than the time before, as was found apart."""
+        self._neighbours += count
 
     def absorb(self, part: OccasionCounts) -> None:
         """Count what a part was fed, which is of other users."""

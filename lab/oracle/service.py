@@ -24,6 +24,7 @@ from lab.oracle.refusals import Refusals
 from lab.oracle.rollouts import judge_rollouts
 from lab.oracle.serving import judge_floor
 from lab.oracle.stops import find_cut, find_repeated, is_cut, planned_stops
+from lab.oracle.workers import uncertainty, widened
 from lab.record import AnyEvent, Strike, StrikeProved, Trouble
 
 FINDINGS_SHOWN = 20
@@ -246,19 +247,22 @@ class Service:
         events: Sequence[AnyEvent] = sorted(self._events, key=lambda event: event.at)
         stops = planned_stops(events)
         moved = [(operation, one) for operation, one in self._at_the_edge if not is_cut(one)]
+        may_be = widened(events)
         cut = [
-            *find_cut(self._failed, events, moved, patience=self._rules.answer_timeout),
+            *find_cut(self._failed, may_be, moved, patience=self._rules.answer_timeout),
             *find_repeated(self._at_the_edge, events),
         ]
         mute = self._mute.of_the_ready(events) if isinstance(self._mute, MuteSpells) else []
-        killed, unexcused = self._in_doubt.split(() if self._rules.tries_through_kills else events)
+        killed, unexcused = self._in_doubt.split(() if self._rules.tries_through_kills else may_be)
         unanswered = [*self._unanswered, *(_not_answered(one, self._rules.tries) for one in unexcused)]
         unanswered.sort(key=lambda finding: finding.at)
         counts, below = 0, list[Finding]()
         if self._rules.floor:
             counts, below = judge_floor(events, self._rules.floor, until=self._until or None, mute=mute)
         recoveries = find_recoveries(events, self._improper)
-        recovered, late = judge_recoveries(recoveries, self._rules.recovers_within, self._until)
+        recovered, late = judge_recoveries(
+            recoveries, self._rules.recovers_within + uncertainty(events) / NS, self._until
+        )
         if not self._rules.recovers_within:
             late = []
         moves, unended = 0, list[Finding]()

@@ -27,7 +27,8 @@ from lab.oracle.promises import (
     due_occasions,
 )
 from lab.oracle.service import FirstTries, ServiceReport
-from lab.record import MachineBusy
+from lab.oracle.workers import LONGEST_OPERATION, certain_until
+from lab.record import MachineBusy, WorkerEnded
 
 STATE_PROMISES = tuple(one.name for one in PROMISES.values() if one.is_of_state)
 COMPARE_STATE = tuple(one.name for one in PROMISES.values() if one.compares)
@@ -35,9 +36,6 @@ ALWAYS_ASKED = asked_promises(RunTerms())
 """Of users of the lab's own shop, in every run."""
 OWN_APP_ASKED = asked_promises(RunTerms(own_app=True))
 """Of somebody's own app only its own journey knows what its answers mean."""
-
-LONGEST_OPERATION = 30.0
-"""Seconds: in a torn record only what was found earlier than this before its end is certain."""
 
 
 class Enough(Value):
@@ -106,6 +104,8 @@ class Evidence(Value):
     taken_down: str = ""
     """Who was removed by somebody else, and so ended the run."""
     taken_down_at: int | None = None
+    lost_workers: tuple[WorkerEnded, ...] = ()
+    """Whose users did something that is not in the record."""
     store_loss: StoreLoss = StoreLoss()
     """What strikes on the store cost."""
     killed_writes: KilledWrites = KilledWrites()
@@ -158,6 +158,7 @@ def gather(
     taken_down: tuple[str, int] | None = None,
     busy: Sequence[MachineBusy] = (),
     away: Sequence[EngineAwaySpan] = (),
+    lost_workers: tuple[WorkerEnded, ...] = (),
 ) -> Evidence:
     """What a finished oracle and the service's report say, as one value; `lost` if the store's bound counts in it."""
     found = oracle.findings if lost is None else lost.findings
@@ -201,6 +202,7 @@ def gather(
         },
         taken_down="" if taken_down is None else taken_down[0],
         taken_down_at=None if taken_down is None else taken_down[1],
+        lost_workers=lost_workers,
     )
 
 
@@ -247,6 +249,9 @@ def _certain(evidence: Evidence) -> tuple[Finding, ...]:
     findings = () if evidence.is_mistaken else evidence.findings
     if evidence.torn:
         until = evidence.last - int(LONGEST_OPERATION * NS)
+        findings = tuple(finding for finding in findings if finding.at <= until)
+    if evidence.lost_workers:
+        until = certain_until(evidence.lost_workers)
         findings = tuple(finding for finding in findings if finding.at <= until)
     if evidence.taken_down_at is not None:
         findings = tuple(finding for finding in findings if finding.at < evidence.taken_down_at)
@@ -321,6 +326,8 @@ def _unwell(evidence: Evidence) -> tuple[str, ...]:
         reasons.append(f"a check ended early: {evidence.crashed}")
     if evidence.torn:
         reasons.append(f"the record is torn: {evidence.torn} lines can't be read")
+    if not evidence.troubles:  # which say the same of each
+        reasons += [f"worker {one.worker} of the users is lost: {one.lost}" for one in evidence.lost_workers]
     if not evidence.operations:
         reasons.append("the record holds no operation")
     if evidence.taken_down:

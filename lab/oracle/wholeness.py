@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lab.model import Kind, Operation, Outcome
 from lab.record import AnyEvent, PhaseBegan, RunEnded, Trouble
 
@@ -60,6 +62,14 @@ class Wholeness:
         if number != self._next and self._missing_at is None:
             self._missing_at = self._next
         self._next = number + 1
+
+    def numbers(self, numbers: Sequence[int]) -> None:
+        """The numbers of the next operations of the record, likewise."""
+        if numbers and numbers == list(range(self._next, self._next + len(numbers))):
+            self._next += len(numbers)
+            return
+        for one in numbers:
+            self.number(one)
 
     def absorb(self, part: Wholeness) -> None:
         """Take over what a part was fed, which is none of this one's."""

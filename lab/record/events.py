@@ -317,6 +317,33 @@ class MachineBusy(Event):
     cores: int
 
 
+class WorkerBegan(Event):
+    """A worker has its share of the users ready."""
+
+    worker: int
+    where: str
+    users: int
+    devices: int
+    offset: int
+    """Nanoseconds that its clock was behind the conductor's: so much was added to the times of what its users did."""
+    uncertainty: int
+    """Nanoseconds by which that may be wrong."""
+
+
+class WorkerEnded(Event):
+    """A worker's users have ended, or nothing is known of them any more."""
+
+    worker: int
+    operations: int
+    """So many of theirs are in the record."""
+    uncertainty: int
+    """The most nanoseconds by which the offset of its clock may ever have been wrong."""
+    lost: str = ""
+    """Why the record lacks some of what they did; "" where it has all."""
+    heard_until: int = 0
+    """All that ended until then is in the record."""
+
+
 class Trouble(Event):
     """The lab itself met something it did not expect."""
 
@@ -350,5 +377,7 @@ AnyEvent = (
     | EngineGone
     | EngineBack
     | MachineBusy
+    | WorkerBegan
+    | WorkerEnded
     | Trouble
 )

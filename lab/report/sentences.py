@@ -36,7 +36,7 @@ def tell_event(event: record.AnyEvent) -> str:
             said = event.text
         case record.Step():
             said = _tell_step(event)
-    return said or tell_outside(event)
+    return said or _tell_worker(event) or tell_outside(event)
 
 
 def _struck(fault: str, victim: str) -> str:
@@ -53,6 +53,17 @@ def _tell_zone(event: record.ZoneLost | record.ZoneBack) -> str:
     if isinstance(event, record.ZoneBack):
         return f"zone {event.zone} is back"
     return f"zone {event.zone} is {'cut off' if event.cut_off else 'lost'}"
+
+
+def _tell_worker(event: record.AnyEvent) -> str:
+    if not isinstance(event, record.WorkerBegan | record.WorkerEnded):
+        return ""
+    who, give = f"worker {event.worker}", f"give or take {event.uncertainty / 1e6:.1f} ms"
+    if isinstance(event, record.WorkerBegan):
+        return f"{who} has {event.users} users on {event.devices} devices, at {event.where}; its clock is known {give}"
+    if event.lost:
+        return f"{who} is lost after {event.operations} operations: {event.lost}"
+    return f"{who} has ended after {event.operations} operations; its clock was known {give}"
 
 
 def _tell_not_ready(event: record.NotReady) -> str:

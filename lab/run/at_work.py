@@ -11,7 +11,7 @@ from lab.clock import Clock
 from lab.run.first_try import FirstTry
 from lab.run.run_state import RunState
 from lab.run.supervisor import Supervisor
-from lab.users import Crowd
+from lab.users import CrowdControls
 
 LOG_IN_WITHIN = 60.0
 SETTLE_WITHIN = 30.0
@@ -20,7 +20,7 @@ READ_BACK_WITHIN = 60.0
 
 @contextmanager
 def at_work(
-    crowd: Crowd,
+    crowd: CrowdControls,
     seen: RunState,
     supervisor: Supervisor,
     clock: Clock,

@@ -28,7 +28,7 @@ from lab.report.fold import CLEAN_UP
 from lab.run.at_work import at_work
 from lab.run.command_process import CommandProcess
 from lab.run.controls import Reach, RunControls
-from lab.run.crowds import make_crowd, own_user_of
+from lab.run.crowds import make_crowd, own_user_of, share_crowd
 from lab.run.deployed import deployed
 from lab.run.deployer_processes import Crew, DeployerProcess
 from lab.run.environment import environment_of
@@ -50,11 +50,13 @@ from lab.scenario.one_off_spec import OneOffSpec
 from lab.scenario.spec import OnStop, Scenario, StepSpec, name_of
 from lab.scenario.target_spec import CommandSpec
 from lab.state.protocol import State
-from lab.users import Crowd, Door
+from lab.users import CrowdControls, Door
 from lab.users.loading import MakeUser
 
 SERVES_WITHIN = 90.0
 """Seconds in which every slot of a new cluster must serve, at least."""
+SLOWER = 0.02
+"""Seconds more for each phase around the steps that each device of a crowd has which is divided among workers."""
 BACK_WITHIN = 90.0
 """Seconds for a rollout that is turned back because the run was stopped, and at least for one that goes on."""
 
@@ -77,9 +79,11 @@ class Conductor:
         port: int | None = None,
         repeat: str = "",
         hands: RunControls | None = None,
+        workers: int = 0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._backend, self._port, self._clock = backend, port, clock
+        """With `workers` its users are divided among so many, where the backend has some."""
+        self._backend, self._port, self._workers, self._clock = backend, port, workers, clock
         self._repeat, self._hands = repeat, hands
         self._deployers: Deployer | Crew | None = None
         self._desk: Desk | None = None
@@ -105,7 +109,7 @@ class Conductor:
         self._own_user = own_user or own_user_of(scenario.users)
         self._first_user = first_user
         self._random = Random(seed)
-        self._crowd: Crowd | None = None
+        self._crowd: CrowdControls | None = None
         self._first_try: FirstTry | None = None
         self._scaler: Autoscaler | None = None
         self._commands = 0
@@ -148,7 +152,7 @@ class Conductor:
         self._record.write("scenario.json", scenario)
         run, seed = self._record.folder.name, self._seed
         told = environment_of(self._backend, scenario, run=run, seed=seed, repeat=self._repeat, clock=self._clock)
-        self._record.write("environment.json", told)
+        self._record.write("environment.json", {**told, **({"workers": self._workers} if self._workers else {})})
 
     # the phases
 
@@ -212,7 +216,7 @@ class Conductor:
         """Users who are logged in and act while the block runs; then everybody reads back, unless it raised."""
         with ExitStack() as stack:
             self._report_serving()
-            crowd = self._crowd = stack.enter_context(self._make_crowd(live))
+            crowd = self._crowd = stack.enter_context(self._make_crowd(live, stack))
             stack.callback(self._forget_crowd)
             if self._scenario.autoscale is not None:
                 self._scaler = stack.enter_context(self._make_scaler(live, self._scenario.autoscale))
@@ -223,6 +227,7 @@ class Conductor:
                     self._supervisor,
                     self._clock,
                     where=live.url,
+                    slower=SLOWER * self._devices if self._workers else 0.0,
                     first_try=self._make_first_try(live),
                 ),
                 self._in_hand(self._make_stage(live, crowd, stack)) as stage,
@@ -313,7 +318,20 @@ class Conductor:
 
     # its parts
 
-    def _make_crowd(self, live: OpenProject) -> Crowd:
+    def _make_crowd(self, live: OpenProject, stack: ExitStack) -> CrowdControls:
+        if self._workers:
+            if live.workers is None:
+                raise UsageError("no worker can be started there", at="--workers", hint="lab run --on swarm")
+            return share_crowd(
+                live.workers.doors,
+                stack.enter_context(live.workers.start(self._workers)),
+                self._scenario.users,
+                first_user=self._first_user,
+                random=self._random,
+                on_operation=self._seen.operation,
+                report=self._report,
+                clock=self._clock,
+            )
         return make_crowd(
             [Door(host=host, port=port) for host, port in live.doors],
             self._scenario.users,
@@ -323,6 +341,10 @@ class Conductor:
             on_operation=self._seen.operation,
             clock=self._clock,
         )
+
+    @property
+    def _devices(self) -> int:
+        return self._scenario.users.count + self._scenario.users.doubled
 
     def _make_first_try(self, live: OpenProject) -> FirstTry | None:
         slots, users = [one.slot for one in self._serving()], self._scenario.users
@@ -363,7 +385,7 @@ class Conductor:
                 f"{spec.text} failed{said}", at="cluster.first", hint="see events.jsonl for all its lines"
             )
 
-    def _make_stage(self, live: OpenProject, crowd: Crowd, stack: ExitStack) -> Stage:
+    def _make_stage(self, live: OpenProject, crowd: CrowdControls, stack: ExitStack) -> Stage:
         assert self._state is not None  # noqa: S101 -- opened with the desk
         scenario, clock = self._scenario, self._clock
         crew = self._deployers if isinstance(self._deployers, Crew) else None

@@ -27,6 +27,7 @@ from lab.oracle.service import ServiceReport, ServiceRules
 from lab.oracle.taken_down import find_taken_down
 from lab.oracle.telling import not_checked
 from lab.oracle.verdict import Evidence, Judgement, gather, judge
+from lab.oracle.workers import lost_workers, widened
 from lab.record import (
     AnyEvent,
     CommandBegan,
@@ -44,7 +45,7 @@ from lab.record import (
 from lab.report.plan import RunPlan
 from lab.run.judge_target import nothing_new, unseen
 from lab.run.release_contents import ReleaseContents
-from lab.run.tally import Tally, take_in_processes
+from lab.run.tally import Tally, parts_of, take_in_processes
 from lab.run.tested import parts_tested
 from lab.scenario.renames import with_new_keys
 from lab.scenario.spec import Scenario, rolled_to, walk_steps
@@ -101,8 +102,13 @@ def _with_old_floor(scenario: Scenario) -> Scenario:
     return msgspec.structs.replace(scenario, promises=promises)
 
 
-def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False, processes: int = 1) -> JudgedRun:
+def judge_run(
+    seen: ReadRecord, *, is_over: bool = False, so_far: bool = False, processes: int = 1, parts: int = 0
+) -> JudgedRun:
     """Read a run's record and judge it by the scenario that is part of it, with its users divided among `processes`.
+
+    A long record is judged in several `parts`, one after another, each in the memory that its users need; 0: as many as
+    its length asks for.
 
     `is_over`: whoever asks has written it, and but for the verdict nothing more comes. `so_far`: it goes on, and what
     is missing of it proves nothing yet.
@@ -112,10 +118,11 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False, 
     """
     scenario = scenario_of(seen)
     releases = ReleaseContents.of(seen, scenario)
-    taken = _take_in(seen, scenario, releases, processes)
+    taken = _take_in(seen, scenario, releases, processes, parts or parts_of(seen.size, processes))
     tally, events, answered, crashed = taken.tally, taken.events, taken.answered, taken.crashed
-    if crashed and processes > 1:
-        return judge_run(ReadRecord(seen.folder), is_over=is_over, so_far=so_far)  # whose lines have their numbers
+    if crashed and taken.parts > 1:
+        whole = ReadRecord(seen.folder)
+        return judge_run(whole, is_over=is_over, so_far=so_far, parts=1)  # whose lines have their numbers
     report = tally.service.report()
     rolled_back = any(isinstance(event, RolloutMoved) and event.ending == "rolled back" for event in events)
     failed_commands = _failed_commands(events)
@@ -138,6 +145,7 @@ def judge_run(seen: ReadRecord, *, is_over: bool = False, so_far: bool = False, 
         occasions=None if tally.occasions is None else tally.occasions.counts(),
         taken_down=find_taken_down(events, until=tally.last),
         away=away_spans(events),
+        lost_workers=lost_workers(events),
         busy=[event for event in events if isinstance(event, MachineBusy)],
     )
     missing = () if crashed or so_far else tally.whole.reasons(is_over=is_over)
@@ -177,13 +185,14 @@ class _TakenIn:
     tally: Tally
     answered: Answerers
     events: list[AnyEvent] = field(default_factory=list)
+    parts: int = 1
     lost: LossJudgement | None = None
     crashed: str = ""
 
 
-def _take_in(seen: ReadRecord, scenario: Scenario, releases: ReleaseContents, processes: int) -> _TakenIn:
+def _take_in(seen: ReadRecord, scenario: Scenario, releases: ReleaseContents, processes: int, parts: int) -> _TakenIn:
     rules = _rules(scenario)
-    taken = _TakenIn(Tally(rules), Answerers(()))
+    taken = _TakenIn(Tally(rules), Answerers(()), parts=parts)
     tally = taken.tally
     try:
         taken.events += seen.events()
@@ -191,12 +200,12 @@ def _take_in(seen: ReadRecord, scenario: Scenario, releases: ReleaseContents, pr
         taken.answered = Answerers(taken.events)
         if scenario.target is not None:
             tally.take(seen.history(), also=taken.answered.feed)
-        elif processes > 1:
-            take_in_processes(tally, seen.folder, rules, releases.new, processes)
+        elif parts > 1:
+            take_in_processes(tally, seen.folder, rules, releases.new, processes=processes, parts=parts)
         else:
             tally.take(seen.history())
         with no_collection():
-            taken.lost = _judge_loss(scenario, tally.oracle, seen, taken.events)
+            taken.lost = _judge_loss(scenario, tally.oracle, seen, widened(taken.events))
     except RecordError as exc:
         taken.crashed = f"{exc.at}: {exc.what}"
     except Exception as exc:  # noqa: BLE001 -- a check that dies is "could not tell", never green and never lost

@@ -17,6 +17,9 @@ from lab.oracle.service import Service, ServiceRules
 from lab.oracle.wholeness import Wholeness
 from lab.record import AnyEvent, ReadRecord
 
+MOST_PER_PART = 3 << 30
+"""Bytes of history whose users are judged at once: what is remembered of them takes less than that in memory."""
+
 
 class Tally:
     """Everything that looks at each operation. A part sees only some of the users, and is absorbed by a whole one."""
@@ -65,44 +68,66 @@ class Tally:
             self.torn = max(self.torn, part.torn)
 
 
-def take_in_processes(tally: Tally, folder: Path, rules: ServiceRules, new_release: str | None, processes: int) -> None:
-    """The same as `take` of all operations, with the users divided among so many processes.
+def parts_of(size: int, processes: int) -> int:
+    """Into how many parts the users of a history of so many bytes are divided: each is held in memory as a whole.
+
+    One for each process at least; 1: there is nothing to divide.
+    """
+    return max(processes, -(-size // MOST_PER_PART))
+
+
+def take_in_processes(
+    tally: Tally, folder: Path, rules: ServiceRules, new_release: str | None, *, processes: int, parts: int
+) -> None:
+    """The same as `take` of all operations, with the users divided into `parts`, of which so many processes take one
+    after another. What a part needs is let go with its process.
 
     Raises what a part raised: what is wrong with a record is told better by one process.
     """
-    part = partial(_part, folder, rules, new_release, processes)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        tally.absorb(list(pool.map(part, range(processes))))
+    part = partial(_part, folder, rules, new_release, parts)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        tally.absorb(list(pool.map(part, range(parts))))
 
 
 def _part(folder: Path, rules: ServiceRules, new_release: str | None, of: int, number: int) -> Tally:
     """One part, in a process of its own. The first also looks at what concerns all: numbers, who came after whom."""
     seen, tally = ReadRecord(folder), Tally(rules, is_part=True)
     tally.take_events(list(seen.events()), new_release)
-    tally.take(seen.shard(number, of, passed=_Passing(tally).line if number == 0 else None))
+    passing = _Passing(tally.whole)
+    tally.take(seen.shard(number, of, passed=passing.lines if number == 0 else None))
+    if tally.occasions is not None:
+        tally.occasions.add_neighbours(passing.neighbours)
     tally.oracle.close()
     tally.torn = seen.torn
     return tally
 
 
 _TRIES_END, _REPLICA, _TRIES = b"}]", b'"replica":"', b'"tries":['
+_ID = len(b'{"id":')
 
 
 class _Passing:
-    """Reads of every line, whoever's it is, the few bytes that matter beyond its user: far quicker than decoding it."""
+    """Reads of every line, whoever's it is, the little that matters beyond its user."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._whole, self._occasions = tally.whole, tally.occasions
+    def __init__(self, whole: Wholeness) -> None:
+        self._whole = whole
+        self._served: dict[bytes, bytes] = {}
+        """Whom each replica answered last."""
+        self.neighbours = 0
+        """How often that was somebody else than the time before."""
 
-    def line(self, line: bytes) -> None:
-        """The next line of the history."""
-        if not line.endswith(b"\n"):
-            return  # torn: it is no operation
-        self._whole.number(int(line[line.find(b":") + 1 : line.find(b",")]))
-        end = line.find(_TRIES_END, line.find(_TRIES))
-        at = line.find(_REPLICA, line.rfind(b"{", 0, end), end)
-        if at >= 0 and self._occasions is not None:
-            begin = at + len(_REPLICA)
-            user = line.find(b'"user":"') + len(b'"user":"')
-            replica = line[begin : line.find(b'"', begin)].decode("latin-1")
-            self._occasions.note_answer(replica, line[user : line.find(b'"', user)].decode("latin-1"))
+    def lines(self, lines: Sequence[bytes], users: Sequence[bytes]) -> None:
+        """The next lines of the history, and whose they are; what is torn is no operation."""
+        if not lines[-1].endswith(b"\n"):
+            lines = lines[:-1]
+        self._whole.numbers([int(line[_ID : line.find(b",")]) for line in lines])
+        served = self._served
+        for line, user in zip(lines, users, strict=False):
+            end = line.find(_TRIES_END, line.find(_TRIES))
+            at = line.find(_REPLICA, line.rfind(b"{", 0, end), end)
+            if at >= 0:
+                begin = at + len(_REPLICA)
+                replica = line[begin : line.find(b'"', begin)]
+                if served.get(replica) != user:
+                    served[replica] = user
+                    self.neighbours += 1

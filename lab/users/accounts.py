@@ -24,6 +24,10 @@ class CrowdSize(Value):
     keys begin with them, and an app answers a key that it has seen before from what it stored."""
     first: int = 1
     """The number of the first of them: a later crowd at the same store counts on from an earlier one's."""
+    part: int = 0
+    parts: int = 1
+    """Of `parts` that are as equal as can be only this one is there. Its users are who they would be in one crowd: an
+    account is its devices, its password and its plans, wherever it lives."""
     logins_at_once: int = 8
     readers_at_once: int = 32
 
@@ -35,12 +39,15 @@ def plan_accounts(size: CrowdSize, chance: random.Random) -> tuple[int, list[tup
     """
     if size.users < 1 or not 0 <= size.two_devices <= 1 or size.think <= 0:
         raise UsageError("needs one user at least, a share from 0 to 1, a think time above 0", at="users")
+    if not 0 <= size.part < min(size.parts, size.users):
+        raise UsageError(f"there is no part {size.part} of {size.parts}", at="users", hint="fewer workers than users")
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", size.prefix):
         raise UsageError(f"{size.prefix!r} can't begin an account's name", at="users.prefix", hint="user")
     seed = chance.getrandbits(64)
     doubled = round(size.users * size.two_devices)
     accounts = []
-    for number in range(1, size.users + 1):
+    first, last = (size.users * one // size.parts for one in (size.part, size.part + 1))
+    for number in range(first + 1, last + 1):
         name = f"{size.prefix}-{size.first - 1 + number:03d}"
         password = hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()[:24]
         # spread evenly, so that the first users on a page show both sorts

@@ -70,7 +70,7 @@ class Crowd:
         self._size, self._clock = size, clock
         self._on_operation = on_operation
         self._tally, self._schedule = CrowdTally(clock=clock), WakeUps()
-        ids, numbers, alarms = itertools.count(), itertools.count(), Alarms()
+        ids, numbers, alarms = itertools.count(), itertools.count(size.part), Alarms()
 
         def device_of(user: User, number: int) -> Device:
             return Device(
@@ -86,7 +86,7 @@ class Crowd:
                 turns=turns,
             )
 
-        self.users = tuple(user for user, _ in accounts)
+        self.users: Sequence[User] = tuple(user for user, _ in accounts)
         self._homes = tuple(
             tuple(journey(device_of(user, number)) for number in range(1, devices + 1)) for user, devices in accounts
         )

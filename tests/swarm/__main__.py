@@ -34,7 +34,7 @@ def main(asked: list[str]) -> int:
                     continue
                 for on in ("swarm", "engine") if case.on_engine else ("swarm",):
                     tried.append(try_case(case, on, Path(folder)))
-                    print(tried[-1].line, flush=True)
+                    print(f"{'figure: ' if case.workers else ''}{tried[-1].line}", flush=True)
     finally:
         if not was_there:
             take_down(engine, places, name)

@@ -28,6 +28,14 @@ class Case(Value):
     promises: Mapping[str, Any] = {}
     enough: Mapping[str, Any] = {}
     blast_radius: Mapping[str, Any] = {}
+    users: int = 60
+    two_devices: int = 20
+    think: float = 0.3
+    workers: int = 0
+    """Among so many the users are divided, within the swarm."""
+    kills_worker: bool = False
+    """Whether one of them is killed in the first step."""
+    within: float = 400.0
     on_engine: bool = False
     """Whether the lab's own deployer does the same on one engine beside it."""
 
@@ -39,7 +47,13 @@ class Case(Value):
             "name": self.name,
             "title": self.name,
             "cluster": {"release": self.release, "zones": {"a": 2, "b": 2, "c": 2}, "edges": self.edges},
-            "users": {"count": 60, "on_two_devices": 20, "think": 0.3, "tries": self.tries, "answer_timeout": 10},
+            "users": {
+                "count": self.users,
+                "on_two_devices": self.two_devices,
+                "think": self.think,
+                "tries": self.tries,
+                "answer_timeout": 10,
+            },
             "promises": {"serving_at_least": 0, **self.promises},
             "steps": list(self.steps),
             "enough": {**ENOUGH, **self.enough},
@@ -105,5 +119,38 @@ CASES = (
         ends=ExitCode.HELD,
         enough={"strikes_that_hit": 1, "users_served_by_new": 60},
         blast_radius=NODE,
+    ),
+    Case(
+        name="rolling update, workers",
+        steps=(SETTLE, ROLL, AFTER),
+        ends=ExitCode.HELD,
+        enough={"users_served_by_new": 60},
+        workers=3,
+    ),
+    Case(
+        name="memory sessions, workers",
+        steps=(SETTLE, {"roll": {"to": "shop:v2-memory", "batch": 1}}, AFTER),
+        ends=ExitCode.BROKEN,
+        release="shop:v1-memory",
+        breaks="logged_in",
+        workers=3,
+    ),
+    Case(
+        name="worker killed",
+        steps=({"settle": {"for": 60}}, AFTER),
+        ends=ExitCode.COULD_NOT_TELL,
+        workers=3,
+        kills_worker=True,
+    ),
+    Case(
+        name="ten thousand users",
+        steps=({"settle": {"for": 60}}, AFTER),
+        ends=ExitCode.HELD,
+        enough={"operations": 40_000, "checks": 20_000},
+        users=10_000,
+        two_devices=1000,
+        think=60.0,
+        workers=3,
+        within=1800.0,
     ),
 )

@@ -14,6 +14,7 @@ from typing import Any
 from lab import record, users
 from lab.backends.one_engine import check_has_no_nodes
 from lab.backends.protocol import ClusterOrder, OpenProject, Report, Say
+from lab.backends.worker_fit import check_shared_users
 from lab.clock import SYSTEM_CLOCK, Clock
 from lab.cluster.found import FoundCluster
 from lab.cluster.harm import Victim
@@ -27,6 +28,7 @@ from lab.state.protocol import State
 from lab.testing.in_process.app import MakeApp
 from lab.testing.in_process.cluster import InProcessBalancer, InProcessCluster, InProcessStores
 from lab.testing.in_process.door import TO_SLOT, Door
+from lab.testing.in_process.workers import WORKER, ProcessPlaces
 from lab.testing.in_process.world import World
 
 ENDS_WITHIN = 5.0
@@ -49,7 +51,10 @@ class InProcessBackend:
         apps: Mapping[str, MakeApp],
         make_store: Callable[[], Any],
         open_state: Callable[[], AbstractContextManager[State]],
+        worker: Sequence[str] = WORKER,
     ) -> None:
+        """`worker` is the command of one worker of a crowd that is divided."""
+        self._worker = tuple(worker)
         self.runs, self._apps, self._make_store, self._open_state = runs, apps, make_store, open_state
         self._worlds: dict[str, World] = {}
         self._identities: dict[str, Identity] = {}
@@ -88,6 +93,9 @@ class InProcessBackend:
 
     def check_scenario(self, scenario: Scenario) -> None:
         check_has_no_nodes(scenario)
+
+    def check_workers(self, scenario: Scenario, count: int, say: Say) -> None:  # noqa: ARG002
+        check_shared_users(scenario, count)
 
     def check_rollout(self, strategy: Strategy) -> None:
         """Whatever there is."""
@@ -212,6 +220,7 @@ class InProcessBackend:
             doors=self._opened[project],
             halted=self.halted,
             run_once=partial(_run_once, world),
+            workers=ProcessPlaces(self._worker, self._opened[project]),
             to_slot=lambda slot: users.Door(port=self._opened[project][0][1], prefix=f"{TO_SLOT}{slot}"),
         )
 

@@ -11,8 +11,9 @@ from lab.oracle import Enough, Evidence, Judgement, Oracle, RunFacts, Service, c
 from lab.oracle.closing import takes_a_place
 from lab.oracle.promises import CLEAN_STOPS, PROMISES, ROLLOUTS_END, SERVING_FLOOR, STATE_KEPT, TRIES
 from lab.oracle.service import FirstTries
-from lab.oracle.verdict import ALWAYS_ASKED, LONGEST_OPERATION, OWN_APP_ASKED
-from lab.record import Step
+from lab.oracle.verdict import ALWAYS_ASKED, OWN_APP_ASKED
+from lab.oracle.workers import LONGEST_OPERATION
+from lab.record import Step, WorkerEnded
 from tests.unit.oracle.making import op
 from tests.unit.oracle.reference import Weather, simulate
 
@@ -228,3 +229,16 @@ def test_a_replica_that_enters_again_replaces_nobody() -> None:
     ]
     entered = set[str]()
     assert [takes_a_place(one, entered) for one in steps] == [False, True, False, False]
+
+
+def test_what_was_found_near_the_loss_of_a_worker_is_not_certain() -> None:
+    """Its users' last operations are in no record; what was found long before stays broken, and nothing is green."""
+    lost = WorkerEnded(at=59 * S, worker=2, operations=5, uncertainty=0, lost="gone", heard_until=58 * S)
+    judgement = judge(replace(GOOD, lost_workers=(lost,)))
+    assert judgement.exit_code is ExitCode.COULD_NOT_TELL
+    assert judgement.reasons == ("worker 2 of the users is lost: gone",)
+    fresh = replace(FINDING, at=lost.heard_until - int(LONGEST_OPERATION * S) + 1)
+    early = replace(FINDING, at=lost.heard_until - int(LONGEST_OPERATION * S))
+    spoilt = replace(GOOD, lost_workers=(lost,), users_hurt=1)
+    assert judge(replace(spoilt, findings=(fresh,))).exit_code is ExitCode.COULD_NOT_TELL
+    assert judge(replace(spoilt, findings=(early,))).exit_code is ExitCode.BROKEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -13,13 +14,15 @@ from lab.model import Try, TryResult
 from lab.oracle.mute import MuteNotes, MuteSpells
 from lab.oracle.verdict import Judgement
 from lab.record import ReadRecord
+from lab.record.reading import part_of
 from lab.run.judge import judge_run
+from lab.run.tally import MOST_PER_PART, parts_of
 from tests import golden
 
 
-def judged(folder: Path, processes: int) -> Judgement:
+def judged(folder: Path, processes: int, parts: int = 0) -> Judgement:
     """Findings in an order of their own: which of two becomes certain first is each process's matter."""
-    found = judge_run(ReadRecord(folder), processes=processes)
+    found = judge_run(ReadRecord(folder), processes=processes, parts=parts)
     findings = sorted(found.judgement.findings, key=lambda one: (one.at, one.promise, one.user, one.why))
     return msgspec.structs.replace(
         found.judgement,
@@ -33,6 +36,29 @@ def test_every_recorded_run_is_judged_as_by_one_process(name: str, tmp_path: Pat
     """Verdict, counts, occasions, findings and reasons."""
     folder = golden.unpack(name, tmp_path)
     assert judged(folder, 2) == judged(folder, 1)
+
+
+def test_parts_that_are_judged_one_after_another_say_the_same(tmp_path: Path) -> None:
+    """However many: each in a process of its own, whose memory goes with it."""
+    folder = golden.unpack("memory", tmp_path)
+    assert judged(folder, 1, parts=3) == judged(folder, 1)
+
+
+def test_a_long_record_is_judged_in_parts() -> None:
+    """So that memory is bounded; a short one as asked."""
+    assert [parts_of(size, processes) for size, processes in ((1000, 1), (1000, 2))] == [1, 2]
+    assert parts_of(MOST_PER_PART, 1) == 1
+    assert parts_of(MOST_PER_PART + 1, 1) == 2
+    assert parts_of(20 * MOST_PER_PART, 2) == 20
+
+
+def test_the_first_part_has_fewer_users() -> None:
+    """It looks at all lines besides; every user is in one part."""
+    users = [f"user-{number:03}".encode() for number in range(20_000)]
+    for of in (2, 3, 5):
+        counts = Counter(part_of(user, of) for user in users)
+        assert set(counts) == set(range(of))
+        assert 0.80 < counts[0] * (of - 1) / (len(users) - counts[0]) < 0.89
 
 
 @pytest.mark.parametrize("spoil", ["torn", "missing", "unreadable"])
