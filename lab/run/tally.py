@@ -71,9 +71,9 @@ class Tally:
 def parts_of(size: int, processes: int) -> int:
     """Into how many parts the users of a history of so many bytes are divided: each is held in memory as a whole.
 
-    One for each process at least; 1: there is nothing to divide.
+    As many for each process; 1: there is nothing to divide.
     """
-    return max(processes, -(-size // MOST_PER_PART))
+    return processes * max(1, -(-size // (MOST_PER_PART * processes)))
 
 
 def take_in_processes(

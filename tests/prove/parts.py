@@ -48,9 +48,17 @@ PARTS = (
     ),
     Part(
         name="swarm",
-        proves="three engines in one Swarm: updates, drained and lost nodes, a bad release, a leader's death, each ends"
-        " as it must, and the lab's own deployer beside it",
+        proves="three engines in one Swarm: updates, drained and lost nodes, a bad release, a leader's death, users in"
+        " workers, ten thousand of them, each ends as it must, and the lab's own deployer beside it",
         argv=(_PYTHON, "-m", "tests.swarm"),
+        within=7200,
+    ),
+    Part(
+        name="scale",
+        proves="records of 10^7 and 10^8 operations are judged in bounded memory, and by two processes 1.7 times as"
+        " quickly as by one",
+        argv=(_PYTHON, "-m", "tests.scale"),
+        within=14400,
     ),
     Part(
         name="engines",

@@ -179,8 +179,8 @@ def _moved(operation: Operation, back: int) -> Operation:
     return replace(operation, begin=operation.begin - back, end=operation.end - back, tries=tries)
 
 
-def write_record(folder: Path, shape: Shape) -> Callable[[Path], int]:
-    """Write all of a record but its history; what writes that, given where to, and says how many operations it had."""
+def write_record(folder: Path, shape: Shape) -> tuple[Callable[[Path], None], int]:
+    """Write all of a record but its history; what writes that, given where to, and how many operations it has."""
     template = make_template(shape.users)
     spoilt = make_template(shape.users, is_spoilt=True) if shape.is_spoilt else template
     total = shape.blocks * (BLOCK + template.reads)
@@ -199,15 +199,14 @@ def write_record(folder: Path, shape: Shape) -> Callable[[Path], int]:
             made.event(event)
     (folder / "history.jsonl").unlink()
 
-    def history(path: Path) -> int:
+    def history(path: Path) -> None:
         with path.open("wb", buffering=0) as file:
             for block in range(shape.blocks):
                 _write(file.write, (spoilt if block == shape.blocks - 1 else template).body(block))
             for block in range(shape.blocks):
                 _write(file.write, template.last(block, shape.blocks))
-        return total
 
-    return history
+    return history, total
 
 
 def _write(write: Callable[[memoryview], int | None], text: bytes) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -53,9 +54,10 @@ class Judged(Value):
         )
 
 
-def judge(folder: Path, operations: int, *, processes: int = 1) -> Judged:
+def judge(folder: Path, operations: int, *, processes: int = 1, parts: int = 0) -> Judged:
     """Judge a record, as somebody at the command line does."""
     argv = [sys.executable, "-P", "-m", "lab", "check", str(folder), "--json", "--processes", str(processes)]
+    argv += ["--parts", str(parts)] if parts else []
     began = SYSTEM_CLOCK.now()
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -83,10 +85,16 @@ def judge(folder: Path, operations: int, *, processes: int = 1) -> Judged:
     )
 
 
-def judge_piped(folder: Path, history: Callable[[Path], int], operations: int) -> Judged:
-    """The same of a history that is on no disk: it is written while it is read."""
+def judge_piped(folder: Path, history: Callable[[Path], None], operations: int, *, parts: int = 1) -> Judged:
+    """The same of a history that is on no disk: it is written while it is read, anew for each part."""
+
+    def write() -> None:
+        with suppress(BrokenPipeError):  # whoever reads has died, and says so
+            for _ in range(parts):
+                history(pipe)
+
     pipe = folder / "history.jsonl"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=history, args=(pipe,), daemon=True)
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
-    return judge(folder, operations)
+    return judge(folder, operations, parts=parts)

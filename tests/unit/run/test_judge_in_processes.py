@@ -49,7 +49,7 @@ def test_a_long_record_is_judged_in_parts() -> None:
     assert [parts_of(size, processes) for size, processes in ((1000, 1), (1000, 2))] == [1, 2]
     assert parts_of(MOST_PER_PART, 1) == 1
     assert parts_of(MOST_PER_PART + 1, 1) == 2
-    assert parts_of(20 * MOST_PER_PART, 2) == 20
+    assert [parts_of(5 * MOST_PER_PART, processes) for processes in (1, 2, 3)] == [5, 6, 6]
 
 
 def test_the_first_part_has_fewer_users() -> None:
