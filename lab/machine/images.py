@@ -75,54 +75,80 @@ NODE = "node"
 SELDOM = (ImageRecipe(name=POSTGRES, folder="postgres"), ImageRecipe(name=NODE, folder="node"))
 """What only some scenarios need, and the yard: made when one asks for it."""
 
-SPOILT = tuple(
-    _shop(f"{release}-{mistake.replace('_', '-')}", release, SABOTAGE=mistake)
-    for release in ("v1", "v2")
-    for mistake in (
-        "lost_update",
-        "doubled",
-        "stale_read",
-        "leak",
-        "drops_field",
-        "logs_out",
-        "short_life",
-        "logout_stays",
-        "early_ready",
-        "no_drain",
-        "flaky",
-        "slow",
+SPOILT = (
+    tuple(
+        _shop(f"{release}-{mistake.replace('_', '-')}", release, SABOTAGE=mistake)
+        for release in ("v1", "v2")
+        for mistake in (
+            "lost_update",
+            "doubled",
+            "stale_read",
+            "leak",
+            "drops_field",
+            "logs_out",
+            "short_life",
+            "logout_stays",
+            "early_ready",
+            "no_drain",
+            "flaky",
+            "slow",
+        )
     )
-) + tuple(
-    _shop(f"v2-{mistake.replace('_', '-')}", "v2", SABOTAGE=mistake)
-    for mistake in (
-        "any_password",
-        "crashes",
-        "cuts_order",
-        "doubles_order",
-        "eats",
-        "empty_pages",
-        "ends_come_back",
-        "forgets_gifts",
-        "forgets_keys",
-        "halves",
-        "hides_order",
-        "keeps_removed",
-        "keys_per_replica",
-        "mute_zone",
-        "other_item",
-        "other_prices",
-        "page_of_others",
-        "plain_names",
-        "redirects",
-        "refuses_adds",
-        "sends_away",
-        "short_names",
-        "skewed_clock",
-        "swaps",
-        "tells_of_others",
-        "turnstile",
-        "turns_history",
-        "writes_later",
+    + tuple(
+        _shop(f"v2-{mistake.replace('_', '-')}", "v2", SABOTAGE=mistake)
+        for mistake in (
+            "any_password",
+            "caches_sessions",
+            "clock_decides",
+            "crashes",
+            "cuts_order",
+            "doubles_order",
+            "drops_writes",
+            "eats",
+            "empty_at_times",
+            "empty_pages",
+            "ends_come_back",
+            "error_bodies",
+            "expires",
+            "forgets_gifts",
+            "forgets_keys",
+            "halves",
+            "hides_order",
+            "history_in_memory",
+            "keeps_cart",
+            "keeps_removed",
+            "keys_per_replica",
+            "logout_of_all",
+            "mute_zone",
+            "new_format",
+            "one_device",
+            "other_cookie",
+            "other_item",
+            "other_prices",
+            "others_cart",
+            "outdated",
+            "page_of_others",
+            "plain_names",
+            "redirects",
+            "refuses_adds",
+            "rehashes",
+            "sends_away",
+            "short_names",
+            "skewed_clock",
+            "some_redirects",
+            "swaps",
+            "tells_of_others",
+            "too_many",
+            "trims_history",
+            "turns_history",
+            "turnstile",
+            "writes_behind",
+            "writes_later",
+        )
+    )
+    + tuple(
+        _shop(f"v1-{mistake.replace('_', '-')}", "v1", SABOTAGE=mistake)
+        for mistake in ("history_in_memory", "outdated")
     )
 )
 """Builds with one mistake each, by which the oracle itself is tested: made when a scenario asks for them."""
@@ -134,14 +160,18 @@ UNUSUAL = tuple(
         "chunked",
         "closes",
         "created",
+        "drips",
         "escaped",
         "large_pages",
         "late_leaver",
+        "loses_answers",
         "many_cookies",
         "many_headers",
         "more_fields",
         "pretty",
+        "renews_cookies",
         "says_later",
+        "slow_start",
         "sorted",
         "uneven",
     )

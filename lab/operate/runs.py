@@ -342,6 +342,7 @@ def judge_and_write(run_record: RunRecord) -> JudgedRun:
             exit_code=int(judgement.exit_code),
             reasons=judgement.reasons,
             operations=run_record.operations,
+            history=run_record.history,
         )
     )
     run_record.write("verdict.json", judgement)  # last: whoever sees it finds a record that has its end

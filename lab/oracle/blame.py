@@ -13,6 +13,8 @@ from lab.oracle.breach import seconds
 from lab.oracle.outside import JUST_BEFORE, outside_fate
 from lab.oracle.patterns import STORE_BEFORE, dropping_kind, is_loss, likely_pattern
 from lab.oracle.promises import PROMISES, TRIES
+from lab.oracle.went_well import WentWell
+from lab.oracle.where_it_shows import Known
 from lab.oracle.witness import maker_of, reader_of, release_of, replica_of, who
 from lab.record import AnyEvent, ContainerEvent, Step, Strike
 
@@ -30,11 +32,12 @@ def blame(
     events: Sequence[AnyEvent],
     between: Between | None = None,
     occasions: Mapping[str, int] | None = None,
+    well: WentWell | None = None,
 ) -> tuple[tuple[Finding, ...], str]:
     """The findings with their `cause` set where one is known, and the likely pattern behind them, or "".
 
     `between` is what new releases changed between the two sides of each finding (`changed_between`), `occasions` how
-    often what is broken went well.
+    often what is broken went well, `well` what went well and where.
 
     A cause is what the record shows in time order, not a proof. What the engine said of the app's own containers comes
     first; a pattern is named only where nearly all findings of the commonest sort fit it and nothing contradicts it.
@@ -42,9 +45,8 @@ def blame(
     ordered = sorted(events, key=lambda event: event.at)
     dropping = dropping_kind(findings, between) if between is not None else None
     if between is None or dropping is None:
-        return tuple(replace(one, cause=_cause(one, ordered)) for one in findings), likely_pattern(
-            findings, ordered, occasions
-        )
+        known = Known(ordered, occasions or {}, well)
+        return tuple(replace(one, cause=_cause(one, ordered)) for one in findings), likely_pattern(findings, known)
     changes = [kinds.get(dropping) for kinds in between.changes]
     caused = tuple(
         replace(one, cause=_cause(one, ordered) if change is None else _dropped(one, change))

@@ -10,8 +10,9 @@ from lab.record import AnyEvent, Step
 
 MUTE_FOR = 3.0
 """Seconds without a proper answer from which on a slot that is asked does not serve."""
-MUTE_TRIES = 10
-"""Tries that must have failed there meanwhile."""
+MUTE_TRIES = 4
+"""Tries that must have failed there meanwhile. A balancer that passes on what failed asks such a slot again only every
+other second: more would never come."""
 
 BUCKET = NS // 50
 """Nanoseconds within which only the first and the last proper answer of a slot are remembered."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from lab.model import Finding, Kind, Operation
 from lab.oracle.promises import Anomaly
+from lab.oracle.witness import culprit_of
 
 FITS, LEAST = 0.9, 3
 """The share of what was lost, and how much of it, that must have been under way beside another change."""
@@ -23,8 +24,8 @@ _UNDONE = frozenset({Anomaly.LOST_WRITE, Anomaly.REMOVED_BACK, Anomaly.BOUGHT_BA
 
 def overwritten(findings: Sequence[Finding], history: Iterable[Operation]) -> str:
     """The likely cause, in words; empty where it fits too little, or is as usual as anything else."""
-    lost = [one for finding in findings if finding.anomaly in _UNDONE for one in finding.witness[:1]]
-    lost = [one for one in lost if one.kind in _CHANGES]
+    undone = [finding for finding in findings if finding.anomaly in _UNDONE]
+    lost = [one for one in map(_undone_by, undone) if one is not None and one.kind in _CHANGES]
     if len(lost) < LEAST:
         return ""
     users = {one.user for one in lost}
@@ -37,6 +38,11 @@ def overwritten(findings: Sequence[Finding], history: Iterable[Operation]) -> st
     if sum(one.id in beside for one in lost) < FITS * len(lost) or len(beside) > USUAL * of_all:
         return ""
     return "changes of one user at the same time undo each other: the whole is read, changed and written back"
+
+
+def _undone_by(finding: Finding) -> Operation | None:
+    """The change that is undone; also where the finding has nothing but it."""
+    return culprit_of(finding) or next(iter(finding.witness), None)
 
 
 def _beside_another(changes: Sequence[Operation]) -> list[Operation]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from lab.clock import NS
-from lab.model import Finding, Kind, Role
+from lab.model import Finding, Kind, Operation, Role
 from lab.oracle.between import MISSING, Between
 from lab.oracle.engine_words import said_by_the_engine
 from lab.oracle.interval import READS
 from lab.oracle.loss import LOSING, StoreStrike, store_strikes
 from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, ORDERS_ONCE, TRIES, Anomaly
-from lab.oracle.witness import is_shown_again, maker_of, reader_of, release_of, replica_of, was_shown_before
+from lab.oracle.went_well import ACCIDENT, WentWell
+from lab.oracle.where_it_shows import LEAST, Known, by_release, one_maker, one_replica, pages_alone, slower_release
+from lab.oracle.witness import culprit_of, is_shown_again, maker_of, reader_of, release_of, replica_of, was_shown_before
 from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 
 STORE_BEFORE = 20.0
@@ -28,10 +30,6 @@ SOON = 2.0
 """Seconds after a write was acknowledged within which a read that misses it may have come too early for it."""
 CONTRADICTED = 20
 """So many times as often as it went wrong it must have gone well elsewhere, to say that it is not kept in one place."""
-BESIDE = 0.5
-"""The share of what went wrong at one replica that must have gone wrong while others of its release served."""
-LEAST = 3
-"""Findings from which on what all have in common says something, where one of them may be chance."""
 
 _LEAVING = frozenset({"drain", "stop", "stopped", "remove"})
 _NO_DRAIN = "replicas leave before they have answered what they hold: they do not drain"
@@ -51,25 +49,32 @@ class _Sorts(NamedTuple):
     others: list[Finding]
 
 
-def likely_pattern(
-    findings: Sequence[Finding], events: Sequence[AnyEvent], occasions: Mapping[str, int] | None = None
-) -> str:
-    """What the findings are likely due to, or "". `events` are in order of time; `occasions` are how often what is
-    broken went well, by which a pattern may be contradicted.
-    """
-    well = occasions or {}
-    sorts = _sort(findings)
+def likely_pattern(findings: Sequence[Finding], known: Known) -> str:
+    """What the findings are likely due to, or ""."""
+    events, sorts = known.events, _sort(findings)
     said = said_by_the_engine(findings, events)
+    of_all = _of_the_whole(findings, known)
+    if of_all:
+        return of_all
     by_store = _likely_store(findings, events) if sorts.sessions or sorts.missing else ""
     if by_store:
         return by_store
     for sort in sorted(sorts, key=len, reverse=True):  # what most findings share explains most
         if said and (sort is sorts.unanswered or sort is sorts.cut):
             return said  # whoever ends by itself answers nobody, and cuts off whoever is there
-        patterns = _patterns(sort, sorts, events, well) if sort else []
+        patterns = _patterns(sort, sorts, known) if sort else []
         if patterns:
             return "; ".join(filter(None, (said, _in_words(patterns))))
     return said
+
+
+def _of_the_whole(findings: Sequence[Finding], known: Known) -> str:
+    """Of what no single user met."""
+    if any(one.witness for one in findings):
+        return ""
+    if findings and all(one.anomaly == Anomaly.MUTE for one in findings):
+        return "replicas say that they are ready, and answer nobody: what is asked of them is not what users need"
+    return slower_release(known) if any(one.anomaly == Anomaly.SLOW_ANSWERS for one in findings) else ""
 
 
 def _sort(findings: Sequence[Finding]) -> _Sorts:
@@ -85,65 +90,65 @@ def _sort(findings: Sequence[Finding]) -> _Sorts:
     )
 
 
-def _patterns(sort: Sequence[Finding], sorts: _Sorts, events: Sequence[AnyEvent], well: Mapping[str, int]) -> list[str]:
+def _patterns(sort: Sequence[Finding], sorts: _Sorts, known: Known) -> list[str]:
     """All that fit nearly every finding of a sort, and that nothing contradicts."""
     found: list[str] = []
+    events, well = known.events, known.occasions
     if sort is sorts.sessions:
-        alone = _one_replica(sort, "refuses sessions", events)
+        alone = one_replica(sort, "refuses sessions", known)
         taken = well.get("sessions_elsewhere", 0)
         within = taken - well.get("sessions_across", 0) if well else None
         found = [alone or _likely_place(sort, "sessions live", events, taken, within)]
     elif sort is sorts.missing:
-        alone = _one_replica(sort, "does not show what is there", events)
-        place = _likely_place(sort, "state lives", events, well.get("read_elsewhere", 0))
-        found = [alone or _stale(sort) or place or _too_soon(sort)]
+        alone = one_replica(sort, "does not show what is there", known) or one_maker(sort, known)
+        goes_back = known.well is not None and known.well.trails.goes_back  # whoever showed it once can read it
+        place = "" if goes_back else _likely_place(sort, "state lives", events, _read_elsewhere(sort, known))
+        found = [pages_alone(sort, known) or alone or _stale(sort, known) or place or _too_soon(sort)]
     elif sort is sorts.doubled:
-        found = [_likely_repeated(sort)]
+        found = [_likely_repeated(sort, known)]
     elif sort is sorts.unanswered:
-        found = [_likely_unanswered(sort, events), _cut_off(sort, sorts.cut)]
-        found = found if any(found) else [_one_release(sort, events)]
+        found = [_likely_unanswered(sort, known), _cut_off(sort, sorts.cut)]
     elif sort is sorts.cut:
         found = [_NO_DRAIN]
     found = [one for one in found if one]
-    if not found and sort is not sorts.cut:
-        found = [one for one in (_one_release(sort, events),) if one]
-    return found
+    return found or ([] if sort is sorts.cut else by_release(sort, known))
 
 
 def _in_words(patterns: Sequence[str]) -> str:
     return patterns[0] if len(patterns) == 1 else f"two causes fit: {patterns[0]}; or {patterns[1]}"
 
 
-def _likely_repeated(doubled: Sequence[Finding]) -> str:
+def _likely_repeated(doubled: Sequence[Finding], known: Known) -> str:
     if _share(doubled, _was_repeated) < PATTERN_SHARE:
         return ""
+    again, elsewhere = (known.occasions.get(name, 0) for name in ("sent_again", "sent_again_elsewhere"))
+    if all(map(_was_repeated_elsewhere, doubled)) and again and (elsewhere / again) ** len(doubled) <= ACCIDENT:
+        return "a request that is repeated at another replica is applied again: each has keys of its own"
     return "a repeated request is applied again: writes have no idempotency key, or it is ignored"
 
 
-def _one_replica(findings: Sequence[Finding], what: str, events: Sequence[AnyEvent]) -> str:
-    """One slot alone, whoever had made what its replica does not take, though others of its release serve beside it."""
-    steps = [one for one in events if isinstance(one, Step) and one.action == "enter"]
-    slots, releases = {one.replica: one.slot for one in steps}, {one.replica: one.release for one in steps}
-    readers = {replica_of(reader) or "" for one in findings if (reader := reader_of(one)) is not None}
-    makers = {replica_of(maker) for one in findings if (maker := maker_of(one)) is not None}
-    places = {slots.get(name) for name in readers}
-    if len(findings) < LEAST or len(places) != 1 or None in places or len(makers) < 2:
-        return ""
-    release = releases[next(iter(readers))]
-    second = min((one.at for one in steps if one.release == release and one.slot not in places), default=None)
-    if second is None or _share(findings, lambda one: one.at > second) < BESIDE:
-        return ""  # before another one of its release served, it stood alone for that
-    who = next(iter(readers)) if len(readers) == 1 else f"whatever serves {next(iter(places))}"
-    return f"{who} alone {what}: its clock, its settings or its own memory differ from the others'"
-
-
-def _stale(missing: Sequence[Finding]) -> str:
+def _stale(missing: Sequence[Finding], known: Known) -> str:
     """What is missed is there all the same, and what had been shown already was missed."""
     if len(missing) < LEAST or not any(map(was_shown_before, missing)):
         return ""
     if _share(missing, is_shown_again) < SHOWN_LATER:
         return ""  # what never shows again was lost
+    if known.well is not None and (known.well.trails.goes_back or known.well.trails.never_comes):
+        return ""
+    if known.well is not None and _others_alone(missing, known.well):
+        return (
+            "replicas show at once what they wrote themselves, and late what others did: each has a cache of its own,"
+            " or writes to the store later"
+        )
     return "replicas show old copies: each keeps a cache of its own that nobody tells of changes"
+
+
+def _others_alone(missing: Sequence[Finding], well: WentWell) -> bool:
+    """Whether whoever had written it hardly ever misses it."""
+    pairs = [(culprit_of(one), reader_of(one)) for one in missing]
+    known = [(one, other) for one, other in pairs if one is not None and other is not None]
+    apart = sum(replica_of(one) != replica_of(other) for one, other in known)
+    return apart >= PATTERN_SHARE * len(known) and well.is_of_others(apart)
 
 
 def _too_soon(missing: Sequence[Finding]) -> str:
@@ -172,23 +177,14 @@ def _cut_off(unanswered: Sequence[Finding], cut: Sequence[Finding]) -> str:
     return _NO_DRAIN if is_repeatable else f"{_NO_DRAIN}, and what they cut can't be repeated without a key"
 
 
-def _one_release(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
-    """Only what one release answers shows it, while another one served as well."""
-    releases = {release_of(reader) for one in findings if (reader := reader_of(one)) is not None}
-    served = {one.release for one in events if isinstance(one, Step) and one.action == "enter"}
-    if len(findings) < LEAST or len(releases) != 1 or None in releases or len(served) < 2:
-        return ""
-    name = next(iter(releases))
-    results = Counter(one.witness[-1].final.result for one in findings if one.promise == TRIES)
-    if results and set(results) != {"200"}:
-        return f"it comes with {name}: it answers with {', '.join(sorted(results))}"
-    return f"it comes with {name}: nothing of it shows where the other release answers"
-
-
 def dropping_kind(findings: Sequence[Finding], between: Between) -> Kind | None:
     """What a new release had done to nearly everybody in between, while where the state is kept explains nothing: the
     very replica that had written it found it gone. Of several kinds the one that is done least often tells most."""
-    missing = [(one, kinds) for one, kinds in zip(findings, between.changes, strict=False) if one.anomaly in MISSING]
+    missing = [
+        (one, _of_something_else(one, kinds))
+        for one, kinds in zip(findings, between.changes, strict=False)
+        if one.anomaly in MISSING
+    ]
     if any(is_shown_again(one) for one, _ in missing):
         return None  # what a later read shows again was not dropped
     if not any(_is_where_it_was_made(one) for one, _ in missing):
@@ -196,6 +192,14 @@ def dropping_kind(findings: Sequence[Finding], between: Between) -> Kind | None:
     counted = Counter(kind for _, kinds in missing for kind in kinds)
     telling = [kind for kind, times in counted.items() if times >= PATTERN_SHARE * len(missing)]
     return min(telling, key=lambda kind: between.times[kind], default=None)
+
+
+def _of_something_else(finding: Finding, kinds: Mapping[Kind, Operation]) -> list[Kind]:
+    """The kinds of what was done in between, but for what a release did to its own: that it does know of."""
+    maker = culprit_of(finding)
+    if maker is None:
+        return list(kinds)
+    return [kind for kind, one in kinds.items() if kind is not maker.kind or release_of(one) != release_of(maker)]
 
 
 def _likely_store(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
@@ -216,12 +220,31 @@ def _follows(finding: Finding, strikes: Sequence[StoreStrike]) -> StoreStrike | 
     return before[-1] if before else None
 
 
-def _likely_unanswered(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+def _likely_unanswered(findings: Sequence[Finding], known: Known) -> str:
+    events = known.events
     if findings and _share(findings, lambda one: _came_after_a_zone_was_lost(one, events)) >= PATTERN_SHARE:
         return "what was left of the cluster did not carry the load: too few replicas outside the lost zone"
     if findings and _share(findings, lambda one: _met_a_new_replica(one, events)) >= PATTERN_SHARE:
+        well = known.well
+        if well is not None and not well.was_too_early({name for one in findings for name in _asked(one, well)}):
+            return ""  # they answered well before they failed
         return "replicas get users before they can serve them: they say too early that they are ready"
     return ""
+
+
+def _read_elsewhere(missing: Sequence[Finding], known: Known) -> int:
+    """How often what these reads show was asked of another replica than had written it."""
+    if known.well is None:
+        return known.occasions.get("read_elsewhere", 0)
+    kinds = {reader.kind for one in missing if (reader := reader_of(one)) is not None}
+    return sum(known.well.read_elsewhere.get(kind, 0) for kind in kinds)
+
+
+def _asked(finding: Finding, well: WentWell) -> Iterator[str]:
+    for operation in finding.witness:
+        for one in operation.tries:
+            if name := well.holders.of(one):
+                yield name
 
 
 def _likely_place(
@@ -304,14 +327,20 @@ def _came_after_a_zone_was_lost(finding: Finding, events: Sequence[AnyEvent]) ->
 
 def _is_new(slot: str, at: int, events: Sequence[AnyEvent]) -> bool:
     steps = [one for one in events if isinstance(one, Step) and one.slot == slot and one.at <= at]
-    entered = next((one for one in reversed(steps) if one.action in {"enter", "drain"}), None)
-    return entered is not None and entered.action == "enter" and at - entered.at <= NEW_FOR * NS
+    entered = next((one for one in reversed(steps) if one.action == "enter"), None)
+    if entered is None or at - entered.at > NEW_FOR * NS:
+        return False
+    return not any(one.action == "drain" and one.replica == entered.replica and one.at >= entered.at for one in steps)
 
 
 def _was_repeated(finding: Finding) -> bool:
     return any(
         len(operation.tries) > 1 or any(len(one.edge) > 1 for one in operation.tries) for operation in finding.witness
     )
+
+
+def _was_repeated_elsewhere(finding: Finding) -> bool:
+    return any(len({one.replica for one in operation.tries if one.replica}) > 1 for operation in finding.witness)
 
 
 def is_loss(event: ContainerEvent) -> bool:

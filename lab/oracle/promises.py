@@ -62,6 +62,7 @@ class Anomaly(StrEnum):
     IGNORED_SIGNAL = "ignored its stop signal"
     UNPREPARED = "not prepared for its stop"
     BELOW_FLOOR = "too few serving"
+    MUTE = "ready and answers nobody"
     SLOW_RECOVERY = "slow recovery"
     UNAVAILABLE = "unavailable"
     SLOW_ANSWERS = "slow answers"

@@ -99,7 +99,7 @@ def _mute(fell: _Fell, served: int, floor: int) -> Finding:
     spell = fell.spell
     return Finding(
         promise=SERVING_FLOOR,
-        anomaly=str(Anomaly.BELOW_FLOOR),
+        anomaly=str(Anomaly.MUTE),
         user="",
         at=fell.at,
         why=(

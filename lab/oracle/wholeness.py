@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.model import Kind, Operation, Outcome
+from lab.model import Kind, Operation, Outcome, Value
 from lab.record import AnyEvent, PhaseBegan, RunEnded, Trouble
 
 READ_BACK = "read back"
@@ -18,6 +18,16 @@ LEAST_WRITES = 20
 """Writes from which on a share means something."""
 
 
+class Due(Value):
+    """What must be in a record, by what it says itself of how it was made."""
+
+    users: int = 0
+    """So many must have done something, on so many `devices` together."""
+    devices: int = 0
+    has_end: bool = False
+    """Whether whoever wrote it writes a last line to every record."""
+
+
 class Wholeness:
     """Is fed a record's events, then its operations, each in the order of the file; memory grows with devices alone."""
 
@@ -25,8 +35,10 @@ class Wholeness:
         """`is_part`: it is fed only some of the operations, whose numbers it does not look at."""
         self._is_part = is_part
         self._read_back_at: int | None = None
-        self._is_ended = self._is_troubled = False
+        self._is_ended = self._is_troubled = self._has_last_line = False
         self._counted: int | None = None
+        self._stated: int | None = None
+        self._checksum: int | None = None
         self._operations = self._next = self._reversed = 0
         self._missing_at: int | None = None
         self._writes = self._unknown = 0
@@ -39,7 +51,8 @@ class Wholeness:
                 self._read_back_at = event.at
             self._is_ended = self._is_ended or (self._read_back_at is not None and event.name in AFTERWARDS)
         elif isinstance(event, RunEnded):
-            self._is_ended, self._counted = True, event.operations
+            self._is_ended = self._has_last_line = True
+            self._counted, self._stated = event.operations, event.history
         elif isinstance(event, Trouble):
             self._is_troubled = True
 
@@ -71,6 +84,10 @@ class Wholeness:
         for one in numbers:
             self.number(one)
 
+    def read(self, checksum: int | None) -> None:
+        """All operations were read, and this is what the file comes to; None where nobody knows."""
+        self._checksum = self._checksum if checksum is None else checksum
+
     def absorb(self, part: Wholeness) -> None:
         """Take over what a part was fed, which is none of this one's."""
         self._operations += part._operations
@@ -80,19 +97,25 @@ class Wholeness:
         self._has_read |= part._has_read
         if part._missing_at is not None:
             self._missing_at = part._missing_at
+        if part._checksum is not None:
+            self._checksum = part._checksum
 
-    def reasons(self, *, is_over: bool = False) -> tuple[str, ...]:
+    def reasons(self, *, is_over: bool = False, due: Due | None = None) -> tuple[str, ...]:
         """Why this record proves nothing, in words; empty where it is whole.
 
-        `is_over`: the caller wrote it and knows that only its last line is still to come.
+        `is_over`: the caller wrote it and knows that only its last line is still to come. `due` is what must be there.
         """
+        due = due or Due()
         reasons = []
         if not self._is_troubled:  # a run that met trouble says so itself, and says why
-            reasons += self._cut_short(is_over=is_over)
+            reasons += self._cut_short(is_over=is_over, has_end=due.has_end)
+            reasons += self._lacking(due)
         if self._missing_at is not None:
             reasons.append(f"operations are missing from the record or out of order, from number {self._missing_at} on")
         elif self._counted is not None and self._counted != self._operations:
             reasons.append(f"the record holds {self._operations} operations, but the run made {self._counted}")
+        elif None not in {self._stated, self._checksum} and self._stated != self._checksum:
+            reasons.append("the operations of the record are not those that the run wrote: its checksum is another")
         if self._reversed:
             reasons.append(f"{self._reversed} operations of the record end before they begin")
         if self._writes >= LEAST_WRITES and self._unknown > MOST_UNKNOWN * self._writes:
@@ -102,10 +125,20 @@ class Wholeness:
     def _is_late(self, operation: Operation) -> bool:
         return self._read_back_at is not None and operation.begin >= self._read_back_at
 
-    def _cut_short(self, *, is_over: bool) -> list[str]:
+    def _lacking(self, due: Due) -> list[str]:
+        """Users and devices of which nothing is there."""
+        users = len({device.rpartition(".")[0] for device in self._has_read})
+        seen = [("users", users, due.users), ("devices", len(self._has_read), due.devices)]
+        return [
+            f"the record tells of {count} {what}, and its scenario of {all_}"
+            for what, count, all_ in seen
+            if count < all_
+        ]
+
+    def _cut_short(self, *, is_over: bool, has_end: bool) -> list[str]:
         if self._read_back_at is None:
             return ["the record ends before the users read back their state"]
-        if not (is_over or self._is_ended):
+        if not (is_over or self._has_last_line or (self._is_ended and not has_end)):
             return ["the record ends while the users read back their state"]
         silent = sorted(device for device, has_read in self._has_read.items() if not has_read)
         if not silent:

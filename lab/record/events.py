@@ -38,6 +38,8 @@ class RunEnded(Event):
     reasons: tuple[str, ...] = ()
     operations: int | None = None
     """How many the record holds; None in records from before this was written down."""
+    history: int | None = None
+    """The CRC-32 of all that stands in history.jsonl; None in records of a format before 3."""
 
 
 class PhaseBegan(Event):

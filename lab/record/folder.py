@@ -8,6 +8,7 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Self
+from zlib import crc32
 
 import msgspec
 
@@ -16,8 +17,9 @@ from lab.errors import RecordError
 from lab.model import Operation
 from lab.record.events import AnyEvent
 
-FORMAT = 2
-"""Counts up when a record of before can't be read in the same way any more. 2: environment.json says the format."""
+FORMAT = 3
+"""Counts up when a record of before can't be read in the same way any more. 2: environment.json says the format. 3: the
+last line of events.jsonl is there, and says what all of history.jsonl comes to."""
 HELD_BACK = "held_back.json"
 """Where a record has this, whoever judges it says nothing of the likely cause: somebody is still to name it."""
 _encoder = msgspec.json.Encoder()
@@ -43,6 +45,8 @@ class RunRecord:
         self._written = 0
         self.operations = 0
         """How many were given to it."""
+        self.history = 0
+        """The CRC-32 of all that was written of them."""
         self._torn = set[IO[bytes]]()
         try:
             folder.mkdir(parents=True, exist_ok=False)
@@ -111,6 +115,7 @@ class RunRecord:
             lines = _encoder.encode_lines(self._waiting)
             self._waiting.clear()
             self._write(self._history, lines)
+            self.history = crc32(lines, self.history)
 
     def _write(self, file: IO[bytes], data: bytes) -> None:
         if file in self._torn:

@@ -40,6 +40,7 @@ class ReadRecord:
         self.format: int | None = None
         """The format that it says it has; None in records from before there was one."""
         self._written_by = ""
+        self._checksums: dict[str, int] = {}
         self._check_format()
 
     def _check_format(self) -> None:
@@ -59,6 +60,11 @@ class ReadRecord:
     def torn(self) -> int:
         """How many files ended within a line, of those that were read until now."""
         return len(self._torn)
+
+    @property
+    def checksum(self) -> int | None:
+        """The CRC-32 of the history, once all of it was read."""
+        return self._checksums.get("history.jsonl")
 
     @property
     def holds_back_cause(self) -> bool:
@@ -115,10 +121,11 @@ class ReadRecord:
         self, name: str, decoder: msgspec.json.Decoder[_T], part: Callable[[bytes], bytes] = lambda chunk: chunk
     ) -> Iterator[_T]:
         path = self.folder / name
-        read = 0
+        read = checksum = 0
         try:
             with path.open("rb") as file:
                 for whole in _chunks(file, path):
+                    checksum = crc32(whole, checksum)
                     chunk = part(whole)
                     try:
                         decoded = decoder.decode_lines(chunk)
@@ -126,6 +133,7 @@ class ReadRecord:
                         decoded = self._one_by_one(chunk, decoder, path, read=read)
                     yield from decoded
                     read += len(decoded)
+            self._checksums[name] = checksum
         except OSError as exc:
             raise RecordError(f"can't be read: {exc}", at=str(path), hint=_OTHER) from exc
 

@@ -24,9 +24,11 @@ from lab.oracle.own_app_blame import own_app_cause
 from lab.oracle.own_loss import judge_own_loss
 from lab.oracle.promises import APPLIED_ONCE, RunTerms, asked_promises
 from lab.oracle.service import ServiceReport, ServiceRules
+from lab.oracle.session_ends import session_ends
 from lab.oracle.taken_down import find_taken_down
 from lab.oracle.telling import not_checked
 from lab.oracle.verdict import Evidence, Judgement, gather, judge
+from lab.oracle.went_well import what_went_well
 from lab.oracle.workers import lost_workers, widened
 from lab.record import (
     AnyEvent,
@@ -43,6 +45,7 @@ from lab.record import (
     ZoneLost,
 )
 from lab.report.plan import RunPlan
+from lab.run.due import due_of
 from lab.run.judge_target import nothing_new, unseen
 from lab.run.release_contents import ReleaseContents
 from lab.run.tally import Tally, parts_of, take_in_processes
@@ -148,7 +151,7 @@ def judge_run(
         lost_workers=lost_workers(events),
         busy=[event for event in events if isinstance(event, MachineBusy)],
     )
-    missing = () if crashed or so_far else tally.whole.reasons(is_over=is_over)
+    missing = () if crashed or so_far else tally.whole.reasons(is_over=is_over, due=due_of(seen, scenario))
     evidence = _with_kept_out(evidence, tally.logins.findings(), troubles=missing)
     asked = asked_promises(terms)
     if scenario.users.are_of_own_app and _can_tell_once(evidence):
@@ -204,6 +207,7 @@ def _take_in(seen: ReadRecord, scenario: Scenario, releases: ReleaseContents, pr
             take_in_processes(tally, seen.folder, rules, releases.new, processes=processes, parts=parts)
         else:
             tally.take(seen.history())
+        tally.whole.read(seen.checksum)
         with no_collection():
             taken.lost = _judge_loss(scenario, tally.oracle, seen, widened(taken.events))
     except RecordError as exc:
@@ -249,7 +253,10 @@ def _with_causes(
     """The findings with what explains each, and what explains them all, if anything is known to."""
     new = {event.to for event in events if isinstance(event, RolloutMoved)}
     between = changed_between(judgement.findings, seen.history(), new) if new and is_whole else None
-    findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions)
+    well = None
+    if is_whole and judgement.findings and not scenario.users.are_of_own_app:
+        well = what_went_well(seen.history(), events, judgement.findings)
+    findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions, well)
     likely = likely if scenario.target is None else ""  # a pattern says which replicas are gone: nobody knows here
     return findings, (is_whole and _cause_in_all(scenario, findings, events, seen)) or likely
 
@@ -257,7 +264,7 @@ def _with_causes(
 def _cause_in_all(scenario: Scenario, findings: Sequence[Finding], events: Sequence[AnyEvent], seen: ReadRecord) -> str:
     """The cause that all which users did shows, and the proofs alone do not."""
     if not scenario.users.are_of_own_app:
-        return overwritten(findings, seen.history())
+        return overwritten(findings, seen.history()) or session_ends(findings, seen.history(), events)
     return own_app_cause(findings, events, seen.history()) if _knows_replicas_of_own_app(scenario) else ""
 
 

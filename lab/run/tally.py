@@ -99,6 +99,7 @@ def _part(folder: Path, rules: ServiceRules, new_release: str | None, of: int, n
         tally.occasions.add_neighbours(passing.neighbours)
     tally.oracle.close()
     tally.torn = seen.torn
+    tally.whole.read(seen.checksum)
     return tally
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab.machine.images import SPOILT, UNUSUAL
-from tests.sabotage.builds import BUILDS, HEALTHY, RIGHT, Build, try_build
+from tests.sabotage.builds import BUILDS, HEALTHY, RIGHT
+from tests.sabotage.trying import Build, try_build
 
 SHORT = ("lost-update", "doubled", "no-drain", "redirects", "hidden-cut", "any-password")
 HOLDS = ("chunked",)
@@ -21,13 +22,18 @@ def test_every_spoilt_image_has_a_promise_to_break() -> None:
     tried = {name for build in BUILDS for name in (build.first, build.then)}
     assert {name.partition("-")[2] for name in made} <= {name.partition("-")[2] for name in tried}
     assert all(build.breaks for build in BUILDS)
-    assert len(BUILDS) >= 30
+    assert len(BUILDS) >= 60
+
+
+def test_every_mistake_has_a_cause_that_must_be_named() -> None:
+    """A verdict that is red for its own reason says which that is."""
+    assert [build.name for build in BUILDS if not build.cause] == []
 
 
 def test_every_unusual_image_must_hold() -> None:
     """None is built for nothing, and there are enough of them."""
     assert {one.name.partition(":")[2] for one in UNUSUAL} == {build.then for build in RIGHT}
-    assert len(RIGHT) >= 12
+    assert len(RIGHT) >= 17
 
 
 @pytest.mark.e2e

@@ -6,7 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.sabotage.builds import BUILDS, HEALTHY, RIGHT, SEEDS_OF_HEALTHY, try_build
+from tests.sabotage.builds import BUILDS, HEALTHY, RIGHT, SEEDS_OF_HEALTHY
+from tests.sabotage.trying import try_build
 
 
 def main(asked: list[str]) -> int:

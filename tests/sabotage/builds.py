@@ -1,16 +1,7 @@
-"""The spoilt builds, each with the promise that must break; and the healthy one, which must hold."""
+"""The spoilt builds, each with the promise that must break; the unusual ones and the healthy one, which must hold."""
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
-
-from lab.errors import ExitCode
-from lab.model import Value
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
     APPLIED_ONCE,
@@ -24,42 +15,7 @@ from lab.oracle.promises import (
     STATE_KEPT,
     TRIES,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
-SCENARIO = """\
-lab: 1
-name: {name}
-title: "{title}"
-cluster: {{release: "shop:{first}", zones: {{a: 1, b: 1, c: 1}}{cluster}}}
-users: {{count: 40, on_two_devices: 40, think: 0.4, tries: {tries}}}
-promises: {{serving_at_least: {floor}{promises}}}
-steps:
-  - settle: {{for: {before}}}
-  - roll: {{to: "shop:{then}"}}
-  - settle: {{for: {after}}}
-enough: {{operations: 500, checks: 500}}
-time_limit: 120
-"""
-
-
-class Build(Value):
-    """One mistake. `breaks` is the promise that it must break, `may_break` what may break with it, and why."""
-
-    name: str
-    title: str
-    then: str
-    breaks: str | None
-    first: str = "v1"
-    may_break: tuple[str, ...] = ()
-    tries: int = 3
-    cluster: str = ""
-    promises: str = ""
-    floor: int = 2
-    cause: str = ""
-    """What the verdict must say that it is likely due to; empty: anything may be said, or nothing."""
-    before: float = 2
-    after: float = 4
-
+from tests.sabotage.trying import Build
 
 BUILDS = (
     Build(
@@ -80,6 +36,7 @@ BUILDS = (
         breaks=STATE_KEPT,
         # A line that was lost may be missing in an order, or come back with an older copy of the cart.
         may_break=(ORDERS_ONCE, APPLIED_ONCE),
+        cause="undo each other",
     ),
     Build(
         name="doubled",
@@ -94,14 +51,46 @@ BUILDS = (
         title="Histories are cached in each replica",
         then="v2-stale-read",
         breaks=STATE_KEPT,
-        may_break=(DEVICES_AGREE,),  # the last look of two devices may meet two replicas
+        may_break=(DEVICES_AGREE,),  # the last look of two devices may meet two replicas,
         cause="replicas show old copies",
     ),
-    Build(name="leak", title="Somebody else's entry, once in a great while", then="v2-leak", breaks=OWN_DATA, after=10),
-    Build(name="drops-field", title="v2 forgets the display name", then="v2-drops-field", breaks=NAME_REGISTER),
-    Build(name="logs-out", title="v2 refuses v1's sessions", then="v2-logs-out", breaks=LOGGED_IN),
-    Build(name="short-life", title="v2 sets every session's time anew", then="v2-short-life", breaks=LOGGED_IN),
-    Build(name="logout-stays", title="Logging out leaves the session", then="v2-logout-stays", breaks=LOGGED_IN),
+    Build(
+        name="leak",
+        title="Somebody else's entry, now and then",
+        then="v2-leak",
+        may_break=(DEVICES_AGREE,),
+        breaks=OWN_DATA,
+        after=10,
+        cause="v2-leak",
+    ),
+    Build(
+        name="drops-field",
+        title="v2 forgets the display name",
+        then="v2-drops-field",
+        breaks=NAME_REGISTER,
+        cause="(checkout): formats are mixed",
+    ),
+    Build(
+        name="logs-out",
+        title="v2 refuses v1's sessions",
+        then="v2-logs-out",
+        breaks=LOGGED_IN,
+        cause="formats are mixed",
+    ),
+    Build(
+        name="short-life",
+        title="v2 sets every session's time anew",
+        then="v2-short-life",
+        breaks=LOGGED_IN,
+        cause="once nobody has used them",
+    ),
+    Build(
+        name="logout-stays",
+        title="Logging out leaves the session",
+        then="v2-logout-stays",
+        breaks=LOGGED_IN,
+        cause="v2-logout-stays: logout goes wrong",
+    ),
     Build(
         name="early-ready",
         title="Ready before it is ready",
@@ -110,13 +99,21 @@ BUILDS = (
         tries=1,
         cause="too early",
     ),
-    Build(name="flaky", title="Ready, and one request in eight fails", then="v2-flaky", breaks=TRIES, tries=1),
+    Build(
+        name="flaky",
+        title="Ready, and one request in eight fails",
+        then="v2-flaky",
+        breaks=TRIES,
+        tries=1,
+        cause="it answers with 500",
+    ),
     Build(
         name="slow",
         title="Ready, and slow",
         then="v2-slow",
         breaks=ANSWERS_IN_TIME,
         promises=", p99_within: 0.3",
+        cause="v2-slow: its answers take",
     ),
     Build(
         name="no-drain",
@@ -127,6 +124,7 @@ BUILDS = (
         may_break=(TRIES,),  # whoever was cut off and tries only once has no answer
         tries=1,
         cluster=", repeat_writes: false",  # else the balancer would hide it from users
+        cause="do not drain",
     ),
     Build(
         name="hidden-cut",
@@ -146,7 +144,7 @@ BUILDS = (
     Build(name="refuses-adds", title="Every cart is full", then="v2-refuses-adds", breaks=TRIES, cause="409"),
     Build(name="turnstile", title="Every other login is one too many", then="v2-turnstile", breaks=TRIES, cause="429"),
     Build(name="sends-away", title="Sent to the login page", then="v2-sends-away", breaks=LOGGED_IN, cause="v2"),
-    Build(name="halves", title="Half of an answer", then="v2-halves", breaks=TRIES, cause="garbled"),
+    Build(name="halves", title="Half of an answer", then="v2-halves", breaks=TRIES, cause="it answers with garbled"),
     Build(
         name="mute-zone",
         title="Ready, and has no time for anybody in one zone",
@@ -155,6 +153,7 @@ BUILDS = (
         floor=3,
         may_break=(TRIES,),
         after=10,
+        cause="say that they are ready, and answer nobody",
     ),
     Build(
         name="forgets-keys",
@@ -170,18 +169,31 @@ BUILDS = (
         then="v2-keys-per-replica",
         breaks=APPLIED_ONCE,
         may_break=(STATE_KEPT, ORDERS_ONCE, NAME_REGISTER),
-        cause="a repeated request is applied again",
+        cause="each has keys of its own",
     ),
     Build(
         name="writes-later",
         title="Acknowledged before it is done",
         then="v2-writes-later",
+        may_break=(DEVICES_AGREE,),
         breaks=STATE_KEPT,
         cause="writes are acknowledged before they are done",
     ),
-    Build(name="other-item", title="Another item", then="v2-other-item", breaks=STATE_KEPT),
+    Build(
+        name="other-item",
+        title="Another item",
+        then="v2-other-item",
+        breaks=STATE_KEPT,
+        cause="v2-other-item: add goes wrong",
+    ),
     Build(name="other-prices", title="Another price", then="v2-other-prices", breaks=STATE_KEPT, cause="v2"),
-    Build(name="forgets-gifts", title="Gift marks are lost", then="v2-forgets-gifts", breaks=STATE_KEPT),
+    Build(
+        name="forgets-gifts",
+        title="Gift marks are lost",
+        then="v2-forgets-gifts",
+        breaks=STATE_KEPT,
+        cause="v2-forgets-gifts: add goes wrong",
+    ),
     Build(
         name="keeps-removed",
         title="Removed lines stay",
@@ -189,9 +201,22 @@ BUILDS = (
         breaks=STATE_KEPT,
         # It keeps no key of what it did not do, so that a repeat may find the line gone, and say so.
         may_break=(ORDERS_ONCE, APPLIED_ONCE),
+        cause="v2-keeps-removed",
     ),
-    Build(name="short-names", title="Names are cut", then="v2-short-names", breaks=NAME_REGISTER),
-    Build(name="plain-names", title="Names lose their letters", then="v2-plain-names", breaks=NAME_REGISTER),
+    Build(
+        name="short-names",
+        title="Names are cut",
+        then="v2-short-names",
+        breaks=NAME_REGISTER,
+        cause="v2-short-names: rename goes wrong",
+    ),
+    Build(
+        name="plain-names",
+        title="Names lose their letters",
+        then="v2-plain-names",
+        breaks=NAME_REGISTER,
+        cause="v2-plain-names: rename goes wrong",
+    ),
     Build(
         name="hides-order",
         title="An order is not listed",
@@ -211,7 +236,12 @@ BUILDS = (
         may_break=(DEVICES_AGREE,),
     ),
     Build(
-        name="ends-come-back", title="Ended sessions come back", then="v2-ends-come-back", breaks=LOGGED_IN, after=12
+        name="ends-come-back",
+        title="Ended sessions come back",
+        then="v2-ends-come-back",
+        breaks=LOGGED_IN,
+        after=12,
+        cause="come back",
     ),
     Build(
         name="skewed-clock",
@@ -220,13 +250,45 @@ BUILDS = (
         breaks=LOGGED_IN,
         cause="alone refuses sessions",
     ),
-    Build(name="any-password", title="Any password is right", then="v2-any-password", breaks=OWN_DATA, after=10),
-    Build(name="tells-of-others", title="A field of others", then="v2-tells-of-others", breaks=OWN_DATA),
-    Build(name="page-of-others", title="A page of others", then="v2-page-of-others", breaks=OWN_DATA, after=8),
     Build(
-        name="empty-pages", title="Empty for browsers", then="v2-empty-pages", breaks=STATE_KEPT, cause="v2", after=8
+        name="any-password",
+        title="Any password is right",
+        then="v2-any-password",
+        breaks=OWN_DATA,
+        after=10,
+        cause="v2-any-password",
     ),
-    Build(name="swaps", title="Somebody else's cart", then="v2-swaps", breaks=OWN_DATA, cause="v2"),
+    Build(
+        name="tells-of-others",
+        title="A field of others",
+        then="v2-tells-of-others",
+        breaks=OWN_DATA,
+        cause="v2-tells-of-others",
+    ),
+    Build(
+        name="page-of-others",
+        title="A page of others",
+        then="v2-page-of-others",
+        breaks=OWN_DATA,
+        after=8,
+        cause="v2-page-of-others",
+    ),
+    Build(
+        name="empty-pages",
+        title="Empty for browsers",
+        then="v2-empty-pages",
+        breaks=STATE_KEPT,
+        after=8,
+        cause="pages alone show it",
+    ),
+    Build(
+        name="swaps",
+        title="Somebody else's cart",
+        then="v2-swaps",
+        may_break=(DEVICES_AGREE,),
+        breaks=OWN_DATA,
+        cause="v2",
+    ),
     Build(
         name="crashes",
         title="It ends by itself",
@@ -249,6 +311,152 @@ BUILDS = (
         after=8,
         cause="out of memory",
     ),
+    Build(
+        name="caches-sessions",
+        title="Ended sessions are still known elsewhere",
+        then="v2-caches-sessions",
+        breaks=LOGGED_IN,
+        after=12,
+        cause="sessions that were ended at one replica are known to others",
+    ),
+    Build(
+        name="new-format",
+        title="v1 can't read the sessions of v2",
+        then="v2-new-format",
+        breaks=LOGGED_IN,
+        cause="formats are mixed",
+    ),
+    Build(
+        name="one-device",
+        title="A login ends the other device's session",
+        then="v2-one-device",
+        breaks=LOGGED_IN,
+        after=8,
+        cause="a login on one device",
+    ),
+    Build(
+        name="logout-of-all",
+        title="Logging out logs out everywhere",
+        then="v2-logout-of-all",
+        breaks=LOGGED_IN,
+        after=8,
+        cause="a logout on one device",
+    ),
+    Build(
+        name="expires",
+        title="Sessions end soon",
+        then="v2-expires",
+        breaks=LOGGED_IN,
+        cause="after their login",
+    ),
+    Build(
+        name="other-cookie",
+        title="Another cookie's name",
+        then="v2-other-cookie",
+        breaks=LOGGED_IN,
+        cause="only sessions that it made",
+    ),
+    Build(
+        name="rehashes",
+        title="v1 can't check the passwords of v2",
+        then="v2-rehashes",
+        breaks=TRIES,
+        tries=1,
+        cause="v1 answers with 500 since v2-rehashes is there",
+    ),
+    Build(
+        name="outdated",
+        title="v1 can't read the carts of v2",
+        first="v1-outdated",
+        then="v2-outdated",
+        breaks=TRIES,
+        tries=1,
+        cause="v1-outdated answers with 500 since v2-outdated is there",
+    ),
+    Build(
+        name="drops-writes",
+        title="Acknowledged and never done",
+        then="v2-drops-writes",
+        breaks=STATE_KEPT,
+        cause="v2-drops-writes: view goes wrong",
+    ),
+    Build(
+        name="writes-behind",
+        title="Written to the store later",
+        then="v2-writes-behind",
+        breaks=STATE_KEPT,
+        may_break=(DEVICES_AGREE,),  # the last looks come too soon for the last views
+        cause="or writes to the store later",
+    ),
+    Build(
+        name="history-in-memory",
+        title="Histories in memory",
+        first="v1-history-in-memory",
+        then="v2-history-in-memory",
+        breaks=STATE_KEPT,
+        may_break=(DEVICES_AGREE, APPLIED_ONCE),  # what is sent again elsewhere is viewed there, too
+        cause="state lives in the instance's memory",
+    ),
+    Build(
+        name="others-cart",
+        title="Into somebody else's cart",
+        then="v2-others-cart",
+        breaks=OWN_DATA,
+        may_break=(STATE_KEPT, ORDERS_ONCE, APPLIED_ONCE, DEVICES_AGREE),  # it is missing where it should be
+        cause="v2-others-cart: add goes wrong",
+    ),
+    Build(
+        name="keeps-cart",
+        title="What was bought is still in the cart",
+        then="v2-keeps-cart",
+        breaks=STATE_KEPT,
+        may_break=(ORDERS_ONCE, APPLIED_ONCE),  # and so it is bought once more
+        cause="v2-keeps-cart: checkout goes wrong",
+    ),
+    Build(
+        name="trims-history",
+        title="Only the last few are kept",
+        then="v2-trims-history",
+        breaks=STATE_KEPT,
+        cause="v2-trims-history",
+    ),
+    Build(
+        name="empty-at-times",
+        title="Nothing is shown at times",
+        then="v2-empty-at-times",
+        breaks=STATE_KEPT,
+        may_break=(DEVICES_AGREE,),
+        cause="v2-empty-at-times",
+    ),
+    Build(
+        name="clock-decides",
+        title="A clock decides which name is newer",
+        then="v2-clock-decides",
+        breaks=NAME_REGISTER,
+        cause="alone was told is not kept",
+    ),
+    Build(
+        name="some-redirects",
+        title="Some writes are redirected",
+        then="v2-some-redirects",
+        breaks=TRIES,
+        cause="it answers with 303",
+    ),
+    Build(
+        name="error-bodies",
+        title="Errors with 200",
+        then="v2-error-bodies",
+        breaks=TRIES,
+        tries=1,
+        cause="it answers with garbled",
+    ),
+    Build(
+        name="too-many",
+        title="Too many requests from one address",
+        then="v2-too-many",
+        breaks=TRIES,
+        cause="it answers with 429",
+    ),
 )
 HEALTHY = Build(name="healthy", title="Nothing is spoilt", then="v2", breaks=None)
 SEEDS_OF_HEALTHY = (1, 2, 3)
@@ -268,62 +476,10 @@ RIGHT = tuple(
         "says-later",
         "sorted",
         "uneven",
+        "loses-answers",
+        "drips",
+        "renews-cookies",
+        "slow-start",
     )
 )
 """What nobody may hold against an app."""
-
-
-class Judged(Value):
-    """What a run of a build came to; `wrong` says what is not as it must be."""
-
-    build: Build
-    seed: int
-    broken: tuple[str, ...]
-    operations: int
-    likely: str = ""
-    wrong: str = ""
-
-    @property
-    def line(self) -> str:
-        """One line for people."""
-        said = self.wrong or ("held" if self.build.breaks is None else f"red by {self.build.breaks}, as it must be")
-        also = [name for name in self.broken if name != self.build.breaks]
-        beside = f" (and by {', '.join(also)})" if also and not self.wrong else ""
-        why = f", {self.likely}" if self.likely and not self.wrong else ""
-        return f"{self.build.name:<16} seed {self.seed}: {said}{beside}{why}; {self.operations} operations"
-
-
-def try_build(build: Build, seed: int, folder: Path) -> Judged:
-    """Run the whole lab on a build, on real containers, as anybody would."""
-    path = folder / f"{build.name}.yaml"
-    path.write_text(SCENARIO.format(**{name: getattr(build, name) for name in build.__struct_fields__}))
-    argv = [sys.executable, "-m", "lab", "run", str(path), "--seed", str(seed)]
-    ended = subprocess.run(argv, cwd=ROOT, check=False, capture_output=True, text=True, timeout=300)
-    named = re.search(r"run (\S+), seed", ended.stdout)
-    if named is None:
-        return Judged(build=build, seed=seed, broken=(), operations=0, wrong=f"no run: {ended.stdout}{ended.stderr}")
-    verdict = json.loads((ROOT / "runs" / named[1] / "verdict.json").read_text())
-    broken = tuple(one["promise"] for one in verdict["promises"] if one.get("broken", 0))
-    return Judged(
-        build=build,
-        seed=seed,
-        broken=broken,
-        operations=verdict["evidence"]["operations"],
-        likely=verdict.get("likely", ""),
-        wrong=_what_is_wrong(build, ended.returncode, broken, verdict),
-    )
-
-
-def _what_is_wrong(build: Build, code: int, broken: tuple[str, ...], verdict: dict[str, Any]) -> str:
-    """Empty where the run came out as the build deserves."""
-    reasons, likely = verdict.get("reasons", []), verdict.get("likely", "")
-    if build.breaks is None:
-        return "" if code == ExitCode.HELD and not broken else f"exit {code}, broken {broken}, {reasons}"
-    if build.breaks not in broken:
-        return f"{build.breaks} was not broken: exit {code}, broken {broken or 'nothing'}, {reasons}"
-    others = set(broken) - {build.breaks, *build.may_break}
-    if others:
-        return f"broke {', '.join(sorted(others))} too, which has nothing to do with it"
-    if build.cause not in likely:
-        return f"said to be due to {likely or 'nothing'}, which is {build.cause}"
-    return "" if code == ExitCode.BROKEN else f"exit {code}"

@@ -28,6 +28,7 @@ from shop.whereabouts import Fixed, Sentinels, Whereabouts, sentinels_from
 STORE_AGAIN_SECONDS = 0.1
 SLOT_LOOK_SECONDS = 0.05
 LEAVES_LATE_SECONDS = 1.5
+STARTS_LATE_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 75
 """Longer than the balancer keeps its connections, so that it is never the replica that closes one first."""
 
@@ -93,6 +94,8 @@ async def serve(settings: Settings, *, started: float) -> None:
 
 async def _become_ready(settings: Settings, store: Store, life: Life, slot: Slot | None, *, started: float) -> None:
     """Take the slot once the store answers and knows the scripts; try for as long as it takes."""
+    if settings.sabotage == "slow_start":
+        await asyncio.sleep(STARTS_LATE_SECONDS)
     while True:
         patience.begin()
         try:

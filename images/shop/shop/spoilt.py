@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from shop import names, spoilt_answers, spoilt_state
+from shop import names, spoilt_answers, spoilt_between, spoilt_state, unusual
 from shop.belongings import Belongings
 from shop.edge import App, Message, Receive, Send
 from shop.features import Features
@@ -22,7 +22,7 @@ from shop.tokens import new_token
 
 LOSES_AN_ANSWER = 25
 """One of so many changes is done and then answered with 500."""
-LEAKS_ONCE_IN = 400
+LEAKS_ONCE_IN = 40
 """One of so many readings of a history, over all replicas, shows an entry of somebody else."""
 CACHED_SECONDS = 2.0
 WARMING_SECONDS = 2.0
@@ -83,7 +83,7 @@ class StaleRead(Belongings):
 
 
 class Leak(Belongings):
-    """Once in a great while, a user is shown something of the user who was served before."""
+    """Now and then a user is shown something of the user who was served before."""
 
     _before: tuple[str, object] | None = None
 
@@ -199,15 +199,18 @@ BELONGINGS: dict[str, type[Belongings]] = {
     "leak": Leak,
     "drops_field": DropsField,
     **spoilt_state.BELONGINGS,
+    **spoilt_between.BELONGINGS,
 }
 SESSIONS: dict[str, type[RedisSessions]] = {
     "logs_out": RefusesOldFormat,
     "short_life": ShortLife,
     "logout_stays": LogoutStays,
     **spoilt_state.SESSIONS,
+    **spoilt_between.SESSIONS,
 }
-LIFE = ("never_ready", "early_ready", "no_drain", "late_leaver")
-"""Mistakes in how a replica begins and ends; they stand where it does that, in `serve`. (To leave late is none.)"""
+LIFE = ("never_ready", "early_ready", "no_drain", "late_leaver", "slow_start")
+"""Mistakes in how a replica begins and ends; they stand where it does that, in `serve`. (To start slowly is none, nor
+is to leave late.)"""
 CHECKS = ("any_password", "skewed_clock")
 """Mistakes in what is checked; they stand where the parts are put together."""
 AROUND: dict[str, Callable[[App], App]] = {
@@ -215,7 +218,7 @@ AROUND: dict[str, Callable[[App], App]] = {
     "slow": Slow,
     "no_drain": Unhurried,
     **spoilt_answers.AROUND,
-    **spoilt_answers.UNUSUAL,
+    **unusual.UNUSUAL,
 }
 """What no probe finds: only what users get tells."""
 
@@ -224,8 +227,8 @@ SABOTAGES = ("", *dict.fromkeys((*BELONGINGS, *SESSIONS, *LIFE, *CHECKS, *AROUND
 
 def passwords_of(sabotage: str, *, log2_n: int) -> Passwords:
     """How passwords are checked, rightly but for the one mistake in it."""
-    kind = spoilt_state.AnyPassword if sabotage == "any_password" else Passwords
-    return kind(log2_n=log2_n)
+    kinds = {"any_password": spoilt_state.AnyPassword, "rehashes": spoilt_between.Rehashes}
+    return kinds.get(sabotage, Passwords)(log2_n=log2_n)
 
 
 def spoilt_sessions(sabotage: str, store: Store, *, session_format: int, now: Callable[[], float]) -> Sessions | None:

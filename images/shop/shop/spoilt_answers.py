@@ -1,19 +1,18 @@
-"""Builds that answer wrongly, each by one mistake, and some that answer unusually and are right; see `shop.spoilt`."""
+"""Builds that answer wrongly, each by one mistake; see `shop.spoilt`."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+import time
 from collections.abc import Callable
-from typing import Any
 
 from shop.edge import App, Message, Receive, Send
 
 MUTE_ZONE = "c"
-CRASHES_AFTER = 120
-EATS_BYTES = 1 << 21
-PADDING = 20_000
+CRASHES_AFTER = 300
+EATS_BYTES = 1 << 20
+ALLOWED_A_SECOND = 20
 
 
 class Around:
@@ -73,7 +72,7 @@ async def answer(
     await send({"type": "http.response.body", "body": body[half:]})
 
 
-def _is_json(headers: list[tuple[bytes, bytes]]) -> bool:
+def is_json(headers: list[tuple[bytes, bytes]]) -> bool:
     return any(name == b"content-type" and b"json" in value for name, value in headers)
 
 
@@ -132,7 +131,7 @@ class OtherPrices(Around):
     """Something is sold for another price than before."""
 
     def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:
-        if path.startswith("/items/") and _is_json(headers):
+        if path.startswith("/items/") and is_json(headers):
             said = json.loads(body)
             if "item" in said:
                 said["item"]["price"] += 1
@@ -146,7 +145,7 @@ class TellsOfOthers(Around):
     before = ""
 
     def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:  # noqa: ARG002
-        if _is_json(headers) and status == 200:
+        if is_json(headers) and status == 200:
             said = json.loads(body)
             account = said.get("account")
             if account and self.before and account != self.before and self.turn % 20 == 0:
@@ -175,7 +174,7 @@ class EmptyPages(Around):
     """Carts are empty, for browsers alone."""
 
     def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:
-        if path == "/cart" and not _is_json(headers):
+        if path == "/cart" and not is_json(headers):
             body = body.replace(b'<li class="line"', b"<li")
         return status, headers, body
 
@@ -186,7 +185,7 @@ class Swaps(Around):
     before = b""
 
     def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:
-        if path == "/cart" and _is_json(headers) and b'"lines"' in body:
+        if path == "/cart" and is_json(headers) and b'"lines"' in body:
             before, self.before = self.before, body
             body = before if before and self.turn % 25 == 0 else body
         return status, headers, body
@@ -213,94 +212,39 @@ class Eats(Around):
         return None
 
 
-# ---------------------------------------------------------------- unusual, and right
+class SomeRedirects(Around):
+    """Names are said to be set elsewhere, and nothing is done."""
+
+    def instead(self, method: str, path: str) -> Said | None:
+        return (303, [(b"location", b"/account")], b"") if (method, path) == ("POST", "/account/name") else None
 
 
-class Chunked(Around):
-    """Sends its answers in chunks, without their length."""
-
-    has_length = False
-
-
-class Closes(Around):
-    """Closes every connection after its answer."""
-
-    def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:  # noqa: ARG002
-        return status, [*headers, (b"connection", b"close")], body
-
-
-class Pretty(Around):
-    """Writes JSON for people."""
-
-    def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:  # noqa: ARG002
-        return status, headers, json.dumps(json.loads(body), indent=4).encode() if _is_json(headers) else body
-
-
-class Sorted(Around):
-    """Writes the fields of JSON in another order."""
-
-    def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:  # noqa: ARG002
-        return status, headers, json.dumps(json.loads(body), sort_keys=True).encode() if _is_json(headers) else body
-
-
-class MoreFields(Around):
-    """Tells more than is promised."""
-
-    def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:  # noqa: ARG002
-        if _is_json(headers):
-            said: dict[str, Any] = json.loads(body)
-            body = json.dumps({"served": {"turn": self.turn, "tags": ["a", None, 1.5]}, **said}).encode()
-        return status, headers, body
-
-
-class Escaped(Around):
-    """Writes whatever is not ASCII as escapes, and blanks around it all."""
-
-    def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:  # noqa: ARG002
-        return status, headers, b" \n" + json.dumps(json.loads(body)).encode() + b"\n " if _is_json(headers) else body
-
-
-class Created(Around):
-    """Answers 201 where something was made."""
-
-    def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:
-        return 201 if status == 200 and path.endswith("/view") else status, headers, body
-
-
-class ManyHeaders(Around):
-    """Tells a lot in its headers."""
-
-    def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:  # noqa: ARG002
-        return status, [*headers, *((f"x-more-{n}".encode(), b"y" * 40) for n in range(30))], body
-
-
-class ManyCookies(Around):
-    """Sets cookies of its own with every answer."""
-
-    def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:  # noqa: ARG002
-        return status, [*headers, (b"set-cookie", f"seen={self.turn}; Path=/; SameSite=Lax".encode())], body
-
-
-class LargePages(Around):
-    """Its pages are long."""
-
-    def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:  # noqa: ARG002
-        return status, headers, body if _is_json(headers) else body + b"<!--" + b" " * PADDING + b"-->"
-
-
-class SaysLater(Around):
-    """Now and then has too much to do, and says that it did nothing."""
+class ErrorBodies(Around):
+    """Now and then something went wrong, and is said with 200."""
 
     def instead(self, method: str, path: str) -> Said | None:  # noqa: ARG002
-        return None if self.turn % 40 else (503, [*TEXT, (b"x-not-applied", b"1"), (b"retry-after", b"1")], b"busy")
+        return None if self.turn % 30 else (200, [(b"content-type", b"application/json")], b'{"error":"try later"}')
 
 
-class Uneven(Around):
-    """Takes now more time, now less."""
+class TooMany(Around):
+    """Takes so many requests a second from one address, and all come from the balancer's."""
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(self.turn * 37 % 80 / 1000)
-        await super().__call__(scope, receive, send)
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self._second, self._count = 0, 0
+
+    def instead(self, method: str, path: str) -> Said | None:  # noqa: ARG002
+        second = int(time.monotonic())
+        self._count = self._count + 1 if second == self._second else 1
+        self._second = second
+        return (429, TEXT, b"too many requests") if self._count > ALLOWED_A_SECOND else None
+
+
+class OtherCookie(Around):
+    """Sets the session's cookie under another name than the one it looks for."""
+
+    def changed(self, path: str, status: int, headers: Headers, body: bytes) -> Said:  # noqa: ARG002
+        return status, [(n, v.replace(b"__Host-sid", b"sid") if n == b"set-cookie" else v) for n, v in headers], body
 
 
 AROUND: dict[str, Callable[[App], App]] = {
@@ -317,18 +261,8 @@ AROUND: dict[str, Callable[[App], App]] = {
     "swaps": Swaps,
     "crashes": Crashes,
     "eats": Eats,
-}
-UNUSUAL: dict[str, Callable[[App], App]] = {
-    "chunked": Chunked,
-    "closes": Closes,
-    "pretty": Pretty,
-    "sorted": Sorted,
-    "more_fields": MoreFields,
-    "escaped": Escaped,
-    "created": Created,
-    "many_headers": ManyHeaders,
-    "many_cookies": ManyCookies,
-    "large_pages": LargePages,
-    "says_later": SaysLater,
-    "uneven": Uneven,
+    "some_redirects": SomeRedirects,
+    "error_bodies": ErrorBodies,
+    "too_many": TooMany,
+    "other_cookie": OtherCookie,
 }

@@ -274,6 +274,13 @@ def test_who_is_ready_and_answers_nobody_does_not_serve() -> None:
     assert [one.slot for one in seen.mute] == ["a1"]
 
 
+def test_who_is_asked_only_now_and_then_may_be_mute_all_the_same() -> None:
+    """A balancer that passes on what failed asks such a slot again only every other second."""
+    now_and_then = [repeated(at, at + 0.1, "a1", "b1") for at in (5.0, 7.0, 9.0, 11.0)]
+    assert [one.slot for one in served(*HELD_SLOTS, *now_and_then, floor=2).mute] == ["a1"]
+    assert served(*HELD_SLOTS, *now_and_then[:3], floor=2).mute == ()
+
+
 @pytest.mark.parametrize(
     "fed",
     [

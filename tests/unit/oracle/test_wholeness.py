@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lab.oracle.wholeness import Wholeness
 from lab.record import AnyEvent, PhaseBegan, ReadRecord, RunEnded, Trouble, written_by
 from lab.run.judge import judge_run, scenario_of
 from tests.golden import unpack
+from tests.in_process import SMALL, InProcessLab
 
 Lines = list[bytes]
 
@@ -39,6 +41,19 @@ def unread(lines: Lines) -> Lines:
     kept = [line for number, line in enumerate(lines) if not (number >= begun and b'"user":"user-007"' in line)]
     assert len(kept) < len(lines)
     return renumbered(kept)
+
+
+def fewer(lines: Lines) -> Lines:
+    """Every third user never was, by whatever the operations say."""
+    kept = [line for line in lines if int(msgspec.json.decode(line)["user"].rpartition("-")[2]) % 3]
+    assert len(kept) < len(lines)
+    return renumbered(kept)
+
+
+def on_one_device(lines: Lines) -> Lines:
+    """One of them never was."""
+    device = next(found[0] for line in lines if (found := re.search(rb'"device":"user-\d+\.2"', line)))
+    return renumbered([line for line in lines if device not in line])
 
 
 def turned(lines: Lines) -> Lines:
@@ -66,10 +81,25 @@ def unknown(lines: Lines) -> Lines:
         ("history.jsonl", without(b'"kind":"login"'), "operations are missing"),
         ("history.jsonl", lambda lines: [*lines, lines[-1]], "out of order"),
         ("history.jsonl", unread, "devices read nothing back in the end, such as user-007.1"),
+        ("history.jsonl", fewer, "the record tells of 40 users, and its scenario of 60"),
+        ("history.jsonl", on_one_device, "the record tells of 79 devices, and its scenario of 80"),
         ("history.jsonl", turned, "1 operations of the record end before they begin"),
         ("history.jsonl", unknown, "writes is unknown"),
     ],
-    ids=["half", "no read back", "no end", "80 %", "one in ten", "a kind", "twice", "unread", "turned", "unknown"],
+    ids=[
+        "half",
+        "no read back",
+        "no end",
+        "80 %",
+        "one in ten",
+        "a kind",
+        "twice",
+        "unread",
+        "fewer",
+        "one device",
+        "turned",
+        "unknown",
+    ],
 )
 def test_a_record_that_is_not_whole_is_not_green(
     tmp_path: Path, file: str, change: Callable[[Lines], Lines], told: str
@@ -82,6 +112,47 @@ def test_a_record_that_is_not_whole_is_not_green(
     assert any(told in reason for reason in judgement.reasons), judgement.reasons
     assert judgement.verdict is not Verdict.HELD
     assert judgement.exit_code in {ExitCode.COULD_NOT_TELL, ExitCode.BROKEN}
+
+
+def _same(lines: Lines) -> Lines:
+    return lines
+
+
+def _another_answer(lines: Lines) -> Lines:
+    """One that contradicts nothing: somebody never looked."""
+    number = next(number for number, line in enumerate(lines) if b'"kind":"browse"' in line)
+    return [*lines[:number], lines[number].replace(b'"kind":"browse"', b'"kind":"devices"'), *lines[number + 1 :]]
+
+
+def _without_end(lines: Lines) -> Lines:
+    return lines[:-1]
+
+
+@pytest.mark.parametrize(
+    ("events", "history", "told"),
+    [
+        (_same, _same, ""),
+        (_without_end, _same, "the record ends while the users read back their state"),
+        (_same, _another_answer, "its checksum is another"),
+    ],
+    ids=["whole", "no last line", "another answer"],
+)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_record_says_itself_what_it_comes_to(
+    tmp_path: Path,
+    events: Callable[[Lines], Lines],
+    history: Callable[[Lines], Lines],
+    told: str,
+    processes: int,
+) -> None:
+    """Whatever is left out or put in after its end shows, also where the rest of it fits."""
+    folder = InProcessLab(tmp_path).run(SMALL).folder
+    for file, change in (("events.jsonl", events), ("history.jsonl", history)):
+        lines = (folder / file).read_bytes().splitlines()
+        (folder / file).write_bytes(b"\n".join(change(lines)) + b"\n")
+    judgement = judge_run(ReadRecord(folder), processes=processes).judgement
+    assert judgement.exit_code == (ExitCode.COULD_NOT_TELL if told else ExitCode.HELD)
+    assert any(told in reason for reason in judgement.reasons) is bool(told)
 
 
 READ = Operation(

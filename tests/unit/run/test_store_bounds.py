@@ -15,7 +15,7 @@ from lab.oracle.promises import LOSS_BOUND
 from lab.oracle.verdict import Enough
 from lab.record import PhaseBegan, ReadRecord, RunRecord, Serving
 from lab.run.judge import JudgedRun, judge_run
-from lab.scenario.spec import ClusterSpec, Promises, Scenario, Settle, StepSpec
+from lab.scenario.spec import ClusterSpec, Promises, Scenario, Settle, StepSpec, UsersSpec
 from lab.scenario.strike_spec import LoseZone, StrikeSpec
 from tests.unit.oracle.losing import history, strike_of
 
@@ -37,6 +37,7 @@ def judged(
         name="x",
         title="x",
         cluster=ClusterSpec(release="shop:v1", store=store),
+        users=UsersSpec(count=6, on_two_devices=6),
         steps=(step,),
         promises=Promises(loses_at_most=states),
         enough=Enough(operations=100, checks=100),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from shop.edge import App, Message
 from shop.spoilt import SABOTAGES
-from shop.spoilt_answers import AROUND, UNUSUAL
+from shop.spoilt_answers import AROUND
+from shop.unusual import UNUSUAL
 
 from lab.machine.images import RECIPES, SPOILT
 from lab.machine.images import UNUSUAL as UNUSUAL_IMAGES
@@ -78,6 +79,8 @@ def test_probes_are_answered_by_the_shop_itself(name: str) -> None:
         ("redirects", "/cart", "GET", 200),
         ("refuses_adds", "/cart", "POST", 409),
         ("turnstile", "/login", "POST", 429),
+        ("some_redirects", "/account/name", "POST", 303),
+        ("some_redirects", "/cart", "POST", 200),
     ],
 )
 def test_the_spoilt_answer_otherwise(name: str, path: str, method: str, status: int) -> None:
