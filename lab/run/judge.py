@@ -13,22 +13,16 @@ from lab.collection import no_collection
 from lab.errors import RecordError, UsageError
 from lab.model import Finding, Role, Value
 from lab.oracle import Oracle
-from lab.oracle.between import changed_between
-from lab.oracle.blame import blame
 from lab.oracle.closing import RunFacts, closing_lines, takes_a_place
 from lab.oracle.crossing import Answerers, Crossing, find_crossing
 from lab.oracle.engine_away import away_spans
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
-from lab.oracle.overwritten import overwritten
-from lab.oracle.own_app_blame import own_app_cause
 from lab.oracle.own_loss import judge_own_loss
 from lab.oracle.promises import APPLIED_ONCE, RunTerms, asked_promises
 from lab.oracle.service import ServiceReport, ServiceRules
-from lab.oracle.session_ends import session_ends
 from lab.oracle.taken_down import find_taken_down
 from lab.oracle.telling import not_checked
 from lab.oracle.verdict import Evidence, Judgement, gather, judge
-from lab.oracle.went_well import what_went_well
 from lab.oracle.workers import lost_workers, widened
 from lab.record import (
     AnyEvent,
@@ -45,6 +39,7 @@ from lab.record import (
     ZoneLost,
 )
 from lab.report.plan import RunPlan
+from lab.run.causes import with_causes
 from lab.run.due import due_of
 from lab.run.judge_target import nothing_new, unseen
 from lab.run.release_contents import ReleaseContents
@@ -157,7 +152,7 @@ def judge_run(
     if scenario.users.are_of_own_app and _can_tell_once(evidence):
         asked = (*asked[:1], APPLIED_ONCE, *asked[1:])
     judgement = judge(evidence, scenario.enough, asked)
-    findings, likely = _with_causes(scenario, judgement, events, seen, is_whole=not crashed)
+    findings, likely = with_causes(scenario, judgement, events, seen, is_whole=not crashed)
     unchecked = (
         *not_checked(judgement, report),
         *_never_done(scenario, events, releases),
@@ -245,32 +240,6 @@ def _with_kept_out(evidence: Evidence, found: Sequence[Finding], *, troubles: Se
     return msgspec.structs.replace(
         evidence, findings=(*found, *evidence.findings), users_hurt=max(evidence.users_hurt, len(hurt))
     )
-
-
-def _with_causes(
-    scenario: Scenario, judgement: Judgement, events: Sequence[AnyEvent], seen: ReadRecord, *, is_whole: bool
-) -> tuple[tuple[Finding, ...], str]:
-    """The findings with what explains each, and what explains them all, if anything is known to."""
-    new = {event.to for event in events if isinstance(event, RolloutMoved)}
-    between = changed_between(judgement.findings, seen.history(), new) if new and is_whole else None
-    well = None
-    if is_whole and judgement.findings and not scenario.users.are_of_own_app:
-        well = what_went_well(seen.history(), events, judgement.findings)
-    findings, likely = blame(judgement.findings, events, between, judgement.evidence.occasions, well)
-    likely = likely if scenario.target is None else ""  # a pattern says which replicas are gone: nobody knows here
-    return findings, (is_whole and _cause_in_all(scenario, findings, events, seen)) or likely
-
-
-def _cause_in_all(scenario: Scenario, findings: Sequence[Finding], events: Sequence[AnyEvent], seen: ReadRecord) -> str:
-    """The cause that all which users did shows, and the proofs alone do not."""
-    if not scenario.users.are_of_own_app:
-        return overwritten(findings, seen.history()) or session_ends(findings, seen.history(), events)
-    return own_app_cause(findings, events, seen.history()) if _knows_replicas_of_own_app(scenario) else ""
-
-
-def _knows_replicas_of_own_app(scenario: Scenario) -> bool:
-    """Whether the users are of somebody's own app, and answers say which of its replicas gave them."""
-    return scenario.users.are_of_own_app and (scenario.target is None or scenario.target.replica is not None)
 
 
 def _failed_commands(events: Sequence[AnyEvent]) -> tuple[str, ...]:

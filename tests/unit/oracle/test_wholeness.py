@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 import pytest
@@ -146,14 +147,25 @@ def test_a_record_says_itself_what_it_comes_to(
     processes: int,
 ) -> None:
     """Whatever is left out or put in after its end shows, also where the rest of it fits."""
-    folder = InProcessLab(tmp_path).run(SMALL).folder
-    for file, change in (("events.jsonl", events), ("history.jsonl", history)):
-        lines = (folder / file).read_bytes().splitlines()
-        (folder / file).write_bytes(b"\n".join(change(lines)) + b"\n")
+    folder = unpack("demo-held", tmp_path)
+    written = (folder / "history.jsonl").read_bytes()
+    end = RunEnded(at=1, verdict="held", exit_code=0, operations=written.count(b"\n"), history=crc32(written))
+    with (folder / "events.jsonl").open("ab") as file:
+        file.write(msgspec.json.encode(end) + b"\n")
+    (folder / "environment.json").write_bytes(msgspec.json.encode(written_by()))
+    for name, change in (("events.jsonl", events), ("history.jsonl", history)):
+        lines = (folder / name).read_bytes().splitlines()
+        (folder / name).write_bytes(b"\n".join(change(lines)) + b"\n")
     judgement = judge_run(ReadRecord(folder), processes=processes).judgement
-    of_the_record = [reason for reason in judgement.reasons if "record" in reason]  # a busy machine has others
-    assert [told in reason for reason in of_the_record] == [True] * bool(told)
-    assert judgement.verdict is not Verdict.HELD or not told
+    assert judgement.exit_code == (ExitCode.COULD_NOT_TELL if told else ExitCode.HELD)
+    assert [told in reason for reason in judgement.reasons] == [True] * bool(told)
+
+
+def test_a_run_writes_what_its_record_comes_to(tmp_path: Path) -> None:
+    """Whatever it is judged to be."""
+    folder = InProcessLab(tmp_path).run(SMALL).folder
+    [end] = [event for event in ReadRecord(folder).events() if isinstance(event, RunEnded)]
+    assert end.history == crc32((folder / "history.jsonl").read_bytes())
 
 
 READ = Operation(
