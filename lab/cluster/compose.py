@@ -355,9 +355,16 @@ def _clone(
         "Hostname": hostname,
         "Env": [*env, *(f"{name}={value}" for name, value in told.items())],
         "Labels": {**config["Labels"], **own_labels},
-        "HostConfig": pattern["HostConfig"],
+        "HostConfig": _host_config(pattern),
         "NetworkingConfig": {"EndpointsConfig": networks},
     }
+
+
+def _host_config(pattern: Mapping[str, Any]) -> dict[str, Any]:
+    """The pattern's, as a create call takes it: Podman 4 tells limits by names that it does not take itself."""
+    host = dict(pattern["HostConfig"])
+    limits = [{**one, "Name": one["Name"].removeprefix("RLIMIT_").lower()} for one in host.get("Ulimits") or ()]
+    return {**host, "Ulimits": limits} if limits else host
 
 
 def _networks(pattern: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from docker import APIClient
@@ -28,7 +29,7 @@ from lab.cluster.harm import (
 )
 from lab.errors import EngineError
 from lab.machine import labels
-from lab.machine.engine import GONE_OR_SO, SO_ALREADY, APIError, NotFound, engine_errors, set_nano_cpus
+from lab.machine.engine import GONE_OR_SO, SO_ALREADY, APIError, NotFound, engine_errors, is_podman, set_nano_cpus
 from lab.model import Role
 
 CPU_PERIOD = 100_000
@@ -37,6 +38,9 @@ NANO_CPUS = 10**9 // CPU_PERIOD
 """Billionths of a processor in each microsecond of a CPU_PERIOD."""
 LEFT_OVER = 4 * 2**20
 """Bytes that a squeezed container has left; then something in it asks for more, and the kernel must end the largest."""
+PODMAN_READS_ON = 0.5
+"""Seconds for which Podman is let go on with reading its events. Told to end at once, it does so wherever it has come
+to by then, which is before the newest ones as soon as there are many."""
 NOT_STRUCK = frozenset({Role.PATTERN, Role.GATE, Role.FRONT, Role.SERVICE})
 """The pattern never runs, a gate shares its replica's life, a front is somebody's own with nothing beside it, and so is
 a service that the scenario gives no role."""
@@ -47,6 +51,10 @@ class EngineHarm:
 
     def __init__(self, engine: APIClient, *, project: str) -> None:
         self._engine, self._project = engine, project
+
+    @cached_property
+    def _reads_on(self) -> float:
+        return PODMAN_READS_ON if is_podman(self._engine) else 0.0
 
     def victims(self) -> list[Victim]:
         with engine_errors("list what may be struck", at=self._project):
@@ -82,7 +90,8 @@ class EngineHarm:
         return f"{now.timestamp():.6f}"
 
     def said(self, container: str, since: str) -> Sequence[str]:
-        asked: dict[str, Any] = {"since": since, "until": self.mark(), "decode": True}
+        until = float(self.mark()) + self._reads_on
+        asked: dict[str, Any] = {"since": since, "until": f"{until:.6f}", "decode": True}
         with engine_errors("read the engine's events", at=container[:12]):
             told = list(self._engine.events(**asked))
         return [word for one in told if (word := _word_about(one, container))]

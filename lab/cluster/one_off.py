@@ -82,7 +82,7 @@ def run_once(
         own = {labels.ROLE: Role.SERVICE.value, "com.docker.compose.oneoff": "True"}
         body = clone(like, image=image, own_labels=own, service="", told=release.env if is_app else {})
         body |= {"Cmd": list(argv), "Healthcheck": {"Test": ["NONE"]}}
-        body["HostConfig"] = {**like["HostConfig"], "PortBindings": {}, "RestartPolicy": {"Name": "no"}}
+        body["HostConfig"] = {**body["HostConfig"], "PortBindings": {}, "RestartPolicy": {"Name": "no"}}
         made = engine.create_container_from_config(body)["Id"]
         try:
             carried = carried_files(engine, like)

@@ -23,3 +23,22 @@ REGISTRY = Kind(
 )
 PODMAN_4 = Kind(name="podman-4", suite="bookworm", packages=_PODMAN, argv=PODMAN)
 PODMAN_5 = Kind(name="podman-5", suite="trixie", packages=f"{_PODMAN} passt", argv=PODMAN)
+
+LAB_USER, LAB_HOME, RUNTIME = "lab", "/home/lab", "/run/user/1000"
+"""Who has an engine of their own, and where it keeps what it needs: the image makes the user."""
+PODMAN_ROOTLESS = Kind(
+    name="podman-rootless",
+    suite="trixie",
+    packages=f"{_PODMAN} passt",
+    argv=("podman", "system", "service", "--time=0", f"unix://{RUNTIME}/podman.sock"),
+    socket=f"{RUNTIME}/podman.sock",
+    user=LAB_USER,
+)
+DOCKER_ROOTLESS = Kind(
+    name="docker-rootless",
+    suite="trixie",
+    packages="docker.io docker-cli rootlesskit slirp4netns uidmap fuse-overlayfs",
+    argv=("/usr/share/docker.io/contrib/dockerd-rootless.sh",),
+    socket=f"{RUNTIME}/docker.sock",
+    user=LAB_USER,
+)

@@ -16,7 +16,16 @@ from lab.model import Value
 from lab.retry import wait_until
 
 FOLDER = Path(__file__).parent
-CONTEXT = ("Dockerfile", "containers.conf", "delay.py", "foreign.py", "ping.py", "registries.conf", "storage.conf")
+CONTEXT = (
+    "Dockerfile",
+    "containers.conf",
+    "delay.py",
+    "foreign.py",
+    "ping.py",
+    "registries.conf",
+    "runc-here",
+    "storage.conf",
+)
 MARK = "lab-prove"
 """The label of everything that is made here."""
 NEEDED = {"DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE": "1"}
@@ -101,15 +110,21 @@ class Nest:
         networks = self._engine.inspect_container(self.name)["NetworkSettings"]["Networks"]
         return next(str(one["IPAddress"]) for one in networks.values() if one["IPAddress"])
 
-    def wait_for_engine(self, kind: Kind, *, within: float = 90) -> None:
-        """Until the engine in it answers. Raises WaitTimeout with what the engine last said."""
+    def wait_for_engine(self, kind: Kind, *, within: float = 90, log: str = "") -> None:
+        """Until the engine in it answers. Raises WaitTimeout with what the engine last said, in that file if any."""
         wait_until(
             f"{kind.name} answers",
             lambda: self.run(f"python3 /ping.py {kind.socket}", user=kind.user).code == 0,
             within=within,
             every=0.5,
-            seen=lambda: self._engine.logs(self.name, tail=8).decode(errors="replace")[-600:],
+            seen=lambda: self._last_words(log),
         )
+
+    def _last_words(self, log: str) -> str:
+        said = (
+            self.run(f"tail -n 8 {log}").text if log else self._engine.logs(self.name, tail=8).decode(errors="replace")
+        )
+        return said[-600:]
 
 
 @contextmanager
@@ -133,8 +148,10 @@ def nest(
     within: str = "none",
     user: str = "root",
     environment: Mapping[str, str] | None = None,
+    devices: Sequence[str] = (),
 ) -> Iterator[Nest]:
-    """A container in which an engine may run, in that network; gone afterwards with its volumes."""
+    """A container in which an engine may run, in that network and with these devices of the machine; gone afterwards
+    with its volumes."""
     drop_container(engine, name)
     volumes = {f"{name}-{number}": folder for number, folder in enumerate(KEPT)}
     for volume in volumes:
@@ -157,6 +174,7 @@ def nest(
             "CgroupnsMode": "host",
             "Binds": ["/sys/fs/cgroup:/sys/fs/cgroup", *(f"{volume}:{at}" for volume, at in volumes.items())],
             "Init": True,
+            "Devices": [{"PathOnHost": one, "PathInContainer": one, "CgroupPermissions": "rwm"} for one in devices],
         },
     }
     try:

@@ -7,7 +7,19 @@ from contextlib import ExitStack
 
 from lab.errors import LabFault
 from tests.prove.nested import registry
-from tests.prove.nested.kinds import DOCKER_20, DOCKER_26, DOCKER_28, PODMAN_4, PODMAN_5, SOCKET, dockerd
+from tests.prove.nested.kinds import (
+    DOCKER_20,
+    DOCKER_26,
+    DOCKER_28,
+    DOCKER_ROOTLESS,
+    LAB_HOME,
+    PODMAN_4,
+    PODMAN_5,
+    PODMAN_ROOTLESS,
+    RUNTIME,
+    SOCKET,
+    dockerd,
+)
 from tests.prove.nested.nest import Kind, Nest, nest, network
 from tests.prove.nested.told import LAB, Bench, Told, examine, must_hold, unpack
 
@@ -33,6 +45,30 @@ def beside(kind: Kind, *more: str, environment: Mapping[str, str] | None = None)
             return Told(engine=name, impossible=impossible, runs=ran)
 
     return row
+
+
+def rootless(kind: Kind) -> Row:
+    """The same, of an engine that a user without any right started, and whom the lab belongs to, too."""
+
+    def row(bench: Bench) -> Told:
+        idle = ("sleep", "infinity")
+        with nest(bench.engine, f"prove-{kind.name}", bench.image(kind), idle, devices=ROOTLESS_NEEDS) as box:
+            box.must(f"chown -R {kind.user}: {LAB_HOME} && chmod 666 {' '.join(ROOTLESS_NEEDS)}")
+            box.must(f"install -d -o {kind.user} -m 700 {RUNTIME}")
+            who, told = kind.user, {"XDG_RUNTIME_DIR": RUNTIME, "HOME": LAB_HOME}
+            box.must(f"nohup {' '.join(kind.argv)} >{RUNTIME}/engine.log 2>&1 &", user=who, environment=told)
+            box.wait_for_engine(kind, log=f"{RUNTIME}/engine.log")
+            told["DOCKER_HOST"] = f"unix://{kind.socket}"
+            unpack(box, bench, user=who, environment=told)
+            name, impossible = examine(box, user=who, environment=told)
+            run = box.run(f"{LAB} run demo", user=who, environment=told)
+            return Told(engine=name, impossible=impossible, runs=(must_hold(run, "run demo"),))
+
+    return row
+
+
+ROOTLESS_NEEDS = ("/dev/net/tun",)
+"""Devices without which nobody but root makes a network."""
 
 
 def over_tls(bench: Bench) -> Told:
@@ -129,6 +165,8 @@ ROWS: dict[str, Row] = {
     "docker-28": beside(DOCKER_28, "run monkey", environment={"HTTP_PROXY": NOBODY, "http_proxy": NOBODY}),
     "podman-4": beside(PODMAN_4),
     "podman-5": beside(PODMAN_5),
+    "podman-rootless": rootless(PODMAN_ROOTLESS),
+    "docker-rootless": rootless(DOCKER_ROOTLESS),
     "dind-tls": over_tls,
     "socket": with_its_socket,
     "offline": beside(DOCKER_26, "lesson dev-check 1"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from docker import APIClient
@@ -31,18 +31,19 @@ class Told(Value):
     runs: tuple[str, ...]
 
 
-def unpack(box: Nest, bench: Bench, *, say_engine: str = "") -> None:
+def unpack(box: Nest, bench: Bench, *, user: str = "root", environment: Mapping[str, str] | None = None) -> None:
     """The lab in a container, from the pack alone: nothing else is there to fetch anything from."""
     box.put(bench.pack)
-    at = f"DOCKER_HOST={say_engine} " if say_engine else ""
-    box.must(
-        f"cd / && tar xf {bench.pack.name} cluster-lab && cd cluster-lab && {at}make setup LAB_PACK=/{bench.pack.name}"
-    )
+    box.must(f"cd / && tar xf {bench.pack.name} cluster-lab && chown -R {user}: cluster-lab")
+    box.must(f"cd /cluster-lab && make setup LAB_PACK=/{bench.pack.name}", user=user, environment=environment)
 
 
-def examine(box: Nest, env: str = "") -> tuple[str, tuple[str, ...]]:
+def examine(
+    box: Nest, env: str = "", *, user: str = "root", environment: Mapping[str, str] | None = None
+) -> tuple[str, tuple[str, ...]]:
     """The engine's name, and what the doctor found it can't do. Raises LabFault where the doctor is not content."""
-    said = box.must(f"{LAB.replace('.venv', env + ' .venv') if env else LAB} doctor")
+    doctor = f"{LAB.replace('.venv', env + ' .venv') if env else LAB} doctor"
+    said = box.must(doctor, user=user, environment=environment)
     lines = said.splitlines()
     name = next(line.split("engine", 1)[1].strip() for line in lines if line.startswith("✓ engine"))
     impossible = [line.removeprefix("- ").split(" not possible")[0].strip() for line in lines if line.startswith("- ")]

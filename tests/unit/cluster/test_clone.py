@@ -90,3 +90,12 @@ def test_one_that_takes_another_s_place_has_its_names() -> None:
     assert (body["Image"], body["Hostname"]) == ("w:2", "")
     assert body["Labels"][labels.RELEASE] == "v2"
     assert body["NetworkingConfig"]["EndpointsConfig"]["net"]["Aliases"] == ["worker", "web", "api"]
+
+
+def test_limits_are_asked_for_by_the_names_that_engines_take() -> None:
+    """Podman 4 tells RLIMIT_NOFILE where it is given nofile, and refuses its own word."""
+    told = {**pattern(None), "ImageConfig": IMAGE}
+    for name in ("nofile", "RLIMIT_NOFILE"):
+        told["HostConfig"] = {"NetworkMode": "net", "Ulimits": [{"Name": name, "Soft": 1, "Hard": 2}]}
+        body = clone(told, image="w:2", own_labels={}, service="web", told={})
+        assert body["HostConfig"]["Ulimits"] == [{"Name": "nofile", "Soft": 1, "Hard": 2}]

@@ -176,3 +176,24 @@ def test_what_is_slowed_gets_as_much_processor_as_it_had(
     again = target.read(id_)
     assert again is not None
     assert again.cpu_quota == quota
+
+
+@pytest.mark.parametrize(("engine", "reads_on"), [("Engine", 0.0), ("Podman Engine", engine_harm.PODMAN_READS_ON)])
+def test_podman_is_let_read_to_its_newest_event(engine: str, reads_on: float) -> None:
+    """Told to end now, it ends before it has read them all, and what was done would never be proved."""
+    asked = list[dict[str, Any]]()
+
+    class Tells:
+        def version(self) -> dict[str, Any]:
+            return {"Components": [{"Name": engine}]}
+
+        def info(self) -> dict[str, Any]:
+            return {"SystemTime": "2026-12-01T00:00:10+00:00"}
+
+        def events(self, **how: Any) -> list[dict[str, Any]]:
+            asked.append(how)
+            return []
+
+    harm = EngineHarm(cast("APIClient", Tells()), project=PROJECT)
+    assert not harm.said("c" * 64, "1796083205.0")
+    assert float(asked[0]["until"]) - float(harm.mark()) == pytest.approx(reads_on)

@@ -71,6 +71,10 @@ class Engine:
         self._answer()
         return {"SystemTime": NOW}
 
+    def version(self) -> dict[str, Any]:
+        self._answer()
+        return {"Components": [{"Name": "Engine"}]}
+
     def events(self, **_: Any) -> list[dict[str, Any]]:
         self._answer()
         return self.words
