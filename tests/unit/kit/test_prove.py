@@ -76,4 +76,4 @@ def test_nothing_done_proves_nothing(tmp_path: Path) -> None:
 def test_parts_have_names_of_their_own_and_bounds() -> None:
     """None hides another."""
     assert len({one.name for one in PARTS}) == len(PARTS)
-    assert all(0 < one.within <= 9000 for one in PARTS)
+    assert all(0 < one.within <= 14400 for one in PARTS)
