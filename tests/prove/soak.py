@@ -7,6 +7,7 @@ long as the run. Ends with 1 where the run did not hold, or where memory did not
 
 from __future__ import annotations
 
+import re
 import statistics
 import subprocess
 import sys
@@ -26,8 +27,10 @@ SECONDS, EVERY = 7200.0, 10.0
 """How long it lasts, and how often memory is read."""
 PIECES, WARM = 10, 2
 """The run is told in so many pieces; the first ones load what stays."""
-MOST_MORE, MOST_MB = 1.15, 24.0
-"""Flat: the last piece holds at most this many times what the first warm one held, or so many MB more."""
+MOST_MORE, KIB_PER_ORDER = 1.1, 6.0
+"""Flat: the last piece holds at most this many times what the first warm one held, and so much for each order since.
+Orders stay, with the shop and with whoever is to know them all; everything else that users do is over some time."""
+ORDERS = re.compile(r"([\d ]+) orders? counted once")
 Say = Callable[[str], None]
 
 
@@ -66,8 +69,8 @@ def run_of(said: str) -> str:
     return next((line.split()[1].rstrip(",") for line in said.splitlines() if line.startswith("  run ")), "")
 
 
-def watch(seconds: float, options: Sequence[str], say: Say) -> tuple[int, list[Held]]:
-    """Run it, and read what is held until it ends: its exit code, and all that was read."""
+def watch(seconds: float, options: Sequence[str], say: Say) -> tuple[int, list[Held], str]:
+    """Run it, and read what is held until it ends: its exit code, all that was read, and what it said."""
     engine, seen = connect(), list[Held]()
     argv = (sys.executable, "-m", "lab", "run", "soak", "--duration", f"{seconds:g}", *options)
     began = SYSTEM_CLOCK.now()
@@ -89,8 +92,9 @@ def watch(seconds: float, options: Sequence[str], say: Say) -> tuple[int, list[H
             finally:
                 if process.poll() is None:
                     process.terminate()
-        say(said.read()[-4000:])
-        return process.returncode, seen
+        told = said.read()
+        say(told[-4000:])
+        return process.returncode, seen, told
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
@@ -109,16 +113,18 @@ def pieces(seen: Sequence[Held], of: Callable[[Held], float]) -> list[float]:
     return [statistics.median(map(of, seen[at * each : (at + 1) * each])) for at in range(PIECES)]
 
 
-def is_flat(held: Sequence[float]) -> bool:
-    """Whether the last piece holds no more than the first warm one, but for what the kernel gives back late."""
-    return held[-1] <= max(held[WARM] * MOST_MORE, held[WARM] + MOST_MB)
+def is_flat(held: Sequence[float], orders: int) -> bool:
+    """Whether the last piece holds no more than the first warm one, but for the orders that were made since."""
+    since = orders * (1 - WARM / PIECES)
+    return held[-1] <= held[WARM] * MOST_MORE + since * KIB_PER_ORDER / 1024
 
 
 def main(argv: Sequence[str]) -> int:
     """Say the figures of each, and end with 1 where one grew or the run did not hold."""
     seconds = float(argv[0]) if argv else SECONDS
-    code, seen = watch(seconds, argv[1:], lambda line: print(line, flush=True))
-    grew = list[str]()
+    code, seen, said = watch(seconds, argv[1:], lambda line: print(line, flush=True))
+    told = ORDERS.search(said)
+    orders, grew = int(told[1].replace(" ", "")) if told else 0, list[str]()
     for what, of in (
         ("lab", lambda one: one.lab),
         ("balancer", lambda one: one.balancer),
@@ -128,9 +134,10 @@ def main(argv: Sequence[str]) -> int:
         print(
             f"figure: {what}, MB in each tenth of {seconds:g} s: {' '.join(f'{one:.0f}' for one in held)}", flush=True
         )
-        if not is_flat(held):
+        if not is_flat(held, orders):
             grew.append(what)
-    print(f"soak: the run ended with {code}; {'memory grew: ' + ', '.join(grew) if grew else 'memory stayed flat'}")
+    told_of = f"memory grew: {', '.join(grew)}" if grew else "memory stayed flat"
+    print(f"soak: the run ended with {code}; {told_of}, beside {orders} orders")
     return int(bool(code or grew))
 
 
