@@ -32,12 +32,14 @@ from lab.machine.engine import APIError, NotFound, engine_errors
 from lab.model import Release, Replica, ReplicaState, Role, Slot
 
 SLOTS_VOLUME = "lab-slots"
-LAST_USE, SETTLES = 0.25, 0.25
+LAST_USE, SETTLES = 0.25, 0.1
 """Seconds in which a replica that leaves is in use again, so that requests are in it when it gets its stop signal; and
-the least between the last of them and that signal, so that the app has surely taken them in: nobody could answer what
-was still in a queue of the kernel's then."""
-TAKES_IN_WITHIN, LOOKS_EVERY = 1.5, 0.1
-"""Seconds that a busy app has at most to take in what is in those queues, and between two looks at them."""
+the least between the last of them and that signal, so that the app has surely taken them in. Quick requests are over
+by then: what lies between is kept short."""
+TAKES_IN_WITHIN, LOOKS_EVERY = 1.5, 0.05
+"""Seconds that a busy app has at most to take in what is in the kernel's queues, which nobody could answer after its
+signal, and between two looks at them."""
+_LOOK = "ls -A /run/slots; cat /proc/net/tcp /proc/net/tcp6"
 TOLD_WITHIN = 1.0
 """Seconds after a replica was told to leave in which its app is told to stop."""
 ENTER, TAKE_BACK, LEAVE = "SIGUSR1", "SIGUSR2", "SIGTERM"
@@ -142,23 +144,37 @@ class GatedCluster(ComposeCluster):
         together take SETTLES seconds, so that a round of whoever deploys is hardly longer.
         """
         told = {one.container: self._stop_of(one) for one in leaving}
+        looks = {one.container: self._new_look(one) for one in leaving}  # made before: that takes an engine a while
         for one in leaving:
             self._tell_gate(one, LEAVE)
         if leaving:
             self._clock.sleep(SETTLES)
             until = self._clock.now() + int(TAKES_IN_WITHIN * NS)
-            while self._clock.now() < until and any(map(self._has_unread, leaving)):
-                self._clock.sleep(LOOKS_EVERY)
+            waiting = list(leaving)
+            while waiting and self._clock.now() < until:
+                waiting = [one for one in waiting if self._has_unread(one, looks.pop(one.container, ""))]
+                if waiting:
+                    self._clock.sleep(LOOKS_EVERY)
         for one in leaving:
             self._stops[one.container] = replace(told[one.container], at=self._clock.now())
             super().signal(one, told[one.container].signal)
 
-    def _has_unread(self, replica: Replica) -> bool:
-        """Whether its app has yet to take in what its gate sent; not where its gate has ended: all is answered then."""
+    def _new_look(self, replica: Replica) -> str:
+        """A look at the queues of its network that is yet to be begun; "" where its gate has ended."""
+        with engine_errors(f"look at the queues of {replica.name}", at=replica.container[:12]), suppress(APIError):
+            return str(self._engine.exec_create(self._gate_address(replica), ["sh", "-c", _LOOK])["Id"])
+        return ""
+
+    def _has_unread(self, replica: Replica, look: str) -> bool:
+        """Whether its gate has yet to leave, or its app to take in what that sent; not where the gate has ended: all is
+        answered then."""
+        look = look or self._new_look(replica)
+        if not look:
+            return False
         port = int(self._read_pattern()["Config"]["Labels"][labels.PORT])
         with engine_errors(f"look at the queues of {replica.name}", at=replica.container[:12]), suppress(APIError):
-            made = self._engine.exec_create(self._gate_address(replica), ["cat", "/proc/net/tcp", "/proc/net/tcp6"])
-            return has_unread(port, self._engine.exec_start(made["Id"]).decode("ascii", "replace"))
+            seen = self._engine.exec_start(look).decode("ascii", "replace")
+            return f".{replica.name}.sock" in seen.split() or has_unread(port, seen)
         return False
 
     def _stop_of(self, replica: Replica) -> AppStop:

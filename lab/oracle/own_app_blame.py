@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -15,6 +16,7 @@ from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
 from lab.oracle.scattered_logins import login_words
 from lab.record import AnyEvent, AppStopped, CommandBegan, Step
 
+T = TypeVar("T")
 FITS = 0.9
 """The share of what failed that a pattern must fit."""
 ENOUGH = 3
@@ -36,6 +38,8 @@ class _Answer(Value, kw_only=False, gc=False):
     """The replica that answered this user's request just before, if that was well."""
     first_release: str | None
     """The release that the user met first."""
+    made_by: str | None
+    """The replica that made its session."""
 
     @property
     def at(self) -> int:
@@ -52,7 +56,8 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     logins: dict[str, list[Operation]] = {}
     late = _LateShown()
     answers = list(_answers(_also_to(late, history), logins))
-    bound = _bound_elsewhere([one for one in findings if one.anomaly == Anomaly.FORCED_LOGOUT], logins)
+    logouts = [one for one in findings if one.anomaly == Anomaly.FORCED_LOGOUT]
+    bound = _bound_elsewhere(logouts, logins) or _ended_by_another(logouts, logins, answers)
     if bound:
         return bound
     if any(one.anomaly in {Anomaly.LOST_WRITE, Anomaly.CONTRADICTION} for one in findings) and late.cause:
@@ -91,16 +96,28 @@ def _deaf_to_signals(findings: Sequence[Finding], events: Sequence[AnyEvent]) ->
     return ""
 
 
+class _Missed:
+    """What a read did not show, and when its replica was asked by this user then and last."""
+
+    __slots__ = ("asked", "at", "what")
+
+    def __init__(self, what: frozenset[bytes], at: int) -> None:
+        self.what, self.at, self.asked = what, at, at
+
+
 class _LateShown:
     """Fed with everything in order: were changes that a read missed shown later by the very replica that missed them?
 
-    A replica that keeps state in its memory never shows what another one wrote.
+    A replica that keeps state in its memory never shows what another one wrote. One that was not asked again for as
+    long as others took to show it says nothing.
     """
 
     def __init__(self) -> None:
         self._taker: dict[str, str | None] = {}
-        self._missed: dict[tuple[str, str | None], list[frozenset[bytes]]] = {}
-        self._count = self._healed = self._elsewhere = 0
+        self._shown: dict[str, set[bytes]] = {}
+        """All that each user was ever shown."""
+        self._missed: dict[tuple[str, str | None], list[_Missed]] = {}
+        self._count = self._healed = self._elsewhere = self._again = self._longest = 0
 
     def note(self, operation: Operation) -> None:
         by = operation.final.replica
@@ -109,24 +126,31 @@ class _LateShown:
         if operation.kind is not Kind.STATE:
             return
         shown = _leaves(operation.answer)
+        before = self._shown.setdefault(operation.user, set())
         waiting = self._missed.get((operation.user, by), [])
-        left = [missing for missing in waiting if not missing <= shown]
-        self._healed += len(waiting) - len(left)
+        for one in waiting:
+            one.asked = operation.begin
+            if one.what <= shown:
+                self._healed += 1
+                self._longest = max(self._longest, one.asked - one.at)
         if waiting:
-            self._missed[operation.user, by] = left
+            self._missed[operation.user, by] = [one for one in waiting if not one.what <= shown]
         allowed = operation.allowed
         missing = _leaves(allowed[-1]) - shown if allowed and operation.answer not in allowed else frozenset()
         if missing:
             self._count += 1
             self._elsewhere += self._taker.get(operation.user) != by
-            self._missed.setdefault((operation.user, by), []).append(missing)
+            self._again += bool(missing & before)
+            self._missed.setdefault((operation.user, by), []).append(_Missed(missing, operation.begin))
+        before |= shown
 
     @property
     def cause(self) -> str:
-        if self._count < ENOUGH or self._healed < FITS * self._count:
+        stayed = [one for waiting in self._missed.values() for one in waiting if one.asked - one.at > self._longest]
+        if self._healed < ENOUGH or len(stayed) > (1 - FITS) * self._healed:
             return ""
-        if self._elsewhere >= FITS * self._count:
-            return "a replica shows only later what another one wrote: each has a cache of its own"
+        if self._elsewhere >= FITS * self._count and self._again >= ENOUGH:
+            return "a replica shows only later what another one had shown already: each has a cache of its own"
         return (
             "what was acknowledged shows only later: the app does it in the background (users.http.within, or within)"
         )
@@ -151,10 +175,12 @@ def _answers(history: Iterable[Operation], logins: dict[str, list[Operation]]) -
     """Every answer of the app after the login, and in `logins` each user's logins."""
     before: dict[str, str | None] = {}
     first: dict[str, str] = {}
+    made: dict[str, str | None] = {}
     for operation in history:
         final = operation.final
         if operation.kind is Kind.LOGIN and operation.outcome is Outcome.OK:
             logins.setdefault(operation.user, []).append(operation)
+            made[operation.device] = final.replica
         if operation.is_conclusion or final.replica is None:
             continue
         if final.release is not None:
@@ -162,7 +188,8 @@ def _answers(history: Iterable[Operation], logins: dict[str, list[Operation]]) -
         is_good = operation.outcome is Outcome.OK and not operation.turned_away
         if operation.kind in _REFUSED:
             last, start = before.get(operation.device), first.get(operation.user)
-            yield _Answer(operation, final.replica, final.release, is_good, last, start)
+            maker = made.get(operation.device)
+            yield _Answer(operation, final.replica, final.release, is_good, last, start, maker)
         before[operation.device] = final.replica if is_good else None
 
 
@@ -170,20 +197,34 @@ def _bound_elsewhere(logouts: Sequence[Finding], logins: dict[str, list[Operatio
     """Did another device of the account log in, on another release than the session's, just before it was gone?"""
     if not logouts:
         return ""
-    fitting = [one for one in logouts if any(_is_other_login(one, login) for login in logins.get(one.user, ()))]
-    if len(fitting) < FITS * len(logouts):
+    if _share(logouts, lambda one: any(_is_moved(one, login) for login in _between(one, logins))) < FITS:
         return ""
     return "a login on the other release changed what the session is bound to"
 
 
-def _is_other_login(logout: Finding, login: Operation) -> bool:
+def _is_moved(logout: Finding, login: Operation) -> bool:
+    return login.final.release != logout.witness[0].final.release
+
+
+def _ended_by_another(
+    logouts: Sequence[Finding], logins: dict[str, list[Operation]], answers: Sequence[_Answer]
+) -> str:
+    """Did another device of the account log in just before, though sessions are known wherever they are shown?"""
+    if len(logouts) < ENOUGH or _share(logouts, lambda one: bool(_between(one, logins))) < FITS:
+        return ""
+    if not any(one.is_good and one.made_by not in {None, one.replica} for one in answers):
+        return ""  # each may be known to its own replica alone
+    return "a login on another device ends the session of the first: the app keeps one for each account"
+
+
+def _between(logout: Finding, logins: dict[str, list[Operation]]) -> list[Operation]:
+    """The logins of the account's other devices since the session had been made."""
     mine, rejected = logout.witness[0], logout.witness[-1]
-    return (
-        mine.kind is Kind.LOGIN
-        and login.device != rejected.device
-        and mine.end <= login.begin <= rejected.end
-        and login.final.release != mine.final.release
-    )
+    return [
+        login
+        for login in (logins.get(logout.user, ()) if mine.kind is Kind.LOGIN else ())
+        if login.device != rejected.device and mine.end <= login.begin <= rejected.end
+    ]
 
 
 def _forged(failed: Sequence[_Answer], good: Sequence[_Answer]) -> str:
@@ -262,5 +303,5 @@ def _most(answers: Iterable[_Answer]) -> str:
     return Counter(_path(one) for one in answers).most_common(1)[0][0]
 
 
-def _share(answers: Sequence[_Answer], fits: Callable[[_Answer], bool]) -> float:
-    return sum(1 for one in answers if fits(one)) / len(answers) if answers else 0.0
+def _share(those: Sequence[T], fits: Callable[[T], bool]) -> float:
+    return sum(1 for one in those if fits(one)) / len(those) if those else 0.0

@@ -49,7 +49,8 @@ def _drain(scenario: Scenario, evidence: Evidence, events: Iterable[AnyEvent]) -
         return _part("drain", "", "the app was told only when all was answered (cluster.stop: after_answers)")
     stops, busy = sum(isinstance(event, AppStopped) for event in events), evidence.occasions.get("busy_stops", 0)
     how = f"{stops} planned stops by the app's own signal, {busy} with requests under way" if stops and busy else ""
-    return _part("drain", how, f"no request was under way at any of {stops} stops" if stops else "nothing was stopped")
+    idle = f"no request was under way at any of {stops} stops: quick ones are answered before the signal comes"
+    return _part("drain", how, idle if stops else "nothing was stopped")
 
 
 def _store(scenario: Scenario, events: Iterable[AnyEvent]) -> PartTested:

@@ -31,6 +31,8 @@ class Engine:
         """What the template's labels say of them."""
         self.unread = 0
         """Looks at the kernel's queues that find something there."""
+        self.late = 0
+        """Looks that find the gate still there."""
         self.hook_ends_with: int | None = 0
         """None: it goes on and on."""
 
@@ -70,6 +72,9 @@ class Engine:
         return {"Id": "hook"}
 
     def exec_start(self, what: str, **_: Any) -> bytes:
+        if what == "queues" and self.late:
+            self.late -= 1
+            return b".a1-1.sock\na1.sock\n"
         if what == "queues" and self.unread:
             self.unread -= 1
             return b"  1: 00000000:0050 00000000:0000 0A 00000000:00000002 00:00000000"
@@ -147,6 +152,16 @@ def test_a_busy_app_is_told_only_when_it_has_taken_in_what_was_sent() -> None:
         clock.sleep(LAST_USE)
         cluster.replicas()
         assert engine.acts[-1] == (round(told, 2), "app", "SIGINT")
+
+
+def test_an_app_is_told_only_when_its_gate_takes_no_new_request() -> None:
+    """Whatever a busy machine makes of the moment in between."""
+    cluster, engine, clock = made("at_once")
+    engine.late = 2
+    cluster.signal(only(cluster), "SIGTERM")
+    clock.sleep(LAST_USE)
+    cluster.replicas()
+    assert engine.acts[-1] == (round(LAST_USE + SETTLES + 2 * LOOKS_EVERY, 2), "app", "SIGINT")
 
 
 PREPARES = {labels.PRE_STOP: json.dumps([{"command": ["./flush"]}, {"command": ["./leave"]}])}

@@ -107,13 +107,49 @@ def test_a_login_on_the_other_release_logs_the_first_browser_out(
     assert cause == ("a login on the other release changed what the session is bound to" if fits else "")
 
 
+@pytest.mark.parametrize(
+    ("devices", "is_known_elsewhere", "fits"), [(2, True, True), (2, False, False), (1, True, False)]
+)
+def test_a_second_browser_that_ends_the_first_one_s_session(devices: int, is_known_elsewhere: bool, fits: bool) -> None:
+    """Where another device logged in before each logout, and sessions are not each replica's own."""
+    told: list[Operation] = []
+    logouts: list[Finding] = []
+    for number in range(3):
+        user, start = f"u{number}", 10 * number
+        mine = op(
+            Kind.LOGIN, (start + 1) * NS, (start + 1) * NS + 1, user=user, device=f"{user}.1", session=f"{user}/1#1",
+            replica="a1-1", release="v1",
+        )  # fmt: skip
+        read = asked(start + 2, "GET /cart", "b1-1" if is_known_elsewhere else "a1-1", user=user)
+        other = op(
+            Kind.LOGIN, (start + 3) * NS, (start + 3) * NS + 1, user=user, device=f"{user}.{devices}", replica="b1-1",
+            session=f"{user}/2#1", release="v1",
+        )  # fmt: skip
+        gone = asked(start + 4, "GET /cart", "b1-1", "302", user=user)
+        gone = replace(gone, session=mine.session, turned_away=True, outcome=Outcome.REFUSED)
+        told += [mine, read, other, gone]
+        logouts.append(
+            Finding(
+                promise=LOGGED_IN,
+                anomaly=str(Anomaly.FORCED_LOGOUT),
+                user=user,
+                at=gone.end,
+                why="",
+                witness=(mine, gone),
+            )
+        )
+    ends = "a login on another device ends the session of the first: the app keeps one for each account"
+    assert (own_app_cause(logouts, EVENTS, told) == ends) is fits
+
+
 def seen(at: float, by: str, answer: list[str], *allowed: list[str]) -> Operation:
     read = op(Kind.STATE, int(at * NS), int(at * NS), answer=answer, replica=by, release="v1")
     return replace(read, allowed=allowed, is_conclusion=True)
 
 
-def missed_by(reader: str, taker: str, *, heals: bool) -> list[Operation]:
-    """Three times something is written to one replica, missed by another, and shown by it later or never."""
+def missed_by(reader: str, taker: str, *, heals: bool, shows: str = "") -> list[Operation]:
+    """Three times something is written to one replica, missed by another, and shown by it later or never; a third one
+    may have shown it before. At last one misses it that is never asked again."""
     told: list[Operation] = []
     notes: list[str] = []
     for number in range(3):
@@ -121,23 +157,25 @@ def missed_by(reader: str, taker: str, *, heals: bool) -> list[Operation]:
         notes.append(f"n{number}")
         told += [
             asked(at, "POST /add", taker),
+            *([seen(at + 0.5, shows, list(notes), list(notes))] if shows else []),
             seen(at + 1, reader, before, list(notes)),
             seen(at + 9, reader, list(notes) if heals else before, before),
         ]
-    return told
+    return [*told, asked(60, "POST /add", taker), seen(61, f"{reader}0", notes, [*notes, "last"])]
 
 
 @pytest.mark.parametrize(
-    ("reader", "heals", "cause"),
+    ("reader", "shows", "heals", "cause"),
     [
-        ("b1-1", True, "a replica shows only later what another one wrote: each has a cache of its own"),
-        ("a1-1", True, "what was acknowledged shows only later: the app does it in the background"),
-        ("b1-1", False, ""),
+        ("b1-1", "c1-1", True, "a replica shows only later what another one had shown already: each has a cache"),
+        ("b1-1", "", True, "what was acknowledged shows only later: the app does it in the background"),
+        ("a1-1", "", True, "what was acknowledged shows only later: the app does it in the background"),
+        ("b1-1", "c1-1", False, ""),
     ],
 )
-def test_what_is_shown_later_was_not_lost(reader: str, heals: bool, cause: str) -> None:
-    """By the very replica that had missed it: memory of its own never heals."""
+def test_what_is_shown_later_was_not_lost(reader: str, shows: str, heals: bool, cause: str) -> None:
+    """By the very replica that had missed it: memory of its own never heals. What had been shown is not late."""
     lost = [Finding(promise=STATE_KEPT, anomaly=str(Anomaly.LOST_WRITE), user="u", at=1, why="")]
-    told = own_app_cause(lost, EVENTS, missed_by(reader, "a1-1", heals=heals))
+    told = own_app_cause(lost, EVENTS, missed_by(reader, "a1-1", heals=heals, shows=shows))
     assert told.startswith(cause)
     assert bool(told) == bool(cause)
