@@ -32,7 +32,7 @@ from lab.machine.engine import APIError, NotFound, engine_errors
 from lab.model import Release, Replica, ReplicaState, Role, Slot
 
 SLOTS_VOLUME = "lab-slots"
-LAST_USE, SETTLES = 0.25, 0.1
+LAST_USE, SETTLES = 0.25, 0.05
 """Seconds in which a replica that leaves is in use again, so that requests are in it when it gets its stop signal; and
 the least between the last of them and that signal, so that the app has surely taken them in. Quick requests are over
 by then: what lies between is kept short."""
