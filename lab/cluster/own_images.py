@@ -64,7 +64,7 @@ def check_images(
     beside = {name: image_of(config, name) for name in brought_up(config, app)}
     for image in (*releases, *beside.values()):
         if not image or image.endswith((":", "@")) or image.startswith(":"):
-            missing = f"; {', '.join(read.unset)} is not set" if read.unset else ""
+            missing = f"; not set: {', '.join(read.unset)}" if read.unset else ""
             raise UsageError(f"{image!r} is not the name of an image{missing}", at=at, hint=_set_hint(read))
     ids = {image: _id_of(engine, image) for image in dict.fromkeys((*releases, *beside.values()))}
     lacking = [image for image, content in ids.items() if content is None]
@@ -136,7 +136,8 @@ def _set_hint(read: ReadCompose) -> str:
     example = folder / ".env.example"
     if example.is_file() and not (folder / ".env").exists():
         return f"cp {example} {folder / '.env'}"
-    return f"{read.unset[0] if read.unset else 'TAG'}=... lab run ...   # or a line in {folder / '.env'}"
+    values = " ".join(f"{name}=..." for name in read.unset or ("TAG",))
+    return f"{values} lab run ...   # or in {folder / '.env'}"
 
 
 def _how_to_get(image: str, compose: Sequence[str], read: ReadCompose, app: OwnApp, beside: Mapping[str, str]) -> str:

@@ -365,11 +365,11 @@ class Device:
 
     async def _send_again(self, request: Request, story: OperationDraft, path: str, normalise: Normalise) -> None:
         """The same request once more. What the first one was answered stands; another answer is told beside it."""
+        seconds = pause_before_again(Chance(f"{self._seed}/{self._begun}/again").random())
         if not self._is_hurried:
             loop = asyncio.get_running_loop()
             self._pause = pause = loop.create_future()
-            luck = Chance(f"{self._seed}/{self._begun}/again").random()
-            timer = loop.call_later(pause_before_again(luck), _end, pause)
+            timer = loop.call_later(seconds, _end, pause)
             try:
                 await pause
             finally:

@@ -62,3 +62,12 @@ def test_what_compose_builds_under_no_tag_it_is_told_to_build() -> None:
     with pytest.raises(UsageError) as raised:
         check_images(EmptyEngine(), ["docker", "compose"], read, APP, ["todo:latest"])
     assert raised.value.hint.endswith("docker compose -f /work/todo/compose.yaml build web")
+
+
+def test_an_image_that_lacks_a_variable_names_all_that_are_not_set() -> None:
+    """Which of them it lacks, Compose does not say."""
+    services = {"web": {"image": "todo:v1"}, "mail": {"image": "mail:"}}
+    read = ReadCompose(files=READ.files, config={"name": "todo", "services": services}, unset=("TAG", "MAIL"))
+    with pytest.raises(UsageError, match="'mail:' is not the name of an image; not set: TAG, MAIL") as raised:
+        check_images(EmptyEngine(), ["docker", "compose"], read, APP, ["todo:v2"])
+    assert raised.value.hint.startswith("TAG=... MAIL=... lab run ...")
