@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lab.clock import NS
 from lab.model import Finding, Role
@@ -30,7 +30,7 @@ def said_by_the_engine(findings: Sequence[Finding], events: Sequence[AnyEvent]) 
     if killed and _explains(killed, findings):
         many = len({one.container for one in killed})
         return f"replicas run out of memory: the engine says so of {_containers(many)}"
-    crashed = _ended_by_themselves(ends, events)
+    crashed = ended_by_themselves(ends, events)
     if len(crashed) >= CRASHES and _explains(crashed, findings):
         code, _ = Counter(one.exit_code for one in crashed).most_common(1)[0]
         killed_by = " (killed, and not by the lab)" if code == 137 else ""
@@ -43,15 +43,26 @@ def _explains(words: Sequence[ContainerEvent], findings: Sequence[Finding]) -> b
     return bool(findings) and sum(one.at >= first for one in findings) >= SHARE * len(findings)
 
 
-def _ended_by_themselves(ends: Sequence[ContainerEvent], events: Sequence[AnyEvent]) -> list[ContainerEvent]:
-    """Those that no strike hit, and nobody told to go before."""
+def ended_by_themselves(ends: Iterable[AnyEvent], events: Iterable[AnyEvent]) -> list[ContainerEvent]:
+    """The app's containers among `ends` that failed, though no strike had hit them and nobody told them to go before.
+
+    `events` are in order of time.
+    """
     sent: dict[str, int] = {}
     for event in events:
         if isinstance(event, Strike):
             sent.setdefault(event.victim, event.at)
         elif isinstance(event, Step) and event.action in _TOLD_TO_GO:
             sent.setdefault(event.replica, event.at)
-    return [one for one in ends if one.action == "die" and one.exit_code and one.at < sent.get(one.name, one.at + 1)]
+    return [
+        one
+        for one in ends
+        if isinstance(one, ContainerEvent)
+        and one.role == Role.APP
+        and one.action == "die"
+        and one.exit_code
+        and one.at < sent.get(one.name, one.at + 1)
+    ]
 
 
 def _containers(many: int) -> str:

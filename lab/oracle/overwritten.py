@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import comb
 
 from lab.model import Finding, Kind, Operation
 from lab.oracle.promises import Anomaly
@@ -10,6 +11,8 @@ from lab.oracle.witness import culprit_of
 
 FITS, LEAST = 0.9, 3
 """The share of what was lost, and how much of it, that must have been under way beside another change."""
+MOST, RARE = 0.75, 0.01
+"""Or this share, where it would be such an accident: what was lost may have been so by an earlier change's doing."""
 USUAL = 0.5
 """Where more than this share of all changes is, that says nothing of those which were lost."""
 _CHANGES = {
@@ -34,10 +37,18 @@ def overwritten(findings: Sequence[Finding], history: Iterable[Operation]) -> st
         if operation.user in users and operation.kind in _CHANGES:
             by_user.setdefault((operation.user, _CHANGES[operation.kind]), []).append(operation)
     beside = {one.id for those in by_user.values() for one in _beside_another(those)}
-    of_all = sum(map(len, by_user.values()))
-    if sum(one.id in beside for one in lost) < FITS * len(lost) or len(beside) > USUAL * of_all:
+    usual = len(beside) / sum(map(len, by_user.values()))
+    fitting = sum(one.id in beside for one in lost)
+    is_all = fitting >= FITS * len(lost) and usual <= USUAL
+    is_most = fitting >= MOST * len(lost) and _chance(fitting, len(lost), usual) <= RARE
+    if not (is_all or is_most):
         return ""
     return "changes of one user at the same time undo each other: the whole is read, changed and written back"
+
+
+def _chance(times: int, of: int, share: float) -> float:
+    """How likely so many of these, or more, are such as that share of all are."""
+    return sum(comb(of, many) * share**many * (1 - share) ** (of - many) for many in range(times, of + 1))
 
 
 def _undone_by(finding: Finding) -> Operation | None:

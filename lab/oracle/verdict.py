@@ -28,7 +28,7 @@ from lab.oracle.promises import (
 )
 from lab.oracle.service import FirstTries, ServiceReport
 from lab.oracle.workers import LONGEST_OPERATION, certain_until
-from lab.record import MachineBusy, WorkerEnded
+from lab.record import ContainerEvent, MachineBusy, WorkerEnded
 
 STATE_PROMISES = tuple(one.name for one in PROMISES.values() if one.is_of_state)
 COMPARE_STATE = tuple(one.name for one in PROMISES.values() if one.compares)
@@ -157,6 +157,7 @@ def gather(
     occasions: Mapping[str, int] | None = None,
     taken_down: tuple[str, int] | None = None,
     busy: Sequence[MachineBusy] = (),
+    fallen: Sequence[ContainerEvent] = (),
     away: Sequence[EngineAwaySpan] = (),
     lost_workers: tuple[WorkerEnded, ...] = (),
 ) -> Evidence:
@@ -166,7 +167,7 @@ def gather(
     loss = StoreLoss() if lost is None else lost.loss
     while_away = [one for one in service.findings if is_engines(one, away)]
     left = [one for one in service.findings if one not in while_away]
-    doubtful = [one for one in left if may_be_the_machines(one, busy)]
+    doubtful = [one for one in left if may_be_the_machines(one, busy, fallen)]
     return Evidence(
         operations=oracle.operations,
         users=len(oracle.users),

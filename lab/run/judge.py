@@ -16,6 +16,7 @@ from lab.oracle import Oracle
 from lab.oracle.closing import RunFacts, closing_lines, takes_a_place
 from lab.oracle.crossing import Answerers, Crossing, find_crossing
 from lab.oracle.engine_away import away_spans
+from lab.oracle.engine_words import ended_by_themselves
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
 from lab.oracle.own_loss import judge_own_loss
 from lab.oracle.promises import APPLIED_ONCE, RunTerms, asked_promises
@@ -145,6 +146,7 @@ def judge_run(
         away=away_spans(events),
         lost_workers=lost_workers(events),
         busy=[event for event in events if isinstance(event, MachineBusy)],
+        fallen=ended_by_themselves(events, events),
     )
     missing = () if crashed or so_far else tally.whole.reasons(is_over=is_over, due=due_of(seen, scenario))
     evidence = _with_kept_out(evidence, tally.logins.findings(), troubles=missing)

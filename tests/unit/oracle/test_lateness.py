@@ -12,7 +12,7 @@ from lab.oracle.oracle import Oracle
 from lab.oracle.promises import CLEAN_STOPS, SERVING_FLOOR, STATE_KEPT, TRIES, Anomaly
 from lab.oracle.service import Service, ServiceRules
 from lab.oracle.verdict import gather, judge
-from lab.record import MachineBusy
+from lab.record import ContainerEvent, MachineBusy
 from lab.run.machine_load import PER_CORE, MachineLoad
 from tests.unit.oracle.making import op
 
@@ -45,6 +45,24 @@ def test_what_a_busy_machine_may_have_made(found: Finding, *, may_be: bool) -> N
     """Only what judges time, and only around the moment; nobody is late with a wrong answer."""
     assert may_be_the_machines(found, [BUSY]) is may_be
     assert not may_be_the_machines(found, [])
+
+
+@pytest.mark.parametrize(
+    ("ended", "may_be"),
+    [
+        (("die", "a1", 100, 3), False),
+        (("die", "b1", 100, 3), True),  # another one
+        (("die", "a1", 90, 3), True),  # long ago
+    ],
+)
+def test_whoever_ended_by_itself_was_not_late(ended: tuple[str, str, int, int], *, may_be: bool) -> None:
+    """A balancer that is left without an answer is, on any machine."""
+    action, slot, at, code = ended
+    crash = ContainerEvent(at=at * NS, action=action, container="c", name="x", role="app", slot=slot, exit_code=code)
+    tries = (Try(100 * NS, 100 * NS, "502", edge=("a1",)),)
+    act = op(Kind.CART, 100 * NS, 100 * NS, outcome=Outcome.UNKNOWN, tries=tries)
+    cut = Finding(promise=TRIES, anomaly=Anomaly.NOT_ANSWERED, user="u", at=100 * NS, why="w", witness=(act,))
+    assert may_be_the_machines(cut, [BUSY], [crash]) is may_be
 
 
 def test_what_is_doubtful_is_neither_red_nor_green() -> None:

@@ -38,6 +38,16 @@ def test_what_was_under_way_beside_another_change_was_overwritten() -> None:
     assert "undo each other" in overwritten(lost(seen[10::2]), seen)
 
 
+def test_most_of_it_is_enough_where_that_is_no_accident() -> None:
+    """A line may have been lost with an older copy, whose writer had ended; and of few, one that fits not is too much."""
+    seen = history(meet=True)
+    pairs = [replace(one, id=one.id + 100 * turn, begin=one.begin + turn * 60 * NS, end=one.end + turn * 60 * NS)
+             for turn in range(3) for one in seen]  # fmt: skip
+    beside = [one for one in pairs if one.id % 100 >= 10][::2]
+    assert "undo each other" in overwritten(lost([*beside, pairs[0], pairs[20]]), pairs)
+    assert not overwritten(lost([*beside[:3], pairs[0]]), pairs)
+
+
 def test_what_was_alone_was_not() -> None:
     """One after the other; or lost though nothing was beside it; or where everything always is."""
     seen = history(meet=False)
