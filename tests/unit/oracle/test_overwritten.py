@@ -39,7 +39,7 @@ def test_what_was_under_way_beside_another_change_was_overwritten() -> None:
 
 
 def test_most_of_it_is_enough_where_that_is_no_accident() -> None:
-    """A line may have been lost with an older copy, whose writer had ended; and of few, one that fits not is too much."""
+    """A line may be lost with an older copy, whose writer had ended; and of few, one that does not fit is too much."""
     seen = history(meet=True)
     pairs = [replace(one, id=one.id + 100 * turn, begin=one.begin + turn * 60 * NS, end=one.end + turn * 60 * NS)
              for turn in range(3) for one in seen]  # fmt: skip
