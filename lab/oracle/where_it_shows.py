@@ -140,10 +140,11 @@ def _has_come(release: str, known: Known) -> bool:
 def _is_telling(name: str, findings: Sequence[Finding], well: WentWell, *, has_come: bool) -> bool:
     """Whether it is no accident that one release showed all of it. What was harmed before shows later, and so with the
     new release more and more, whoever did it; but where an answer by itself is wrong nothing was before."""
+    if well.answers.is_no_accident(name, [one.at for one in findings]):
+        return True
     kinds = Counter(reader.kind for one in findings if (reader := reader_of(one)) is not None)
-    if not kinds or not has_come or any(one.anomaly not in _OF_ONE_ANSWER for one in findings):
-        return well.answers.is_no_accident(name, [one.at for one in findings])
-    return well.is_of(name, kinds)
+    is_of_one_answer = all(one.anomaly in _OF_ONE_ANSWER for one in findings)
+    return bool(kinds) and has_come and is_of_one_answer and well.is_of(name, kinds)
 
 
 def _done_by(findings: Sequence[Finding], known: Known) -> str:

@@ -48,7 +48,8 @@ def release_of(operation: Operation) -> str | None:
 
 def _telling(operation: Operation) -> Try:
     """What was sent again on purpose came later, and tells only where it was refused."""
-    return operation.final if operation.session_rejected else operation.answered
+    is_refused = operation.session_rejected or operation.final.result.startswith("4")
+    return operation.final if is_refused else operation.answered
 
 
 def who(operation: Operation) -> str:
