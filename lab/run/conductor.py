@@ -55,7 +55,7 @@ from lab.users.loading import MakeUser
 
 SERVES_WITHIN = 90.0
 """Seconds in which every slot of a new cluster must serve, at least."""
-SLOWER = 0.02
+SLOWER = 0.05
 """Seconds more for each phase around the steps that each device of a crowd has which is divided among workers."""
 BACK_WITHIN = 90.0
 """Seconds for a rollout that is turned back because the run was stopped, and at least for one that goes on."""
