@@ -54,7 +54,8 @@ def processes(size: int = 10**7) -> Iterator[str]:
             yield f"less than {FREE // 2**30} GB of disk are left for the record"
             return
         history, total = write_record(folder / "run", Shape(operations=size))
-        history(folder / "run" / "history.jsonl")
+        with (folder / "run" / "history.jsonl").open("wb", buffering=0) as file:
+            history(file)
         written = (folder / "run" / "history.jsonl").stat().st_size
         print(f"figure: {total:,} operations take {written:,} bytes: {written / total:.0f} each", flush=True)
         one, two = (judge(folder / "run", total, processes=number) for number in (1, 2))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from random import Random
+from typing import IO
 
 import msgspec
 from msgspec.structs import replace
@@ -179,8 +180,9 @@ def _moved(operation: Operation, back: int) -> Operation:
     return replace(operation, begin=operation.begin - back, end=operation.end - back, tries=tries)
 
 
-def write_record(folder: Path, shape: Shape) -> tuple[Callable[[Path], None], int]:
-    """Write all of a record but its history; what writes that, given where to, and how many operations it has."""
+def write_record(folder: Path, shape: Shape) -> tuple[Callable[[IO[bytes]], None], int]:
+    """Write all of a record but its history; what writes that, to a file without a buffer, and how many operations it
+    has."""
     template = make_template(shape.users)
     spoilt = make_template(shape.users, is_spoilt=True) if shape.is_spoilt else template
     total = shape.blocks * (BLOCK + template.reads)
@@ -199,12 +201,11 @@ def write_record(folder: Path, shape: Shape) -> tuple[Callable[[Path], None], in
             made.event(event)
     (folder / "history.jsonl").unlink()
 
-    def history(path: Path) -> None:
-        with path.open("wb", buffering=0) as file:
-            for block in range(shape.blocks):
-                _write(file.write, (spoilt if block == shape.blocks - 1 else template).body(block))
-            for block in range(shape.blocks):
-                _write(file.write, template.last(block, shape.blocks))
+    def history(file: IO[bytes]) -> None:
+        for block in range(shape.blocks):
+            _write(file.write, (spoilt if block == shape.blocks - 1 else template).body(block))
+        for block in range(shape.blocks):
+            _write(file.write, template.last(block, shape.blocks))
 
     return history, total
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -85,13 +86,15 @@ def judge(folder: Path, operations: int, *, processes: int = 1, parts: int = 0) 
     )
 
 
-def judge_piped(folder: Path, history: Callable[[Path], None], operations: int, *, parts: int = 1) -> Judged:
-    """The same of a history that is on no disk: it is written while it is read, anew for each part."""
+def judge_piped(folder: Path, history: Callable[[IO[bytes]], None], operations: int, *, parts: int = 1) -> Judged:
+    """The same of a history that is on no disk: it is written while it is read, anew for whoever opens it next."""
 
     def write() -> None:
-        with suppress(BrokenPipeError):  # whoever reads has died, and says so
-            for _ in range(parts):
-                history(pipe)
+        while True:  # as each part does, and whoever looks for a cause
+            with suppress(BrokenPipeError), pipe.open("wb", buffering=0) as file:  # somebody may have read enough
+                history(file)
+                pipe.unlink()  # whoever opens it next gets a pipe of its own, and this reader its end
+                os.mkfifo(pipe)
 
     pipe = folder / "history.jsonl"
     os.mkfifo(pipe)
