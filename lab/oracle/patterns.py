@@ -107,7 +107,10 @@ def _patterns(sort: Sequence[Finding], sorts: _Sorts, known: Known) -> list[str]
     elif sort is sorts.doubled:
         found = [_likely_repeated(sort, known)]
     elif sort is sorts.unanswered:
-        found = [_likely_unanswered(sort, known), _cut_off(sort, sorts.cut)]
+        cut = _cut_off(sort, sorts.cut)
+        # Whoever said too early that it is ready would have failed while nobody left beside it, too.
+        is_told = bool(cut) and known.well is not None and len(sort) >= LEAST
+        found = [cut] if is_told else [_likely_unanswered(sort, known), cut]
     elif sort is sorts.cut:
         found = [_NO_DRAIN]
     found = [one for one in found if one]
@@ -310,9 +313,12 @@ def _store_was_lost(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> 
 
 
 def _met_a_new_replica(finding: Finding, events: Sequence[AnyEvent]) -> bool:
-    """Did a try fail at a slot whose replica had entered it shortly before, and not begun to leave?"""
+    """Did a try fail at a slot whose replica had entered it shortly before, and not begun to leave?
+
+    What was asked before that one entered is its predecessor's.
+    """
     return any(
-        _is_new(slot, one.end, events)
+        _is_new(slot, one.begin, events)
         for operation in finding.witness
         for one in operation.tries
         if not one.answered or one.result >= "500"

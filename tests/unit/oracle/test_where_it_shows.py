@@ -10,6 +10,7 @@ from lab.oracle import blame
 from lab.oracle.promises import (
     ANSWERS_IN_TIME,
     APPLIED_ONCE,
+    CLEAN_STOPS,
     NAME_REGISTER,
     OWN_DATA,
     SERVING_FLOOR,
@@ -198,6 +199,15 @@ def test_who_was_asked_is_known_by_the_slot() -> None:
     before = [each for each in shopping() if each.final.replica != "a1-2" or each.begin > MIXED[-1] * NS]
     assert "too early" in likely(asked, before)
     assert likely([edge(when, ("a1", "b1")[number % 2]) for number, when in enumerate(MIXED)]) == ""
+
+
+def test_what_fails_only_while_somebody_leaves_beside_it() -> None:
+    """Is cut off by that one, though the slot has a new replica by then, which would fail later, too."""
+    asked = [edge(when, "a1") for when in MIXED[:4]]
+    cut = [finding(CLEAN_STOPS, Anomaly.CUT_BY_STOP, *one.witness) for one in asked]
+    before = [each for each in shopping() if each.final.replica != "a1-2" or each.begin > MIXED[-1] * NS]
+    assert likely([*asked, *cut], before).startswith("replicas leave before they have answered")
+    assert "too early" in likely([*asked, *cut[:2]], before)
 
 
 def test_a_release_that_is_slow() -> None:
