@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,16 @@ _SILENT = (DockerException, requests.RequestException, OSError, ValueError)
 
 def _open(where: str, timeout: float) -> APIClient:
     client = APIClient(base_url=where, version="auto", timeout=int(timeout), **_ways(where))
+    client.hooks["response"].append(_as_docker_answers)
     client.ping()
     return client
+
+
+def _as_docker_answers(answer: requests.Response, *_: object, **__: object) -> None:
+    """Podman calls it a fault of its own where a container is removed while it looks at it: to whoever asks it is not
+    there."""
+    if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR and b"no such container" in answer.content.lower():
+        answer.status_code = HTTPStatus.NOT_FOUND
 
 
 def why_silent(address: str, *, timeout: float = 5) -> str:

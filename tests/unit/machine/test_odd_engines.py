@@ -18,7 +18,7 @@ import pytest
 from lab.errors import EngineError, LabError, SetupError
 from lab.machine import ports
 from lab.machine.doctor import examine
-from lab.machine.engine import connect, describe, kind_of, traits_of, try_connect, why_silent
+from lab.machine.engine import APIError, NotFound, connect, describe, kind_of, traits_of, try_connect, why_silent
 from lab.machine.images import ImageShelf
 from lab.machine.places import find_places
 
@@ -40,7 +40,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
                 path = self.path.partition("?")[0].rpartition("/")[2]
                 said = answers.get(path, answers.get("anything", {}))
                 body = said if isinstance(said, bytes) else b"OK" if path == "_ping" else json.dumps(said).encode()
-                self.send_response(200)
+                self.send_response(answers.get("status", {}).get(path, 200))
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -63,6 +63,19 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     for one in servers:
         one.shutdown()
         one.server_close()
+
+
+def test_a_container_that_goes_while_it_is_looked_at_is_not_there(engine: Callable[..., str]) -> None:
+    """Podman calls that a fault of its own; any other of its faults stays one."""
+    said = {"message": "no container with ID a88e24ec78d2 found in database: no such container"}
+    engine(version=WELL, json=said, top={"message": "the disk is full"}, status={"json": 500, "top": 500})
+    client = connect()
+    with pytest.raises(NotFound):
+        client.inspect_container("a88e24ec78d2")
+    with pytest.raises(APIError) as raised:
+        client.top("a88e24ec78d2")
+    assert not isinstance(raised.value, NotFound)
+    client.close()
 
 
 def checkups() -> dict[str, str]:
