@@ -17,8 +17,8 @@ from lab.oracle.service import Service, ServiceRules
 from lab.oracle.wholeness import Wholeness
 from lab.record import AnyEvent, ReadRecord
 
-MOST_PER_PART = 3 << 30
-"""Bytes of history whose users are judged at once: what is remembered of them takes less than that in memory."""
+MOST_PER_PART = 2 << 30
+"""Bytes of history whose users are judged at once: what is remembered of them takes one and a half times as many."""
 
 
 class Tally:

@@ -26,7 +26,7 @@ FREE_CORES = 1.9
 """Cores that two processes must have had for the wall clock to say anything of them."""
 LARGEST = 4 * 2**30
 """Bytes in which 10^8 operations must be judged, by the largest process."""
-PARTS = 20
+PARTS = 29
 """Into so many `lab check` would divide them by itself, if they were in a file."""
 FREE = 20 * 2**30
 """Bytes that a disk must have left for the record of 10^7."""
