@@ -56,7 +56,7 @@ def likely_pattern(findings: Sequence[Finding], known: Known) -> str:
     of_all = _of_the_whole(findings, known)
     if of_all:
         return of_all
-    by_store = _likely_store(findings, events) if sorts.sessions or sorts.missing else ""
+    by_store = likely_store(findings, events) if sorts.sessions or sorts.missing else ""
     if by_store:
         return by_store
     for sort in sorted(sorts, key=len, reverse=True):  # what most findings share explains most
@@ -205,7 +205,7 @@ def _of_something_else(finding: Finding, kinds: Mapping[Kind, Operation]) -> lis
     return [kind for kind, one in kinds.items() if kind is not maker.kind or release_of(one) != release_of(maker)]
 
 
-def _likely_store(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+def likely_store(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
     """Told by a strike on the store just before nearly all that shows a loss."""
     strikes = store_strikes(events)
     losing = [one for one in findings if one.witness and one.anomaly in LOSING]

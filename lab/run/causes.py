@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from lab.model import Finding
+from lab.model import Finding, Operation
 from lab.oracle.between import changed_between
 from lab.oracle.blame import blame
 from lab.oracle.overwritten import overwritten
 from lab.oracle.own_app_blame import own_app_cause
+from lab.oracle.patterns import likely_store
 from lab.oracle.session_ends import session_ends
 from lab.oracle.verdict import Judgement
 from lab.oracle.went_well import what_went_well
@@ -33,8 +34,14 @@ def with_causes(
 def _cause_in_all(scenario: Scenario, findings: Sequence[Finding], events: Sequence[AnyEvent], seen: ReadRecord) -> str:
     """The cause that all which users did shows, and the proofs alone do not."""
     if not scenario.users.are_of_own_app:
-        return overwritten(findings, seen.history()) or session_ends(findings, seen.history(), events)
+        return overwritten(findings, seen.history()) or shown_by_all(findings, seen.history(), events)
     return own_app_cause(findings, events, seen.history()) if _knows_replicas_of_own_app(scenario) else ""
+
+
+def shown_by_all(findings: Sequence[Finding], history: Iterable[Operation], events: Sequence[AnyEvent]) -> str:
+    """What ended the shop's sessions, or "". A store that was struck, and came back without what it had, takes those
+    of any age with it."""
+    return likely_store(findings, events) or session_ends(findings, history, events)
 
 
 def _knows_replicas_of_own_app(scenario: Scenario) -> bool:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from lab.clock import NS
-from lab.model import Finding, Kind, Operation, Outcome
+from lab.model import Finding, Kind, Operation, Outcome, Role
 from lab.oracle.promises import LOGGED_IN, Anomaly
 from lab.oracle.session_ends import session_ends
+from lab.record import AnyEvent, Strike, StrikeProved
+from lab.run.causes import shown_by_all
 from tests.unit.oracle.making import op
 
 
@@ -125,3 +129,22 @@ def test_ended_sessions_that_come_back() -> None:
     """They had been refused: one is enough."""
     assert "come back" in told([after_logout(1, ("a", True), ("b", False))], taken)
     assert told([after_logout(1, ("b", False))], taken) == ""
+
+
+@pytest.mark.parametrize("is_struck", [True, False])
+def test_a_store_that_forgot_sessions_is_no_limit_of_their_age(is_struck: bool) -> None:
+    """All that was refused is older than all that was accepted, since that is what the store forgot."""
+    over = [
+        [*lives(user, 1, 1, 2, 3, 4, 5), at(user, 1, Kind.CART, 6 + user / 10, is_refused=True)] for user in range(4)
+    ]
+    young = [lives(user, 1, 1, 2, 3, 4, 5) for user in range(90, 94)]
+    history = sorted((one for each in (*over, *young) for one in each), key=lambda one: one.end)
+    struck: list[AnyEvent] = [
+        Strike(
+            at=int(5.5 * NS), strike=1, fault="SIGKILL", victim="store", container="c", slot="", zone="", release="",
+            serving=3, role=Role.STORE,
+        ),
+        StrikeProved(at=int(5.6 * NS), strike=1, hit=True),
+    ]  # fmt: skip
+    said = shown_by_all(refused(history), history, struck if is_struck else [])
+    assert said.startswith("the store came back without" if is_struck else "sessions end 6 s after their login")
