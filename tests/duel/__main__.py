@@ -15,9 +15,10 @@ from lab.machine.places import find_places
 from lab.machine.setup import Toolbox, make_ready
 from lab.model import Value
 from tests.duel.by_the_lab import watched_roll
-from tests.duel.on_swarm import DIES, DRAIN, UPDATE, watched_on_swarm, yard_of_nodes
+from tests.duel.on_swarm import DIES, DRAIN, UPDATE, watched_on_swarm
 from tests.duel.table import markdown
 from tests.duel.watching import Figures, watched
+from tests.swarm.yard import yard_of_nodes
 
 FILE = Path(__file__).resolve().parents[2] / "duel.json"
 MEASURED = None

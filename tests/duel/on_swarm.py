@@ -11,20 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.backends.docker import take_down
 from lab.backends.swarm_images import bring_images
 from lab.balancer.nginx import speaks_http
 from lab.cluster.members import StoreKeys, store_acl
 from lab.cluster.stores import Stores
-from lab.machine.engine import connect, engine_address
-from lab.machine.places import find_places
+from lab.machine.engine import engine_address
 from lab.machine.projects import default_project
 from lab.machine.setup import Toolbox
 from lab.machine.swarm import Swarm, SwarmNode, find_swarm
 from lab.machine.yard import DOORS, find_yard, yard_name
 from lab.model import Value
 from lab.operate.runs import ChosenRun, watch_one
-from lab.operate.yard import bring_yard_up
 from lab.retry import wait_until
 from tests.duel.watching import Figures, figures, scenario
 from tests.duel.yard import COMMANDS, CONFIGS, proxy_image, variables
@@ -55,21 +52,6 @@ class Stack(Value):
     @property
     def service(self) -> str:
         return f"{self.name}_app"
-
-
-@contextmanager
-def yard_of_nodes() -> Iterator[None]:
-    """A yard for the rows of a swarm; gone afterwards if it was not there before."""
-    engine, places = connect(), find_places()
-    name = yard_name(default_project(places))
-    was_there = bool(find_yard(engine, name))
-    try:
-        bring_yard_up(say=print)
-        yield
-    finally:
-        if not was_there:
-            take_down(engine, places, name)
-        engine.close()
 
 
 @contextmanager

@@ -6,14 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lab.backends.docker import take_down
-from lab.machine.engine import connect
-from lab.machine.places import find_places
-from lab.machine.projects import default_project
-from lab.machine.yard import find_yard, yard_name
-from lab.operate.yard import bring_yard_up
 from tests.swarm.cases import CASES
 from tests.swarm.tried import Tried, try_case
+from tests.swarm.yard import yard_of_nodes
 
 
 def main(asked: list[str]) -> int:
@@ -22,22 +17,14 @@ def main(asked: list[str]) -> int:
     if unknown:
         print(f"no such case: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
-    engine, places = connect(), find_places()
-    name = yard_name(default_project(places))
-    was_there = bool(find_yard(engine, name))
     tried: list[Tried] = []
-    try:
-        bring_yard_up(say=print)
-        with tempfile.TemporaryDirectory() as folder:
-            for case in CASES:
-                if asked and case.name not in asked:
-                    continue
-                for on in ("swarm", "engine") if case.on_engine else ("swarm",):
-                    tried.append(try_case(case, on, Path(folder)))
-                    print(f"{'figure: ' if case.workers else ''}{tried[-1].line}", flush=True)
-    finally:
-        if not was_there:
-            take_down(engine, places, name)
+    with yard_of_nodes(), tempfile.TemporaryDirectory() as folder:
+        for case in CASES:
+            if asked and case.name not in asked:
+                continue
+            for on in ("swarm", "engine") if case.on_engine else ("swarm",):
+                tried.append(try_case(case, on, Path(folder)))
+                print(f"{'figure: ' if case.workers else ''}{tried[-1].line}", flush=True)
     wrong = [one for one in tried if one.wrong]
     on_swarm = [one for one in tried if one.on == "swarm"]
     told = "; ".join(f"{one.case.name}: {one.first_tries} in {one.seconds:.0f} s" for one in on_swarm)
