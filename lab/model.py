@@ -246,6 +246,9 @@ class Operation(Value, gc=False, kw_only=False):
     """A mark of another user that its answer holds."""
     wrong: str | None = None
     """What the answer shows that cannot be so, whatever was done before: one sentence."""
+    cookies: Mapping[str, bool] | None = None
+    """Of a LOGIN to somebody's own app: the names of the cookies that its browser has then, and whether each reads as a
+    session that is signed; never what they hold."""
 
     @property
     def final(self) -> Try:

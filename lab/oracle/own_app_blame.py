@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from lab.model import Finding, Kind, Operation, Outcome, Value
+from lab.oracle.own_sessions import OwnSessions
 from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
 from lab.oracle.scattered_logins import login_words
 from lab.record import AnyEvent, AppStopped, CommandBegan, Step
@@ -54,12 +55,12 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     if at_once:
         return at_once
     logins: dict[str, list[Operation]] = {}
-    late = _LateShown()
-    answers = list(_answers(_also_to(late, history), logins))
+    late, sessions = _LateShown(), OwnSessions()
+    answers = list(_answers(_also_to(late, sessions, history), logins))
     logouts = [one for one in findings if one.anomaly == Anomaly.FORCED_LOGOUT]
-    bound = _bound_elsewhere(logouts, logins) or _ended_by_another(logouts, logins, answers)
-    if bound:
-        return bound
+    ended = _bound_elsewhere(logouts, logins) or _ended_by_another(logouts, logins, answers) or sessions.cause(findings)
+    if ended:
+        return ended
     if any(one.anomaly in {Anomaly.LOST_WRITE, Anomaly.CONTRADICTION} for one in findings) and late.cause:
         return late.cause
     failed = [one for one in answers if not one.is_good]
@@ -72,7 +73,9 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
 
 def _kept_out(findings: Sequence[Finding]) -> str:
     found = next((one for one in findings if one.anomaly == Anomaly.KEPT_OUT), None)
-    return "" if found is None else f"{login_words(found.witness)}: sessions live in the instance"
+    if found is None:
+        return ""
+    return f"{login_words(found.witness)}: sessions live in the instance, or are signed with a secret of its own"
 
 
 def _deaf_to_signals(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
@@ -165,9 +168,10 @@ def _leaves(state: object) -> frozenset[bytes]:
     return frozenset((msgspec.json.encode(state),))
 
 
-def _also_to(late: _LateShown, history: Iterable[Operation]) -> Iterator[Operation]:
+def _also_to(late: _LateShown, sessions: OwnSessions, history: Iterable[Operation]) -> Iterator[Operation]:
     for operation in history:
         late.note(operation)
+        sessions.note(operation)
         yield operation
 
 

@@ -34,6 +34,7 @@ CONTRADICTED = 20
 _LEAVING = frozenset({"drain", "stop", "stopped", "remove"})
 _NO_DRAIN = "replicas leave before they have answered what they hold: they do not drain"
 _SESSIONS = frozenset({Anomaly.FORCED_LOGOUT, Anomaly.FLAPPING})
+_OF_OWN_APPS = frozenset({Kind.ACT, Kind.READ, Kind.STATE})
 _DOUBLED = frozenset({Anomaly.APPLIED_TWICE, Anomaly.WRONG_QUANTITY, Anomaly.ORDER_DOUBLED, Anomaly.DONE_AGAIN})
 _UNANSWERED = frozenset({Anomaly.NOT_ANSWERED, Anomaly.REFUSED})
 
@@ -267,9 +268,11 @@ def _likely_place(
         return "two releases do not read each other's data: formats are mixed"
     if well > CONTRADICTED * len(findings):
         return ""  # it went well elsewhere all the time
-    if not outlived or len(elsewhere) >= 5:
-        return f"{what} in the instance's memory"
-    return ""
+    if outlived and len(elsewhere) < 5:
+        return ""
+    if all(one.witness[-1].kind in _OF_OWN_APPS for one in elsewhere):  # of the shop it is known what it could be
+        return f"{what} in the instance: in its memory or files, or behind a secret of its own"
+    return f"{what} in the instance's memory"
 
 
 def _share(findings: Sequence[Finding], fits: Callable[[Finding], bool]) -> float:

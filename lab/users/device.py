@@ -16,6 +16,7 @@ from lab.users.chance import Chance
 from lab.users.cookies import Jar
 from lab.users.meaning import Meaning, meaning_of, outcome_of, sends_to
 from lab.users.request import PAGE, Content, Request
+from lab.users.signed_cookies import cookies_told
 from lab.users.story import Normalise, OperationDraft, nothing
 from lab.users.tries import Tries
 from lab.users.turns import Turns
@@ -333,6 +334,7 @@ class Device:
             quiet=not self.user.in_flight,
             ended_early=ended_early,
             could_not_fail=could_not_fail,
+            cookies=cookies_told(self._jar.named("/")) if kind is Kind.LOGIN and outcome is _OK else None,
         )
         self._witness.ended(concluded)
 

@@ -45,7 +45,7 @@ def test_sessions_in_the_process_turn_it_red_by_name(toolbox: Toolbox, readme_fi
     assert ended.code == 1, ended.out + ended.err
     broken = {one["promise"] for one in ended.verdict["promises"] if one["verdict"] == "broken"}
     assert broken == {"logged_in"}
-    assert "likely: sessions live in the instance's memory" in ended.out
+    assert "likely: a session is taken by the replica alone that made it: each replica keeps them in its" in ended.out
     assert is_gone(toolbox, ended.project)
 
 

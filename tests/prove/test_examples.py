@@ -90,7 +90,7 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
     "sessions in files": (
         "php",
         changed("sessions.ini", r"(?s).*", ""),
-        "sessions live in the instance",
+        "with a secret of its own",
     ),
     "sessions in a Map": (
         "express",
@@ -100,7 +100,7 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
             "const redis = createClient({ url: process.env.REDIS_URL });\nconst kept = new Map();\n"
             "redis.get = async (key) => kept.get(key);\nredis.set = async (key, value) => kept.set(key, value);",
         ),
-        "sessions live in the instance",
+        "with a secret of its own",
     ),
 }
 

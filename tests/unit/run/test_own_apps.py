@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import itertools
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -59,13 +61,45 @@ class Site:
         return 200, "", msgspec.json.encode({"notes": notes})
 
 
+class Signing:
+    """A site whose cookie is the session itself, signed."""
+
+    def __init__(self, secret: str, notes: dict[str, list[str]]) -> None:
+        self._secret, self._notes = secret.encode(), notes
+
+    def answer(self, request: AppRequest) -> AppAnswer:
+        cookie = request.headers.get("cookie", "").partition("token=")[2]
+        body, _, signature = cookie.partition(".")
+        if request.path == "/login" and request.method == "POST":
+            user = parse_qs(request.body.decode())["user"][0]
+            packed = urlsafe_b64encode(msgspec.json.encode({"user": user})).decode()
+            lines = (f"Set-Cookie: token={packed}.{self._sign(packed)}; Path=/", "Location: /notes")
+            return AppAnswer(303, lines)
+        if request.path in {"/healthz", "/login"}:
+            return AppAnswer(200, (), b'<input type=hidden name=token value="none">')
+        if signature != self._sign(body):
+            return AppAnswer(401)
+        notes = self._notes.setdefault(msgspec.json.decode(urlsafe_b64decode(body))["user"], [])
+        if request.method == "POST":
+            notes.append(parse_qs(request.body.decode())["note"][0])
+            return AppAnswer(303, ("Location: /notes",))
+        return AppAnswer(200, (), msgspec.json.encode({"notes": notes}))
+
+    def _sign(self, text: str) -> str:
+        return hmac.new(self._secret, text.encode(), "sha256").hexdigest()
+
+
 NOTES: dict[str, list[str]] = {}
 SHARED: dict[str, dict[str, str]] = {}
 APPS = {
     "site:v1": MakeApp(make=lambda _, __: Site(SHARED, NOTES)),
     "site:v1-files": MakeApp(make=lambda _, __: Site({}, NOTES)),
+    "site:v1-signs": MakeApp(make=lambda _, __: Signing("shared", NOTES)),
+    "site:v1-own-secret": MakeApp(make=lambda _, __: Signing(f"{next(NUMBERS)}", NOTES)),
+    "site:v2-signs": MakeApp(make=lambda release, __: Signing(release, NOTES)),
 }
-"""Sessions that all replicas share, and sessions in files of each."""
+"""Sessions that all replicas share, in files of each, and in cookies that are signed: with the secret of all, with one
+of each replica, and with one of a release."""
 SCENARIO = """
 lab: 1
 name: own
@@ -82,7 +116,7 @@ users:
       - {{post: /notes, form: {{note: "{{new}}"}}, expect: 303, adds: "{{new}}"}}
     state: {{get: /notes, path: "notes.*"}}
 promises: {{serving_at_least: 1}}
-steps: [{{settle: {{for: 0.5}}}}]
+steps: [{{settle: {{for: 0.5}}}}{roll}]
 enough: {{operations: 20, checks: 5}}
 time_limit: 60
 """
@@ -94,8 +128,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]
     NOTES.clear()
     SHARED.clear()
 
-    def start(image: str, users: int = 6, types: str = "the right one") -> Ended:
-        return InProcessLab(tmp_path, APPS).run(SCENARIO.format(image=image, users=users, password=types))
+    def start(image: str, users: int = 6, types: str = "the right one", to: str = "") -> Ended:
+        roll = f", {{roll: {{to: '{to}'}}}}, {{settle: {{for: 0.5}}}}" if to else ""
+        text = SCENARIO.format(image=image, users=users, password=types, roll=roll)
+        return InProcessLab(tmp_path, APPS).run(text)
 
     return start
 
@@ -126,3 +162,33 @@ def test_a_login_that_nobody_takes_says_nothing_of_sessions(run: Callable[..., E
     ended = run("site:v1", 3, "wrong")
     assert ended.code == ExitCode.COULD_NOT_TELL, ended.lines
     assert any("POST /login -> 200" in line for line in ended.lines)
+
+
+def test_a_secret_that_all_replicas_share_holds(run: Callable[..., Ended]) -> None:
+    """Sessions in cookies need no store."""
+    ended = run("site:v1-signs")
+    assert ended.code == ExitCode.HELD, ended.lines
+
+
+def test_a_secret_that_each_replica_makes_is_told_from_memory_by_its_cookie(run: Callable[..., Ended]) -> None:
+    """The cookie is a signed session, so there is nothing that could be in a memory."""
+    ended = run("site:v1-own-secret")
+    assert ended.code == ExitCode.BROKEN, ended.lines
+    assert ended.broken == {"logged_in"}
+    assert ended.judged.judgement.likely == (
+        "a session is taken by the replica alone that made it: each replica signs them with a secret of its own (the"
+        " cookie token holds a signed session)"
+    )
+    logins = [one for one in ReadRecord(ended.folder).history() if one.kind is Kind.LOGIN]
+    assert {tuple((one.cookies or {}).items()) for one in logins} == {(("token", True),)}, "names, and no values"
+
+
+def test_a_secret_of_each_release_is_laid_at_the_releases(run: Callable[..., Ended]) -> None:
+    """Within one release every replica takes what another one made."""
+    ended = run("site:v1-signs", 12, to="site:v2-signs")
+    assert ended.code == ExitCode.BROKEN, ended.lines
+    assert "logged_in" in ended.broken
+    assert ended.judged.judgement.likely.startswith("v2-signs refuses the sessions that v1-signs made"), (
+        ended.judged.judgement.likely
+    )
+    assert "each release signs them with a secret of its own" in ended.judged.judgement.likely
