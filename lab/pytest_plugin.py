@@ -36,6 +36,8 @@ CHOICES = {
     "parallel": ("0", "1"),
 }
 """What options that are a choice may be, the first by default."""
+LONGEST_SEED = 18
+"""Digits: any reader of a record knows such a number."""
 RUN = "lab.run"
 """The first of the properties that tell of one run; those after it, up to the next of this name, belong to it."""
 
@@ -95,10 +97,9 @@ def _seed(config: pytest.Config) -> int:
     given = from_controller if from_controller is not None else _option(config, "seed")
     if given == "":
         return secrets.randbelow(10**6)
-    try:
-        return int(given)
-    except ValueError:
-        raise pytest.UsageError(f"--lab-seed {given}: is not a number") from None
+    if not (str(given).isascii() and str(given).isdecimal()) or len(str(given)) > LONGEST_SEED:
+        raise pytest.UsageError(f"--lab-seed {given}: is not a number of up to {LONGEST_SEED} digits")
+    return int(given)
 
 
 @pytest.hookimpl(optionalhook=True)

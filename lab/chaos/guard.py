@@ -70,18 +70,19 @@ def refuse_strike(radius: BlastRadius, standing: Capacity, victims: Sequence[Vic
     slots = {one.slot for one in victims if one.role is Role.APP}
     left = len(set(standing.serving) - slots)
     if left < radius.least_serving:
-        return f"{left} replicas would go on serving, {radius.least_serving} must"
+        return f"{_many(left, 'replica')} would go on serving, {radius.least_serving} must"
     lost = {*standing.lost_zones, zone} - {""}
     if len(lost) > radius.zones:
-        return f"{len(lost)} zones would be lost at once, at most {radius.zones} may be"
+        return f"{_many(len(lost), 'zone')} would be lost at once, at most {radius.zones} may be"
     if zone:
         return ""
     away = standing.missing | slots
     if slots and len(away) > radius.replicas:
-        return f"{len(away)} replicas would be away at once, at most {radius.replicas} may be"
+        return f"{_many(len(away), 'replica')} would be away at once, at most {radius.replicas} may be"
     tiers = {*standing.hurt, *(one.role for one in victims)}
     if len(tiers) > radius.tiers:
-        return f"{len(tiers)} tiers would be hurt at once ({', '.join(sorted(tiers))}), at most {radius.tiers} may be"
+        names = ", ".join(sorted(tiers))
+        return f"{_many(len(tiers), 'tier')} would be hurt at once ({names}), at most {radius.tiers} may be"
     return ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lab.cli.parser import COUNT, SECONDS, WORDS, option, users_port, verb
+from lab.cli.parser import COUNT, SECONDS, SEED, WORDS, option, users_port, verb
 from lab.cli.records import recorded_run
 from lab.cli.terminal import say
 from lab.errors import UsageError
@@ -32,7 +32,7 @@ def shrink(run: str, most_runs: int) -> int:
 
 @verb("duel")
 @click.argument("way", nargs=-1, help="recreate, docker-rollout, rolling, red-black, canary (default: all)")
-@option("--seed", type=int, default=11, help="of the users (default: 11)")
+@option("--seed", type=SEED, default=11, help="of the users (default: 11)")
 @option("--users", type=COUNT, default=60, metavar="N", help="default: 60")
 @option("--think", type=SECONDS, default=0.3, metavar="S", help="default: 0.3")
 @option("--tries", type=COUNT, default=3, metavar="N", help="for each operation, at most (default: 3)")
@@ -56,7 +56,7 @@ def duel(
 )
 @option("--fault", type=WORDS, multiple=True, help="only this one, such as 'freeze the store'; may be repeated")
 @option("--at", type=WORDS, multiple=True, metavar="POINT", help="only there, such as ready; may be repeated")
-@option("--seed", type=int, default=1, help="of the users and the random kills (default: 1)")
+@option("--seed", type=SEED, default=1, help="of the users and the random kills (default: 1)")
 @option("--deployer-kills", type=int, metavar="N", help="kill deployers at every step boundary, and N at random")
 def sweep(
     strategy: tuple[str, ...], fault: tuple[str, ...], at: tuple[str, ...], seed: int, deployer_kills: int | None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.parser import COUNT, PORT, SECONDS, LabGroup, flag, option, page, users_port, verb
+from lab.cli.parser import COUNT, PORT, SECONDS, SEED, LabGroup, flag, option, page, users_port, verb
 from lab.cli.terminal import say
 from lab.errors import UsageError
 
@@ -61,7 +61,7 @@ def start(folder: Path, lesson: str) -> int:
 
 @verb("check")
 @_begun
-@option("--seed", type=int, help="repeat the same schedule")
+@option("--seed", type=SEED, help="repeat the same schedule")
 @flag("--watch", help="and again whenever a file has changed, until it is passed or Ctrl-C")
 @page
 @click.pass_obj
@@ -116,7 +116,7 @@ def ask_help(folder: Path, done: bool) -> int:
 
 @verb("repair")
 @click.argument("fault", required=False, help="which (for a trainer; --list names them); one is drawn otherwise")
-@option("--seed", type=int, help="of what is drawn (default: a new one)")
+@option("--seed", type=SEED, help="of what is drawn (default: a new one)")
 @option("--within", type=SECONDS, default=900.0, metavar="S", help="seconds that you have (900 if not given)")
 @users_port
 @flag("--list", "lists", help="for a trainer: what can be wrong, and what mends it")
@@ -155,7 +155,7 @@ def leave(folder: Path) -> int:
 
 
 @verb("wheel")
-@option("--seed", type=int, help="of what is drawn (default: a new one); the same draws the same")
+@option("--seed", type=SEED, help="of what is drawn (default: a new one); the same draws the same")
 @page
 @option("--guess", metavar="NAME", help="name what was drawn last; if it is right you get its files")
 @flag("--check", "checks", help="build what you have mended, run it, and say if it holds")

@@ -211,7 +211,7 @@ def _starting(names: Any, incomplete: str) -> list[CompletionItem]:
 
 
 PORT, SECONDS, WORDS, SCENARIO, RUN = Port(), Seconds(), Words(), ScenarioName(), RunName()
-COUNT = click.IntRange(min=1)
+COUNT, SEED = click.IntRange(min=1), click.IntRange(0, 2**63 - 1)
 
 _project = option("-p", "--project", type=ProjectName(), help="the cluster's name (default: this checkout's own)")
 

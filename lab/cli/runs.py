@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.parser import COUNT, SCENARIO, SECONDS, WORDS, begins_swarm, flag, on, option, page, verb
+from lab.cli.parser import COUNT, SCENARIO, SECONDS, SEED, WORDS, begins_swarm, flag, on, option, page, verb
 from lab.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def init(compose: tuple[str, ...], service: str | None) -> int:
     type=SCENARIO,
     help=f"{SCENARIOS}; several run one after another, and the exit code is the worst of theirs: 1, 2, 4, 5, 3, 0",
 )
-@option("--seed", type=int, help="repeat the same schedule; a fresh one is drawn and printed otherwise")
+@option("--seed", type=SEED, help="repeat the same schedule; a fresh one is drawn and printed otherwise")
 @option("--users", type=COUNT, metavar="N", help="so many users; what is enough follows in proportion")
 @option("--think", type=SECONDS, metavar="S", help="mean seconds between two actions of a device; likewise")
 @option("--duration", type=SECONDS, metavar="S", help="seconds that each `repeat` step goes on (soak)")
@@ -112,7 +112,7 @@ def run(
 @verb("try")
 @click.argument("scenario", type=SCENARIO, help="a YAML file with a journey of your own")
 @option("--actions", type=COUNT, default=3, metavar="N", help="how often it acts (3 if not given)")
-@option("--seed", type=int, default=1, help="what the journey draws (1 if not given)")
+@option("--seed", type=SEED, default=1, help="what the journey draws (1 if not given)")
 @option(
     "--set",
     "changes",
@@ -156,7 +156,7 @@ def try_(scenario: str, actions: int, seed: int, changes: tuple[str, ...]) -> in
 @option("--within", type=SECONDS, metavar="S", help="seconds that the command may take (300)")
 @option("--before", type=SECONDS, metavar="S", help="seconds that users are there before it (5)")
 @option("--after", type=SECONDS, metavar="S", help="seconds that they stay after it (10)")
-@option("--seed", type=int, help="repeat the same users; a fresh one is drawn and printed otherwise")
+@option("--seed", type=SEED, help="repeat the same users; a fresh one is drawn and printed otherwise")
 @option(
     "--set",
     "changes",

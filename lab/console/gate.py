@@ -53,7 +53,7 @@ class Gate:
             return GateAnswer(status=GateStatus.TOO_EARLY, why="the run has not begun", run=run)
         is_over = _is_over(folder)  # looked at first: what is judged then is whole
         seen = ReadRecord(folder)
-        judged = judge_run(seen, so_far=not is_over)
+        judged = judge_run(seen, is_over=is_over, so_far=not is_over)
         return answer(folder.name, judged, scenario_of(seen), list(seen.events()), is_over=is_over)
 
 

@@ -29,6 +29,8 @@ def folder_of(named: str) -> Path:
     found = find_places().runs / named
     try:
         if Path(named).is_dir():
+            if not any((Path(named) / one).exists() for one in ("scenario.json", "events.jsonl")):
+                raise UsageError("holds no record of a run", at=named, hint="lab runs")
             return Path(named)
         if named and found.is_dir():
             return found

@@ -119,7 +119,10 @@ def read_manifest(file: Path) -> Manifest:
             found = tar.extractfile(MANIFEST)
             manifest = msgspec.json.decode(found.read() if found else b"", type=Manifest)
     except (OSError, tarfile.TarError, KeyError, msgspec.DecodeError) as exc:
-        raise UsageError(f"is not a lab pack: {exc}", at=str(file), hint="lab workshop pack FILE") from exc
+        why = str(exc).partition("\n")[0]  # tarfile goes on to tell every method that it tried
+        raise UsageError(
+            f"is not a lab pack: {why}", at=str(file), hint="lab pack FILE   # or: lab workshop pack"
+        ) from exc
     if manifest.format != FORMAT:
         raise UsageError(f"format {manifest.format} is not known", at=str(file), hint="pack it again")
     return manifest

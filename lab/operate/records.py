@@ -91,7 +91,8 @@ def list_runs(wanted: RunFilter = ALL, *, as_json: bool = False, say: Say) -> in
     for line in (msgspec.json.encode(one).decode() for one in found) if as_json else summaries_text(found):
         say(line)
     if not found and not as_json:
-        say("no such run\n  try: lab runs" if wanted != ALL else "no runs yet\n  try: lab run demo")
+        say("no such run" if wanted != ALL else "no runs yet")
+        say("  try: lab runs" if wanted != ALL else "  try: lab run demo")
     return ExitCode.HELD
 
 

@@ -127,7 +127,7 @@ def judge_loss(strict: Oracle, history: History, strikes: Sequence[StoreStrike],
         judged = strict
     elif farthest > bound:
         allowed = [max(since, one.at - int(bound * NS)) for one, since in zip(strikes, back, strict=True)]
-        judged = _gone_back(history, strikes, allowed)
+        judged = _gone_back(strict, history, strikes, allowed)
     others = tuple(one for one in strict.findings if one.anomaly not in LOSING)
     beyond = tuple(one for one in judged.findings if _is_loss(one, strikes))
     kept = (*others, *(one for one in judged.findings if one.anomaly in LOSING))
@@ -195,7 +195,7 @@ def _measure(strict: Oracle, history: History, strikes: Sequence[StoreStrike]) -
     back, judged = [one.at for one in strikes], strict
 
     def judge(place: int, instant: int) -> Oracle:
-        return _gone_back(history, strikes, [*back[:place], instant, *back[place + 1 :]])
+        return _gone_back(strict, history, strikes, [*back[:place], instant, *back[place + 1 :]])
 
     for place, strike in enumerate(strikes):
         after = strikes[place + 1].at if place + 1 < len(strikes) else None
@@ -264,10 +264,10 @@ def _shown_though_gone(judged: Oracle) -> int:
     return sum(1 for one in judged.findings if one.anomaly in {Anomaly.REFUSED_APPLIED, Anomaly.PHANTOM})
 
 
-def _gone_back(history: History, strikes: Sequence[StoreStrike], back: Sequence[int]) -> Oracle:
+def _gone_back(strict: Oracle, history: History, strikes: Sequence[StoreStrike], back: Sequence[int]) -> Oracle:
     """The history judged as if each strike had taken the store back to that instant; some took it nowhere."""
     spans = [(since, one.at, one.until) for one, since in zip(strikes, back, strict=True) if since < one.at]
-    return check(_since(one, spans) for one in history())
+    return check((_since(one, spans) for one in history()), is_cut_off=strict.is_cut_off)
 
 
 def _since(operation: Operation, spans: Sequence[tuple[int, int, int]]) -> Operation:

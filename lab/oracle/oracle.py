@@ -27,6 +27,8 @@ class Oracle:
         self._counts = CheckCounts()
         self._ledgers: dict[str, Ledger] = {}
         self._finished = False
+        self.is_cut_off = False
+        """Whether it was fed only the beginning of a history."""
         self._closed: dict[str, tuple[bool, bool]] = {}
         """Of users whose ledgers are no longer needed: whether they were left undecided, and unjudged."""
         self.operations = 0
@@ -55,6 +57,14 @@ class Oracle:
             self._finished = True
             for ledger in self._ledgers.values():
                 ledger.judge_all()
+        return self.findings
+
+    def cut_off(self) -> Sequence[Finding]:
+        """The history goes on where this one ends: what has waited for a quiet moment since is never judged.
+
+        An operation that was under way may be what explains it.
+        """
+        self._finished = self.is_cut_off = True
         return self.findings
 
     def close(self) -> None:
@@ -123,14 +133,17 @@ class Oracle:
         return open_ones + sum(late for _, late in self._closed.values())
 
 
-def check(operations: Iterable[Operation], limits: SessionLimits | None = None) -> Oracle:
+def check(operations: Iterable[Operation], limits: SessionLimits | None = None, *, is_cut_off: bool = False) -> Oracle:
     """Judge a whole history: in the order of the ends where operations say `quiet`, else in any order.
 
-    Without that word the quiet points are found from the begins and ends, once all is there; with it, memory is
-    bounded by the users' state.
+    One that `is_cut_off` is judged only as far as somebody was quiet. Without that word the quiet points are found from
+    the begins and ends, once all is there; with it, memory is bounded by the users' state.
     """
     oracle = Oracle(limits)
     for operation in operations:
         oracle.feed(operation)
-    oracle.finish()
+    if is_cut_off:
+        oracle.cut_off()
+    else:
+        oracle.finish()
     return oracle

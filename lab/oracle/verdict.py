@@ -76,6 +76,8 @@ class Evidence(Value):
     troubles: tuple[str, ...] = ()
     torn: int = 0
     """Lines of the record that could not be read."""
+    lacks_operations: bool = False
+    """Whether some of what the run made is not in the record, and nobody knows what it would explain."""
     crashed: str = ""
     """What a check died of, if one did."""
     why_nothing: str = ""
@@ -147,6 +149,7 @@ def gather(
     last: int = 0,
     new_release: str | None = None,
     torn: int = 0,
+    lacks_operations: bool = False,
     crashed: str = "",
     rolled_back: bool = False,
     failed_commands: tuple[str, ...] = (),
@@ -188,6 +191,7 @@ def gather(
         first_tries=service.first_tries,
         troubles=service.troubles,
         torn=torn,
+        lacks_operations=lacks_operations,
         crashed=crashed,
         last=last,
         killed_writes=service.killed_writes,
@@ -246,8 +250,9 @@ def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = 
 
 def _certain(evidence: Evidence) -> tuple[Finding, ...]:
     """A torn record may lack operations that explain what was seen at its end; and of what somebody else took down,
-    nothing that comes after says anything. Of a journey that can't work, nothing does."""
-    findings = () if evidence.is_mistaken else evidence.findings
+    nothing that comes after says anything. Of a journey that can't work, or a record that lacks operations, nothing
+    does."""
+    findings = () if evidence.is_mistaken or evidence.lacks_operations else evidence.findings
     if evidence.torn:
         until = evidence.last - int(LONGEST_OPERATION * NS)
         findings = tuple(finding for finding in findings if finding.at <= until)

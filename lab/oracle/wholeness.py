@@ -100,6 +100,15 @@ class Wholeness:
         if part._checksum is not None:
             self._checksum = part._checksum
 
+    def is_cut_off(self, *, is_over: bool = False, has_end: bool = False) -> bool:
+        """Whether its events end before the run did: what was under way then is in no operation."""
+        return not (is_over or self._has_last_line or (self._is_ended and not has_end))
+
+    @property
+    def lacks_operations(self) -> bool:
+        """Whether some are missing that were made, or stand elsewhere than they were made."""
+        return self._missing_at is not None or (self._counted is not None and self._counted != self._operations)
+
     def reasons(self, *, is_over: bool = False, due: Due | None = None) -> tuple[str, ...]:
         """Why this record proves nothing, in words; empty where it is whole.
 
@@ -138,7 +147,7 @@ class Wholeness:
     def _cut_short(self, *, is_over: bool, has_end: bool) -> list[str]:
         if self._read_back_at is None:
             return ["the record ends before the users read back their state"]
-        if not (is_over or self._has_last_line or (self._is_ended and not has_end)):
+        if self.is_cut_off(is_over=is_over, has_end=has_end):
             return ["the record ends while the users read back their state"]
         silent = sorted(device for device, has_read in self._has_read.items() if not has_read)
         if not silent:

@@ -8,6 +8,7 @@ import msgspec
 
 from lab import record
 from lab.clock import NS
+from lab.errors import ExitCode
 from lab.model import Finding, Operation
 from lab.oracle import Oracle
 from lab.oracle.promises import PROMISES, TRIES
@@ -100,10 +101,12 @@ class PageFold:
             self._begin(0)
         while self._has_untold:
             self._close()
-        self._oracle.finish()
+        ending = ended(self._t)
+        if ending.exit_code != ExitCode.COULD_NOT_TELL:  # else what explains the rest may be missing
+            self._oracle.finish()
         self._tell_findings()
         self._count(is_last=True)
-        self._made.append(ended(self._t))
+        self._made.append(ending)
         return self._give()
 
     # time

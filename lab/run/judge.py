@@ -117,7 +117,7 @@ def judge_run(
     """
     scenario = scenario_of(seen)
     releases = ReleaseContents.of(seen, scenario)
-    taken = _take_in(seen, scenario, releases, processes, parts or parts_of(seen.size, processes))
+    taken = _take_in(seen, scenario, releases, is_over, processes, parts or parts_of(seen.size, processes))
     tally, events, answered, crashed = taken.tally, taken.events, taken.answered, taken.crashed
     if crashed and taken.parts > 1:
         whole = ReadRecord(seen.folder)
@@ -135,6 +135,7 @@ def judge_run(
         new_release=crossing.release,
         nothing_new=tuple(nothing_new(scenario, crossing)),
         torn=max(seen.torn, tally.torn),
+        lacks_operations=tally.whole.lacks_operations,
         crashed=crashed,
         rolled_back=rolled_back,
         failed_commands=failed_commands,
@@ -190,7 +191,14 @@ class _TakenIn:
     crashed: str = ""
 
 
-def _take_in(seen: ReadRecord, scenario: Scenario, releases: ReleaseContents, processes: int, parts: int) -> _TakenIn:
+def _take_in(
+    seen: ReadRecord,
+    scenario: Scenario,
+    releases: ReleaseContents,
+    is_over: bool,
+    processes: int,
+    parts: int,
+) -> _TakenIn:
     rules = _rules(scenario)
     taken = _TakenIn(Tally(rules), Answerers(()), parts=parts)
     tally = taken.tally
@@ -198,12 +206,21 @@ def _take_in(seen: ReadRecord, scenario: Scenario, releases: ReleaseContents, pr
         taken.events += seen.events()
         tally.take_events(taken.events, releases.new)
         taken.answered = Answerers(taken.events)
+        is_cut = tally.whole.is_cut_off(is_over=is_over, has_end=due_of(seen, scenario).has_end)
         if scenario.target is not None:
-            tally.take(seen.history(), also=taken.answered.feed)
+            tally.take(seen.history(), is_cut_off=is_cut, also=taken.answered.feed)
         elif parts > 1:
-            take_in_processes(tally, seen.folder, rules, releases.new, processes=processes, parts=parts)
+            take_in_processes(
+                tally,
+                seen.folder,
+                rules,
+                releases.new,
+                processes=processes,
+                parts=parts,
+                is_cut_off=is_cut,
+            )
         else:
-            tally.take(seen.history())
+            tally.take(seen.history(), is_cut_off=is_cut)
         tally.whole.read(seen.checksum)
         with no_collection():
             taken.lost = _judge_loss(scenario, tally.oracle, seen, widened(taken.events))

@@ -39,8 +39,17 @@ class Tally:
             self.whole.event(event)
         self.occasions = OccasionCounts(events, new_release=new_release, is_part=self._is_part)
 
-    def take(self, operations: Iterable[Operation], *, also: Callable[[Operation], None] | None = None) -> None:
-        """The operations in the order of the file, to their end; `also` is told each of them."""
+    def take(
+        self,
+        operations: Iterable[Operation],
+        *,
+        is_cut_off: bool = False,
+        also: Callable[[Operation], None] | None = None,
+    ) -> None:
+        """The operations in the order of the file, to their end; `also` is told each of them.
+
+        `is_cut_off`: there it was not over yet.
+        """
         occasions = self.occasions
         assert occasions is not None  # noqa: S101 -- events come first
         with no_collection():
@@ -53,7 +62,10 @@ class Tally:
                 self.last = max(self.last, operation.end)
                 if also is not None:
                     also(operation)
-            self.oracle.finish()
+            if is_cut_off:
+                self.oracle.cut_off()
+            else:
+                self.oracle.finish()
 
     def absorb(self, parts: Sequence[Tally]) -> None:
         """Take over what parts counted, each of them of other users; nothing was taken here but the events."""
@@ -77,24 +89,31 @@ def parts_of(size: int, processes: int) -> int:
 
 
 def take_in_processes(
-    tally: Tally, folder: Path, rules: ServiceRules, new_release: str | None, *, processes: int, parts: int
+    tally: Tally,
+    folder: Path,
+    rules: ServiceRules,
+    new_release: str | None,
+    *,
+    processes: int,
+    parts: int,
+    is_cut_off: bool,
 ) -> None:
     """The same as `take` of all operations, with the users divided into `parts`, of which so many processes take one
     after another. What a part needs is let go with its process.
 
     Raises what a part raised: what is wrong with a record is told better by one process.
     """
-    part = partial(_part, folder, rules, new_release, parts)
+    part = partial(_part, folder, rules, new_release, parts, is_cut_off)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         tally.absorb(list(pool.map(part, range(parts))))
 
 
-def _part(folder: Path, rules: ServiceRules, new_release: str | None, of: int, number: int) -> Tally:
+def _part(folder: Path, rules: ServiceRules, new_release: str | None, of: int, is_cut_off: bool, number: int) -> Tally:
     """One part, in a process of its own. The first also looks at what concerns all: numbers, who came after whom."""
     seen, tally = ReadRecord(folder), Tally(rules, is_part=True)
     tally.take_events(list(seen.events()), new_release)
     passing = _Passing(tally.whole)
-    tally.take(seen.shard(number, of, passed=passing.lines if number == 0 else None))
+    tally.take(seen.shard(number, of, passed=passing.lines if number == 0 else None), is_cut_off=is_cut_off)
     if tally.occasions is not None:
         tally.occasions.add_neighbours(passing.neighbours)
     tally.oracle.close()

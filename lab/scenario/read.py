@@ -17,7 +17,7 @@ from lab.scenario.named_services import named_in_full, with_own_limits
 from lab.scenario.renames import new_path, with_new_keys
 from lab.scenario.spec import Scenario, StepSpec
 from lab.scenario.target_spec import TargetSpec
-from lab.scenario.yaml_paths import DuplicateKey, did_you_mean, keys_of, line_of, load_yaml, put_at, unknown_field
+from lab.scenario.yaml_paths import DuplicateKey, did_you_mean, keys_at, line_of, load_yaml, put_at, unknown_field
 
 LARGEST_FILE = 256 * 1024
 """Bytes of a scenario file: `lab shrink` writes some thousand."""
@@ -205,10 +205,12 @@ def _misshapen(exc: msgspec.ValidationError, place: Callable[[str], str]) -> Sce
     unknown = unknown_field(what)
     hint = f"compare with {LIBRARY / 'demo.yaml'}"
     if unknown is not None:
+        meant = did_you_mean(unknown, keys_at(Scenario, key))
         key = f"{key}.{unknown}".lstrip(".")
         what = f"unknown key {unknown!r} here"
-        meant = did_you_mean(unknown, keys_of(Scenario) - {unknown})  # it may be a key elsewhere
         hint = f"did you mean {meant!r}?" if meant else hint
+    elif what.startswith("Expected `str`"):
+        hint = "put it in quotes"
     return ScenarioError(what, at=place(key), hint=hint)
 
 

@@ -13,6 +13,7 @@ import yaml
 from lab.errors import UsageError
 
 _TOKEN = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
 LARGEST_TREE = 100_000
 """Values that a document may hold, each alias counted as often as it stands for something."""
 DEEPEST = 60
@@ -101,11 +102,25 @@ def unknown_field(message: str) -> str | None:
     return found["field"] if found else None
 
 
-def keys_of(shape: type[Any]) -> set[str]:
-    """Every key that may stand anywhere in a file of this shape."""
+def keys_at(shape: type[Any], key_path: str) -> set[str]:
+    """Every key that may stand in the mapping at a key path, as msgspec tells it: `act[0].keep[...]`."""
     schema = msgspec.json.schema(shape)
-    parts = [schema, *schema.get("$defs", {}).values()]
-    return {key for part in parts for key in part.get("properties", {})}
+    defs = schema.get("$defs", {})
+    here = _shapes(defs, schema)
+    for place, name in _STEP.findall(key_path):
+        inside = "additionalProperties" if place == "..." else "items"  # names of the user's own, or a list
+        within = [one.get("properties", {}).get(name) if name else one.get(inside) for one in here]
+        here = [one for more in within if isinstance(more, dict) for one in _shapes(defs, more)]
+    return {key for one in here for key in one.get("properties", {})}
+
+
+def _shapes(defs: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What a part of a schema may be, each without a reference."""
+    if "anyOf" in schema:
+        return [one for part in schema["anyOf"] for one in _shapes(defs, part)]
+    if "$ref" in schema:
+        return _shapes(defs, defs[schema["$ref"].rpartition("/")[2]])
+    return [schema]
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

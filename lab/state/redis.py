@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from lab.errors import Fenced, SetupError, Stale, StateError, UsageError
 from lab.state.protocol import Document, Lease
@@ -89,14 +89,15 @@ class RedisState:
                 url, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN
             )
             self._client.connection_pool.make_connection()  # tries the options, and connects to nobody
-        except (ValueError, TypeError):  # their words may quote a part of the password
+        except (ValueError, TypeError, self._fault):  # their words may quote a part of the password
             raise UsageError(
                 "is no address of a Redis", at=f"LAB_STATE {self._at}", hint="LAB_STATE=redis://HOST:6379/0"
             ) from None
 
     def _check_options(self, url: str) -> None:
         """Raise UsageError for an option that no Redis client of the lab's knows."""
-        unknown = sorted({name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)} - OPTIONS)
+        query = url.partition("#")[0].partition("?")[2]
+        unknown = sorted({name for name, _ in parse_qsl(query, keep_blank_values=True)} - OPTIONS)
         if unknown:
             known = ", ".join(sorted(OPTIONS))
             raise UsageError(

@@ -145,6 +145,8 @@ def _check_step(at: str, step: HttpStep, kept: set[str], *, has_page: bool) -> N
         raise UsageError(f"a step is exactly one of {', '.join(_METHODS)}, submit", at=at, hint="- get: /")
     if step.submit is not None and not has_page:
         raise UsageError("no page comes before it whose form it could send", at=at, hint="- get: /login")
+    if step.form is not None and step.json is not None:
+        raise UsageError("a request has one body: form or json", at=at, hint="leave one of them out")
     if step.submit is None:
         _check_path(f"{at}.{given[0]}", step.target)
     _check_headers(f"{at}.headers", step.headers or {})
@@ -184,7 +186,7 @@ def secret(name: str, *, at: str) -> str:
 def _check_path(at: str, path: str) -> None:
     """What is put into a hole is quoted when it is sent; the rest must be what a request line can hold."""
     rest = _HOLE.sub("x", path)
-    if not rest.startswith("/") or not rest.isascii() or not rest.isprintable() or " " in rest:
+    if not rest.startswith("/") or not rest.isascii() or not rest.isprintable() or set(rest) & set(" #"):
         raise UsageError(f"{path!r} is not a valid path", at=at, hint="a path such as /cart, with its spaces as %20")
 
 

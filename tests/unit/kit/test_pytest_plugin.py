@@ -97,7 +97,16 @@ def test_the_seed_is_told_and_can_be_given(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given"), [("seed", "x"), ("scope", "bad"), ("require", "maybe"), ("keep", "some"), ("parallel", "-1")]
+    ("name", "given"),
+    [
+        ("seed", "x"),
+        ("seed", "-1"),
+        ("seed", "9" * 30),
+        ("scope", "bad"),
+        ("require", "maybe"),
+        ("keep", "some"),
+        ("parallel", "-1"),
+    ],
 )
 def test_an_option_that_makes_no_sense_is_refused(pytester: pytest.Pytester, name: str, given: str) -> None:
     """By its name, before any test, on the command line and in the ini file alike."""

@@ -71,8 +71,9 @@ def test_a_file_that_is_no_pack_is_told(tmp_path: Path, content: bytes | None) -
     path = tmp_path / "p.tar"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UsageError, match="is not a lab pack"):
+    with pytest.raises(UsageError, match="is not a lab pack") as refused:
         read_manifest(path)
+    assert "\n" not in refused.value.what  # tarfile tells each method that it tried
     with tarfile.open(path, "w") as tar:
         tar.addfile(tarfile.TarInfo("something"), io.BytesIO())
     with pytest.raises(UsageError, match="is not a lab pack"):

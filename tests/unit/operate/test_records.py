@@ -63,7 +63,7 @@ def test_a_run_is_listed_with_when_how_long_what_and_how_it_ended(two: Path) -> 
 def test_runs_are_filtered(two: Path) -> None:
     """By scenario, verdict and time; the newest few."""
     assert len(listed(verdict="held")) == 1
-    assert listed(verdict="could-not-tell") == ["no such run\n  try: lab runs"]
+    assert listed(verdict="could-not-tell") == ["no such run", "  try: lab runs"]
     assert listed(last=1)[0].endswith("bbbb")
     assert listed(since="2026-01-02")[0].endswith("bbbb")
     assert [one.run[-4:] for one in find_runs(run_filter(since="30000d"))] == ["aaaa", "bbbb"]
@@ -115,9 +115,9 @@ def test_a_record_that_cant_be_read_does_not_hide_the_others(root: Path, documen
 
 def test_without_any_run_it_says_what_to_do(root: Path) -> None:
     """Whether or not there is a folder for them."""
-    assert listed() == ["no runs yet\n  try: lab run demo"]
+    assert listed() == ["no runs yet", "  try: lab run demo"]
     (root / "runs").rmdir()
-    assert listed() == ["no runs yet\n  try: lab run demo"]
+    assert listed() == ["no runs yet", "  try: lab run demo"]
 
 
 def test_two_runs_are_compared(two: Path) -> None:

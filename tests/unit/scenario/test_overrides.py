@@ -54,6 +54,9 @@ def test_a_key_is_set_by_its_path() -> None:
     [
         ("users.cuont=2", "did you mean 'count'"),
         ("users.count=many", "--set users.count"),
+        ("a=1", "compare with"),  # `ca` is a key, but of another place
+        ("cluster.largest_body=8", "put it in quotes"),
+        ("users.http={act: [{post: /a, keep: {x: {hedder: a}}}]}", "did you mean 'header'"),
         ("steps[9].settle.for=2", "there is no [9] in a list of 3"),
         ("title.more=2", "would stand inside"),
         ("steps[1].together[0].roll.batch=two", "--set steps[1].together[0].roll.batch"),

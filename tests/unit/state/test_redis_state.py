@@ -41,7 +41,16 @@ def test_one_clusters_documents_are_forgotten_and_no_others(name: str, pattern: 
     assert asked.deleted[0] == f"{{lab}}:document:{name}"
 
 
-@pytest.mark.parametrize("url", ["myredis:6379", "redis://:s3/cret@h:port/0", "http://:s3cret@h/0"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "myredis:6379",
+        "redis://:s3/cret@h:port/0",
+        "http://:s3cret@h/0",
+        "redis://:s3cret@[::1",
+        "rediss://h/0?ssl_cert_reqs=s3",
+    ],
+)
 def test_what_is_no_address_is_a_mistake_of_the_command_line(url: str) -> None:
     """Told with what would be one, and without the password."""
     with pytest.raises(UsageError, match="LAB_STATE") as caught:
