@@ -23,6 +23,7 @@ LOOKED_AT = 16
 """Entries of a long list that are compared with what was put in each time: the newest ones, and some of the others."""
 LONGEST_NAME = 80
 """Characters that the shop takes as a display name."""
+_HARD_TO_WRITE = ("Ærøskøbing 漢字 🛒 " * LONGEST_NAME)[:LONGEST_NAME]
 
 
 class _ForAnybody(Struct, kw_only=True, gc=False):
@@ -134,7 +135,7 @@ def name_for(key: str) -> str:
     """The display name that is set with this key: it begins with the key, and some are long or hard to write."""
     turn = crc32(key.encode()) % 8
     if turn == 0:
-        return f"{key} {'Ærøskøbing 漢字 🛒 ' * LONGEST_NAME}"[:LONGEST_NAME].strip()
+        return f"{key} {_HARD_TO_WRITE}"[:LONGEST_NAME].strip()
     if turn == 1:
         return f"{key} Zoë Ñandú"
     return f'{key} <b>"R&D"</b>' if turn == 2 else key

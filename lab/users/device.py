@@ -37,27 +37,23 @@ AGAIN_LATE, LATE_ONE_IN = 5.0, 8
 class User:
     """One account, on one device or two; `in_flight` counts the operations that its devices have begun."""
 
-    __slots__ = ("_longer", "_mark", "_marks", "in_flight", "name", "password")
+    __slots__ = ("_foreign", "in_flight", "name", "password")
 
     def __init__(self, name: str, password: str) -> None:
         self.name, self.password = name, password
         self.in_flight = 0
-        stem, dash, number = name.rpartition("-")
-        self._mark, self._marks = name.encode(), (stem + dash).encode()
-        # Numbers have three digits at least, so that only of one without a zero before it another may begin alike.
-        self._longer = None if number.startswith("0") else re.compile(re.escape(self._mark) + rb"[0-9]")
+        stem, dash, number = name.encode().rpartition(b"-")
+        # Numbers have three digits at least; that of user 1000 begins like user 100's.
+        others = re.escape(stem + dash) + rb"(?!" + re.escape(number) + rb"(?![0-9]))[0-9]{3,}"
+        self._foreign = re.compile(others).search if dash else None
 
     def foreign_mark(self, body: bytes) -> str | None:
         """The account of another user of the same crowd that `body` names, if it names one.
 
-        Accounts and the ids that their devices make begin alike, so that to count them tells; user 1000 would count as
-        user 100, and is looked for apart.
+        Accounts, and the ids that their devices make, begin alike. Where accounts have no number nobody can tell.
         """
-        marks, longer = self._marks, self._longer
-        is_alone = not marks or body.count(marks) == body.count(self._mark)
-        if is_alone and (longer is None or longer.search(body) is None):
-            return None
-        return next((one for one in _accounts_in(body, marks) if one != self.name), None)
+        found = self._foreign(body) if self._foreign is not None else None
+        return None if found is None else found[0].decode()
 
 
 class Look(Value, kw_only=False, gc=False):
@@ -68,10 +64,6 @@ class Look(Value, kw_only=False, gc=False):
     """Where it redirects to."""
     doubt: Callable[[], Awaitable[bool]] | None = None
     """Whether the user is turned away by it, where that takes another request to know."""
-
-
-def _accounts_in(body: bytes, marks: bytes) -> Iterator[str]:
-    return (found[0].decode() for found in re.finditer(re.escape(marks) + rb"[0-9]{3,}", body))
 
 
 def pause_before_again(luck: float) -> float:
