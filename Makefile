@@ -7,8 +7,9 @@ BROWSER := .venv/.browser
 BESIDE := 3
 # Tests start some hundred Pythons: what one has compiled is there for the next, whatever the machine's default.
 unexport PYTHONDONTWRITEBYTECODE
-# The quick tests count; the slow ones mostly wait, for runs in this process and for what they started.
-QUICK := -m pytest -n 4 -m 'not e2e and not browser and not prove and not slow'
+# The quick tests count, and each more that collects them costs seconds; the slow ones mostly wait, for runs in this
+# process and for what they started.
+QUICK := -m pytest -n 3 -m 'not e2e and not browser and not prove and not slow'
 SLOW := -m pytest -n 8 -m 'slow and not e2e and not browser and not prove'
 REAL := -m pytest -n $(BESIDE) --dist loadgroup --no-loadscope-reorder -m '(e2e or browser) and not prove'
 
