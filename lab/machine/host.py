@@ -1,8 +1,9 @@
 """All that differs between kinds of machines on which the lab runs: Linux, macOS, processors, containers.
 
 Whatever asks what system or processor this is, or reads the kernel's own files, is here; a test sees to that. What the
-engine runs is Linux everywhere, on the engine's own processor: images are built there, from Debian's packages of that
-architecture. docs/how-to/engines.md says of each row below what was tried where.
+engine runs is Linux everywhere, on the engine's own processor unless another is asked for (base_image.py): images are
+built there, from Debian's packages of that architecture. docs/how-to/engines.md says of each row below what was tried
+where.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ DIFFERENCES = (
     Difference(what="free address space", linux="beside this machine's routes", macos="beside the engine's networks"),
     Difference(what="this job's own container", linux="found, where the engine has it", macos="there is none"),
     Difference(what="whether an engine sees our files", linux="tried", macos="tried: a virtual machine may share some"),
+    Difference(what="the base of images", linux="pulled, or made with mmdebstrap", macos="pulled"),
     Difference(what="Compose's wheel", linux="x86-64 and arm64", macos="x86-64 and arm64"),
 )
 """In docs/how-to/engines.md, too."""

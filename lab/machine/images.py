@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
-import subprocess
 import tarfile
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,22 +19,12 @@ from docker import APIClient
 
 from lab.errors import EngineError, SetupError
 from lab.machine import labels
-from lab.machine.engine import NotFound, engine_errors, try_connect
-from lab.machine.install import Say, provide_base_tools, still_at_it
+from lab.machine.base_image import EMULATION, BaseRecipe, foreign_processor, make_base
+from lab.machine.engine import NotFound, engine_errors
+from lab.machine.install import Say, still_at_it
 from lab.model import Value
 
 REPOSITORY = "cluster-lab"
-REGISTRY_PATIENCE = 6
-"""Seconds in which a registry must say what it has before the base is made from packages instead."""
-
-
-class BaseRecipe(Value):
-    """images/base/recipe.yaml."""
-
-    suite: str
-    pull: str
-    variant: str
-    leave_out: tuple[str, ...]
 
 
 class ImageRecipe(Value):
@@ -180,11 +168,15 @@ UNUSUAL = tuple(
 
 
 class ImageShelf:
-    """The images of one checkout on one engine."""
+    """The images of one checkout on one engine, for its own processor or for the one DOCKER_DEFAULT_PLATFORM names.
+
+    Raises UsageError for a platform that they are not made for.
+    """
 
     def __init__(self, engine: APIClient, folder: Path) -> None:
         self._engine, self._folder = engine, folder
         self._base_recipe = msgspec.convert(yaml.safe_load((folder / "base" / "recipe.yaml").read_text()), BaseRecipe)
+        self.foreign = foreign_processor(engine)  # "arm64"; "" for the engine's own
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -212,8 +204,14 @@ class ImageShelf:
         return f"{REPOSITORY}/{stem}:{variant + '-' if variant else ''}{digest}"
 
     @property
+    def platform(self) -> str | None:
+        """What a build of one is told; None for the engine's own."""
+        return f"linux/{self.foreign}" if self.foreign else None
+
+    @property
     def base_tag(self) -> str:
-        return f"{REPOSITORY}/base:{self._base_recipe.suite}-{_hash_folder(self._folder / 'base')}"
+        processor = f"-{self.foreign}" if self.foreign else ""
+        return f"{REPOSITORY}/base:{self._base_recipe.suite}-{_hash_folder(self._folder / 'base')}{processor}"
 
     def ids(self, needs: Collection[str] = ()) -> dict[str, str]:
         """The engine's content id of each image that is there, by its full tag; `needs` beside the usual ones."""
@@ -241,7 +239,8 @@ class ImageShelf:
         """Build what is missing. May run at the same time in another checkout; doing it again does nothing."""
         lacking = self.missing(needs)
         if "base" in lacking:
-            self._make_base(say)
+            labelled = _image_labels("base")
+            make_base(self._engine, self._base_recipe, self.base_tag, labelled, self.foreign, say)
         # The first differ in their packages and are built two at a time; the shop's other variants then take the
         # layers of its first one from the cache.
         first = [one for one in RECIPES if one.name in lacking and one.name in FIRST]
@@ -259,47 +258,6 @@ class ImageShelf:
                 return False
         return True
 
-    def _make_base(self, say: Say) -> None:
-        recipe = self._base_recipe
-        repository, _, tag = self.base_tag.partition(":")
-        if _registry_has(recipe.pull) and self._pull_base(recipe.pull, say):
-            with engine_errors("name the base image", at=self.base_tag):
-                self._engine.tag(recipe.pull, repository, tag)
-            return
-        provide_base_tools(say)
-        if shutil.which("mmdebstrap") is None:
-            raise SetupError(
-                "no registry answers, and mmdebstrap, which makes a base image from Debian's packages, is not here",
-                at="base image",
-                hint="apt-get install mmdebstrap debian-archive-keyring   # or: docker pull " + recipe.pull,
-            )
-        say(f"base image: making Debian {recipe.suite} from packages with mmdebstrap (about 30 s)")
-        with still_at_it("base image", say):
-            made = subprocess.run(_mmdebstrap(recipe), capture_output=True, check=False, timeout=900)
-        if made.returncode:
-            last = made.stderr.decode(errors="replace").strip().splitlines()[-3:]
-            raise EngineError(
-                f"mmdebstrap failed: {' / '.join(last)}", at="base image", hint="apt-get update; lab setup"
-            )
-        with engine_errors("import the base image", at=self.base_tag):
-            changes = [f'LABEL {name}="{value}"' for name, value in _image_labels("base").items()]
-            self._engine.import_image_from_data(made.stdout, repository=repository, tag=tag, changes=changes)
-
-    def _pull_base(self, image: str, say: Say) -> bool:
-        """Whether a registry gave it, for this engine's own processor; why not is said."""
-        say(f"base image: pulling {image}")
-        name, _, version = image.rpartition(":")
-        try:
-            with still_at_it("base image", say), engine_errors("pull the base image", at=image):
-                self._engine.pull(name, tag=version)
-                given, own = self._engine.inspect_image(image)["Architecture"], self._engine.version()["Arch"]
-        except EngineError as exc:
-            say(f"base image: {exc.what}")
-            return False
-        if given != own:
-            say(f"base image: the registry serves {image} for {given}, and this engine's processor is {own}")
-        return bool(given == own)
-
     def _build(self, recipe: ImageRecipe, say: Say) -> None:
         tag = self.tag(recipe.name)
         say(f"image {recipe.name}: building {tag}")
@@ -313,16 +271,24 @@ class ImageShelf:
                 rm=True,
                 forcerm=True,
                 decode=True,
+                platform=self.platform,
                 buildargs={"BASE": self.base_tag, **recipe.settings},
                 labels=_image_labels(recipe.name),
             ):
                 if "error" in line:
                     said = str(line["error"]).strip()
-                    full = "no space left" in said.lower()
-                    hint = "docker system df; lab clean --all" if full else "lab doctor   # is the mirror reached?"
-                    raise EngineError(f"image {recipe.name} can't be built: {said}", at=at, hint=hint)
+                    raise EngineError(f"image {recipe.name} can't be built: {said}", at=at, hint=_way_out(said))
         if not self._has(tag):
             raise EngineError(f"the engine built image {recipe.name} but does not have it", at=tag)
+
+
+def _way_out(said: str) -> str:
+    """Of a build that failed with these words."""
+    if "no space left" in said.lower():
+        return "docker system df; lab clean --all"
+    if "exec format error" in said.lower():
+        return f"{EMULATION}   # the image is for another processor than the engine's"
+    return "lab doctor   # is the mirror reached?"
 
 
 def is_own_image(name: str) -> bool:
@@ -337,28 +303,6 @@ def _recipe(name: str) -> ImageRecipe | None:
 def _image_labels(name: str) -> dict[str, str]:
     """Images are shared by all labs of an engine, so they belong to no run and never expire by themselves."""
     return {labels.PROJECT: "images", labels.ROLE: "image", labels.RELEASE: name}
-
-
-def _registry_has(image: str) -> bool:
-    """Whether the engine's registry answers within a few seconds that it has `image`."""
-    quick = try_connect(timeout=REGISTRY_PATIENCE)
-    if quick is None:
-        return False
-    try:
-        with engine_errors("ask the registry", at=image):
-            quick.inspect_distribution(image)
-    except EngineError:
-        return False
-    finally:
-        quick.close()
-    return True
-
-
-def _mmdebstrap(recipe: BaseRecipe) -> list[str]:
-    leave_out = [f"--dpkgopt=path-exclude={path}" for path in recipe.leave_out]
-    keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-    keys = [f"--keyring={keyring}"] if keyring.exists() else []
-    return ["mmdebstrap", f"--variant={recipe.variant}", "--quiet", *leave_out, *keys, recipe.suite, "-"]
 
 
 def _pack(folder: Path) -> io.BytesIO:

@@ -17,6 +17,7 @@ from docker import APIClient
 
 from lab.errors import EngineError, SetupError
 from lab.machine import labels
+from lab.machine.base_image import own_processor
 from lab.machine.engine import engine_errors
 from lab.machine.images import REPOSITORY, ImageShelf
 from lab.machine.install import Say, still_at_it
@@ -30,6 +31,10 @@ PACKAGES = ("httptools", "msgspec", "uvloop")
 PARTS = ("__init__.py", "clock.py", "collection.py", "errors.py", "model.py", "users", "workers")
 """Of the lab: what lies below users, and they."""
 FETCHED_WITHIN = 300
+WHEELS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
+"""The kinds that Debian trixie can load and the packages come in."""
+MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}
+"""What a wheel calls a processor, by Docker's word."""
 
 
 def make_worker_image(engine: APIClient, shelf: ImageShelf, images: Path, say: Say) -> str:
@@ -46,9 +51,9 @@ def make_worker_image(engine: APIClient, shelf: ImageShelf, images: Path, say: S
     shelf.make_missing(say)
     say(f"image {WORKER}: building {tag}")
     with tempfile.TemporaryDirectory() as folder, still_at_it(f"image {WORKER}", say):
-        _fetch(wanted, Path(folder))
+        _fetch(wanted, shelf.foreign or own_processor(engine), Path(folder))
         site = {f"site/{path.relative_to(folder)}": path.read_bytes() for path in _files(Path(folder))}
-        _build(engine, tag, {"Dockerfile": recipe, **site, **own}, shelf.base_tag)
+        _build(engine, tag, {"Dockerfile": recipe, **site, **own}, shelf)
     return tag
 
 
@@ -74,17 +79,20 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
-def _fetch(packages: list[str], to: Path) -> None:
-    """The packages, unpacked, for the Python of the image."""
+def _fetch(packages: list[str], processor: str, to: Path) -> None:
+    """The packages, unpacked, for the Python of the image and the processor that it is for: this machine's own may be
+    another, or no Linux."""
     pip = [sys.executable, "-P", "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
     how = ["--no-compile", "--only-binary", ":all:", "--python-version", PYTHON, "--target", str(to)]
-    done = subprocess.run([*pip, *how, *packages], capture_output=True, text=True, check=False, timeout=FETCHED_WITHIN)
+    kinds = [f"--platform={kind}_{MACHINE[processor]}" for kind in WHEELS if processor in MACHINE]
+    argv = [*pip, *how, *kinds, *packages]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=FETCHED_WITHIN)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise SetupError(f"pip could not fetch the packages of a worker: {said}", at=f"image {WORKER}")
 
 
-def _build(engine: APIClient, tag: str, files: Mapping[str, bytes], base: str) -> None:
+def _build(engine: APIClient, tag: str, files: Mapping[str, bytes], shelf: ImageShelf) -> None:
     at = f"images/{WORKER}/Dockerfile"
     with engine_errors(f"build image {WORKER}", at=at), layers_lock(removes=False):
         for line in engine.build(
@@ -94,7 +102,8 @@ def _build(engine: APIClient, tag: str, files: Mapping[str, bytes], base: str) -
             rm=True,
             forcerm=True,
             decode=True,
-            buildargs={"BASE": base},
+            platform=shelf.platform,
+            buildargs={"BASE": shelf.base_tag},
             labels={labels.PROJECT: "images", labels.ROLE: "image", labels.RELEASE: WORKER},
         ):
             if "error" in line:

@@ -52,6 +52,7 @@ def test_a_cut_from_the_store_and_a_lost_zone_hurt_nobody(toolbox: Toolbox, tmp_
     assert is_gone(toolbox, ended.project)
 
 
+@pytest.mark.prove  # in this process: tests/unit/run/test_stopping.py
 def test_a_run_that_must_stop_undoes_what_is_open_and_turns_its_rollout_back(tmp_path: Path) -> None:
     """Too few serve: there is no further step, the old release serves everywhere; and nothing is proved."""
     ended = lab(

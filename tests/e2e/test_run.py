@@ -66,6 +66,7 @@ def test_a_release_that_never_gets_ready_leaves_the_old_one_serving(toolbox: Too
     assert is_gone(toolbox, ended.project)
 
 
+@pytest.mark.prove  # in this process: tests/unit/run/test_whole_runs.py
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -66,6 +66,12 @@ PARTS = (
         argv=(_PYTHON, "-m", "tests.prove.nested"),
     ),
     Part(
+        name="emulated",
+        proves="all images are built for a processor that this machine has not, and an upgrade on them holds",
+        argv=(_PYTHON, "-m", "tests.prove.emulated"),
+        within=7200,
+    ),
+    Part(
         name="leftovers",
         proves="50 runs in a row, jobs that are cancelled or killed, and two at once leave nothing behind",
         argv=(_PYTHON, "-m", "tests.prove.leftovers"),

@@ -95,6 +95,13 @@ def test_a_run_whose_time_is_over_tells_nothing(lab: InProcessLab) -> None:
     assert "settle" in trouble
 
 
+def test_a_run_in_which_nobody_met_a_new_release_is_not_enough(lab: InProcessLab) -> None:
+    """Exit 5, though nothing broke."""
+    ended = lab.run(small(steps="[{settle: {for: 0.5}}]", enough="{users_served_by_new: 1}"))
+    assert ended.code == ExitCode.TOO_LITTLE_CHECKED, ended.lines
+    assert not any("HELD" in line for line in ended.lines)
+
+
 def test_a_replica_cut_by_its_planned_stop_is_found(lab: InProcessLab) -> None:
     """What the balancer may not repeat is cut off."""
     ended = lab.run(
