@@ -105,6 +105,7 @@ class NginxBalancer:
             is_ready=200 <= said.status_code < 300,
             saw=said.headers.get("X-Lab-Saw", ""),
             is_silent="X-Lab-Silent" in said.headers,
+            idle=float(said.headers["X-Lab-Idle"]) if "X-Lab-Idle" in said.headers else None,
         )
 
     def _get(self, path: str) -> Response | None:

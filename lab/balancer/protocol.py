@@ -17,6 +17,8 @@ class ReplicaAnswer(Value):
     """Where a gate asked it: what was asked and what came, for a person."""
     is_silent: bool = False
     """Where a gate asked it: the replica itself said nothing."""
+    idle: float | None = None
+    """Where a gate stands before it: seconds after which it closes idle connections, if it was seen to."""
 
 
 class Balancer(Protocol):

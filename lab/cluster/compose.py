@@ -105,8 +105,10 @@ class ComposeCluster:
                 raise
 
     def signal(self, replica: Replica, signal: str) -> bool:
-        if not self._is_still(replica):
-            return False
+        return self._is_still(replica) and self._send(replica, signal)
+
+    def _send(self, replica: Replica, signal: str) -> bool:
+        """To one that was just read again."""
         with engine_errors(f"send {signal} to {replica.name}", at=replica.container[:12]):
             try:
                 self._engine.kill(self._address(replica), signal)

@@ -21,25 +21,22 @@ from msgspec.structs import replace
 
 from lab.clock import NS, SYSTEM_CLOCK, Clock
 from lab.cluster.compose import CONFLICT, SERVICE, USERS_PORT, ComposeCluster
+from lab.cluster.gate_words import GateWords
 from lab.cluster.hooks import Hooks
 from lab.cluster.one_off import DOCKER_GRACE
 from lab.cluster.protocol import AppStop, StopWay
 from lab.cluster.tear_down import GONE_MEANWHILE, remove_container
-from lab.cluster.unread import has_unread
 from lab.errors import EngineError
 from lab.machine import labels
 from lab.machine.engine import APIError, NotFound, engine_errors
 from lab.model import Release, Replica, ReplicaState, Role, Slot
 
 SLOTS_VOLUME = "lab-slots"
-LAST_USE, SETTLES = 0.25, 0.05
-"""Seconds in which a replica that leaves is in use again, so that requests are in it when it gets its stop signal; and
-the least between the last of them and that signal, so that the app has surely taken them in. Quick requests are over
-by then: what lies between is kept short."""
-TAKES_IN_WITHIN, LOOKS_EVERY = 1.5, 0.05
-"""Seconds that a busy app has at most to take in what is in the kernel's queues, which nobody could answer after its
-signal, and between two looks at them."""
-_LOOK = "ls -A /run/slots; cat /proc/net/tcp /proc/net/tcp6"
+LAST_USE = 0.25
+"""Seconds in which a replica that leaves is in use again, so that requests are in it when it gets its stop signal."""
+SAID_WITHIN = 2.5
+"""Seconds within which its gate says that it is time for that signal: it waits for a request, and until the app has
+taken in what is in the kernel's queues, which nobody could answer after its signal."""
 TOLD_WITHIN = 1.0
 """Seconds after a replica was told to leave in which its app is told to stop."""
 ENTER, TAKE_BACK, LEAVE = "SIGUSR1", "SIGUSR2", "SIGTERM"
@@ -138,44 +135,27 @@ class GatedCluster(ComposeCluster):
         return True
 
     def _stop_in_use(self, leaving: Sequence[Replica]) -> None:
-        """The slots go to their successors and the gates take no new request; then each app gets its stop signal.
-
-        In the moment before, users still came to them: requests are in them, and they must answer them. All of them
-        together take SETTLES seconds, so that a round of whoever deploys is hardly longer.
-        """
-        told = {one.container: self._stop_of(one) for one in leaving}
-        looks = {one.container: self._new_look(one) for one in leaving}  # made before: that takes an engine a while
+        """Their gates say when a request is in each app that it has taken in, and take no new one; at once the app gets
+        its stop signal. Until then users come to them. Those whose gates say nothing are told after SAID_WITHIN."""
+        words = GateWords(self._engine)
+        told = {one.container: self._stop_of(one) for one in leaving if self._is_still(one)}
+        leaving = [one for one in leaving if one.container in told]
+        for one in leaving:
+            with engine_errors(f"listen to the gate of {one.name}", at=one.container[:12]):
+                words.listen(self._gate_address(one), one.container)
         for one in leaving:
             self._tell_gate(one, LEAVE)
-        if leaving:
-            self._clock.sleep(SETTLES)
-            until = self._clock.now() + int(TAKES_IN_WITHIN * NS)
-            waiting = list(leaving)
-            while waiting and self._clock.now() < until:
-                waiting = [one for one in waiting if self._has_unread(one, looks.pop(one.container, ""))]
-                if waiting:
-                    self._clock.sleep(LOOKS_EVERY)
-        for one in leaving:
-            self._stops[one.container] = replace(told[one.container], at=self._clock.now())
-            super().signal(one, told[one.container].signal)
+        waiting = {one.container: one for one in leaving}
+        until = self._clock.now() + int(SAID_WITHIN * NS)
+        while waiting and (said := words.next((until - self._clock.now()) / NS)) is not None:
+            self._stop(waiting.pop(said), told[said])
+        for one in waiting.values():
+            self._stop(one, told[one.container])
 
-    def _new_look(self, replica: Replica) -> str:
-        """A look at the queues of its network that is yet to be begun; "" where its gate has ended."""
-        with engine_errors(f"look at the queues of {replica.name}", at=replica.container[:12]), suppress(APIError):
-            return str(self._engine.exec_create(self._gate_address(replica), ["sh", "-c", _LOOK])["Id"])
-        return ""
-
-    def _has_unread(self, replica: Replica, look: str) -> bool:
-        """Whether its gate has yet to leave, or its app to take in what that sent; not where the gate has ended: all is
-        answered then."""
-        look = look or self._new_look(replica)
-        if not look:
-            return False
-        port = int(self._read_pattern()["Config"]["Labels"][labels.PORT])
-        with engine_errors(f"look at the queues of {replica.name}", at=replica.container[:12]), suppress(APIError):
-            seen = self._engine.exec_start(look).decode("ascii", "replace")
-            return f".{replica.name}.sock" in seen.split() or has_unread(port, seen)
-        return False
+    def _stop(self, replica: Replica, told: AppStop) -> None:
+        at = self._clock.now()
+        self._send(replica, told.signal)  # each millisecond counts: it was read again just before
+        self._stops[replica.container] = replace(told, at=at, heard=self._clock.now())
 
     def _stop_of(self, replica: Replica) -> AppStop:
         return AppStop(
@@ -296,6 +276,7 @@ class GatedCluster(ComposeCluster):
             "LAB_APP_PORT": pattern[labels.PORT],
             "LAB_KEEP_ALIVE": pattern[labels.KEEP_ALIVE],
             "LAB_ANSWER_TIMEOUT": pattern[labels.ANSWER_TIMEOUT],
+            "LAB_SAYS_WHEN": "yes" if self._stops_at_once else "no",
         }
         own = {
             **identity.labels(Role.GATE.value),

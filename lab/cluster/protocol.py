@@ -33,6 +33,8 @@ class AppStop(Value):
     """What ran as its process 1, where that is known."""
     hook: str = ""
     """What came of a command that should have run before, where it failed."""
+    heard: int = 0
+    """When the engine had delivered it; 0 where that is not known."""
 
 
 class Cluster(Protocol):

@@ -33,6 +33,8 @@ class Lookout:
         self.held: set[str] = set()
         self.saw: dict[str, str] = {}
         """By name, what came of the last question to a replica, where its gate says it."""
+        self.idle: dict[str, float] = {}
+        """By name, the seconds after which it closes idle connections, where its gate saw that."""
         self._answered_at: dict[str, int] = {}
         self._asked_at: dict[str, int] = {}
         self._ready: set[str] = set()
@@ -92,7 +94,7 @@ class Lookout:
     def _forget(self, there: Mapping[str, Replica]) -> None:
         self._ready &= there.keys()
         self._holders = {slot: name for slot, name in self._holders.items() if name in there}
-        for noted in (self._answered_at, self._asked_at, self.saw):
+        for noted in (self._answered_at, self._asked_at, self.saw, self.idle):
             for name in noted.keys() - there.keys():
                 del noted[name]
 
@@ -125,6 +127,8 @@ class Lookout:
             answer = answers.get(name)
             if answer is not None and answer.saw:
                 self.saw[name] = answer.saw
+            if answer is not None and answer.idle is not None:
+                self.idle[name] = answer.idle
             if answer is None or answer.is_silent:
                 continue  # silence is not news until it has lasted: `_frozen` sees to that
             self._ready.discard(name)

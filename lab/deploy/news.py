@@ -50,6 +50,7 @@ class News:
         """Those that were ready at some time, by name, for as long as their containers exist: dead ones too."""
         self._saw: dict[str, str] = {}
         self._stops: set[str] = set()
+        self._idle: set[str] = set()
         self._serving: dict[str, int] | None = None
 
     def tell(self, seen: ClusterLook, why: Mapping[str, Why]) -> None:
@@ -73,6 +74,7 @@ class News:
             self.were_ready.add(name)
         self._tell_not_ready(seen)
         self._tell_stops(seen)
+        self._tell_idle(seen)
         self._tell_serving(seen)
 
     def not_ready(self, one: Replica, saw: str) -> None:
@@ -111,8 +113,17 @@ class News:
                     grace=told.grace,
                     process=told.process,
                     hook=told.hook,
+                    heard=told.heard,
                 )
             )
+
+    def _tell_idle(self, seen: ClusterLook) -> None:
+        """Say once of each replica after which time it closes idle connections."""
+        for one in seen.replicas:
+            after = self._lookout().idle.get(one.name)
+            if after is not None and one.name not in self._idle:
+                self._idle.add(one.name)
+                self._report(record.IdleClosed(at=self._clock.now(), replica=one.name, slot=one.slot, after=after))
 
     def _tell_serving(self, seen: ClusterLook) -> None:
         serving = serving_in(seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lab.model import Kind, Operation, Outcome
+from lab.model import Kind, Operation, Outcome, Try
 from lab.oracle.promises import OCCASIONS
 from lab.oracle.stops import planned_stops
 from lab.record import AnyEvent, AppStopped, Step
@@ -42,7 +42,7 @@ class OccasionCounts:
         events = sorted(events, key=lambda event: event.at)
         self._new_release = new_release
         self._stops = {stop.replica: stop for stop in planned_stops(events)}
-        self._signalled = {event.replica: event.at for event in events if isinstance(event, AppStopped)}
+        self._signalled = {event.replica: event for event in events if isinstance(event, AppStopped)}
         """When an app that knows nothing of the lab got its own stop signal: by then its gate lets nobody in."""
         self._born: dict[str, int] = {}
         for event in events:
@@ -65,16 +65,15 @@ class OccasionCounts:
         """Count what this operation puts to the test."""
         last = operation.tries[-1]
         replica, user, session, kind = last.replica, operation.user, operation.session, operation.kind
+        if self._signalled and (replica is None or len(last.edge) > 1):
+            self._note_cut(last)
         if replica is None:
             return
         if not self._is_part and self._served.get(replica) != user:
             self._served[replica] = user
             self._neighbours += 1
-        stop = self._stops.get(replica)
-        if stop is not None:
-            told = self._signalled.get(replica)
-            if last.end > stop.begin if told is None else last.begin < told < last.end:
-                self._busy.add(replica)
+        if replica in self._stops:
+            self._note_stop(replica, last)
         if operation.outcome is _OK:
             if session is not None and kind is not _BROWSE:  # which takes no session
                 self._note_session(session, operation)
@@ -92,6 +91,23 @@ class OccasionCounts:
         elif operation.outcome is not _OK and operation.session_rejected:
             self._rare["ended_sessions"] += session in self._ended
             self._sessions.pop(operation.device, None)
+
+    def _note_stop(self, replica: str, last: Try) -> None:
+        """Whether what it answered was in it when it was told to stop."""
+        told = self._signalled.get(replica)
+        if told is None:
+            is_busy = last.end > self._stops[replica].begin
+        else:
+            is_busy = last.begin < told.at and max(told.at, told.heard) < last.end
+        if is_busy:
+            self._busy.add(replica)
+
+    def _note_cut(self, last: Try) -> None:
+        """Who was asked and did not answer it, while an app was told to stop."""
+        left = last.edge if last.replica is None else last.edge[:-1]
+        for told in self._signalled.values():
+            if told.slot in left and last.begin < told.at < last.end:
+                self._busy.add(told.replica)
 
     def add_neighbours(self, count: int) -> None:
         """So often a replica answered somebody else than the time before, as was found apart."""

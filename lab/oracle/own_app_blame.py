@@ -51,7 +51,7 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     """The likely pattern behind the findings; empty where none is known."""
     if not findings:
         return ""
-    at_once = _kept_out(findings) or _deaf_to_signals(findings, events)
+    at_once = _kept_out(findings) or _deaf_to_signals(findings, events) or _cut_at_its_signal(findings, events)
     if at_once:
         return at_once
     logins: dict[str, list[Operation]] = {}
@@ -97,6 +97,30 @@ def _deaf_to_signals(findings: Sequence[Finding], events: Sequence[AnyEvent]) ->
     if process:
         return f"process 1 is {process}, and has no handler for {signal}: as process 1 nothing ends without one"
     return ""
+
+
+def _cut_at_its_signal(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str:
+    """Was nearly all that was not answered in an app that got its stop signal, and cuts off what it has?"""
+    stops = [one for one in events if isinstance(one, AppStopped)]
+    cut = [one for one in findings if one.anomaly == Anomaly.CUT_BY_STOP]
+    others = [one for one in findings if one.promise == TRIES]
+    if not stops or not cut or len(cut) + len(others) < len(findings):
+        return ""
+    if others and _share(others, lambda one: any(_was_in(one, stop) for stop in stops)) < FITS:
+        return ""
+    return (
+        f"{stops[0].service} ends at {stops[0].signal} without answering what it has: it should take nobody in any"
+        " more, answer, and then end"
+    )
+
+
+def _was_in(finding: Finding, stop: AppStopped) -> bool:
+    """Whether one of its requests was in the app when that was told to stop, and not answered by it."""
+    return any(
+        stop.slot in one.edge and one.replica is None and one.begin <= max(stop.at, stop.heard) and one.end >= stop.at
+        for operation in finding.witness
+        for one in operation.tries
+    )
 
 
 class _Missed:

@@ -165,11 +165,15 @@ def _killed(
     told: Mapping[str, AppStopped], stops: Iterable[PlannedStop], events: Sequence[AnyEvent]
 ) -> Iterator[Finding]:
     """The apps that had to be killed, as they had not ended in their time."""
-    killed = {event.replica: event for event in events if isinstance(event, Step) and event.action == "stop"}
+    killed: dict[str, int] = {}
+    """When it was first: whoever looks before the engine is done with it kills it once more, and it ends meanwhile."""
+    for event in events:
+        if isinstance(event, Step) and event.action == "stop":
+            killed.setdefault(event.replica, event.at)
     for stop in stops:
         if stop.replica not in told or stop.replica not in killed:
             continue
-        app, at = told[stop.replica], killed[stop.replica].at
+        app, at = told[stop.replica], killed[stop.replica]
         ended = {
             event.role
             for event in events

@@ -89,6 +89,17 @@ class AppStopped(Event):
     """What ran as its process 1, where that is known."""
     hook: str = ""
     """What came of a command that should have run before, where it failed."""
+    heard: int = 0
+    """When the engine had delivered the signal; 0 where that is not known."""
+
+
+class IdleClosed(Event):
+    """An app that knows nothing of the lab was seen to close connections itself once nobody used them for a while."""
+
+    replica: str
+    slot: str
+    after: float
+    """Seconds for which they had been idle."""
 
 
 class NotReady(Event):
@@ -361,6 +372,7 @@ AnyEvent = (
     | ContainerEvent
     | Step
     | AppStopped
+    | IdleClosed
     | NotReady
     | RolloutMoved
     | Scaled

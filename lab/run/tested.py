@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from lab.clock import NS
 from lab.cluster.own_app import ServiceRole
 from lab.cluster.protocol import StopWay
 from lab.model import Role
 from lab.oracle.promises import STATE_KEPT
 from lab.oracle.verdict import Evidence, PartTested
-from lab.record import AnyEvent, AppStopped, CommandEnded, Step, Strike
+from lab.record import AnyEvent, AppStopped, CommandEnded, IdleClosed, Step, Strike
 from lab.scenario.spec import Scenario, rolls_of
 
 
@@ -29,6 +30,7 @@ def _parts(scenario: Scenario, evidence: Evidence, events: Sequence[AnyEvent]) -
         evidence.why_nothing or "no change was read back through another replica",
     )
     yield _drain(scenario, evidence, events)
+    yield _kept(scenario, events)
     front = scenario.cluster.front
     instead = "the lab's balancer stood in its place"
     if front is not None:
@@ -49,8 +51,26 @@ def _drain(scenario: Scenario, evidence: Evidence, events: Iterable[AnyEvent]) -
         return _part("drain", "", "the app was told only when all was answered (cluster.stop: after_answers)")
     stops, busy = sum(isinstance(event, AppStopped) for event in events), evidence.occasions.get("busy_stops", 0)
     how = f"{stops} planned stops by the app's own signal, {busy} with requests under way" if stops and busy else ""
-    idle = f"no request was under way at any of {stops} stops: quick ones are answered before the signal comes"
+    idle = f"no request was under way at any of {stops} stops: all were answered before the signal came"
     return _part("drain", how, idle if stops else "nothing was stopped")
+
+
+def _kept(scenario: Scenario, events: Sequence[AnyEvent]) -> PartTested:
+    """Whether the app keeps connections as long as what stands before it: a request may meet one that it closes, so
+    rarely that no run would show it."""
+    if not scenario.cluster.keep_alive:
+        return _part("kept connections", "", "each request had a connection of its own (cluster.keep_alive: false)")
+    closed = [event.after for event in events if isinstance(event, IdleClosed)]
+    if not closed:
+        lasted = (events[-1].at - events[0].at) / NS if events else 0.0
+        return _part("kept connections", f"the app closed none that was idle, in {lasted:.0f} s", "")
+    return _part(
+        "kept connections",
+        "",
+        f"{scenario.cluster.service} closes idle ones itself after {min(closed):.1f} s, and whoever keeps them longer,"
+        " as here (60 s), now and then sends a request on one that is being closed: let the app keep them longer than"
+        " the proxy before it",
+    )
 
 
 def _store(scenario: Scenario, events: Iterable[AnyEvent]) -> PartTested:

@@ -10,8 +10,7 @@ from tests.building import build_image
 APP = Path(__file__).resolve().parents[1] / "apps" / "stops"
 
 
-def build(toolbox: Toolbox, stops: str, version: str) -> None:
-    """One way to stop, in one release."""
-    arguments = {"BASE": toolbox.images.base_tag, "STOPS": stops, "VERSION": version}
-    tag = f"stops:{stops}-{version}"
-    build_image(toolbox.engine, tag, path=APP, **arguments)
+def build(toolbox: Toolbox, stops: str, version: str, *, kind: str = "", **more: str) -> None:
+    """One way to stop, in one release; `more` are arguments of its image, which is called by their `kind`."""
+    arguments = {"BASE": toolbox.images.base_tag, "STOPS": stops, "VERSION": version, **more}
+    build_image(toolbox.engine, f"stops:{stops}{kind}-{version}", path=APP, **arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.machine.setup import Toolbox
-from lab.record import AppStopped, CommandSaid, ContainerEvent, Step
+from lab.record import AppStopped, CommandSaid, ContainerEvent, IdleClosed, Step
 from tests.e2e.runs import Ended, first_tries_failed, is_gone, lab
 from tests.e2e.stops import APP, build
 
@@ -82,6 +82,47 @@ def test_an_app_that_never_hears_of_it_is_killed(toolbox: Toolbox, tmp_path: Pat
     assert broken(ended) == {"clean_stops"}
     assert f"web took its whole 3 s and was killed: SIGTERM ignored (process 1 is {process})" in ended.out
     assert len(whys(ended)) == 2, "one for each replica"
+
+
+def run_quick(toolbox: Toolbox, tmp_path: Path, stops: str, works_for: str, **more: str) -> Ended:
+    """Users of an app whose writes take so many seconds."""
+    kind = f"-{works_for}"
+    for version in ("v1", "v2"):
+        build(toolbox, stops, version, kind=kind, WORKS_FOR=works_for, **more)
+    return run(toolbox, tmp_path, stops + kind)
+
+
+@pytest.mark.parametrize(
+    "works_for", [pytest.param("0.3", marks=pytest.mark.prove), "0.1", pytest.param("0.05", marks=pytest.mark.prove)]
+)
+def test_quick_writes_are_in_an_app_that_exits_at_once_too(toolbox: Toolbox, tmp_path: Path, works_for: str) -> None:
+    """It is stopped while one is in it, however short."""
+    ended = run_quick(toolbox, tmp_path, "exits", works_for)
+    assert ended.code == 1, ended.out + ended.err
+    assert "clean_stops" in broken(ended)
+    assert any(why.startswith("web cut ") for why in whys(ended))
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("works_for", ["0.3", "0.1", "0.05"])
+def test_quick_writes_of_an_app_that_drains_are_answered(toolbox: Toolbox, tmp_path: Path, works_for: str) -> None:
+    """And the drain was put to the test."""
+    ended = run_quick(toolbox, tmp_path, "drains", works_for)
+    assert ended.code == 0, ended.out + ended.err
+    assert first_tries_failed(ended.history()) == []
+    assert ended.verdict["evidence"]["occasions"]["busy_stops"] > 0
+
+
+@pytest.mark.prove
+def test_an_app_that_closes_idle_connections_early_is_told_of(toolbox: Toolbox, tmp_path: Path) -> None:
+    """It may well hold: the race costs a request too rarely."""
+    ended = run_quick(toolbox, tmp_path, "node", "0.1", KEEPS="1")
+    closed = [one.after for one in ended.events() if isinstance(one, IdleClosed)]
+    assert closed
+    assert all(0.9 < after < 2.5 for after in closed), closed
+    [said] = [one for one in ended.verdict["tested"] if one["part"] == "kept connections"]
+    assert not said.get("is_tested", False)
+    assert said["how"].startswith("web closes idle ones itself after ")
 
 
 STRIKE = "  - strike: {do: kill, to: redis, for: 0.5}\n  - settle: {for: 1}\n"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import median
 
 from shop.framing import CHUNK, Broken, Head, read_head
 from shop.listening import listens_on
@@ -12,6 +15,11 @@ from shop.listening import listens_on
 LONGEST_IDLE = 60.0
 """Seconds that a connection is kept without a request: what nginx does unless it is told otherwise."""
 MOST_IDLE = 32
+LOOK = 0.05
+"""Seconds between two looks for connections that the app closed while they were idle."""
+LEAST_CLOSED, AGREES, NEAR = 3, 0.8, 0.15
+"""So many must have been closed, and such a share of them after the same time (to a tenth of it, and so many seconds),
+to call it the app's own limit: one that ends, or starts its workers anew, closes them at any age."""
 QUICK = 0.7
 """Seconds in which the lab's question is answered whatever the app does: a deployer waits no longer than one second."""
 
@@ -41,17 +49,46 @@ class Connections:
 
     port: int
     keeps: bool = True
+    now: Callable[[], float] = time.monotonic
     _idle: list[Connection] = field(default_factory=list)
+    _closed: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    """For how many seconds those had been idle that the app closed."""
 
     async def take(self) -> Connection:
         """An idle one that is open, or a new one. Raises OSError where the app does not listen."""
-        oldest = time.monotonic() - LONGEST_IDLE
+        oldest = self.now() - LONGEST_IDLE
         while self._idle:
             one = self._idle.pop()
             if one.is_open and one.idle_since > oldest:
                 return one
             one.close()
         return await self.open()
+
+    async def watch(self) -> None:
+        """Look for ever for those that the app closes."""
+        while True:
+            await asyncio.sleep(LOOK)
+            self.look()
+
+    def look(self) -> None:
+        """Drop those that the app has closed, and note how long they had been idle."""
+        now = self.now()
+        gone = [one for one in self._idle if not one.is_open]
+        ages = [now - one.idle_since for one in gone]
+        for one in gone:
+            self._idle.remove(one)
+            one.close()
+        if ages and max(ages) - min(ages) <= 2 * LOOK:  # else all went at once: it ended
+            self._closed.extend(ages)
+
+    @property
+    def idle_limit(self) -> float | None:
+        """Seconds after which the app closes whatever is idle, as far as that was seen; None where it does not."""
+        if len(self._closed) < LEAST_CLOSED:
+            return None
+        limit = median(self._closed)
+        near = sum(abs(one - limit) <= NEAR + limit / 10 for one in self._closed)
+        return limit if near >= AGREES * len(self._closed) else None
 
     async def open(self) -> Connection:
         """A new one. Raises OSError where the app does not listen."""
@@ -62,7 +99,7 @@ class Connections:
         if not self.keeps or len(self._idle) >= MOST_IDLE or not one.is_open:
             one.close()
             return
-        one.idle_since = time.monotonic()
+        one.idle_since = self.now()
         self._idle.append(one)
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 const http = require("node:http");
 const net = require("node:net");
 
-const WORKS_FOR = 1200; // milliseconds that a write takes
+const WORKS_FOR = 1000 * Number(process.env.WORKS_FOR); // milliseconds that a write takes
+const KEEPS = 1000 * Number(process.env.KEEPS); // milliseconds that an idle connection is kept
 
 function redis(...words) {
   return new Promise((resolve, reject) => {
@@ -49,4 +50,4 @@ http
       }
     });
   })
-  .listen(8000).keepAliveTimeout = 75000; // longer than any proxy's: this app is about its signal alone
+  .listen(8000).keepAliveTimeout = KEEPS;

@@ -12,7 +12,7 @@ from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
-WORKS_FOR = 1.2
+WORKS_FOR = float(os.environ["WORKS_FOR"])
 """Seconds that a write takes."""
 under_way = 0
 changed = threading.Condition()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from docker import APIClient
+from docker.errors import APIError
 
 from lab.clock import NS, FakeClock
 from lab.cluster.compose import SERVICE
-from lab.cluster.gated import LAST_USE, LOOKS_EVERY, SETTLES, TAKES_IN_WITHIN, TOLD_WITHIN, GatedCluster
-from lab.cluster.unread import has_unread
+from lab.cluster.gated import LAST_USE, TOLD_WITHIN, GatedCluster
 from lab.machine import labels
 from lab.machine.labels import Identity
 from lab.model import Replica, ReplicaState, Slot
@@ -29,10 +32,8 @@ class Engine:
         self.gate = "running"
         self.hooks: dict[str, str] = {}
         """What the template's labels say of them."""
-        self.unread = 0
-        """Looks at the kernel's queues that find something there."""
-        self.late = 0
-        """Looks that find the gate still there."""
+        self.gate_says = "now"
+        self._said: SimpleQueue[bytes] = SimpleQueue()
         self.hook_ends_with: int | None = 0
         """None: it goes on and on."""
 
@@ -65,20 +66,22 @@ class Engine:
     def top(self, _container: str, _args: str) -> dict[str, Any]:
         return {"Processes": [["77", "node"], ["78", "worker"]]}
 
-    def exec_create(self, container: str, command: list[str], **_: Any) -> dict[str, str]:
-        if container.endswith(".gate.e1"):
-            return {"Id": "queues"}
+    def exec_create(self, _container: str, command: list[str], **_: Any) -> dict[str, str]:
         self.acts.append((round(self.clock.now() / NS, 2), "app", " ".join(command)))
         return {"Id": "hook"}
 
-    def exec_start(self, what: str, **_: Any) -> bytes:
-        if what == "queues" and self.late:
-            self.late -= 1
-            return b".a1-1.sock\na1.sock\n"
-        if what == "queues" and self.unread:
-            self.unread -= 1
-            return b"  1: 00000000:0050 00000000:0000 0A 00000000:00000002 00:00000000"
+    def exec_start(self, _: str, **__: Any) -> bytes:
         return b""
+
+    def attach(self, _container: str, **_: Any) -> Iterator[bytes]:
+        if self.gate_says == "gone":
+            raise APIError("gone", response=cast(Any, SimpleNamespace(status_code=409)))
+        if self.gate_says == "deaf to listeners":
+            raise AttributeError("channel")
+        return self._words()
+
+    def _words(self) -> Iterator[bytes]:
+        yield self._said.get()
 
     def exec_inspect(self, _: str) -> dict[str, Any]:
         return {"Running": self.hook_ends_with is None, "ExitCode": self.hook_ends_with}
@@ -86,6 +89,8 @@ class Engine:
     def kill(self, container: str, signal: str) -> None:
         who = "gate" if container.endswith(".gate.e1") else "app"
         self.acts.append((round(self.clock.now() / NS, 2), who, signal))
+        if who == "gate" and signal == "SIGTERM" and self.gate_says == "now":
+            self._said.put(b"now\n")
 
 
 def made(stop: str) -> tuple[GatedCluster, Engine, FakeClock]:
@@ -100,7 +105,7 @@ def only(cluster: GatedCluster) -> Replica:
 
 
 def test_its_app_gets_its_own_signal_while_requests_are_in_it() -> None:
-    """It has its slot again for a moment; then its gate takes no new request, and soon after its app is told, once."""
+    """It has its slot again for a moment; once its gate says that it is time, its app is told, and only once."""
     cluster, engine, clock = made("at_once")
     leaver = only(cluster)
     assert cluster.signal(leaver, "SIGTERM")
@@ -110,12 +115,11 @@ def test_its_app_gets_its_own_signal_while_requests_are_in_it() -> None:
     assert engine.acts == [(0.0, "gate", "SIGUSR2")]
     clock.sleep(LAST_USE / 2)
     cluster.replicas()
-    told = round(LAST_USE + SETTLES, 2)
-    assert engine.acts[1:] == [(LAST_USE, "gate", "SIGTERM"), (told, "app", "SIGINT")]
+    assert engine.acts[1:] == [(LAST_USE, "gate", "SIGTERM"), (LAST_USE, "app", "SIGINT")]
     stop = cluster.stop_of(leaver)
     assert stop is not None
     assert (stop.service, stop.signal, stop.grace, stop.process) == ("web", "SIGINT", 3.0, "node")
-    assert stop.at == int(LAST_USE * NS) + int(SETTLES * NS)
+    assert (stop.at, stop.heard) == (int(LAST_USE * NS), int(LAST_USE * NS))
     clock.sleep(5)
     cluster.replicas()
     assert len(engine.acts) == 3
@@ -143,25 +147,26 @@ def test_other_signals_go_where_they_went(signal: str) -> None:
     assert engine.acts == [(0.0, "app" if signal == "SIGKILL" else "gate", signal)]
 
 
-def test_a_busy_app_is_told_only_when_it_has_taken_in_what_was_sent() -> None:
-    """What nobody accepted yet nobody could answer after the signal; but no app is waited for without end."""
-    for unread, told in ((3, LAST_USE + SETTLES + 3 * LOOKS_EVERY), (1000, LAST_USE + SETTLES + TAKES_IN_WITHIN)):
-        cluster, engine, clock = made("at_once")
-        engine.unread = unread
-        cluster.signal(only(cluster), "SIGTERM")
-        clock.sleep(LAST_USE)
-        cluster.replicas()
-        assert engine.acts[-1] == (round(told, 2), "app", "SIGINT")
-
-
-def test_an_app_is_told_only_when_its_gate_takes_no_new_request() -> None:
-    """Whatever a busy machine makes of the moment in between."""
+@pytest.mark.parametrize("gate", ["silent", "deaf to listeners"])
+def test_an_app_whose_gate_says_nothing_is_told_all_the_same(gate: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a time in which it surely has left."""
+    monkeypatch.setattr("lab.cluster.gated.SAID_WITHIN", 0.05)
     cluster, engine, clock = made("at_once")
-    engine.late = 2
+    engine.gate_says = gate
     cluster.signal(only(cluster), "SIGTERM")
     clock.sleep(LAST_USE)
     cluster.replicas()
-    assert engine.acts[-1] == (round(LAST_USE + SETTLES + 2 * LOOKS_EVERY, 2), "app", "SIGINT")
+    assert [act[1:] for act in engine.acts] == [("gate", "SIGUSR2"), ("gate", "SIGTERM"), ("app", "SIGINT")]
+
+
+def test_an_app_whose_gate_has_ended_is_told_at_once() -> None:
+    """All is answered then."""
+    cluster, engine, clock = made("at_once")
+    engine.gate_says = "gone"
+    cluster.signal(only(cluster), "SIGTERM")
+    clock.sleep(LAST_USE)
+    cluster.replicas()
+    assert engine.acts[-1][1:] == ("app", "SIGINT")
 
 
 PREPARES = {labels.PRE_STOP: json.dumps([{"command": ["./flush"]}, {"command": ["./leave"]}])}
@@ -214,20 +219,3 @@ def test_a_replica_whose_start_was_not_finished_counts_as_dead() -> None:
         engine.hook_ends_with = 7
         assert only(cluster).state is state
         assert cluster.trouble_of(one) == "post_start `./warm up` ended with 7"
-
-
-@pytest.mark.parametrize(
-    ("line", "is_so"),
-    [
-        ("0: 00000000:1F40 00000000:0000 0A 00000000:00000000 00:0", False),
-        ("0: 00000000:1F40 00000000:0000 0A 00000000:00000001 00:0", True),
-        ("0: 00000000000000000000000000000000:1F40 00000000000000000000000000000000:0000 0A 00000000:00000001", True),
-        ("1: 0100007F:1F40 0100007F:C350 01 00000000:0000000C 00:0", True),
-        ("1: 0100007F:C350 0100007F:1F40 01 00000000:0000000C 00:0", False),
-        ("1: 0100007F:1F40 0100007F:C350 08 00000000:00000001 00:0", False),
-        ("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", False),
-    ],
-)
-def test_what_an_app_has_not_taken_in_is_read_from_the_kernels_tables(line: str, is_so: bool) -> None:
-    """Whoever waits to be accepted, and unread bytes at its own port; not the end of a connection (CLOSE_WAIT)."""
-    assert has_unread(8000, line) is is_so

@@ -109,6 +109,9 @@ def test_an_app_that_has_to_be_killed_is_found_though_nobody_was_cut() -> None:
     assert not found(events=[one for one in killed if not isinstance(one, AppStopped)]), "it drains by itself"
     app = ContainerEvent(at=at(12.9), action="die", container="c", name="a1-1", role="app", slot="a1")
     assert not found(events=[*killed, app]), "it had ended just before"
+    ended = msgspec.structs.replace(app, at=at(13.05))
+    again: list[AnyEvent] = [*killed[:3], ended, step(13.1, "stop"), killed[3]]
+    assert len(found(events=again)) == 1, "killed once more before anybody saw that it was"
 
 
 def test_an_app_that_ends_in_time_is_clean() -> None:

@@ -111,7 +111,22 @@ def test_a_stop_of_an_own_app_is_busy_only_where_a_request_was_in_it_at_its_sign
     events = (step("drain", 10), signal, step("remove", 11))
     assert "busy_stops" not in counts(op(Kind.READ, int(10.1 * NS), int(10.4 * NS), replica="a1-1"), events=events)
     assert "busy_stops" not in counts(op(Kind.READ, int(10.6 * NS), int(10.7 * NS), replica="a1-1"), events=events)
-    assert counts(op(Kind.ACT, int(10.4 * NS), int(10.6 * NS), replica="a1-1"), events=events)["busy_stops"] == 1
+    act = op(Kind.ACT, int(10.4 * NS), int(10.6 * NS), replica="a1-1")
+    assert counts(act, events=events)["busy_stops"] == 1
+    late = (events[0], replace(signal, heard=int(10.7 * NS)), events[2])
+    assert "busy_stops" not in counts(act, events=late), "it was answered before the engine had delivered the signal"
+
+
+@pytest.mark.parametrize(
+    ("edge", "replica", "is_busy"), [(("a1",), None, 1), (("a1", "b1"), "b1-2", 1), (("b1",), None, 0)]
+)
+def test_a_stop_that_cut_a_request_had_it_in_it(edge: tuple[str, ...], replica: str | None, is_busy: int) -> None:
+    """Though nobody, or another one, answered it."""
+    signal = AppStopped(at=int(10.5 * NS), replica="a1-1", slot="a1", service="web", signal="SIGTERM", grace=10)
+    cut = Try(int(10.4 * NS), int(10.6 * NS), "200" if replica else "502", edge=edge, replica=replica)
+    operation = op(Kind.ACT, cut.begin, cut.end, outcome=Outcome.OK if replica else Outcome.UNKNOWN, tries=(cut,))
+    events = (step("drain", 10), signal, step("remove", 11))
+    assert counts(operation, events=events).get("busy_stops", 0) == is_busy
 
 
 FULL = {one.name: one.least for one in OCCASIONS.values()}

@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from lab.clock import NS
-from lab.model import Finding, Kind, Operation, Outcome
+from lab.model import Finding, Kind, Operation, Outcome, Try
 from lab.oracle.own_app_blame import own_app_cause
-from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
-from lab.record import Step
+from lab.oracle.promises import CLEAN_STOPS, LOGGED_IN, STATE_KEPT, TRIES, Anomaly
+from lab.record import AppStopped, Step
 from tests.unit.oracle.making import op
 
 EVENTS = [
@@ -60,6 +60,36 @@ def test_forms_that_only_their_own_maker_takes() -> None:
     assert own_app_cause(HURT, EVENTS, [*forms(PAIRS, refuses=True), *passing]) == ""
     assert own_app_cause(HURT, EVENTS, forms(PAIRS, refuses=False)) == ""
     assert own_app_cause([], EVENTS, forms(PAIRS, refuses=True)) == ""
+
+
+SIGNAL = AppStopped(at=5 * NS, replica="a1-1", slot="a1", service="web", signal="SIGTERM", grace=3, heard=6 * NS)
+CUT = Finding(promise=CLEAN_STOPS, anomaly=str(Anomaly.CUT_BY_STOP), user="u", at=6 * NS, why="web cut 4 requests")
+
+
+@pytest.mark.parametrize(
+    ("begin", "slot", "more", "fits"),
+    [
+        (4, "a1", [], True),
+        (4, "b1", [], False),
+        (7, "a1", [], False),
+        (4, "a1", [Finding(promise=STATE_KEPT, anomaly=str(Anomaly.LOST_WRITE), user="u", at=1, why="")], False),
+    ],
+)
+def test_an_app_that_cuts_what_it_has_at_its_signal(begin: int, slot: str, more: list[Finding], *, fits: bool) -> None:
+    """Where that explains all: what nobody answered was in it when it got its signal."""
+    one = Try(begin * NS, 9 * NS, "502", edge=(slot,))
+    act = op(Kind.ACT, one.begin, one.end, outcome=Outcome.UNKNOWN, tries=(one,))
+    lost = Finding(promise=TRIES, anomaly=str(Anomaly.NOT_ANSWERED), user="u", at=9 * NS, why="", witness=(act,))
+    cause = own_app_cause([lost, CUT, *more], [SIGNAL], [act])
+    assert cause.startswith("web ends at SIGTERM without answering what it has") is fits
+
+
+def test_where_nothing_was_cut_nothing_is_said_of_the_signal() -> None:
+    """Though requests were in it that nobody answered."""
+    one = Try(4 * NS, 9 * NS, "502", edge=("a1",))
+    act = op(Kind.ACT, one.begin, one.end, outcome=Outcome.UNKNOWN, tries=(one,))
+    lost = Finding(promise=TRIES, anomaly=str(Anomaly.NOT_ANSWERED), user="u", at=9 * NS, why="", witness=(act,))
+    assert own_app_cause([lost], [SIGNAL], [act]) == ""
 
 
 BEFORE = [asked(n, "GET /cart", "a1-1/v1") for n in range(5)]
