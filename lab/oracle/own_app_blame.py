@@ -9,10 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-import msgspec
-
 from lab.model import Finding, Kind, Operation, Outcome, Value
 from lab.oracle.own_sessions import OwnSessions
+from lab.oracle.own_state import leaves
 from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
 from lab.oracle.scattered_logins import login_words
 from lab.record import AnyEvent, AppStopped, CommandBegan, Step
@@ -152,7 +151,7 @@ class _LateShown:
             self._taker[operation.user] = by
         if operation.kind is not Kind.STATE:
             return
-        shown = _leaves(operation.answer)
+        shown = leaves(operation.answer)
         before = self._shown.setdefault(operation.user, set())
         waiting = self._missed.get((operation.user, by), [])
         for one in waiting:
@@ -163,7 +162,7 @@ class _LateShown:
         if waiting:
             self._missed[operation.user, by] = [one for one in waiting if not one.what <= shown]
         allowed = operation.allowed
-        missing = _leaves(allowed[-1]) - shown if allowed and operation.answer not in allowed else frozenset()
+        missing = leaves(allowed[-1]) - shown if allowed and operation.answer not in allowed else frozenset()
         if missing:
             self._count += 1
             self._elsewhere += self._taker.get(operation.user) != by
@@ -181,15 +180,6 @@ class _LateShown:
         return (
             "what was acknowledged shows only later: the app does it in the background (users.http.within, or within)"
         )
-
-
-def _leaves(state: object) -> frozenset[bytes]:
-    """The members of all lists in a state, and all other values with their keys."""
-    if isinstance(state, dict):
-        return frozenset(key.encode() + b"=" + leaf for key, value in state.items() for leaf in _leaves(value))
-    if isinstance(state, list):
-        return frozenset(msgspec.json.encode(one, order="sorted") for one in state)
-    return frozenset((msgspec.json.encode(state),))
 
 
 def _also_to(late: _LateShown, sessions: OwnSessions, history: Iterable[Operation]) -> Iterator[Operation]:

@@ -3,7 +3,8 @@
 What an app does with a write is its own business, so a history can't be judged anew as if some of it had never been.
 But each state that was read and allowed is an instant to which the store may have gone back: a state that contradicts,
 read after a strike, is explained by the latest earlier one that it equals. What the same device had acknowledged since
-then and before the strike is what was lost.
+then and before the strike is what was lost. What was acknowledged once the strike was over, or was read then where it
+is missing now, no strike explains.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Value
 from lab.oracle.loss import LOSING, LossJudgement, StoreLoss, StoreStrike
 from lab.oracle.oracle import Oracle
+from lab.oracle.own_state import leaves
 from lab.oracle.promises import LOSS_BOUND, Anomaly
 
 History = Callable[[], Iterable[Operation]]
@@ -65,9 +67,13 @@ def _lost(finding: Finding, history: History, strikes: Sequence[StoreStrike]) ->
     own = [one for one in history() if one.device == read.device and one.begin <= read.begin and one is not read]
     if read.allowed is None:  # not a state: a session that is gone, which was there since its login
         logins = [one.end for one in own if one.kind is Kind.LOGIN and one.outcome is Outcome.OK]
+        if logins and logins[-1] > strike.until:
+            return None
         return _Lost(finding=finding, strike=strike, age=_age(logins[-1:], strike))
     states = [one for one in own if one.allowed and one.end <= strike.until]
     known = states[-1].allowed[-1] if states and states[-1].allowed else None
+    if _is_newer(read, own, strike, known, since=states[-1].end if states else 0):
+        return None
     shown = _of_before(read.answer, known)
     same = [one for one in states if one.allowed is not None and shown in one.allowed]
     if not same and not _is_empty(shown):
@@ -75,6 +81,21 @@ def _lost(finding: Finding, history: History, strikes: Sequence[StoreStrike]) ->
     since = max((one.end for one in same), default=0)  # nothing at all is how it began, whether or not that was read
     later = [one.end for one in own if one.kind is Kind.ACT and one.outcome is Outcome.OK and one.end > since]
     return _Lost(finding=finding, strike=strike, age=_age(later, strike))
+
+
+def _is_newer(read: Operation, own: Sequence[Operation], strike: StoreStrike, known: Any, *, since: int) -> bool:
+    """Whether what is missed was done, or read at this very replica, when the strike was over.
+
+    `known` is the state that was allowed last before that, at `since`.
+    """
+    after = [one for one in own if one.begin > strike.until]
+    if any(one.allowed and one.answer in one.allowed and one.final.replica == read.final.replica for one in after):
+        return True
+    done = [one for one in own if one.kind is Kind.ACT and one.outcome is Outcome.OK and one.end > since]
+    late = sum(one.begin > strike.until for one in done)
+    wanted = read.allowed[-1] if read.allowed else None
+    missed = leaves(wanted) - leaves(read.answer) - leaves(known)
+    return late > 0 and len(missed) > len(done) - late
 
 
 def _of_before(shown: Any, known: Any) -> Any:

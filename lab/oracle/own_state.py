@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from lab.model import Operation
 from lab.oracle.breach import Breach, breach
 from lab.oracle.counts import CheckCounts
@@ -106,6 +108,15 @@ class OwnState:
             return breach(STATE_KEPT, Anomaly.LOST_WRITE, why, *self._writes, read)
         why = f"{_short(wanted)} had been acknowledged{doubt}, and {_short(got)} was read"
         return breach(STATE_KEPT, Anomaly.CONTRADICTION, why, *self._writes, read)
+
+
+def leaves(state: object) -> frozenset[bytes]:
+    """The members of all lists in a state, and all other values with their keys."""
+    if isinstance(state, dict):
+        return frozenset(key.encode() + b"=" + leaf for key, value in state.items() for leaf in leaves(value))
+    if isinstance(state, list):
+        return frozenset(msgspec.json.encode(one, order="sorted") for one in state)
+    return frozenset((msgspec.json.encode(state),))
 
 
 def _where_they_differ(wanted: Any, got: Any) -> tuple[Any, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+from msgspec.structs import replace
+
 from lab.clock import NS
 from lab.model import Kind, Operation, Outcome, Try
 from lab.oracle.loss import LossJudgement, StoreStrike
@@ -98,6 +101,39 @@ def test_what_no_state_before_it_explains_is_beyond_any_bound() -> None:
     seen = judged(*HISTORY, state(12, 2, wanted=(1, 2, 3)), bound=100)
     assert seen.loss.oldest is None
     assert [one.promise for one in seen.findings] == ["state_kept", "loss_bound"]
+
+
+KEPT = state(11.5, 1, 2, 3)
+"""After the strike, and all is there."""
+
+
+@pytest.mark.parametrize(
+    ("later", "lost"),
+    [
+        ((act(11.5), state(13, 1, 2, 3, wanted=(1, 2, 3, 4))), 0),
+        ((act(11.5), act(12), state(13, 1, 2, 3, 4, wanted=(1, 2, 3, 4, 5))), 0),
+        ((KEPT, state(13, 1, 2, wanted=(1, 2, 3))), 0),
+        ((act(9.9), state(13, 1, 2, 3, wanted=(1, 2, 3, 4))), 1),
+        ((act(10.5), act(11.5), state(13, 1, 2, 3, 5, wanted=(1, 2, 3, 4, 5))), 1),
+        ((replace(KEPT, tries=(Try(0, 1, "200", replica="b1-1"),)), state(13, 1, 2, wanted=(1, 2, 3))), 1),
+    ],
+)
+def test_no_strike_explains_what_was_done_or_read_after_it(later: Sequence[Operation], lost: int) -> None:
+    """A bound excuses what the strike itself may have cost; not what the app loses by itself later. Another replica may
+    have shown it from a cache."""
+    seen = judged(*HISTORY, *later, bound=100)
+    assert seen.loss.losses == lost
+    assert [one.promise for one in seen.findings] == ([] if lost else ["state_kept"])
+
+
+@pytest.mark.parametrize(("login", "is_excused"), [(9, True), (12, False)])
+def test_a_session_that_was_made_after_the_strike_is_not_lost_by_it(login: float, *, is_excused: bool) -> None:
+    """However long it may be."""
+    made = replace(operation(Kind.LOGIN, login, login + 0.1), session="later")
+    gone = operation(Kind.READ, 14, 14.1)
+    gone = replace(gone, session="later", turned_away=True, outcome=Outcome.REFUSED)
+    seen = judged(*HISTORY, made, gone, bound=100)
+    assert [one.promise for one in seen.findings] == ([] if is_excused else ["logged_in"])
 
 
 def test_what_was_lost_before_the_strike_is_no_loss_of_it() -> None:
