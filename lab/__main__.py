@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -11,7 +13,18 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     from lab.cli import main as command_line  # noqa: PLC0415 -- only once the current folder is out of the way
 
-    sys.exit(command_line())
+    code = command_line()
+    if any(one.daemon and one is not threading.current_thread() for one in threading.enumerate()):
+        _leave_at_once(code)
+    sys.exit(code)
+
+
+def _leave_at_once(code: int) -> None:
+    """What a thread is still in may be somebody's own code, in a stack of its own that Python can't take down."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _leave_the_current_folder_out() -> None:

@@ -137,7 +137,7 @@ def _conclude(exc: BaseException) -> int:
         case click.exceptions.Exit():
             return exc.exit_code
         case Interrupted():
-            complain(f"lab: {exc}")
+            complain("\n  ".join([f"lab: {exc}", *getattr(exc, "__notes__", ())]))
             return exc.exit_code
         case KeyboardInterrupt():
             complain("lab: interrupted")

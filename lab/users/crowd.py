@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
 from lab.clock import NS, SYSTEM_CLOCK, Clock
-from lab.errors import LabFault, SetupError, UsageError, WaitTimeout
+from lab.errors import JourneyMistake, LabFault, SetupError, UsageError, WaitTimeout
 from lab.model import Operation
 from lab.users.accounts import CrowdSize, plan_accounts
 from lab.users.counts import CrowdCounts, CrowdTally
@@ -35,6 +35,7 @@ FAIL_ALIKE = 2
 BEGIN_AT_ONCE = 200
 """So many devices begin to shop in one turn of the event loop."""
 
+MUST_END = "every request and every wait of a journey must end"
 SPARE_FILES = 256
 """Open files that are left to the rest of the process."""
 
@@ -153,8 +154,10 @@ class Crowd:
         )
 
     def check(self) -> None:
-        """Raise what went wrong inside the crowd, if something did."""
+        """Raise what went wrong inside the crowd, if something did; a journey that blocks all others among it."""
         self._thread.check()
+        if stuck := self._thread.stuck():
+            raise JourneyMistake(stuck, at="journey", hint=MUST_END)
 
     def stop(self) -> str:
         """Drop whatever is under way, recorded as cut, close all sockets and end the thread.
@@ -173,7 +176,7 @@ class Crowd:
         if error is None:
             self.check()
             if stuck:
-                raise UsageError(stuck, at="journey", hint="every request and every wait of a journey must end")
+                raise JourneyMistake(stuck, at="journey", hint=MUST_END)
         elif stuck:
             error.add_note(stuck)
 

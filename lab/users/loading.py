@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from lab.users.driven import Driven, broken_by
 from lab.users.fiber import Fibers
 from lab.users.own import Browser, UserJourney
 
+PARTS = ("begin", "log_in", "act", "state")
+_NOT_RUN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 MakeUser = Callable[[str, int, str, random.Random], UserJourney]
 """From a name, a number, a password and chance."""
 
@@ -37,6 +40,10 @@ def load_journey(named: str) -> type[UserJourney]:
     if found.__abstractmethods__:
         missing = ", ".join(sorted(found.__abstractmethods__))
         raise UsageError(f"{name} lacks {missing}", at=file, hint="def log_in, def act, def state")
+    for part in PARTS:
+        if any(would_not_run(getattr(found, part)) for would_not_run in _NOT_RUN):
+            what = f"{name}.{part} is a coroutine or a generator, of which a call does nothing"
+            raise UsageError(what, at=file, hint=f"def {part}(...): a plain function without async and yield")
     return found
 
 

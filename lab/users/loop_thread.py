@@ -10,6 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from lab.clock import NS, SYSTEM_CLOCK
 from lab.errors import LabFault
 
 T = TypeVar("T")
@@ -19,6 +20,9 @@ LOOK = 0.5
 
 END_WITHIN = 10.0
 """Seconds for whatever is called in the loop to return."""
+
+LEAST_LOOKS = 20
+"""So often the thread must have been found at the same call: when the whole process stood still nobody looked."""
 
 
 class LoopThread:
@@ -42,6 +46,10 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready, self._leave = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
+        self._is_back = threading.Event()
+        """Whether the loop came by since it was last asked to."""
+        self._is_back.set()
+        self._asked_at, self._looks = 0, 0
 
     def start(self) -> None:
         """Return when the loop runs. May be called once."""
@@ -62,6 +70,25 @@ class LoopThread:
             if self._thread.is_alive():
                 return f"{line_of(self._thread)} did not return"
         return ""
+
+    def stuck(self) -> str:
+        """Which line the thread is at where nothing else in its loop had a turn for END_WITHIN seconds; "" otherwise.
+
+        To be asked again and again, by one thread.
+        """
+        if self._loop is None or not self._thread.is_alive():
+            return ""
+        now = SYSTEM_CLOCK.now()
+        if self._is_back.is_set():
+            self._is_back.clear()
+            self._asked_at, self._looks = now, 0
+            with contextlib.suppress(RuntimeError):  # the loop closed just now
+                self._loop.call_soon_threadsafe(self._is_back.set)
+            return ""
+        self._looks += 1
+        if self._looks < LEAST_LOOKS or now - self._asked_at < END_WITHIN * NS:
+            return ""
+        return f"{line_of(self._thread)} did not return"
 
     def check(self) -> None:
         """Raise what went wrong in the loop, if something did."""

@@ -407,12 +407,25 @@ def test_a_page_without_the_field_is_unexpected(app: App) -> None:
     assert len(states(live(app, Looking, nothing))) == 1
 
 
+WHOLE = """
+from lab import Journey
+
+class Shopper(Journey):
+    def begin(self): return {}
+    def log_in(self, http): pass
+    def act(self, http): pass
+    def state(self, http): pass
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
         ("class Shopper: ...", "is no journey"),
         ("import nothing_of_the_kind", "ModuleNotFoundError"),
         ("from lab import Journey\nclass Shopper(Journey): ...", "lacks act, log_in, state"),
+        (WHOLE.replace("def act", "async def act"), "Shopper.act is a coroutine"),
+        (WHOLE.replace("return {}", "yield {}"), "Shopper.begin is a coroutine or a generator"),
     ],
 )
 def test_a_file_that_holds_no_journey_is_refused(tmp_path: Any, text: str, what: str) -> None:
@@ -421,6 +434,8 @@ def test_a_file_that_holds_no_journey_is_refused(tmp_path: Any, text: str, what:
     file.write_text(text)
     with pytest.raises(UsageError, match=what):
         load_journey(f"{file}:Shopper")
+    file.write_text(WHOLE)
+    assert load_journey(f"{file}:Shopper").__name__ == "Shopper"
 
 
 class OnlyReads(Writer):
