@@ -23,6 +23,9 @@ OVERRIDES = (
 )
 READ_WITHIN = 60.0
 """Seconds for one `docker compose config`."""
+_EXAMPLES = (".example", ".sample", ".template", ".dist", ".default")
+"""What a file's example is called, after the file's own name."""
+_NO_ENV_FILE = re.compile(r"env file (?P<path>.+?) not found")
 _REQUIRED = re.compile(r"required variable (?P<name>\w+) is missing a value")
 _UNSET = re.compile(r'The \\?"(?P<name>\w+)\\?" variable is not set')
 
@@ -97,7 +100,16 @@ def read_compose(compose: Sequence[str], files: Sequence[Path]) -> ReadCompose:
 
 def inactive_services(compose: Sequence[str], files: Sequence[Path]) -> dict[str, tuple[str, ...]]:
     """The profiles of every service that has some, whether or not they are active."""
-    said, _ = _config(compose, files, "config", "--format", "json", profiles="*")
+    try:
+        return _with_profiles(compose, files, "*")
+    except UsageError:  # those of different profiles may exclude each other, as by one container's name
+        listed, _ = _config(compose, files, "config", "--profiles")
+        each = [_with_profiles(compose, files, profile) for profile in listed.split()]
+        return {name: profiles for some in each for name, profiles in some.items()}
+
+
+def _with_profiles(compose: Sequence[str], files: Sequence[Path], active: str) -> dict[str, tuple[str, ...]]:
+    said, _ = _config(compose, files, "config", "--format", "json", profiles=active)
     services = json.loads(said).get("services") or {}
     return {name: tuple(one["profiles"]) for name, one in services.items() if one.get("profiles")}
 
@@ -130,15 +142,29 @@ def _config(
         raise ClusterError(f"Compose did not read it within {READ_WITHIN:g} s", at=at, hint=hint) from exc
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if "level=warning" not in line]
-        folder = files[0].parent
-        example = folder / ".env.example"
-        required = _REQUIRED.search(lines[-1] if lines else "")
-        if required:
-            hint = f"export {required['name']}=...   # or a line in {folder / '.env'}; then: {hint}"
-        if example.is_file() and not (folder / ".env").exists():
-            hint = f"cp {shlex.quote(str(example))} {shlex.quote(str(folder / '.env'))}   # then: {hint}"
-        raise UsageError(f"Compose can't read it: {lines[-1] if lines else 'no output'}", at=at, hint=hint)
+        last = lines[-1] if lines else "no output"
+        raise UsageError(f"Compose can't read it: {last}", at=at, hint=_way_out(last, files[0].parent, hint))
     return done.stdout, tuple(dict.fromkeys(_UNSET.findall(done.stderr)))
+
+
+def _way_out(said: str, folder: Path, hint: str) -> str:
+    """Of what Compose said last: a file of variables that is not there, a variable that must be set; else `hint`."""
+    missing = _NO_ENV_FILE.search(said)
+    variables = Path(missing["path"]) if missing else folder / ".env"
+    copied = copy_example(variables)
+    if copied:
+        return f"{copied}   # then: {hint}"
+    required = _REQUIRED.search(said)
+    return f"export {required['name']}=...   # or a line in {variables}; then: {hint}" if required else hint
+
+
+def copy_example(variables: Path) -> str:
+    """The command that makes a file of variables from the example beside it; "" where it is there, or there is none."""
+    examples = (variables.with_name(variables.name + suffix) for suffix in _EXAMPLES)
+    example = next((one for one in examples if one.is_file()), None)
+    if example is None or variables.exists():
+        return ""
+    return f"cp {shlex.quote(str(example))} {shlex.quote(str(variables))}"
 
 
 def _from_dot_env(folder: Path, name: str) -> str:

@@ -15,7 +15,7 @@ from docker import APIClient
 
 from lab.clock import SYSTEM_CLOCK
 from lab.cluster.own_app import OwnApp, brought_up, image_of, left_out
-from lab.cluster.own_files import ReadCompose, command_of
+from lab.cluster.own_files import ReadCompose, command_of, copy_example
 from lab.errors import UsageError
 from lab.machine.engine import NotFound, engine_errors
 from lab.machine.labels import Identity, this_process
@@ -132,12 +132,9 @@ def _docker_build(image: str, build: Mapping[str, Any]) -> str:
 
 
 def _set_hint(read: ReadCompose) -> str:
-    folder = read.files[0].parent
-    example = folder / ".env.example"
-    if example.is_file() and not (folder / ".env").exists():
-        return f"cp {example} {folder / '.env'}"
+    variables = read.files[0].parent / ".env"
     values = " ".join(f"{name}=..." for name in read.unset or ("TAG",))
-    return f"{values} lab run ...   # or in {folder / '.env'}"
+    return copy_example(variables) or f"{values} lab run ...   # or in {variables}"
 
 
 def _how_to_get(image: str, compose: Sequence[str], read: ReadCompose, app: OwnApp, beside: Mapping[str, str]) -> str:

@@ -31,6 +31,11 @@ STORES = _words(
     """
 )
 """Images by the last part of their names that keep something."""
+_STORE_NAMES = STORES | _words("database db es pg")
+_STORE_PORTS = frozenset(
+    {1433, 2181, 3306, 5432, 5672, 6379, 7687, 9042, 9092, 9200, 9300, 11211, 15672, 26257, 27017, 33060}
+)
+"""Where stores listen: what is built from one of their images keeps its port, and often its name."""
 TOOLS = _words(
     """
     acme-companion adminer alertmanager all-in-one autoheal autopostgresqlbackup cadvisor certbot chrome chromium clamav
@@ -203,7 +208,12 @@ def guess_front(config: Mapping[str, Any], service: str) -> tuple[str, int] | No
 
 
 def _is_store(config: Mapping[str, Any], name: str) -> bool:
-    return base_name(image_of(config, name)) in STORES
+    """By its image; what is built here by where it listens, and by its name where nothing says where."""
+    one = config["services"][name]
+    if base_name(image_of(config, name)) in STORES or not one.get("build"):
+        return base_name(image_of(config, name)) in STORES
+    ports = _named_ports(one)
+    return all(port in _STORE_PORTS for port in ports) if ports else name in _STORE_NAMES
 
 
 def _is_front(config: Mapping[str, Any], name: str) -> bool:
@@ -263,9 +273,14 @@ def _port_of(url: Any) -> int:
 
 def _asks_users_port(told: Mapping[str, Any], image: Mapping[str, Any]) -> Iterator[Any]:
     """Of those what asks where users come: an app may have another door for whoever looks after it."""
-    named = [int(one["target"]) for one in told.get("ports") or () if one.get("protocol") != "udp"]
-    named += [int(found[1]) for one in told.get("expose") or () if (found := _exposed(str(one)))]
+    named = _named_ports(told)
     yield from (url for url in _urls(told, image) if not named or _port_of(url) in named)
+
+
+def _named_ports(told: Mapping[str, Any]) -> list[int]:
+    """Where it listens by TCP: what it publishes and what it exposes."""
+    published = [int(one["target"]) for one in told.get("ports") or () if one.get("protocol") != "udp"]
+    return published + [int(found[1]) for one in told.get("expose") or () if (found := _exposed(str(one)))]
 
 
 def _labels(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

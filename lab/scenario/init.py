@@ -15,7 +15,14 @@ import yaml
 
 from lab.cluster.own_app import OwnApp, ServiceRole, image_of
 from lab.cluster.own_checks import check_service
-from lab.cluster.own_files import ReadCompose, files_of, find_compose_files, inactive_services, read_compose
+from lab.cluster.own_files import (
+    ReadCompose,
+    copy_example,
+    files_of,
+    find_compose_files,
+    inactive_services,
+    read_compose,
+)
 from lab.errors import ExitCode, UsageError
 from lab.machine.engine import NotFound, engine_errors, try_connect
 from lab.machine.install import provide_compose
@@ -95,10 +102,7 @@ def guess_all(
 
 
 def _set_hint(read: ReadCompose) -> str:
-    folder = read.files[0].parent
-    if (folder / ".env.example").is_file() and not (folder / ".env").exists():
-        return f"cp {shlex.quote(str(folder / '.env.example'))} {shlex.quote(str(folder / '.env'))}"
-    return f"{read.unset[0] if read.unset else 'TAG'}=... lab init"
+    return copy_example(read.files[0].parent / ".env") or f"{read.unset[0] if read.unset else 'TAG'}=... lab init"
 
 
 def _look(image: str) -> Mapping[str, Any]:

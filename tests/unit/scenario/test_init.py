@@ -46,6 +46,7 @@ EXPECTED: Mapping[str, Expected] = {
     "bi-with-init": Expected("superset", "8088"),
     "blog-with-mysql": Expected("ghost", "2368"),
     "chat-team": Expected("mattermost", "8065"),
+    "database-built-here": Expected("api", "4100"),
     "data-pipeline": Expected("airflow-webserver", "8080", "/health"),
     "debugger-and-command": Expected("api", "4100"),
     "django-behind-nginx": Expected("web", "8000", front=front("nginx", 80)),
@@ -71,12 +72,14 @@ EXPECTED: Mapping[str, Expected] = {
     "password-vault": Expected("vaultwarden", "80", "/alive"),
     "phoenix": Expected("web", "4000?"),
     "photos": Expected("photo-server", "2283"),
+    "one-or-the-other": Expected(ASKS),
     "php-fpm-behind-caddy": Expected("fpm", "9000?", front=front("caddy", 80)),
     "php-fpm-nginx": Expected("php", "9000?", front=front("nginx", 80)),
     "port-by-variable": Expected("web", "3333?"),
     "rails-federated": Expected(ASKS),
     "rails-health-up": Expected("app", "3000", "/up"),
     "rails-simple": Expected("web", "3000"),
+    "search-built-here": Expected(ASKS),
     "server-inside-php": Expected("php", "80"),
     "sidecars-and-envoy": Expected("app", "8000", front=front("envoy", 10000)),
     "spring-with-debugger": Expected("app", "8080", "/actuator/health"),
@@ -110,7 +113,7 @@ def read_all() -> dict[str, ReadCompose]:
 def test_the_table_has_all_files() -> None:
     """And at least so many."""
     assert {one.stem for one in FILES} == set(EXPECTED)
-    assert len(FILES) >= 55
+    assert len(FILES) >= 60
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -203,6 +206,29 @@ def test_a_variable_that_is_not_set_is_told_at_once(tmp_path: Path) -> None:
     read = ReadCompose(config=config, files=(tmp_path / "compose.yaml",), unset=("VERSION",))
     with pytest.raises(UsageError, match=r"VERSION is not set[\s\S]*cp \S*\.env\.example"):
         guess_all(read, None, lambda _: {})
+
+
+def test_a_file_of_variables_that_is_missing_is_told_with_its_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is to be."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / ".env.sample").write_text("A=1\n")
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: 'me/app:1', env_file: [./api/.env]}}")
+    with pytest.raises(UsageError, match="env file") as raised:
+        write_scenario([], None, tmp_path, print)
+    assert raised.value.hint.startswith(f"cp {tmp_path}/api/.env.sample {tmp_path}/api/.env   # then: ")
+
+
+def test_profiles_that_exclude_each_other_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Compose can't have all of them active at once."""
+    monkeypatch.chdir(tmp_path)
+    both = (FILES[0].parent / "one-or-the-other.yaml").read_text()
+    (tmp_path / "compose.yaml").write_text(both)
+    with pytest.raises(UsageError, match=r"app-cached \(cached\), app-plain \(plain\)") as raised:
+        write_scenario([], None, tmp_path, print)
+    assert raised.value.hint.startswith("COMPOSE_PROFILES=cached lab init")
 
 
 def test_a_variable_that_must_be_set_is_told_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
