@@ -154,6 +154,8 @@ def _way_out(said: str, folder: Path, hint: str) -> str:
     copied = copy_example(variables)
     if copied:
         return f"{copied}   # then: {hint}"
+    if missing:
+        return f"touch {shlex.quote(str(variables))}   # with the variables that it is to hold; then: {hint}"
     required = _REQUIRED.search(said)
     return f"export {required['name']}=...   # or a line in {variables}; then: {hint}" if required else hint
 

@@ -208,11 +208,10 @@ def guess_front(config: Mapping[str, Any], service: str) -> tuple[str, int] | No
 
 
 def _is_store(config: Mapping[str, Any], name: str) -> bool:
-    """By its image; what is built here by where it listens, and by its name where nothing says where."""
-    one = config["services"][name]
-    if base_name(image_of(config, name)) in STORES or not one.get("build"):
-        return base_name(image_of(config, name)) in STORES
-    ports = _named_ports(one)
+    """By its image; somebody's own by where it listens, and by its name where nothing says where."""
+    if base_name(image_of(config, name)) in STORES:
+        return True
+    ports = _named_ports(config["services"][name])
     return all(port in _STORE_PORTS for port in ports) if ports else name in _STORE_NAMES
 
 

@@ -85,7 +85,7 @@ def guess_all(
     """What the files say, and the image of the app where the engine has it. Raises UsageError, with the files."""
     at, services = ", ".join(map(str, read.files)), read.config.get("services") or {}
     if not services:
-        raise UsageError("has no service, or none of an active profile", at=at, hint="COMPOSE_PROFILES=... lab init")
+        raise UsageError("has no service, or none of an active profile", at=at, hint="lab init --compose FILE")
     if service is not None and service not in services:
         raise UsageError(f"there is no service {service!r}", at=at, hint=f"one of: {', '.join(services)}")
     try:

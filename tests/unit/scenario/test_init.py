@@ -208,6 +208,14 @@ def test_a_variable_that_is_not_set_is_told_at_once(tmp_path: Path) -> None:
         guess_all(read, None, lambda _: {})
 
 
+@pytest.mark.parametrize("told", [{"ports": [{"target": 5432}]}, {}], ids=["by its port", "by its name"])
+def test_a_database_under_a_name_of_its_own_is_no_app(told: dict[str, object]) -> None:
+    """Alone or not: nothing that it is asked for by HTTP would mean anything."""
+    config = {"name": "x", "services": {"db": {"image": "monarca-v1", **told}}}
+    with pytest.raises(UsageError, match="looks like an app"):
+        guess(config, None)
+
+
 def test_a_file_of_variables_that_is_missing_is_told_with_its_example(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +227,10 @@ def test_a_file_of_variables_that_is_missing_is_told_with_its_example(
     with pytest.raises(UsageError, match="env file") as raised:
         write_scenario([], None, tmp_path, print)
     assert raised.value.hint.startswith(f"cp {tmp_path}/api/.env.sample {tmp_path}/api/.env   # then: ")
+    (tmp_path / "api" / ".env.sample").unlink()
+    with pytest.raises(UsageError, match="env file") as raised:
+        write_scenario([], None, tmp_path, print)
+    assert raised.value.hint.startswith(f"touch {tmp_path}/api/.env ")
 
 
 def test_profiles_that_exclude_each_other_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
