@@ -201,7 +201,7 @@ class ImageShelf:
         stem, _, variant = name.partition(":")
         made_of = _hash_folder(self._folder / recipe.folder)
         digest = _short_hash(self.base_tag, made_of, msgspec.json.encode(recipe).decode())
-        return f"{REPOSITORY}/{stem}:{variant + '-' if variant else ''}{digest}"
+        return f"{REPOSITORY}/{stem}:{variant + '-' if variant else ''}{digest}{self.suffix}"
 
     @property
     def platform(self) -> str | None:
@@ -210,8 +210,12 @@ class ImageShelf:
 
     @property
     def base_tag(self) -> str:
-        processor = f"-{self.foreign}" if self.foreign else ""
-        return f"{REPOSITORY}/base:{self._base_recipe.suite}-{_hash_folder(self._folder / 'base')}{processor}"
+        return f"{REPOSITORY}/base:{self._base_recipe.suite}-{_hash_folder(self._folder / 'base')}{self.suffix}"
+
+    @property
+    def suffix(self) -> str:
+        """Of a tag, so that nobody takes a foreign image for the engine's own."""
+        return f"-{self.foreign}" if self.foreign else ""
 
     def ids(self, needs: Collection[str] = ()) -> dict[str, str]:
         """The engine's content id of each image that is there, by its full tag; `needs` beside the usual ones."""

@@ -45,7 +45,7 @@ def make_worker_image(engine: APIClient, shelf: ImageShelf, images: Path, say: S
     recipe = (images / WORKER / "Dockerfile").read_bytes()
     wanted = _packages()
     own = _own_files()
-    tag = f"{REPOSITORY}/{WORKER}:{_digest(shelf.base_tag, recipe, ' '.join(wanted), own)}"
+    tag = f"{REPOSITORY}/{WORKER}:{_digest(shelf.base_tag, recipe, ' '.join(wanted), own)}{shelf.suffix}"
     if shelf.id_of(tag) is not None:
         return tag
     shelf.make_missing(say)

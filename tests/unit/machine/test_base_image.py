@@ -59,6 +59,7 @@ def test_another_processors_are_other_images(monkeypatch: pytest.MonkeyPatch, as
     other = shelf(engine)
     assert other.base_tag == f"{own.base_tag}-arm64"
     assert all(other.tag(name) != own.tag(name) for name in own.names)
+    assert all(other.tag(name).endswith("-arm64") for name in own.names)
     other.make_missing(lambda _: None)
     assert engine.built_for == ["linux/arm64"]
 
