@@ -5,10 +5,12 @@ Each sentence is named only where nearly all that failed fits it and nothing tha
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Value
 from lab.oracle.own_sessions import OwnSessions
 from lab.oracle.own_state import leaves
@@ -17,6 +19,9 @@ from lab.oracle.scattered_logins import login_words
 from lab.record import AnyEvent, AppStopped, CommandBegan, Step
 
 T = TypeVar("T")
+KEPT_FOR = 5 * NS
+"""Nanoseconds for which an answer may be kept that is given to somebody else."""
+_OWNER = re.compile(r"belongs to (\S+),")
 FITS = 0.9
 """The share of what failed that a pattern must fit."""
 ENOUGH = 3
@@ -54,12 +59,13 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     if at_once:
         return at_once
     logins: dict[str, list[Operation]] = {}
-    late, sessions = _LateShown(), OwnSessions()
-    answers = list(_answers(_also_to(late, sessions, history), logins))
+    late, sessions, served = _LateShown(), OwnSessions(), _Served()
+    answers = list(_answers(_also_to((late, sessions, served), history), logins))
     logouts = [one for one in findings if one.anomaly == Anomaly.FORCED_LOGOUT]
-    ended = _bound_elsewhere(logouts, logins) or _ended_by_another(logouts, logins, answers) or sessions.cause(findings)
-    if ended:
-        return ended
+    by_whom = _bound_elsewhere(logouts, logins) or _ended_by_another(logouts, logins, answers)
+    by_whom = by_whom or sessions.cause(findings) or _shared_between_users(findings, served)
+    if by_whom:
+        return by_whom
     if any(one.anomaly in {Anomaly.LOST_WRITE, Anomaly.CONTRADICTION} for one in findings) and late.cause:
         return late.cause
     failed = [one for one in answers if not one.is_good]
@@ -182,10 +188,41 @@ class _LateShown:
         )
 
 
-def _also_to(late: _LateShown, sessions: OwnSessions, history: Iterable[Operation]) -> Iterator[Operation]:
+class _Served:
+    """When each replica last showed each user what is that user's."""
+
+    def __init__(self) -> None:
+        self._by: dict[tuple[str, str | None], list[int]] = {}
+
+    def note(self, operation: Operation) -> None:
+        if operation.kind is Kind.STATE:
+            self._by.setdefault((operation.user, operation.final.replica), []).append(operation.end)
+
+    def just_before(self, user: str, replica: str | None, at: int) -> bool:
+        """Whether this one did, not long before."""
+        return any(0 <= at - end <= KEPT_FOR for end in self._by.get((user, replica), ()))
+
+
+def _shared_between_users(findings: Sequence[Finding], served: _Served) -> str:
+    """Was nearly each that was shown to somebody else just answered to its owner, and by the same replica?"""
+    leaks = [one for one in findings if one.anomaly == Anomaly.LEAK and one.witness]
+    if not leaks or len(leaks) < FITS * len(findings):
+        return ""
+    told = "what was answered to one user is answered to another: it is kept without telling users apart"
+    by_itself = _share(
+        leaks, lambda one: served.just_before(_OWNER.findall(one.why)[0], one.witness[-1].final.replica, one.at)
+    )
+    return f"{told}, in a cache or a variable of each replica" if by_itself >= FITS else f"{told} (a cache, a proxy)"
+
+
+class _Listens(Protocol):
+    def note(self, operation: Operation) -> None: ...
+
+
+def _also_to(those: Sequence[_Listens], history: Iterable[Operation]) -> Iterator[Operation]:
     for operation in history:
-        late.note(operation)
-        sessions.note(operation)
+        for one in those:
+            one.note(operation)
         yield operation
 
 

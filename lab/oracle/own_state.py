@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 from lab.model import Operation
 from lab.oracle.breach import Breach, breach
 from lab.oracle.counts import CheckCounts
-from lab.oracle.promises import APPLIED_ONCE, STATE_KEPT, Anomaly
+from lab.oracle.promises import APPLIED_ONCE, OWN_DATA, STATE_KEPT, Anomaly
 from lab.oracle.words import ACT, OK, REFUSED
 
 WRITES_REMEMBERED = 2
@@ -88,6 +89,7 @@ class OwnState:
             self._unproved &= {reader}
             self._counts.reads_compared += 1
             self._counts.writes_found += max(0, members - self._members)
+            self._counts.answers_owned += members > 0
         self._members = members
 
     def shows(self, operation: Operation, identifier: str) -> bool:  # noqa: ARG002 -- as all objects
@@ -96,6 +98,12 @@ class OwnState:
 
     def _breach(self, read: Operation, allowed: Sequence[Any]) -> Breach:
         self._counts.reads_compared += 1
+        foreign = _foreign(read.user, read.answer, allowed)
+        if foreign is not None:
+            self._counts.answers_owned += 1
+            what, owner = foreign
+            why = f"{what!r} belongs to {owner}, and is shown to {read.user}"
+            return breach(OWN_DATA, Anomaly.LEAK, why, read)
         doubled = _doubled(allowed[-1], read.answer)
         if doubled is not None:
             self._counts.writes_found += 1
@@ -108,6 +116,21 @@ class OwnState:
             return breach(STATE_KEPT, Anomaly.LOST_WRITE, why, *self._writes, read)
         why = f"{_short(wanted)} had been acknowledged{doubt}, and {_short(got)} was read"
         return breach(STATE_KEPT, Anomaly.CONTRADICTION, why, *self._writes, read)
+
+
+def _foreign(user: str, got: Any, allowed: Sequence[Any]) -> tuple[str, str] | None:
+    """What a state shows that another user made, by its mark, and whose it is: a journey's texts begin with the name of
+    its user, a number, and a point. None where there is no such thing that the model does not know of."""
+    stem = user.rpartition("-")[0]
+    if not stem:
+        return None
+    mark = re.compile(rf"{re.escape(stem)}-\d+(?=\.\d)".encode())
+    known = {found for state in allowed for leaf in leaves(state) for found in mark.findall(leaf)}
+    for leaf in sorted(leaves(got)):
+        for found in mark.findall(leaf):
+            if found not in known and found.decode() != user:
+                return leaf.decode("utf-8", "replace").strip('"'), found.decode()
+    return None
 
 
 def leaves(state: object) -> frozenset[bytes]:

@@ -115,7 +115,10 @@ def _patterns(sort: Sequence[Finding], sorts: _Sorts, known: Known) -> list[str]
     elif sort is sorts.cut:
         found = [_NO_DRAIN]
     found = [one for one in found if one]
-    return found or ([] if sort is sorts.cut else by_release(sort, known))
+    if found or sort is sorts.cut:
+        return found
+    # Of somebody's own app it is not known what went well: by who was harmed first nearly all is of the first release.
+    return [] if all(one.witness[-1].kind in _OF_OWN_APPS for one in sort) else by_release(sort, known)
 
 
 def _in_words(patterns: Sequence[str]) -> str:

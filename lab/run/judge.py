@@ -19,7 +19,7 @@ from lab.oracle.engine_away import away_spans
 from lab.oracle.engine_words import ended_by_themselves
 from lab.oracle.loss import LossJudgement, judge_loss, store_strikes
 from lab.oracle.own_loss import judge_own_loss
-from lab.oracle.promises import APPLIED_ONCE, RunTerms, asked_promises
+from lab.oracle.promises import APPLIED_ONCE, OWN_DATA, RunTerms, asked_promises
 from lab.oracle.service import ServiceReport, ServiceRules
 from lab.oracle.taken_down import find_taken_down
 from lab.oracle.telling import not_checked
@@ -152,8 +152,8 @@ def judge_run(
     missing = () if crashed or so_far else tally.whole.reasons(is_over=is_over, due=due_of(seen, scenario))
     evidence = _with_kept_out(evidence, tally.logins.findings(), troubles=missing)
     asked = asked_promises(terms)
-    if scenario.users.are_of_own_app and _can_tell_once(evidence):
-        asked = (*asked[:1], APPLIED_ONCE, *asked[1:])
+    if scenario.users.are_of_own_app:
+        asked = (*asked[:1], *_told_by_members(evidence), *asked[1:])
     judgement = judge(evidence, scenario.enough, asked)
     findings, likely = with_causes(scenario, judgement, events, seen, is_whole=not crashed)
     unchecked = (
@@ -272,9 +272,11 @@ def _failed_commands(events: Sequence[AnyEvent]) -> tuple[str, ...]:
     )
 
 
-def _can_tell_once(evidence: Evidence) -> bool:
-    """Of somebody's own app: whether members of its lists are unique, so that a doubled one is seen."""
-    return bool(evidence.checks.get(APPLIED_ONCE)) or any(one.promise == APPLIED_ONCE for one in evidence.findings)
+def _told_by_members(evidence: Evidence) -> tuple[str, ...]:
+    """Of somebody's own app: the promises by which it can be judged, as members of its lists are unique: so one that is
+    doubled is seen, and one that is another user's."""
+    broken = {one.promise for one in evidence.findings}
+    return tuple(name for name in (APPLIED_ONCE, OWN_DATA) if evidence.checks.get(name) or name in broken)
 
 
 def _judge_loss(

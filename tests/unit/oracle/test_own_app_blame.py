@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Try
 from lab.oracle.own_app_blame import own_app_cause
-from lab.oracle.promises import CLEAN_STOPS, LOGGED_IN, STATE_KEPT, TRIES, Anomaly
+from lab.oracle.promises import CLEAN_STOPS, LOGGED_IN, OWN_DATA, STATE_KEPT, TRIES, Anomaly
 from lab.record import AppStopped, Step
 from tests.unit.oracle.making import op
 
@@ -90,6 +90,24 @@ def test_where_nothing_was_cut_nothing_is_said_of_the_signal() -> None:
     act = op(Kind.ACT, one.begin, one.end, outcome=Outcome.UNKNOWN, tries=(one,))
     lost = Finding(promise=TRIES, anomaly=str(Anomaly.NOT_ANSWERED), user="u", at=9 * NS, why="", witness=(act,))
     assert own_app_cause([lost], [SIGNAL], [act]) == ""
+
+
+LEAK = "what was answered to one user is answered to another: it is kept without telling users apart"
+
+
+@pytest.mark.parametrize(
+    ("by", "at", "where"),
+    [("a1-1", 8, ", in a cache or a variable"), ("b1-1", 8, " (a cache, a"), ("a1-1", 1, " (a cache, a")],
+)
+def test_an_answer_that_is_given_to_somebody_else(by: str, at: int, where: str) -> None:
+    """By the replica that had just given it to its owner, or by whoever stands before all."""
+    owner = replace(seen(at, by, ["user-018.1"], ["user-018.1"]), user="user-018")
+    read = replace(seen(9, "a1-1", ["user-018.1"], ["user-010.1"]), user="user-010")
+    leak = Finding(
+        promise=OWN_DATA, anomaly=str(Anomaly.LEAK), user="user-010", at=read.end, witness=(read,),
+        why="'user-018.1' belongs to user-018, and is shown to user-010",
+    )  # fmt: skip
+    assert own_app_cause([leak], [], [owner, read]).startswith(LEAK + where)
 
 
 BEFORE = [asked(n, "GET /cart", "a1-1/v1") for n in range(5)]

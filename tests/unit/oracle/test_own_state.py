@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from lab.model import Kind, Operation, Outcome, Try
 from lab.oracle import Service, ServiceRules, check
-from lab.oracle.promises import APPLIED_ONCE, STATE_KEPT, TRIES
+from lab.oracle.promises import APPLIED_ONCE, OWN_DATA, STATE_KEPT, TRIES
 from lab.oracle.verdict import gather, judge
 
 
@@ -65,6 +66,25 @@ def test_what_is_there_twice_was_applied_twice() -> None:
     assert "'a' was acknowledged once" in found[0].why
     found = check([write(1), state(2, ["a", "a", "a"], ["a", "a"])]).findings
     assert [one.promise for one in found] == [STATE_KEPT]
+
+
+@pytest.mark.parametrize(
+    ("answer", "allowed", "leaks"),
+    [
+        ({"notes": ["user-018.1"]}, {"notes": ["user-010.1"]}, True),
+        ({"notes": ["user-010.1", "user-018.1.2"]}, {"notes": ["user-010.1"]}, True),
+        ({"notes": []}, {"notes": ["user-010.1"]}, False),
+        ({"notes": ["user-010.2"]}, {"notes": ["user-010.1"]}, False),
+        ({"notes": ["user-018.1"]}, {"notes": ["user-010.1", "user-018.1"]}, False),
+        ({"by": "user-018"}, {"by": "nobody"}, False),
+    ],
+)
+def test_what_is_another_user_s_is_called_so(answer: Any, allowed: Any, *, leaks: bool) -> None:
+    """By the mark of whoever made it; not where the model knows of it, nor where a state only names somebody."""
+    made, read = (msgspec.structs.replace(one, user="user-010") for one in (write(1), state(2, answer, allowed)))
+    [found] = check([made, read]).findings
+    assert (found.promise == OWN_DATA) is leaks
+    assert ("belongs to user-018, and is shown to user-010" in found.why) is leaks
 
 
 def test_either_outcome_fits_and_is_counted() -> None:

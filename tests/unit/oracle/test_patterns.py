@@ -197,6 +197,14 @@ def test_a_release_that_answers_otherwise_is_named_with_its_answers() -> None:
     assert likely([unanswered(10 + number, "cut", replica=None, release=None) for number in range(4)]) == ""
 
 
+def test_of_somebody_s_own_app_no_release_is_named_by_its_findings_alone() -> None:
+    """What went well there is not known to these patterns; most users are harmed by whichever release came first."""
+    strayed = [unanswered(10 + number, "303") for number in range(4)]
+    own = [replace(one, witness=(replace(one.witness[0], kind=Kind.ACT),)) for one in strayed]
+    assert likely(strayed) == "it comes with v2: it answers with 303"
+    assert likely(own) == ""
+
+
 def test_two_causes_may_fit() -> None:
     """Then both are told: at a replica that had just entered, and that was told to leave."""
     one = op(Kind.ACT, 10 * NS, 11 * NS, outcome=Outcome.UNKNOWN, result="502")
