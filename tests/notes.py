@@ -72,6 +72,20 @@ class NotesReplica:
         return AppAnswer(302, ("Location: /", f"Set-Cookie: sid={session}; Path=/"))
 
 
+@dataclass
+class OneBehind(NotesReplica):
+    """Shows whoever asks what it had shown last, whosever that was."""
+
+    shown: bytes = b'{"notes":[]}'
+
+    def answer(self, request: AppRequest) -> AppAnswer:
+        answer = super().answer(request)
+        if request.path != "/notes.json" or answer.status != 200:
+            return answer
+        shown, self.shown = self.shown, answer.body
+        return AppAnswer(200, (), shown)
+
+
 HTML = "Content-Type: text/html"
 
 
@@ -90,4 +104,5 @@ def _alone(_: str, store: Notes) -> NotesReplica:
 NOTES_APPS = {
     "notes:v1": MakeApp(make=_shared),
     "notes:v1-memory": MakeApp(make=_alone),
+    "notes:v1-one-behind": MakeApp(make=lambda _, store: OneBehind(store, store.sessions)),
 }

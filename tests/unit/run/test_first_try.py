@@ -62,3 +62,11 @@ def test_an_app_whose_sessions_are_each_replicas_own_is_no_mistake_of_the_journe
     judged, phases = ran(tmp_path, NOTES_SCENARIO.replace("notes:v1", "notes:v1-memory"))
     assert judged.judgement.exit_code == ExitCode.BROKEN
     assert "read back" in phases
+
+
+def test_an_app_that_shows_users_what_is_others_is_no_mistake_of_the_journey(tmp_path: Path) -> None:
+    """Though one user alone gets something wrong already, and so does everybody."""
+    judged, phases = ran(tmp_path, NOTES_SCENARIO.replace("notes:v1", "notes:v1-one-behind"))
+    assert judged.judgement.exit_code == ExitCode.BROKEN, judged.judgement.reasons
+    assert "own_data" in {one.promise for one in judged.judgement.promises if one.broken}
+    assert "read back" in phases
