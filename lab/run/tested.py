@@ -39,6 +39,7 @@ def _parts(scenario: Scenario, evidence: Evidence, events: Sequence[AnyEvent]) -
     yield _store(scenario, events)
     yield _migrations(scenario, events)
     yield _workers(scenario, events)
+    yield _part("logout", "", "journeys log in and never out: whether that ends a session everywhere is not seen")
     yield _part("long-lived connections", "", "users make requests alone, no WebSocket and no event stream")
 
 
