@@ -19,7 +19,7 @@ from lab.cluster.own_files import ReadCompose, command_of, copy_example
 from lab.errors import UsageError
 from lab.machine.engine import NotFound, engine_errors
 from lab.machine.labels import Identity, this_process
-from lab.model import Value
+from lab.model import Value, is_image_name
 
 LOOK_LIVES = 600
 """Seconds after which `lab clean` may remove a container that was made to look into its image."""
@@ -63,7 +63,7 @@ def check_images(
     config, at = read.config, ", ".join(map(str, app.compose))
     beside = {name: image_of(config, name) for name in brought_up(config, app)}
     for image in (*releases, *beside.values()):
-        if not image or image.endswith((":", "@")) or image.startswith(":"):
+        if not is_image_name(image):
             missing = f"; not set: {', '.join(read.unset)}" if read.unset else ""
             raise UsageError(f"{image!r} is not the name of an image{missing}", at=at, hint=_set_hint(read))
     ids = {image: _id_of(engine, image) for image in dict.fromkeys((*releases, *beside.values()))}

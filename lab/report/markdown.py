@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from lab.errors import printable
 from lab.model import Verdict
 from lab.report.document import FindingStory, Report
 
@@ -91,7 +92,7 @@ def _story(one: FindingStory) -> Iterator[str]:
     yield f"First that broke *{_plain(one.title)}*, at {one.at:.2f} s:"
     yield ""
     yield "~~~"
-    yield from (line.replace("~", "\u223c").replace("\n", " ").replace("\r", " ") for line in one.lines)
+    yield from (printable(line.replace("~", "\u223c").replace("\n", " ").replace("\r", " ")) for line in one.lines)
     yield "~~~"
     yield ""
 
@@ -124,8 +125,8 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 def _plain(text: str) -> str:
     """Text that stays text whatever is in it: on one line, every character with a meaning escaped."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", printable(" ".join(text.split())))
 
 
 def _code(text: str) -> str:
-    return " ".join(text.split()).replace("`", "'")
+    return printable(" ".join(text.split())).replace("`", "'")

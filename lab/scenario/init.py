@@ -26,7 +26,7 @@ from lab.cluster.own_files import (
 from lab.errors import ExitCode, UsageError
 from lab.machine.engine import NotFound, engine_errors, try_connect
 from lab.machine.install import provide_compose
-from lab.model import Front, release_name
+from lab.model import Front, is_image_name, release_name
 from lab.scenario.guess import Guess, Guesses, guess
 from lab.scenario.schema import schema_text
 
@@ -93,16 +93,17 @@ def guess_all(
     except UsageError as exc:
         raise UsageError(exc.what, at=at, hint=exc.hint) from exc
     image = image_of(read.config, taken.service.value)
-    if not image or image.endswith((":", "@")):
-        unset = ", ".join(read.unset) or "a variable"
-        what = f"{image!r} is not the name of an image: {unset} is not set"
+    if not is_image_name(image):
+        unset = f": {', '.join(read.unset)} is not set" if read.unset else ""
+        what = f"{image!r} is not the name of an image{unset}"
         raise UsageError(what, at=f"{at}: services.{taken.service.value}.image", hint=_set_hint(read))
     known = guess(read.config, taken.service.value, (look or _look)(image))
     return msgspec.structs.replace(known, service=taken.service)
 
 
 def _set_hint(read: ReadCompose) -> str:
-    return copy_example(read.files[0].parent / ".env") or f"{read.unset[0] if read.unset else 'TAG'}=... lab init"
+    said = f"{read.unset[0]}=... lab init" if read.unset else "image: web:v1"
+    return copy_example(read.files[0].parent / ".env") or said
 
 
 def _look(image: str) -> Mapping[str, Any]:

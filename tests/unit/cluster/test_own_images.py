@@ -13,6 +13,7 @@ from lab.cluster.own_app import OwnApp
 from lab.cluster.own_files import ReadCompose
 from lab.cluster.own_images import check_images, pull_missing
 from lab.errors import UsageError
+from lab.scenario.init import guess_all
 
 BUILD = {"context": "/work/todo", "dockerfile": "Dockerfile", "args": {"BASE": "debian:12", "TOKEN": None}}
 CONFIG: dict[str, Any] = {
@@ -71,3 +72,13 @@ def test_an_image_that_lacks_a_variable_names_all_that_are_not_set() -> None:
     with pytest.raises(UsageError, match="'mail:' is not the name of an image; not set: TAG, MAIL") as raised:
         check_images(EmptyEngine(), ["docker", "compose"], read, APP, ["todo:v2"])
     assert raised.value.hint.startswith("TAG=... MAIL=... lab run ...")
+
+
+@pytest.mark.parametrize("image", ['a"b:v1', "a/B:v1", "web:v 1"])
+def test_what_no_engine_takes_for_a_name_is_told_before_one_is_asked(image: str) -> None:
+    """An engine's own word for it is an error of its, which passed for a fault of the engine."""
+    read = ReadCompose(files=READ.files, config={"name": "todo", "services": {"web": {"image": image}}})
+    with pytest.raises(UsageError, match="is not the name of an image"):
+        check_images(EmptyEngine(), ["docker", "compose"], read, APP, [image])
+    with pytest.raises(UsageError, match="is not the name of an image"):
+        guess_all(read, "web", look=lambda _: {})

@@ -185,6 +185,7 @@ def test_markdown_keeps_hostile_text_as_text(tell: Tell) -> None:
     assert rows
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 5 for line in rows)
     assert text.count("\n~~~") == 2
+    assert "\x1b" not in text  # of a title, a note and a story
 
 
 @given(most=st.integers(200, 4000))
