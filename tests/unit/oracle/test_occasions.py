@@ -326,6 +326,33 @@ def test_somebody_elses_removal_is_not_the_apps_fault() -> None:
     assert "template container" in pattern[0]
 
 
+def killed(at: float, name: str, signal: int = 9) -> ContainerEvent:
+    return ContainerEvent(at=int(at * NS), action="kill", container=f"id-{name}", name=name, role="app", signal=signal)
+
+
+@pytest.mark.parametrize(
+    ("before", "began"),
+    [
+        (killed(5, "b1-1"), 5),
+        (killed(5, "b1-1", signal=1), 6),  # to read its files again
+        (killed(5, "a1-1"), 6),  # the deployer's own, which said so
+    ],
+)
+def test_a_removal_begins_with_the_first_that_is_killed_for_it(before: ContainerEvent, began: int) -> None:
+    """The deployer may be faster to remove what is dead, and what users met until then was laid at the app."""
+    removed = step("remove", 5.1, before.name)
+    events: list[AnyEvent] = [
+        serving(2, 2),
+        step("stop", 4.9),
+        before,
+        removed,
+        gone(5.2, before.name),
+        gone(6, "b2-1"),
+    ]
+    found = find_taken_down(events, until=100 * NS)
+    assert found == ("the app b2-1 was removed, and not by the lab", began * NS)
+
+
 @pytest.mark.parametrize(("at", "code"), [(6, ExitCode.COULD_NOT_TELL), (4, ExitCode.BROKEN)])
 def test_what_follows_a_removal_is_not_certain(at: int, code: ExitCode) -> None:
     """BROKEN only by what was before."""
