@@ -13,6 +13,7 @@ from lab.oracle.patterns import likely_store
 from lab.oracle.session_ends import session_ends
 from lab.oracle.verdict import Judgement
 from lab.oracle.went_well import what_went_well
+from lab.oracle.writes_alone import writes_alone
 from lab.record import AnyEvent, ReadRecord, RolloutMoved
 from lab.scenario.spec import Scenario
 
@@ -33,9 +34,11 @@ def with_causes(
 
 def _cause_in_all(scenario: Scenario, findings: Sequence[Finding], events: Sequence[AnyEvent], seen: ReadRecord) -> str:
     """The cause that all which users did shows, and the proofs alone do not."""
+    if _knows_replicas(scenario) and (refused := writes_alone(findings, seen.history())):
+        return refused
     if not scenario.users.are_of_own_app:
         return overwritten(findings, seen.history()) or shown_by_all(findings, seen.history(), events)
-    return own_app_cause(findings, events, seen.history()) if _knows_replicas_of_own_app(scenario) else ""
+    return own_app_cause(findings, events, seen.history()) if _knows_replicas(scenario) else ""
 
 
 def shown_by_all(findings: Sequence[Finding], history: Iterable[Operation], events: Sequence[AnyEvent]) -> str:
@@ -44,6 +47,6 @@ def shown_by_all(findings: Sequence[Finding], history: Iterable[Operation], even
     return likely_store(findings, events) or session_ends(findings, history, events)
 
 
-def _knows_replicas_of_own_app(scenario: Scenario) -> bool:
-    """Whether the users are of somebody's own app, and answers say which of its replicas gave them."""
-    return scenario.users.are_of_own_app and (scenario.target is None or scenario.target.replica is not None)
+def _knows_replicas(scenario: Scenario) -> bool:
+    """Whether answers say which replica gave them."""
+    return scenario.target is None or scenario.target.replica is not None

@@ -7,8 +7,9 @@ STEP = PREFIX + "step"
 """A channel to which nobody listens: what is published there is a mark in the stream that replicas follow."""
 SESSION_PREFIX = PREFIX + "session:"
 
-# What is kept how long, in seconds.
-DONE_SECONDS = 24 * 3600
+# What is kept how long, in seconds. Keys of what was done outlive every try of a client's; kept for a day they would
+# fill the store in an hour of many users.
+DONE_SECONDS = 15 * 60
 IDLE_SECONDS = 30 * 60
 LONGEST_SECONDS = 12 * 3600
 FAILURE_WINDOW_SECONDS = 60
