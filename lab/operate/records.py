@@ -104,9 +104,10 @@ def write_runs_page(wanted: RunFilter, out: Path | None, *, say: Say) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = folder.is_dir() and path.parent.samefile(folder)
-        path.write_text(runs_page(found, beside=beside), encoding="utf-8")
+        write_whole(path, runs_page(found, beside=beside).encode())
     except OSError as exc:
-        raise RecordError(f"the page can't be written: {exc}", at=str(path), hint="df -h .") from exc
+        hint = f"df -h {path.parent}"
+        raise RecordError(f"the page can't be written: {exc.strerror}", at=str(path), hint=hint) from exc
     say(short(path))
     return ExitCode.HELD
 

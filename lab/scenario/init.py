@@ -27,6 +27,7 @@ from lab.errors import ExitCode, UsageError
 from lab.machine.engine import NotFound, engine_errors, try_connect
 from lab.machine.install import provide_compose
 from lab.model import Front, is_image_name, release_name
+from lab.record import write_whole
 from lab.scenario.guess import Guess, Guesses, guess
 from lab.scenario.schema import schema_text
 
@@ -64,8 +65,8 @@ def write_scenario(compose: Sequence[str], service: str | None, folder: Path, sa
         raise UsageError(f"{exc.what}; of profiles that are not active: {told}", at=exc.at, hint=hint) from exc
     named = [Path(one) for one in compose] or list(files[:1] if files_of(files[:1]) == files else files)
     made[folder / "lab.yaml"] = scenario_text(read, taken, [os.path.relpath(one, folder) for one in named])
-    for path, text in made.items():
-        path.write_text(text, encoding="utf-8")
+    _write_all(made)
+    for path in made:
         say(f"wrote {path}")
     for what, one in (("service", taken.service), ("port", taken.port), ("ready", taken.ready)):
         say(f"  {what:<8} {one.value}{'' if one.is_sure else '   (a guess)'}: {one.why}")
@@ -77,6 +78,20 @@ def write_scenario(compose: Sequence[str], service: str | None, folder: Path, sa
     say(f"  next: tell {journey} how a user logs in, acts and reads; see one user at it with: lab try {file}")
     say(f"  and then: lab run {file}")
     return ExitCode.HELD
+
+
+def _write_all(made: Mapping[Path, str]) -> None:
+    """All files or none. Raises UsageError where the disk refuses."""
+    written: list[Path] = []
+    for path, text in made.items():
+        try:
+            write_whole(path, text.encode())
+        except OSError as exc:
+            for one in written:
+                one.unlink(missing_ok=True)
+            hint = f"df -h {path.parent}; ls -ld {path.parent}"
+            raise UsageError(f"can't be written: {exc.strerror}", at=str(path), hint=hint) from exc
+        written.append(path)
 
 
 def guess_all(

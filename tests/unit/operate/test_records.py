@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.errors import ExitCode, UsageError
+from lab.errors import ExitCode, RecordError, UsageError
 from lab.machine.places import Places
 from lab.operate import records
 from lab.operate.compare import compare_runs
@@ -111,6 +112,24 @@ def test_a_record_that_cant_be_read_does_not_hide_the_others(root: Path, documen
     assert one.split() == ["2026-01-01", "00:00", "mine", "unreadable", "20260101-000000-aaaa"]
     assert other.split() == ["2026-01-02", "00:00", "unreadable", "held", "20260102-000000-aaaa"]
     assert write_runs_page(records.ALL, None, say=lambda _: None) == ExitCode.HELD
+
+
+def test_a_page_that_the_disk_refuses_is_no_half_of_one(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was there stays."""
+    page = two / "page.html"
+    page.write_text("of yesterday")
+
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "write_text", lambda path, text, encoding: full(path, text.encode(encoding)))
+    with pytest.raises(RecordError, match="No space left on device"):
+        write_runs_page(records.ALL, page, say=lambda _: None)
+    assert page.read_text() == "of yesterday"
+    assert not [one for one in two.iterdir() if one.name.endswith(".part")]
 
 
 def test_without_any_run_it_says_what_to_do(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -241,6 +242,23 @@ def test_profiles_that_exclude_each_other_are_named(tmp_path: Path, monkeypatch:
     with pytest.raises(UsageError, match=r"app-cached \(cached\), app-plain \(plain\)") as raised:
         write_scenario([], None, tmp_path, print)
     assert raised.value.hint.startswith("COMPOSE_PROFILES=cached lab init")
+
+
+def test_where_the_disk_refuses_a_file_none_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of one was, and the next call refused to overwrite it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: 'me/app:v1'}}")
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "journey.py":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        path.write_bytes(content)
+
+    monkeypatch.setattr("lab.scenario.init.write_whole", full)
+    with pytest.raises(UsageError, match="No space left on device") as raised:
+        write_scenario([], None, Path(), print)
+    assert raised.value.at == "journey.py"
+    assert [one.name for one in tmp_path.iterdir()] == ["compose.yaml"]
 
 
 def test_a_variable_that_must_be_set_is_told_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
