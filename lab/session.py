@@ -43,6 +43,9 @@ TIME_LIMIT = 600.0
 OPERATIONS_PER_USER = 5
 """What each user must have done at least for a run to tell anything, and how often its state was compared."""
 
+USUAL_ZONES = 3
+"""Zones of a test's cluster, where it has so many replicas."""
+
 MARKER = "marker lab"
 """Where its arguments stand, for whoever wrote them."""
 _SECONDS = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|)")
@@ -393,7 +396,7 @@ def cluster_of(asked: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any
     if unknown:
         raise UsageError(f"there is no {unknown[0]!r} here", at=MARKER, hint="pytest --markers")
     told = {key: asked[key] for key in ("compose", "service", "port", "ready") if asked.get(key) is not None}
-    told |= {"zones": _zones(asked.get("zones", 3), asked.get("replicas")), "release": asked.get("image") or "shop:v1"}
+    told |= {"zones": _zones(asked.get("zones"), asked.get("replicas")), "release": asked.get("image") or "shop:v1"}
     if "compose" in told and asked.get("image") is None:
         service = (read(Path(told["compose"])).get("services") or {}).get(told.get("service"), {})
         if not service.get("image"):
@@ -420,6 +423,8 @@ def _zones(zones: object, replicas: object) -> dict[str, int]:
             what = "zones names the replicas of each zone, so replicas can't be given beside it"
             raise UsageError(what, at=f"{MARKER}: replicas", hint="leave replicas out")
         return dict(zones)
+    if zones is None:
+        zones = min(replicas, USUAL_ZONES) if isinstance(replicas, int) and replicas > 0 else USUAL_ZONES
     count = 2 * zones if replicas is None and isinstance(zones, int) else replicas
     if not isinstance(zones, int) or not isinstance(count, int) or not 1 <= zones <= min(count, 26):
         raise UsageError(f"zones={zones!r}, replicas={replicas!r}", at=MARKER, hint="zones=3, replicas=6")

@@ -306,6 +306,8 @@ def test_a_marker_says_what_cluster_it_is() -> None:
     assert (shop.release, shop.zones, shop.compose) == ("shop:v1", {"a": 2, "b": 2, "c": 2}, None)
     own = cluster_of({"compose": "x/compose.yaml", "service": "web", "port": 80, "zones": 3, "replicas": 4}, read)
     assert (own.release, own.zones, own.port, own.ready) == ("web:dev", {"a": 2, "b": 1, "c": 1}, 80, "/healthz")
+    for replicas, zones in ((1, {"a": 1}), (2, {"a": 1, "b": 1}), (4, {"a": 2, "b": 1, "c": 1})):
+        assert cluster_of({"replicas": replicas}, read).zones == zones
     assert cluster_of({"zones": {"x": 1}, "image": "shop:v2"}, read).zones == {"x": 1}
 
 
