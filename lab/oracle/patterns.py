@@ -217,18 +217,27 @@ def likely_store(findings: Sequence[Finding], events: Sequence[AnyEvent]) -> str
         return ""
     first = min(losing, key=lambda one: one.at)
     struck = _follows(first, strikes) or strikes[0]
+    if all(one.witness[-1].kind in _OF_OWN_APPS for one in losing):
+        return f"{struck.victim} came back without what it had acknowledged: it was struck ({struck.fault})"
     if struck.victim != Role.STORE:  # one that is alone is called by its role
         return f"acknowledged writes were lost by failover: {struck.victim} was struck ({struck.fault})"
     return f"the store came back without what it had acknowledged: it was struck ({struck.fault})"
 
 
 def _follows(finding: Finding, strikes: Sequence[StoreStrike]) -> StoreStrike | None:
-    before = [one for one in strikes if one.at <= finding.at <= one.until + STORE_BEFORE * NS]
+    culprit = culprit_of(finding)
+    done = (
+        finding.at if culprit is None else culprit.begin
+    )  # what was done when all was over again, no strike took away
+    before = [one for one in strikes if one.at <= finding.at <= one.until + STORE_BEFORE * NS and done <= one.until]
     return before[-1] if before else None
 
 
 def _likely_unanswered(findings: Sequence[Finding], known: Known) -> str:
     events = known.events
+    strikes = store_strikes(events)
+    if strikes and findings and _share(findings, lambda one: _was_without_store(one, strikes)) >= PATTERN_SHARE:
+        return f"{strikes[0].victim} was struck ({strikes[0].fault}), and what needs it was not answered meanwhile"
     if findings and _share(findings, lambda one: _came_after_a_zone_was_lost(one, events)) >= PATTERN_SHARE:
         return "what was left of the cluster did not carry the load: too few replicas outside the lost zone"
     if findings and _share(findings, lambda one: _met_a_new_replica(one, events)) >= PATTERN_SHARE:
@@ -237,6 +246,16 @@ def _likely_unanswered(findings: Sequence[Finding], known: Known) -> str:
             return ""  # they answered well before they failed
         return "replicas get users before they can serve them: they say too early that they are ready"
     return ""
+
+
+def _was_without_store(finding: Finding, strikes: Sequence[StoreStrike]) -> bool:
+    """Whether one of its tries was made while a store was struck."""
+    return any(
+        struck.at <= one.end and one.begin <= struck.until
+        for operation in finding.witness
+        for one in operation.tries
+        for struck in strikes
+    )
 
 
 def _read_elsewhere(missing: Sequence[Finding], known: Known) -> int:

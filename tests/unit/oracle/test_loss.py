@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from lab.model import Kind, Operation, Outcome
+from lab.model import Finding, Kind, Operation, Outcome
 from lab.oracle import check
 from lab.oracle.blame import blame
 from lab.oracle.loss import LossJudgement, StoreStrike, judge_loss, store_strikes
-from lab.oracle.promises import APPLIED_ONCE, LOGGED_IN, LOSS_BOUND, STATE_KEPT, Anomaly
+from lab.oracle.promises import APPLIED_ONCE, LOGGED_IN, LOSS_BOUND, STATE_KEPT, TRIES, Anomaly
 from lab.record import AnyEvent, StrikeSource
 from tests.unit.oracle.losing import MS, STRUCK_AT, S, history, strike_of
 from tests.unit.oracle.making import op, with_quiet_points
@@ -243,6 +243,29 @@ def test_a_strike_that_cost_nothing_is_given_nothing() -> None:
     told = judged(operations, 1.3, TWICE)
     assert told.findings == ()
     assert told.loss.oldest == pytest.approx(1, abs=0.01)
+
+
+def test_what_nobody_answers_while_the_store_is_struck_is_laid_at_that() -> None:
+    """And not at replicas that have just got their slots; nor is what fails later."""
+    for at, is_so in ((STRUCK_AT + MS, True), (STRUCK_AT + 60 * S, False)):
+        unanswered = op(Kind.ADD, at, at + MS, "u.1.1", outcome=Outcome.UNKNOWN, result="503")
+        finding = Finding(
+            promise=TRIES, anomaly=str(Anomaly.NOT_ANSWERED), user="u", at=at + MS, why="", witness=(unanswered,)
+        )
+        likely = blame([finding], strike_of())[1]
+        assert (likely == "store-a was struck (SIGKILL), and what needs it was not answered meanwhile") is is_so
+
+
+def test_what_was_done_after_a_strike_is_not_laid_at_it() -> None:
+    """By whoever lost it later; an own store is called by its own name."""
+    for at, is_so in ((STRUCK_AT - S, True), (STRUCK_AT + 5 * S, False)):
+        act = op(Kind.ACT, at, at + MS, replica="a1-1", release="v1")
+        gone = op(Kind.STATE, STRUCK_AT + 8 * S, STRUCK_AT + 8 * S, replica="b1-1", release="v1")
+        lost = Finding(
+            promise=STATE_KEPT, anomaly=str(Anomaly.LOST_WRITE), user="u", at=gone.end, why="", witness=(act, gone)
+        )
+        likely = blame([lost], strike_of())[1]
+        assert (likely == "store-a came back without what it had acknowledged: it was struck (SIGKILL)") is is_so
 
 
 def test_the_blame_names_the_stores_strike() -> None:
