@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Value
+from lab.oracle.own_places import OwnPlaces
 from lab.oracle.own_sessions import OwnSessions
 from lab.oracle.own_state import leaves
 from lab.oracle.promises import LOGGED_IN, STATE_KEPT, TRIES, Anomaly
@@ -59,15 +60,16 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     if at_once:
         return at_once
     logins: dict[str, list[Operation]] = {}
-    late, sessions, served = _LateShown(), OwnSessions(), _Served()
-    answers = list(_answers(_also_to((late, sessions, served), history), logins))
+    late, sessions, served, places = _LateShown(), OwnSessions(), _Served(), OwnPlaces()
+    answers = list(_answers(_also_to((late, sessions, served, places), history), logins))
     logouts = [one for one in findings if one.anomaly == Anomaly.FORCED_LOGOUT]
     by_whom = _bound_elsewhere(logouts, logins) or _ended_by_another(logouts, logins, answers)
     by_whom = by_whom or sessions.cause(findings) or _shared_between_users(findings, served)
     if by_whom:
         return by_whom
-    if any(one.anomaly in {Anomaly.LOST_WRITE, Anomaly.CONTRADICTION} for one in findings) and late.cause:
-        return late.cause
+    of_state = late.cause or places.cause
+    if of_state and any(one.anomaly in {Anomaly.LOST_WRITE, Anomaly.CONTRADICTION} for one in findings):
+        return of_state
     failed = [one for one in answers if not one.is_good]
     if len(failed) < ENOUGH or not any(one.promise in {TRIES, LOGGED_IN, STATE_KEPT} for one in findings):
         return ""
