@@ -184,8 +184,15 @@ def secret(name: str, *, at: str) -> str:
 
 
 def _check_path(at: str, path: str) -> None:
-    """What is put into a hole is quoted when it is sent; the rest must be what a request line can hold."""
-    rest = _HOLE.sub("x", path)
+    """What is put into a hole is quoted when it is sent, but for a path at the very beginning; the rest must be what a
+    request line can hold."""
+
+    def filled(hole: re.Match[str]) -> str:
+        drawn = hole["any"].split("|") if hole["any"] else []
+        is_path = all(one.strip().startswith("/") for one in drawn) if drawn else hole["name"] not in _KNOWN
+        return "/x" if hole.start() == 0 and is_path else "x"
+
+    rest = _HOLE.sub(filled, path)
     if not rest.startswith("/") or not rest.isascii() or not rest.isprintable() or set(rest) & set(" #"):
         raise UsageError(f"{path!r} is not a valid path", at=at, hint="a path such as /cart, with its spaces as %20")
 

@@ -108,6 +108,8 @@ def test_zones_that_no_engine_holds_are_refused_at_once(tmp_path: Path, zones: s
     [
         ("post: /items", "post: items", "users.http.act[0].post: 'items' is not a valid path"),
         ("post: /items", "post: '/my items'", "users.http.act[0].post: '/my items' is not a valid path"),
+        ("post: /items", "post: '{n}/items'", "users.http.act[0].post: '{n}/items' is not a valid path"),
+        ("post: /items", "post: '{any: /a|b}'", "users.http.act[0].post: '{any: /a|b}' is not a valid path"),
         ("post: /items", "post: '/items#top'", "users.http.act[0].post: '/items#top' is not a valid path"),
         ("post: /items,", "post: /items, form: {a: b},", "users.http.act[0]: a request has one body"),
         ("get: /items", "get: 'items'", "users.http.state.get: 'items' is not a valid path"),

@@ -24,7 +24,7 @@ from lab.users.forms import File
 from lab.users.loading import OwnUsers
 from lab.users.own import Http, UserJourney
 from lab.users.page import Unexpected
-from lab.users.steps import HttpJourney
+from lab.users.steps import HttpJourney, check_journey
 from tests.unit.users.foreign_app import App, broken, live, nothing, states, steps
 
 EDIT = """<form id=edit action=save method=post enctype=multipart/form-data>
@@ -277,7 +277,10 @@ state: {get: /things, path: "things.*.id", begins: read}
 
 
 def told_steps(text: str) -> HttpJourney:
-    return msgspec.yaml.decode(text, type=HttpJourney)
+    """As a scenario file is read."""
+    told = msgspec.yaml.decode(text, type=HttpJourney)
+    check_journey(told)
+    return told
 
 
 @pytest.mark.slow
