@@ -60,7 +60,7 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     if at_once:
         return at_once
     logins: dict[str, list[Operation]] = {}
-    late, sessions, served, places = _LateShown(), OwnSessions(), _Served(), OwnPlaces()
+    late, sessions, served, places = _LateShown(), OwnSessions(), _Served(), OwnPlaces(events)
     answers = list(_answers(_also_to((late, sessions, served, places), history), logins))
     logouts = [one for one in findings if one.anomaly == Anomaly.FORCED_LOGOUT]
     by_whom = _bound_elsewhere(logouts, logins) or _ended_by_another(logouts, logins, answers)

@@ -11,6 +11,7 @@ from lab.clock import NS
 from lab.model import Finding, Kind, Operation
 from lab.oracle.own_app_blame import own_app_cause
 from lab.oracle.promises import STATE_KEPT, Anomaly
+from lab.record import AppStopped
 from tests.unit.oracle.making import op
 
 LOST = Finding(promise=STATE_KEPT, anomaly=str(Anomaly.LOST_WRITE), user="u", at=1, why="")
@@ -40,3 +41,28 @@ def test_what_only_its_taker_shows_is_kept_there(own: bool, others: bool, *, fit
     """What nobody shows is lost, and what others show, too, is nowhere by itself."""
     cause = own_app_cause([LOST], [], done((own, others)))
     assert cause.startswith("what a user did is shown by the replica alone that took it") is fits
+
+
+@pytest.mark.parametrize(
+    ("stopped", "shows_older", "fits"), [(True, True, True), (False, True, False), (True, False, False)]
+)
+def test_what_was_not_written_when_its_taker_was_stopped(stopped: bool, shows_older: bool, *, fits: bool) -> None:
+    """The last of what it took is nowhere, and all before is; memory that went with it would show none of it."""
+    told: list[Operation] = []
+    for number in range(4):
+        start, user = number * 100, f"u{number}"
+        old, new = [f"{user}/{one}" for one in range(3)], f"{user}/last"
+        for at, notes in ((1, old), (5, [*old, new])):
+            told.append(op(Kind.ACT, (start + at) * NS, (start + at) * NS, user=user, replica="a1-1", release="v1"))
+            for reader in ("a1-1", "b1-1") if at == 1 else ("a1-1",):
+                told.append(state(start + at + 1, reader, user, notes, notes))
+        told.append(state(start + 9, "b1-1", user, old if shows_older else [], [*old, new]))
+    signal = AppStopped(at=308 * NS, replica="a1-1", slot="a1", service="web", signal="SIGTERM", grace=3)
+    later = [replace(one, begin=one.begin + 400 * NS) if one.begin % (100 * NS) == 9 * NS else one for one in told]
+    cause = own_app_cause([LOST], [signal] if stopped else [], later)
+    assert (cause.startswith("web loses at SIGTERM what it had acknowledged up to 303.0 s before")) is fits, cause
+
+
+def state(at: int, reader: str, user: str, seen: list[str], allowed: list[str]) -> Operation:
+    read = op(Kind.STATE, at * NS, at * NS, answer=seen, user=user, replica=reader, release="v1")
+    return replace(read, is_conclusion=True, allowed=(allowed,))
