@@ -28,6 +28,12 @@ DEFAULT_CAPABILITIES = frozenset(
     }
 )
 """What Docker gives every container; asking for one of these gives nothing more."""
+_RULES_THE_MACHINE = {
+    "privileged": "is privileged: it may do anything to this machine",
+    "use_api_socket": "reaches the engine: whoever does rules this machine",
+    "provider": "is brought up by a program of this machine, which does what it likes",
+}
+_OF_THE_MACHINE = ("devices", "device_cgroup_rules", "external_links", "gpus")
 _SOCKETS = frozenset({"docker.sock", "containerd.sock", "podman.sock", "crio.sock"})
 _HOLD_SOCKETS = frozenset({"/", "/run", "/var", "/var/run", "/run/docker", "/run/containerd"})
 _PLAIN_DRIVERS = frozenset({"", "bridge", "overlay", "none"})
@@ -112,8 +118,7 @@ def _reaches_out(
     leave = "" if is_app else f"cluster: {{services: {{{name}: left_out}}}}"
     without = leave or "an override file for the lab without that key"
     yield from _mounts(config, name, service, is_app=is_app)
-    if service.get("privileged"):
-        yield "privileged", "is privileged: it may do anything to this machine", without
+    yield from ((key, what, without) for key, what in _RULES_THE_MACHINE.items() if service.get(key))
     for key in ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup"):
         whose = str(service.get(key) or "")
         kind, _, other = whose.partition(":")
@@ -121,9 +126,11 @@ def _reaches_out(
             yield key, f"shares this machine's own, or a stranger's ({key}: {whose})", without
         elif kind == "service" and (is_app or other == app.service or other in left_out(config, app)):
             yield key, f"shares that of {other!r} ({key}: {whose}), which replicas can't have or give", without
-    for key in ("devices", "device_cgroup_rules", "external_links"):
+    for key in _OF_THE_MACHINE:
         if service.get(key):
             yield key, f"asks for {key} of this machine", without
+    if (((service.get("deploy") or {}).get("resources") or {}).get("reservations") or {}).get("devices"):
+        yield "deploy.resources.reservations.devices", "asks for devices of this machine", without
     added = sorted({str(one).upper().removeprefix("CAP_") for one in service.get("cap_add") or ()})
     more = [one for one in added if one not in DEFAULT_CAPABILITIES]
     if more:
