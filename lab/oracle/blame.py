@@ -43,7 +43,7 @@ def blame(
     first; a pattern is named only where nearly all findings of the commonest sort fit it and nothing contradicts it.
     """
     ordered = sorted(events, key=lambda event: event.at)
-    dropping = dropping_kind(findings, between) if between is not None else None
+    dropping = dropping_kind(findings, between, well) if between is not None else None
     if between is None or dropping is None:
         known = Known(ordered, occasions or {}, well)
         return tuple(replace(one, cause=_cause(one, ordered)) for one in findings), likely_pattern(findings, known)

@@ -102,9 +102,7 @@ def _patterns(sort: Sequence[Finding], sorts: _Sorts, known: Known) -> list[str]
         found = [alone or _likely_place(sort, "sessions live", events, taken, within)]
     elif sort is sorts.missing:
         alone = one_replica(sort, "does not show what is there", known) or one_maker(sort, known)
-        goes_back = known.well is not None and known.well.trails.goes_back  # whoever showed it once can read it
-        place = "" if goes_back else _likely_place(sort, "state lives", events, _read_elsewhere(sort, known))
-        found = [pages_alone(sort, known) or alone or _stale(sort, known) or place or _too_soon(sort)]
+        found = [pages_alone(sort, known) or alone or _stale(sort, known) or _kept(sort, known) or _too_soon(sort)]
     elif sort is sorts.doubled:
         found = [_likely_repeated(sort, known)]
     elif sort is sorts.unanswered:
@@ -132,6 +130,13 @@ def _likely_repeated(doubled: Sequence[Finding], known: Known) -> str:
     if all(map(_was_repeated_elsewhere, doubled)) and again and (elsewhere / again) ** len(doubled) <= ACCIDENT:
         return "a request that is repeated at another replica is applied again: each has keys of its own"
     return "a repeated request is applied again: writes have no idempotency key, or it is ignored"
+
+
+def _kept(missing: Sequence[Finding], known: Known) -> str:
+    """Where it is, if not where all can read it: whoever showed it once can, and what others showed is not in one."""
+    if known.well is not None and (known.well.trails.goes_back or known.well.is_found_elsewhere(missing)):
+        return ""
+    return _likely_place(missing, "state lives", known.events, _read_elsewhere(missing, known))
 
 
 def _stale(missing: Sequence[Finding], known: Known) -> str:
@@ -184,9 +189,10 @@ def _cut_off(unanswered: Sequence[Finding], cut: Sequence[Finding]) -> str:
     return _NO_DRAIN if is_repeatable else f"{_NO_DRAIN}, and what they cut can't be repeated without a key"
 
 
-def dropping_kind(findings: Sequence[Finding], between: Between) -> Kind | None:
+def dropping_kind(findings: Sequence[Finding], between: Between, well: WentWell | None = None) -> Kind | None:
     """What a new release had done to nearly everybody in between, while where the state is kept explains nothing: the
-    very replica that had written it found it gone. Of several kinds the one that is done least often tells most."""
+    very replica that had written it found it gone, or all others had found it before. Of several kinds the one that is
+    done least often tells most."""
     missing = [
         (one, _of_something_else(one, kinds))
         for one, kinds in zip(findings, between.changes, strict=False)
@@ -194,7 +200,8 @@ def dropping_kind(findings: Sequence[Finding], between: Between) -> Kind | None:
     ]
     if any(is_shown_again(one) for one, _ in missing):
         return None  # what a later read shows again was not dropped
-    if not any(_is_where_it_was_made(one) for one, _ in missing):
+    lost = [one for one, _ in missing]
+    if not any(map(_is_where_it_was_made, lost)) and not (lost and well is not None and well.is_found_elsewhere(lost)):
         return None
     counted = Counter(kind for _, kinds in missing for kind in kinds)
     telling = [kind for kind, times in counted.items() if times >= PATTERN_SHARE * len(missing)]

@@ -13,16 +13,19 @@ from dataclasses import dataclass, field
 
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Try
+from lab.oracle.between import MISSING
 from lab.oracle.interval import READS
 from lab.oracle.promises import Anomaly
 from lab.oracle.trails import Trails
-from lab.oracle.witness import culprit_of, release_of, replica_of, shown
+from lab.oracle.witness import culprit_of, reader_of, release_of, replica_of, shown
 from lab.record import AnyEvent, RolloutMoved, Step
 
 ACCIDENT = 0.05
 """How likely it may be that findings look alike by accident, to say that they do not."""
 LEAST_FAILED = 3
 """So often a replica must have failed first: once is an accident."""
+OFTEN = 2
+"""Times as often as it was missed something must have been found, to be there."""
 MOMENT = NS // 2
 """Nanoseconds within which a share is taken not to change."""
 
@@ -109,6 +112,8 @@ class WentWell:
     trails: Trails = field(default_factory=lambda: Trails(()))
     read_elsewhere: Mapping[Kind, int] = field(default_factory=dict)
     """Reads of each kind by another replica than the one that had written last what they show."""
+    found_elsewhere: Mapping[Kind, int] = field(default_factory=dict)
+    """Those of them that ended before their user first missed anything there."""
     pages: int = 0
     """Of all reads of what is a user's: those that a page answered."""
 
@@ -133,6 +138,12 @@ class WentWell:
     def is_of_pages(self, findings: int) -> bool:
         """Whether it is no accident that so many were met on pages."""
         return bool(self.pages) and _is_rare(self.pages, self.reads, findings)
+
+    def is_found_elsewhere(self, missing: Sequence[Finding]) -> bool:
+        """Whether other replicas showed what these miss so often before, that it is not kept in one of them: whoever
+        keeps it there shows none of it from the first time on."""
+        kinds = {reader.kind for one in missing if (reader := reader_of(one)) is not None}
+        return sum(self.found_elsewhere.get(kind, 0) for kind in kinds) > OFTEN * len(missing)
 
     def was_too_early(self, replicas: Collection[str]) -> bool:
         """Whether these failed first and answered then; rather than now the one, now the other."""
@@ -188,6 +199,12 @@ class _Counted:
         self._made_by: dict[str, str] = {}
         """Which release made each session."""
         self._written: dict[tuple[str, str], str] = {}
+        self._found_elsewhere = Counter[Kind]()
+        self._first_missed: dict[tuple[str, str], int] = {}
+        for one in findings:
+            if one.anomaly in MISSING and (reader := reader_of(one)) is not None:
+                key = (one.user, _PLACES.get(reader.kind, ""))
+                self._first_missed[key] = min(reader.end, self._first_missed.get(key, reader.end))
         self._holders = Holders(steps)
         self._early, self._trails, self._makers = _Early(self._holders), Trails(findings), _Makers(findings)
 
@@ -213,7 +230,10 @@ class _Counted:
             self._slots.note(operation.end, self._slot_of.get(replica, ""))
         elif place and key in self._written:
             self._reads["all"] += 1
-            self._elsewhere[operation.kind] += self._written[key] != replica
+            if self._written[key] != replica:
+                self._elsewhere[operation.kind] += 1
+                missed = self._first_missed.get(key)
+                self._found_elsewhere[operation.kind] += missed is None or operation.end < missed
             self._reads["pages"] += operation.is_page
 
     def told(self) -> WentWell:
@@ -230,6 +250,7 @@ class _Counted:
             took={name: (count, self._took[name]) for name, count in answered.items()},
             across=self._across,
             read_elsewhere=self._elsewhere,
+            found_elsewhere=self._found_elsewhere,
             reads=self._reads["all"],
             pages=self._reads["pages"],
             holders=self._holders,

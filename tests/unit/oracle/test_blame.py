@@ -10,6 +10,7 @@ from lab.model import Finding, Kind, Operation, Outcome
 from lab.oracle import blame, check
 from lab.oracle.between import changed_between
 from lab.oracle.promises import LOGGED_IN, NAME_REGISTER, ROLLOUTS_END, TRIES
+from lab.oracle.went_well import what_went_well
 from lab.record import AnyEvent, ContainerEvent, Step, Strike, ZoneLost
 from tests.unit.oracle.making import op
 
@@ -203,6 +204,22 @@ def test_what_is_gone_elsewhere_alone_may_lie_in_a_memory() -> None:
     """As long as the very replica that had written it was not asked, a drop isn't told from a place."""
     history, findings = dropped_names(*["c1-3"] * 5)
     assert blame(findings, [], changed_between(findings, history, {"v2"}))[1] == "state lives in the instance's memory"
+
+
+def test_what_others_had_shown_before_lies_in_no_memory() -> None:
+    """Though the very replica that had written it was not asked again: where it is kept explains nothing."""
+    history, findings = dropped_names(*["c1-3"] * 5)
+    before = [
+        op(Kind.ACCOUNT, 2 * NS + at, 2 * NS + at + 1, answer="Ada", replica="b1-2", release="v1", user=f"u{user}")
+        for user in range(5)
+        for at in (10, 20, 30)
+    ]
+    whole = sorted([*history, *before], key=lambda one: one.end)
+    between = changed_between(findings, whole, {"v2"})
+    told = blame(findings, [], between, {}, what_went_well(whole, [], findings))[1]
+    assert told == "v2 drops what it does not know of (checkout): formats are mixed"
+    alone = what_went_well(sorted(history, key=lambda one: one.end), [], findings)
+    assert blame(findings, [], between, {}, alone)[1] == "state lives in the instance's memory"
 
 
 def test_whoever_does_not_say_where_it_was_answered_proves_no_place() -> None:
