@@ -157,7 +157,7 @@ class _LateShown:
         by = operation.final.replica
         if operation.kind is Kind.ACT and operation.outcome is Outcome.OK:
             self._taker[operation.user] = by
-        if operation.kind is not Kind.STATE:
+        if operation.kind is not Kind.STATE or _shows_none(operation):
             return
         shown = leaves(operation.answer)
         before = self._shown.setdefault(operation.user, set())
@@ -188,6 +188,11 @@ class _LateShown:
         return (
             "what was acknowledged shows only later: the app does it in the background (users.http.within, or within)"
         )
+
+
+def _shows_none(read: Operation) -> bool:
+    """Whether it is in words why no state was shown."""
+    return isinstance(read.answer, str) and read.allowed is not None and not isinstance(read.allowed[-1], str)
 
 
 class _Served:

@@ -227,3 +227,17 @@ def test_what_is_shown_later_was_not_lost(reader: str, shows: str, heals: bool, 
     told = own_app_cause(lost, EVENTS, missed_by(reader, "a1-1", heals=heals, shows=shows))
     assert told.startswith(cause)
     assert bool(told) == bool(cause)
+
+
+def test_a_read_that_showed_no_state_missed_nothing_that_a_cache_had() -> None:
+    """What it says instead is why: an answer that is no state."""
+    lost = [Finding(promise=STATE_KEPT, anomaly=str(Anomaly.LOST_WRITE), user="u", at=1, why="")]
+    told = missed_by("b1-1", "a1-1", heals=True, shows="c1-1")
+    assert own_app_cause(lost, EVENTS, told)
+    silent = [
+        replace(one, answer="no state was shown: KeyError('notes')")
+        if one.kind is Kind.STATE and one.answer not in (one.allowed or ())
+        else one
+        for one in told
+    ]
+    assert own_app_cause(lost, EVENTS, silent) == ""
