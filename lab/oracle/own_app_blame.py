@@ -329,6 +329,8 @@ def _by_release(failed: Sequence[_Answer], good: Sequence[_Answer], began: dict[
 
 
 def _schema(old: str, new: str, failed: Sequence[_Answer], good: Sequence[_Answer], since: int) -> str:
+    if _share(failed, lambda one: one.operation.turned_away or one.operation.session_rejected) > 1 - FITS:
+        return ""  # whoever is sent to the login page met no schema
     asked = _paths(failed)
     if not any(one.at < since and _path(one) in asked for one in good):
         return ""

@@ -122,6 +122,7 @@ NEW_USERS = [asked(15 + n, "GET /cart/7", "a1-2/v2", user="new") for n in range(
         ([*BEFORE, *OLD_FAILS], "v1 fails GET /cart since v2 has started: v2 changed what both share (schema)"),
         ([*BEFORE, *OLD_FAILS, asked(20, "GET /cart", "b1-1/v1")], ""),
         (OLD_FAILS, ""),
+        ([*BEFORE, *(replace(one, turned_away=True) for one in OLD_FAILS)], ""),
         ([*BEFORE, *NEW_FAILS], "v2 fails GET /cart/* whoever asks: it is broken by itself"),
         (
             [*BEFORE, *NEW_FAILS, *NEW_USERS],
