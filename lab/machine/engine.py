@@ -27,7 +27,13 @@ GONE_OR_SO = {304, 404, 409}
 """What the engine answers where a container is gone, or is already as it was asked to be."""
 GONE = (DockerException, requests.RequestException, OSError)
 """What comes where an engine is no longer there; what it refuses is an APIError, which is among these, too."""
-SO_ALREADY = ("is not paused", "is already paused", "is not running", "cannot resume a stopped container")
+SO_ALREADY = (
+    "is not paused",
+    "is already paused",
+    "is not running",
+    "cannot resume a stopped container",
+    "cannot update a stopped container",
+)
 """What an older engine says with status 500 instead."""
 
 __all__ = [

@@ -15,6 +15,8 @@ from lab.chaos.monkey import choose_victim, is_opted_in
 from lab.chaos.schedule import MonkeySettings
 from lab.cluster import engine_harm
 from lab.cluster.engine_harm import EngineHarm
+from lab.cluster.harm import Limit
+from lab.machine.engine import APIError
 from lab.machine.labels import IDENTIFYING, Identity
 from lab.model import Replica, ReplicaState
 
@@ -197,3 +199,20 @@ def test_podman_is_let_read_to_its_newest_event(engine: str, reads_on: float) ->
     harm = EngineHarm(cast("APIClient", Tells()), project=PROJECT)
     assert not harm.said("c" * 64, "1796083205.0")
     assert float(asked[0]["until"]) - float(harm.mark()) == pytest.approx(reads_on)
+
+
+def test_the_limit_of_one_that_ended_meanwhile_need_not_be_given_back() -> None:
+    """The kernel ends what is squeezed, and an engine may say of it that it runs a moment longer."""
+
+    class Ending(MeanEngine):
+        def update_container(self, container: str, **_: object) -> None:
+            self.killed.append(container)
+            answer = requests.Response()
+            answer.status_code = 500
+            raise APIError("no", answer, f"Cannot update container {container}: cannot update a stopped container")
+
+    id_, described = container(1, "x", replica_labels(MINE, "a1"))
+    engine = Ending({id_: described})
+    target = EngineHarm(cast(APIClient, engine), project=PROJECT)
+    assert not target.do(id_, Limit(memory=1, memory_swap=1))
+    assert engine.killed == [id_], "the engine was not asked"
