@@ -55,7 +55,7 @@ def test_what_can_not_be_seen_of_a_target_is_said(app: Deployment, tmp_path: Pat
     """None of the promises about replicas and stores is called held, or only not asked for."""
     judgement = watch(app, tmp_path).judged.judgement
     asked = {one.promise for one in judgement.promises}
-    assert asked == {"state_kept", "applied_once", "logged_in", "tries"}
+    assert asked == {"state_kept", "own_data", "applied_once", "logged_in", "tries"}
     for name in ("clean_stops", "serving_floor", "recovers", "rollouts_end", "loss_bound"):
         assert f"{name}: can't be seen of a deployment that the lab does not make" in judgement.not_checked
     assert any(line.startswith("which replica answered") for line in judgement.not_checked)
