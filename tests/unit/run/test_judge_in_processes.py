@@ -19,6 +19,8 @@ from lab.run.judge import judge_run
 from lab.run.tally import MOST_PER_PART, parts_of
 from tests import golden
 
+pytestmark = pytest.mark.slow
+
 
 def judged(folder: Path, processes: int, parts: int = 0) -> Judgement:
     """Findings in an order of their own: which of two becomes certain first is each process's matter."""

@@ -15,6 +15,8 @@ from lab.record import PhaseBegan, ReadRecord, RunBegan, RunEnded, WorkerBegan, 
 from lab.run.judge import judge_run
 from tests.in_process import Ended, InProcessLab, small
 
+pytestmark = pytest.mark.slow
+
 SPOILT = Path(__file__).with_name("spoilt.py")
 UNTIL = "[{settle: {for: 0.2, until: 0.02}}]"
 """Until so much was done, on however busy a machine."""
