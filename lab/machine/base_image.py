@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from docker import APIClient
 
 from lab.errors import EngineError, SetupError, UsageError
+from lab.machine.build_context import pack_context
 from lab.machine.engine import engine_errors, try_connect
 from lab.machine.install import Say, provide_base_tools, still_at_it
 from lab.model import Value
@@ -104,16 +103,9 @@ def own_processor(engine: APIClient) -> str:
 
 def _build_of(engine: APIClient, tree: bytes, name: str, labels: Mapping[str, str], processor: str) -> None:
     """An import is always for the engine's own processor; a build is for the one that it is told."""
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        for path, content in (("Dockerfile", b"FROM scratch\nADD base.tar /\n"), ("base.tar", tree)):
-            info = tarfile.TarInfo(path)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    context.seek(0)
     with engine_errors("build the base image", at=name):
         for line in engine.build(
-            fileobj=context,
+            fileobj=pack_context({"Dockerfile": b"FROM scratch\nADD base.tar /\n", "base.tar": tree}),
             custom_context=True,
             tag=name,
             rm=True,

@@ -7,9 +7,7 @@ labels are those of all the lab's images, so that `lab clean --all` removes thes
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import tarfile
 from collections.abc import Collection, Mapping, Sequence
 from shlex import quote
 
@@ -17,6 +15,7 @@ from docker import APIClient
 
 from lab.errors import EngineError, UsageError
 from lab.machine import labels
+from lab.machine.build_context import pack_context
 from lab.machine.engine import APIError, NotFound, engine_errors
 from lab.machine.images import REPOSITORY
 from lab.machine.locks import layers_lock
@@ -139,14 +138,3 @@ def _is_there(engine: APIClient, tag: str) -> bool:
         except NotFound:
             return False
     return True
-
-
-def pack_context(files: Mapping[str, bytes]) -> io.BytesIO:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for path, content in sorted(files.items()):
-            info = tarfile.TarInfo(path)
-            info.size, info.mode = len(content), 0o644
-            tar.addfile(info, io.BytesIO(content))
-    packed.seek(0)
-    return packed

@@ -18,10 +18,10 @@ from docker import APIClient
 from lab.errors import EngineError, SetupError
 from lab.machine import labels
 from lab.machine.base_image import own_processor
+from lab.machine.build_context import pack_context
 from lab.machine.engine import engine_errors
 from lab.machine.images import REPOSITORY, ImageShelf
 from lab.machine.install import Say, still_at_it
-from lab.machine.layers import pack_context
 from lab.machine.locks import layers_lock
 
 WORKER = "worker"
