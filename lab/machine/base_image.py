@@ -81,8 +81,12 @@ def make_base(
         )
     takes = f"for {processor}, under emulation where this machine is another (minutes)" if foreign else "(about 30 s)"
     say(f"base image: making Debian {recipe.suite} from packages with mmdebstrap {takes}")
-    with still_at_it("base image", say):
-        made = subprocess.run(_mmdebstrap(recipe, processor), capture_output=True, check=False, timeout=MADE_WITHIN)
+    try:
+        with still_at_it("base image", say):
+            made = subprocess.run(_mmdebstrap(recipe, processor), capture_output=True, check=False, timeout=MADE_WITHIN)
+    except subprocess.TimeoutExpired as exc:
+        what = f"mmdebstrap did not end within {MADE_WITHIN} s"
+        raise EngineError(what, at="base image", hint="lab doctor   # is the mirror reached?") from exc
     if made.returncode:
         last = made.stderr.decode(errors="replace").strip().splitlines()[-3:]
         hint = EMULATION if foreign else "apt-get update; lab setup"

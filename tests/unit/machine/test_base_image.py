@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
 
 from lab.errors import EngineError, UsageError
-from lab.machine import worker_image
+from lab.machine import base_image, worker_image
 from lab.machine.base_image import PLATFORM, BaseRecipe, _mmdebstrap, foreign_processor
 from lab.machine.images import ImageShelf
 from lab.machine.places import find_places
@@ -75,6 +76,20 @@ def test_packages_are_for_the_engines_processor_wherever_the_lab_is() -> None:
     """An engine elsewhere may be of another kind than this machine."""
     assert "--architectures=arm64" in _mmdebstrap(RECIPE, "arm64")
     assert "--architectures=amd64" in _mmdebstrap(RECIPE, "amd64")
+
+
+def test_packages_that_never_come_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And are no fault of the lab's own."""
+
+    def never(*_: Any, **__: Any) -> None:
+        raise subprocess.TimeoutExpired("mmdebstrap", 1)
+
+    monkeypatch.setattr(base_image, "_digest_at_registry", lambda _: "")
+    monkeypatch.setattr(base_image, "provide_base_tools", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/mmdebstrap")
+    monkeypatch.setattr("subprocess.run", never)
+    with pytest.raises(EngineError, match=r"mmdebstrap did not end within"):
+        base_image.make_base(Engine(), RECIPE, "cluster-lab/base:x", {}, "", lambda _: None)  # type: ignore[arg-type]
 
 
 def test_a_processor_that_nothing_emulates_is_told() -> None:
