@@ -59,6 +59,7 @@ OWNERS = {
     "redis": ("lab/state/redis.py",),
     "greenlet": ("lab/users/fiber.py",),
     "httptools": ("lab/users/wire.py",),
+    "regex": ("lab/users/page.py", "lab/users/steps.py"),
     "rich": ("lab/console/terminal.py",),
     "jinja2": ("lab/report/html.py",),
     "click": ("lab/cli/",),
@@ -220,6 +221,7 @@ LARGER = {
     "users/device.py": "a device's request from its try to its answer, where speed forbids more calls",
     "users/device.py Device": "the same",
     "users/device.py do": "the same",
+    "users/driven.py": "what a journey may do while its user runs",
     "users/driven.py Driven": "what a journey may do while its user runs",
     "users/driven.py _do": "one action of a journey, with all ways in which it may end",
 }

@@ -106,8 +106,11 @@ def _remove_parts(engine: APIClient, project: str, removed: list[str]) -> list[S
             if kind == "network" and _dismiss_guests(engine, key) and _let_go(engine, key, []):
                 removed.append(f"{kind} {name}")
                 continue
-            is_own = kind == "network" and not ours() and _is_empty(engine, key)
-            if is_own and _let_go(engine, key, [name_of(one) for one in found]):
+            newer = ours()
+            is_own = kind == "network" and not newer and _is_empty(engine, key)
+            # A deployer that lives makes others all the time; without the network it can't.
+            is_held = kind == "network" and (newer or is_own)
+            if is_held and _let_go(engine, key, [name_of(one) for one in newer or found]):
                 removed.append(f"{kind} {name}")
                 continue
             why = str(exc.explanation or exc)
@@ -140,7 +143,7 @@ def _dismiss_guests(engine: APIClient, network: str) -> bool:
 
 
 def _let_go(engine: APIClient, network: str, names: Sequence[str]) -> bool:
-    """Make the engine drop what is left of these containers in a network, and remove it; whether that worked.
+    """Make the engine drop these containers, or what is left of them, from a network and remove it; whether it did so.
 
     An engine may keep an endpoint of a container that was removed while it started. A disconnection by force finds it
     by the container's name, though there is no container of it any more.

@@ -57,6 +57,8 @@ class OccasionCounts:
         """Whom each replica answered last."""
         self._sessions: dict[str, str] = {}
         """The last session of each device."""
+        self._newly: set[str] = set()
+        """Accounts that were last logged in to at the new release."""
         self._busy: set[str] = set()
         self._elsewhere = self._read_elsewhere = self._older = self._across = self._neighbours = 0
         self._rare = dict.fromkeys(OCCASIONS, 0)
@@ -147,8 +149,20 @@ class OccasionCounts:
             self._across += release != last.release
             self._older += self._born.get(last.replica or "", 0) > at
 
+    def _note_login(self, operation: Operation) -> None:
+        """Whether an older release takes what the new one may have made of the account, or answers at least."""
+        account, release = str(operation.argument or operation.user), operation.final.release
+        if release == self._new_release:
+            if operation.outcome is _OK:
+                self._newly.add(account)
+        elif release is not None and account in self._newly:
+            self._newly.discard(account)
+            self._rare["logins_back"] += 1
+
     def _note_rare(self, operation: Operation) -> None:
         kind, rare, done = operation.kind, self._rare, operation.outcome is _OK
+        if kind in _LOGINS:
+            self._note_login(operation)
         rare["pages"] += operation.is_page and done
         if operation.repeats:
             makers = {one.replica for one in operation.tries if one.answered}
@@ -172,5 +186,6 @@ class OccasionCounts:
             rare["odd_names"] += len(name) > LONG or not name.isascii()
 
 
+_LOGINS = frozenset({Kind.LOGIN, Kind.JOIN})
 _ORDINARY = frozenset(Kind) - {Kind.LOGIN, Kind.LOGOUT, Kind.INTRUDE, Kind.JOIN, Kind.DEVICES, Kind.RENAME}
 """Kinds of which only where they are answered matters."""

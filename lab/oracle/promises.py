@@ -241,6 +241,7 @@ PROMISES: dict[str, Promise] = {
                 Occasion(name="logins_again", what="logins of devices that were logged in", least=1),
                 Occasion(name="device_lists", what="lists of devices read", least=1),
                 Occasion(name="newcomers", what="accounts made at the new release", least=1, needs_rollout=True),
+                Occasion(name="logins_back", what="logins back at an older release", least=1, needs_rollout=True),
             ),
         ),
         Promise(

@@ -36,7 +36,7 @@ def session_ends(findings: Sequence[Finding], history: Iterable[Operation], even
     for operation in history:
         seen.take(operation)
     if len(alive) > len(ended):
-        return seen.came_back(alive) or seen.known_elsewhere(alive)
+        return seen.came_back(alive) or seen.known_elsewhere(alive) or seen.ends_nothing()
     return seen.of_other_devices() or seen.too_old() or seen.too_idle()
 
 
@@ -73,7 +73,7 @@ class _Seen:
         self._longest_idle = self._accepted = 0
         self._ended_by: Counter[Kind] = Counter()
         self._survived: Counter[Kind] = Counter()
-        self._shown = self._shown_elsewhere = 0
+        self._shown = self._shown_elsewhere = self._refused_after = 0
 
     def take(self, operation: Operation) -> None:
         kind, alias = operation.kind, operation.session
@@ -93,6 +93,7 @@ class _Seen:
         if session.ended_by is not None:
             self._shown += 1
             self._shown_elsewhere += replica_of(operation) != session.ended_by
+            self._refused_after += operation.session_rejected
             self._came_back += session.was_gone and operation.id in self._alive
             session.was_gone = session.was_gone or operation.session_rejected
         elif operation.kind is Kind.LOGOUT:
@@ -170,6 +171,12 @@ class _Seen:
         if elsewhere < len(alive) or share ** len(alive) > ACCIDENT:
             return ""
         return "sessions that were ended at one replica are known to others still: each has a cache of its own"
+
+    def ends_nothing(self) -> str:
+        """Was each that was shown after its logout taken, by the replica that had answered the logout, too?"""
+        if self._refused_after or self._shown < LEAST or self._shown_elsewhere == self._shown:
+            return ""
+        return "a logout ends no session: whoever has its cookies stays logged in"
 
 
 def _whole(nanoseconds: int) -> str:

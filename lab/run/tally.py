@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from lab.collection import no_collection
@@ -101,11 +101,18 @@ def take_in_processes(
     """The same as `take` of all operations, with the users divided into `parts`, of which so many processes take one
     after another. What a part needs is let go with its process.
 
-    Raises what a part raised: what is wrong with a record is told better by one process.
+    Raises what a part raised: what is wrong with a record is told better by one process. Who is told to stop
+    meanwhile waits for no part.
     """
-    part = partial(_part, folder, rules, new_release, parts, is_cut_off)
+    part, others = partial(_part, folder, rules, new_release, parts, is_cut_off), set(active_children())
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        tally.absorb(list(pool.map(part, range(parts))))
+        try:
+            tally.absorb(list(pool.map(part, range(parts))))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for one in set(active_children()) - others:
+                one.terminate()
+            raise
 
 
 def _part(folder: Path, rules: ServiceRules, new_release: str | None, of: int, is_cut_off: bool, number: int) -> Tally:

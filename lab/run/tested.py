@@ -39,7 +39,12 @@ def _parts(scenario: Scenario, evidence: Evidence, events: Sequence[AnyEvent]) -
     yield _store(scenario, events)
     yield _migrations(scenario, events)
     yield _workers(scenario, events)
-    yield _part("logout", "", "journeys log in and never out: whether that ends a session everywhere is not seen")
+    shown = evidence.occasions.get("ended_sessions", 0)
+    yield _part(
+        "logout",
+        f"sessions that their users had ended were shown again and turned away, {shown} times" if shown else "",
+        "no session that its user had ended was turned away: users log out where their journey has log_out",
+    )
     yield _part("long-lived connections", "", "users make requests alone, no WebSocket and no event stream")
 
 

@@ -170,6 +170,11 @@ class Device:
         return self.session is not None
 
     @property
+    def requests(self) -> int:
+        """How many operations it has begun."""
+        return self._begun
+
+    @property
     def door(self) -> Door:
         """The one that it went to last, or will go to first."""
         return self._connection.target
@@ -302,8 +307,8 @@ class Device:
     ) -> None:
         """Tell the witness what follows from the operations just before: how a login ended, a state that was read.
 
-        A LOGIN that is OK puts the device into a new session. `tries` are the last operation's if not given; the others
-        are as in an Operation.
+        A LOGIN that is OK puts the device into a new session, and a LOGOUT is that of the one it is in. `tries` are the
+        last operation's if not given; the others are as in an Operation.
         """
         if kind is Kind.LOGIN and outcome is _OK:
             self._logins += 1
@@ -320,7 +325,7 @@ class Device:
             tries=self._last_tries if tries is None else tries,
             argument=argument,
             answer=answer,
-            session=self.session if kind is Kind.LOGIN else None,
+            session=self.session if kind is _LOGIN or kind is _LOGOUT else None,
             allowed=allowed,
             is_conclusion=True,
             quiet=not self.user.in_flight,

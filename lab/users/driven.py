@@ -16,9 +16,11 @@ from lab.users.device import Device, Look
 from lab.users.fiber import Fibers, wait_for
 from lab.users.journey import Journey
 from lab.users.login_page import LoginPage
+from lab.users.logouts import Logouts
 from lab.users.meaning import REDIRECTS, Meaning, meaning_of
 from lab.users.merge import Act
 from lab.users.own import Browser, Http, RequestSpec, StepAnswer, UserJourney, leads_to
+from lab.users.own_code import own_code
 from lab.users.page import LoggedOut, Page, Unexpected
 from lab.users.replay import Dependence
 from lab.users.shown_by import shown_by
@@ -95,6 +97,9 @@ class Driven(Journey, Browser):
         """Those of its last request that was no read: who answered that made the session."""
         self._failed_logins = 0
         """In a row."""
+        self._logouts = Logouts(device, mine, lambda page: self._is_away(page, None))
+        self._read = ""
+        """The path that `state` got last."""
 
     async def log_in(self) -> None:
         self.device.forget_session()
@@ -118,7 +123,18 @@ class Driven(Journey, Browser):
         if self._account.allowed is None and not self._account.has_read:
             await self.read_back()
 
+    @property
+    def can_log_out(self) -> bool:
+        return self._mine.can_log_out
+
+    async def log_out(self) -> None:
+        """Log out, and show the session that was ended; the next turn logs in."""
+        await self._logouts.log_out(lambda: self._run(Kind.LOGOUT, self._mine.log_out), self._read)
+
     async def act(self) -> None:
+        if self._read and self.device.is_logged_in and self._logouts.is_due():
+            await self.log_out()
+            return
         if self.device.number > 1 and self.device.chance.random() < LOGS_IN_ANEW:
             await self.log_in()
         if self.device.is_logged_in and self._account.may_act:
@@ -259,10 +275,13 @@ class Driven(Journey, Browser):
     async def _do(self, asked: RequestSpec, device: Device) -> StepAnswer:
         kind = self._kind
         reads = asked.method == "GET"
-        if kind is _BROWSE:
+        logs_in = kind is _BROWSE
+        if logs_in:
             self._login_page.asked(urlsplit(asked.path).path, None if reads else asked.content)
             if self._chain and self._failed_logins >= LONELY_AFTER:
                 await device.let_others_pass(self._failed_logins % MOST_PASSING, self._login_page.first)
+        elif kind is Kind.LOGOUT:
+            kind = _BROWSE
         if kind is _ACT and reads:
             kind = _READ
         if kind is _READ and not reads:
@@ -293,7 +312,7 @@ class Driven(Journey, Browser):
         )
         if done.turned_away:
             return StepAnswer(page, is_accepted=False, is_logged_out=True)
-        if kind is _BROWSE:
+        if logs_in:
             by = f" by {done.final.replica}" if done.final.replica else ""
             self._chain.append(f"{asked.method} {asked.path} -> {done.final.result}{by}")
             self._login_page.answered(page if done.final.answered else None)
@@ -301,6 +320,7 @@ class Driven(Journey, Browser):
                 self._login_tries = done.tries
         elif kind is _READ and self._kind is _READ:
             self._dependence.note(asked.path, page)
+            self._read = asked.path
             if page is not None:
                 self._reads.append((done.tries, page))
         elif kind is _ACT:
@@ -332,7 +352,8 @@ class Driven(Journey, Browser):
         said = self._mine.login_page
         guessed = self._login_page.path if self._login_page.is_certain else ""
         try:
-            return self._mine.is_logged_out(page, said or guessed)
+            with own_code():
+                return self._mine.is_logged_out(page, said or guessed)
         except SystemExit as exc:  # it must not end the loop
             raise broken_by(type(self._mine).__name__, exc) from exc
 

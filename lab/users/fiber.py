@@ -8,7 +8,8 @@ from typing import Any, TypeVar, cast
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from lab.clock import NS, Clock
-from lab.errors import UsageError
+from lab.errors import JourneyMistake, UsageError
+from lab.users.own_code import own_code
 
 T = TypeVar("T")
 
@@ -28,6 +29,10 @@ class _Fiber(greenlet):
         self.failed: BaseException | None = None
 
     def run(self, what: Callable[..., Any] | None, args: tuple[Any, ...]) -> None:
+        with own_code():  # by the fiber's own context: the loop, which it switches to, is not in there
+            self._take_calls(what, args)
+
+    def _take_calls(self, what: Callable[..., Any] | None, args: tuple[Any, ...]) -> None:
         loop = self.parent
         while what is not None and loop is not None:
             try:
@@ -64,8 +69,8 @@ class Fibers:
     async def run(self, what: Callable[..., T], *args: Any) -> T:
         """Call `what`, which may wait by `wait_for` while everything else in the loop goes on.
 
-        Raises what it raises, and UsageError where too many stretches of such code were long. Where this is cancelled,
-        what it waits for is, and it is told by CancelledError.
+        Raises what it raises, and JourneyMistake where too many stretches of such code were long. Where this is
+        cancelled, what it waits for is, and it is told by CancelledError.
         """
         idle, now = self._idle, self._clock.now
         fiber = idle.pop() if idle else _Fiber()
@@ -91,12 +96,12 @@ class Fibers:
         return cast("T", made)
 
     def _note(self, took: int) -> None:
-        """A stretch has ended. Raises UsageError where too many were long."""
+        """A stretch has ended. Raises JourneyMistake where too many were long."""
         self._seen += 1
         if took > self.LONG * NS:
             self._long += 1
             if self._long >= self.MOST:
-                raise UsageError(
+                raise JourneyMistake(
                     f"stops all users, for {took / NS:.2f} s just now: they share a thread",
                     at="journey",
                     hint="http.sleep(seconds) instead of time.sleep, and no other client than http",

@@ -15,8 +15,9 @@ from lab.users.device import Device
 from lab.users.driven import Driven, broken_by
 from lab.users.fiber import Fibers
 from lab.users.own import Browser, UserJourney
+from lab.users.own_code import own_code
 
-PARTS = ("begin", "log_in", "act", "state")
+PARTS = ("begin", "log_in", "act", "state", "log_out")
 _NOT_RUN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 MakeUser = Callable[[str, int, str, random.Random], UserJourney]
 """From a name, a number, a password and chance."""
@@ -30,7 +31,8 @@ def load_journey(named: str) -> type[UserJourney]:
         raise UsageError("is not a Python file", at=file)
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        with own_code():
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as exc:
         what, at = blame(exc, file)
         raise UsageError(f"can't be loaded: {what}", at=at, hint=f"python3 {file}") from exc
@@ -64,7 +66,8 @@ class OwnUsers:
         number = int(user.name.rpartition("-")[2])
         chance = random.Random(device.chance.random())
         try:
-            mine = self._kind(user.name, number, user.password, chance)
+            with own_code():
+                mine = self._kind(user.name, number, user.password, chance)
         except LabError:
             raise
         except (Exception, SystemExit) as exc:

@@ -249,6 +249,15 @@ class UserJourney(ABC):
     def state(self, http: Http) -> Any:
         """Read what must survive, by GETs alone; it is compared with `self.model`."""
 
+    def log_out(self, http: Http) -> None:  # noqa: B027 -- not every app lets its users out
+        """Log this browser out, and no other; returning means that it worked. Where a journey has this method, users
+        log out now and then, and show the session that they ended again: whoever is asked must not take it."""
+
+    @property
+    def can_log_out(self) -> bool:
+        """Whether its users log out."""
+        return type(self).log_out is not UserJourney.log_out
+
     def is_logged_out(self, page: Page, login_path: str) -> bool:
         """Whether this answer means that the session is gone: 401, or a redirect to the login page.
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import unescape
 from typing import Any
 
 import msgspec
+import regex
 
+from lab.errors import JourneyMistake
 from lab.users.forms import Control, Controls, Filled, HtmlForm, encoded, entries_of
 
 MOST_UNPACKED = 64 << 20
 """Bytes that a compressed answer may unpack to: nobody's memory is the app's to fill."""
+FOUND_WITHIN = 1.0
+"""Seconds of a processor that a regular expression has: some take longer than anybody waits, and hold all users up."""
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
@@ -142,8 +145,16 @@ class Page:
         return any(one.kind == "password" for one in self.controls)
 
     def find(self, pattern: str) -> str:
-        """What the first group of a regular expression matches. Raises Unexpected where nothing does."""
-        found = re.search(pattern, self.text)
+        """What the first group of a regular expression matches. Raises Unexpected where nothing does, and
+        JourneyMistake where FOUND_WITHIN seconds of a processor do not tell."""
+        try:
+            found = regex.search(pattern, self.text, timeout=FOUND_WITHIN)
+        except TimeoutError:
+            raise JourneyMistake(
+                f"{pattern!r} was still not matched after {FOUND_WITHIN:g} s in {self.asked}",
+                at="journey",
+                hint="a pattern in which no repeat is repeated: [a-z]+ and not ([a-z]+)+",
+            ) from None
         if found is None:
             raise Unexpected(f"nothing like {pattern!r} in {self.asked}")
         return unescape(found[1] if found.re.groups else found[0])

@@ -16,7 +16,7 @@ from lab.users.request import PAGE
 from lab.users.story import Normalise, Wrong
 
 WEIGHTS: dict[Kind, int] = {
-    Kind.VIEW: 47,
+    Kind.VIEW: 46,
     Kind.ADD: 38,
     Kind.HISTORY: 22,
     Kind.CART: 22,
@@ -30,7 +30,7 @@ WEIGHTS: dict[Kind, int] = {
     Kind.LOGIN: 1,
     Kind.DEVICES: 1,
     Kind.INTRUDE: 1,
-    Kind.JOIN: 1,
+    Kind.JOIN: 2,
 }
 """How often a user means to do each thing, among 200; logins follow logouts, too."""
 
@@ -40,6 +40,9 @@ READ_AS_PAGE = 8
 """One of so many reads is read as a browser does."""
 WRONG_PASSWORDS = 4
 """So many a device tries in all: after ten within a minute the shop would lock its owner out."""
+LOGINS_AT_ONCE, JOINED_FOR = 3, 4
+"""An account beside the user's own is logged in to so often each time, at whatever replicas answer; and so many times
+before there is another. What a release makes of an account at a login, others must be able to read."""
 TICKETS_KEPT = 3
 """Cookies from before a logout that are shown again later."""
 
@@ -66,12 +69,13 @@ _PLAN = tuple(kind for kind, weight in WEIGHTS.items() for _ in range(weight))
 
 
 class Shopper(Journey):
-    """A user of the sample shop. `act` is one operation, or two, and always draws twice from `device.chance`."""
+    """A user of the sample shop. `act` is an operation or a few, and always draws twice from `device.chance`."""
 
     __slots__ = (
         "_catalogue",
         "_is_read_due",
         "_joined",
+        "_joined_left",
         "_lines",
         "_old_tickets",
         "_paths",
@@ -97,6 +101,8 @@ class Shopper(Journey):
         self._wrong_passwords = 0
         self._joined = ""
         """The last account that was made beside the user's own."""
+        self._joined_left = 0
+        """So many times more it is logged in to."""
 
     async def log_in(self) -> None:
         await self._log_in()
@@ -163,12 +169,15 @@ class Shopper(Journey):
         return await self._as_stranger(Kind.INTRUDE, body, answers.for_account)
 
     async def _join(self, _: float) -> Operation:
-        """Make another account, or log in to the one that was made before; the device stays where it is."""
-        name, self._joined = self._joined, ""
-        if not name:
-            name = self._joined = self.device.new_key()
+        """Log in to another account, which the first login makes; the device stays where it is."""
+        if not self._joined_left:
+            self._joined, self._joined_left = self.device.new_key(), JOINED_FOR
+        self._joined_left -= 1
+        name = self._joined
         body = {"account": name, "password": self.device.user.password}
-        return await self._as_stranger(Kind.JOIN, body, answers.joined(name), argument=name)
+        for _again in range(LOGINS_AT_ONCE):
+            done = await self._as_stranger(Kind.JOIN, body, answers.joined(name), argument=name)
+        return done
 
     def _as_stranger(
         self, kind: Kind, body: object, normalise: Normalise, argument: str | None = None

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
+import regex
 
 from lab.errors import UsageError
 from lab.model import Value
@@ -111,6 +112,9 @@ class HttpJourney(Value):
     """Requests that one action is made of."""
     state: HttpState
     """What must survive."""
+    log_out: tuple[HttpStep, ...] = ()
+    """Requests that log this browser out, and no other. Users do it now and then if it is given, and show the session
+    that they ended again: whoever is asked must not take it."""
     login_page: str = ""
     """The path that the app redirects to whoever must log in, with a query where that tells it from other pages; if
     not given, the one that `log_in` got before it first posted (or where it began), unless that is "/"."""
@@ -121,8 +125,8 @@ class HttpJourney(Value):
 def check_journey(journey: HttpJourney) -> None:
     """Raise UsageError, with the key path in `at`, for what types alone can't say."""
     kept = set(_KNOWN)
-    for part, steps in (("log_in", journey.log_in), ("act", journey.act)):
-        if not steps:
+    for part, steps in (("log_in", journey.log_in), ("act", journey.act), ("log_out", journey.log_out)):
+        if not steps and part != "log_out":
             raise UsageError("needs a step at least", at=part, hint="- get: /")
         has_page = False
         for number, step in enumerate(steps):
@@ -212,8 +216,8 @@ def _check_pick(at: str, pick: str | Pick) -> None:
             )
         return
     try:
-        re.compile(pick)
-    except re.error as exc:
+        regex.compile(pick)
+    except regex.error as exc:
         raise UsageError(f"is no regular expression: {exc}", at=at, hint="{field: csrfmiddlewaretoken}") from exc
 
 
@@ -241,6 +245,16 @@ class StepsJourney(UserJourney):
         for number, step in enumerate(self._told.log_in):
             self.step_under_way = f"log_in[{number}]"
             self._do(http, step)
+
+    def log_out(self, http: Http) -> None:
+        self._page = None
+        for number, step in enumerate(self._told.log_out):
+            self.step_under_way = f"log_out[{number}]"
+            self._do(http, step)
+
+    @property
+    def can_log_out(self) -> bool:
+        return bool(self._told.log_out)
 
     def act(self, http: Http) -> None:
         self._drawn = {"new": self.unique()}

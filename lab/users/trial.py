@@ -33,7 +33,8 @@ STUCK_AFTER = 2.0
 HERE = Path(__file__).parent
 
 T = TypeVar("T")
-Part = Literal["log_in", "act", "state"]
+Part = Literal["log_in", "act", "state", "log_out"]
+PARTS: tuple[Part, ...] = ("log_in", "act", "state", "log_out")
 Came = Literal["done", "unexpected", "logged out", "no answer"]
 
 
@@ -182,11 +183,13 @@ class Trial:
             if not self._device.is_logged_in:
                 return
             await driven.act()
+        if driven.can_log_out and self._device.is_logged_in:
+            await driven.log_out()
 
     def _followed(self, name: str, number: int, password: str, chance: random.Random) -> UserJourney:
         """The journey, each part of which says when it ends."""
         mine = self._make(name, number, password, chance)
-        for part in ("log_in", "act", "state"):
+        for part in PARTS:
             setattr(mine, part, self._part_of(part, getattr(mine, part)))
         return mine
 

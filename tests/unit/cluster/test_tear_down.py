@@ -36,6 +36,8 @@ class Engine:
         self.parts = {NETWORK, VOLUME}
         self.endpoints: set[str] = set()
         """Those that the engine keeps of containers that are gone; nobody but itself sees them."""
+        self.put_out: set[str] = set()
+        """Those that are in no network any more."""
         self.strangers = False
         """Whether a container of somebody else is in the network."""
         self.guest = False
@@ -60,7 +62,7 @@ class Engine:
         self.there.remove(container)
 
     def remove_network(self, network: str) -> None:
-        if self.there or self.strangers or self.endpoints:
+        if set(self.there) - self.put_out or self.strangers or self.endpoints:
             raise refusal(403, f"network {network} has active endpoints")
         self.parts.remove(network)
 
@@ -78,7 +80,9 @@ class Engine:
         if self.guest and container == "somebody":
             self.strangers = self.guest = False
             return
-        if container not in self.endpoints:
+        if container in self.there:
+            self.put_out.add(container)
+        elif container not in self.endpoints:
             raise refusal(404, "no such container")
         self.endpoints.discard(container)
 
@@ -129,6 +133,20 @@ def test_what_is_made_meanwhile_goes_too() -> None:
     engine = Late("one")
     removed = tear_down(engine, "lab-x", clock=FakeClock())  # type: ignore[arg-type]
     assert removed == ["container one", f"network {NETWORK}", "container two", f"volume {VOLUME}"]
+
+
+def test_a_deployer_that_lives_makes_no_more_once_the_network_is_gone() -> None:
+    """It makes another for each that is removed; not for ever."""
+
+    class Alive(Engine):
+        def remove_container(self, container: str, **how: Any) -> None:
+            super().remove_container(container, **how)
+            if NETWORK in self.parts:
+                self.there.append(f"after {container}")
+
+    engine = Alive("one")
+    removed = tear_down(engine, "lab-x", clock=FakeClock())  # type: ignore[arg-type]
+    assert removed == ["container one", f"network {NETWORK}", "container after one", f"volume {VOLUME}"]
 
 
 def test_a_strangers_container_is_told_and_left(tmp_path: Path) -> None:

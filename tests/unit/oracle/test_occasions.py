@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -86,6 +88,23 @@ def test_repeats_pages_and_strangers_are_counted() -> None:
     assert "odd_names" not in counts(asked(Kind.RENAME, 1, "a1-1", argument="u.1.1"))
     joined = op(Kind.JOIN, 1, 2, replica="a1-1", release="v2")
     assert counts(joined)["newcomers"] == 1
+
+
+def test_logins_at_the_older_release_after_the_new_one_are_told() -> None:
+    """Of an account of whoever it is, once for each login that the new one let in; a refusal by the old one counts."""
+
+    def login(at: float, release: str, kind: Kind = Kind.LOGIN, **more: Any) -> Operation:
+        return op(kind, int(at * NS), int(at * NS) + 5, replica=f"{release}-1", release=release, **more)
+
+    assert "logins_back" not in counts(login(1, "v1"), login(2, "v2"))
+    assert "logins_back" not in counts(login(1, "v2"), login(2, "v1", user="another"))
+    assert "logins_back" not in counts(login(1, "v2", outcome=Outcome.UNKNOWN, result="500"), login(2, "v1"))
+    assert counts(login(1, "v2"), login(2, "v1"), login(3, "v1"))["logins_back"] == 1
+    failed = login(2, "v1", outcome=Outcome.UNKNOWN, result="500")
+    assert counts(login(1, "v2"), failed)["logins_back"] == 1
+    beside = login(1, "v2", Kind.JOIN, argument="k1"), login(2, "v1", Kind.JOIN, argument="k1")
+    assert counts(*beside)["logins_back"] == 1
+    assert "logins_back" not in counts(login(1, "v2", Kind.JOIN, argument="k1"), login(2, "v1"))
 
 
 def test_a_session_that_was_ended_and_one_that_was_left() -> None:

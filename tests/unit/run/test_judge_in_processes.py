@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
 
 import msgspec
+import psutil
 import pytest
 
 from lab.clock import NS
+from lab.errors import ExitCode
 from lab.model import Try, TryResult
 from lab.oracle.mute import MuteNotes, MuteSpells
 from lab.oracle.verdict import Judgement
@@ -99,3 +104,24 @@ def test_slots_that_fell_silent_are_found_whoever_noted_what(seed: int) -> None:
     found = MuteSpells.of_all(parts)
     assert found._found == whole._found
     assert whole._found
+
+
+@pytest.mark.slow
+def test_who_is_told_to_stop_waits_for_no_part(tmp_path: Path) -> None:
+    """Parts of a long record take minutes; none is left behind, either."""
+    folder = golden.unpack("memory", tmp_path)
+    history = folder / "history.jsonl"
+    history.unlink()
+    os.mkfifo(history)
+    argv = [sys.executable, "-P", "-m", "lab", "check", str(folder), "--processes", "2", "--parts", "2"]
+    with (
+        subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as check,
+        history.open("wb"),  # a part has opened it, and waits for what never comes
+    ):
+        parts = psutil.Process(check.pid).children(recursive=True)
+        check.terminate()
+        _, said = check.communicate(timeout=20)
+        _, left = psutil.wait_procs(parts, timeout=20)
+    assert check.returncode == ExitCode.TERMINATED, said
+    assert parts
+    assert not left

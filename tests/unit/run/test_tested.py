@@ -62,7 +62,8 @@ def test_all_that_was_done_is_told_as_tested() -> None:
         "store": "tested: struck 1 times; what it lost is told by what users read",
         "migrations": "tested: ./migrate was run before the new release",
         "workers": "tested: jobs upgraded along",
-        "logout": "not tested: journeys log in and never out: whether that ends a session everywhere is not seen",
+        "logout": "not tested: no session that its user had ended was turned away: users log out where their journey"
+        " has log_out",
         "long-lived connections": "not tested: users make requests alone, no WebSocket and no event stream",
     }
 

@@ -46,6 +46,15 @@ class App(ThreadingHTTPServer):
         self.gets: list[str] = []
         self.replicas: Callable[[str], str] = lambda method: "b1-2" if method == "GET" else "a1-1"
         """Who answers; usually one reads and another one writes."""
+        self.at_logout: Callable[[], bool] = self.end_sessions
+        """What a logout does; False: it is not answered."""
+        self.is_open = False
+        """Whether it shows its notes to everybody."""
+
+    def end_sessions(self) -> bool:
+        """Whether it is answered."""
+        self.sessions.clear()
+        return True
 
     @property
     def target(self) -> Door:
@@ -66,7 +75,7 @@ class Answers(BaseHTTPRequestHandler):
             self._say(200, b"")
         elif path == "/login":
             self._say(200, LOGIN_FORM)
-        elif not self._is_in():
+        elif not self._is_in() and not (self.server.is_open and path == "/notes"):
             self._say(302, b"", Location=f"/login?next={path}")
         elif path == "/secret":
             self._say(401, b"")
@@ -83,6 +92,10 @@ class Answers(BaseHTTPRequestHandler):
             good = form == {"user": ["u1"], "token": ["t&1"]}
             self.server.sessions |= {"s1"} if good else set()
             self._say(303 if good else 403, b"", Location="/notes", **{"Set-Cookie": "sid=s1; Path=/; Secure"})
+        elif self.path == "/logout":
+            self.close_connection = not self.server.at_logout()
+            if not self.close_connection:
+                self._say(303, b"", Location="/login")
         elif not self._is_in():
             self._say(302, b"", Location="/login?next=/notes")
         else:
@@ -130,6 +143,13 @@ class Writer(UserJourney):
 
     def state(self, http: Http) -> Any:
         return {"notes": [item["note"] for item in http.get("/notes").json()["items"]]}
+
+
+class Leaver(Writer):
+    """Logs out instead of acting, wherever LOGS_OUT has it so."""
+
+    def log_out(self, http: Http) -> None:
+        http.post("/logout", form={"": ""})
 
 
 class Repeating(Writer):

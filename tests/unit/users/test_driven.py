@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from lab.errors import UsageError
+from lab.errors import JourneyMistake, UsageError
 from lab.model import Kind, Operation, Outcome, TryResult
 from lab.oracle import check
 from lab.oracle.promises import APPLIED_ONCE, LOGGED_IN, STATE_KEPT
@@ -293,12 +294,37 @@ class LeavingAtAnAnswer(Writer):
         sys.exit(0)
 
 
-@pytest.mark.parametrize("journey", [Leaving, LeavingAtAnAnswer])
+class LeavingUnheard(Writer):
+    def act(self, http: Http) -> None:  # noqa: ARG002
+        os._exit(0)
+
+
+class LeavingUnheardAtAnAnswer(Writer):
+    def is_logged_out(self, page: Page, login_path: str) -> bool:  # noqa: ARG002
+        os._exit(0)
+
+
+@pytest.mark.parametrize("journey", [Leaving, LeavingAtAnAnswer, LeavingUnheard, LeavingUnheardAtAnAnswer])
 def test_a_journey_that_ends_the_process_says_where(app: App, journey: type[Writer]) -> None:
-    """`sys.exit(0)` in somebody's own file would pass for a verdict."""
+    """`sys.exit(0)` in somebody's own file would pass for a verdict, and after `os._exit` there would be none."""
     with pytest.raises(UsageError, match=rf"{journey.__name__} broke: ended the process: sys\.exit\(0\)") as raised:
         live(app, journey, nothing)
     assert "test_driven.py:" in raised.value.at
+
+
+def test_a_child_that_a_journey_forks_may_end_as_it_likes(app: App) -> None:
+    """So may the lab itself, which is no own code."""
+    ended = list[int]()
+
+    class Forking(Writer):
+        def act(self, http: Http) -> None:  # noqa: ARG002
+            child = os.fork()
+            if not child:
+                os._exit(3)
+            ended.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+    live(app, Forking, nothing)
+    assert set(ended) == {3}
 
 
 class LeavingAtOnce(Writer):
@@ -405,6 +431,14 @@ def test_a_page_without_the_field_is_unexpected(app: App) -> None:
             assert page.find(r'value="([^"]+)"') == "t&1"
 
     assert len(states(live(app, Looking, nothing))) == 1
+
+
+def test_a_pattern_that_takes_for_ever_says_so() -> None:
+    """It would hold up every user, and no signal gets through to what runs it."""
+    page = Page(200, {}, b"a" * 60 + b"b", "/notes")
+    with pytest.raises(JourneyMistake, match=r"was still not matched after 1 s in GET /notes") as raised:
+        page.find("(a|aa)+$")
+    assert "repeat" in raised.value.hint
 
 
 WHOLE = """

@@ -9,7 +9,7 @@ import pytest
 from greenlet import getcurrent, greenlet
 
 from lab.clock import NS, FakeClock
-from lab.errors import UsageError
+from lab.errors import JourneyMistake, UsageError
 from lab.users.fiber import Fibers, wait_for
 
 
@@ -137,7 +137,7 @@ def test_code_that_sleeps_by_itself_is_stopped(every: int, stops: bool) -> None:
 
     work = Fibers(clock).run(sleepy)
     if stops:
-        with pytest.raises(UsageError, match=r"stops all users, for 0\.20 s just now"):
+        with pytest.raises(JourneyMistake, match=r"stops all users, for 0\.20 s just now"):
             asyncio.run(work)
     else:
         assert asyncio.run(work) == 10

@@ -19,7 +19,7 @@ from lab.users import Device, Shopper, Tries, User, answers
 from lab.users.answers import LONGEST_NAME
 from lab.users.device import pause_before_again
 from lab.users.head import read_head
-from lab.users.shop import READS_DUE, WEIGHTS, WRITTEN, WRONG_PASSWORDS
+from lab.users.shop import JOINED_FOR, LOGINS_AT_ONCE, READS_DUE, WEIGHTS, WRITTEN, WRONG_PASSWORDS
 from lab.users.story import OperationDraft
 
 if TYPE_CHECKING:
@@ -248,13 +248,13 @@ def test_pages_say_the_same(long_life: list[Operation]) -> None:
 
 
 def test_strangers_are_refused_and_newcomers_are_let_in(long_life: list[Operation]) -> None:
-    """Few wrong passwords; new accounts, each logged in to again."""
+    """Few wrong passwords; new accounts, each logged in to again at once and later."""
     wrong = [one for one in long_life if one.kind is Kind.INTRUDE]
     assert 0 < len(wrong) <= WRONG_PASSWORDS
     assert {one.final.result for one in wrong} == {"401"}
     joined = Counter(one.argument for one in long_life if one.kind is Kind.JOIN)
-    assert set(joined.values()) <= {1, 2}
-    assert 2 in joined.values()
+    assert {count % LOGINS_AT_ONCE for count in joined.values()} == {0}
+    assert max(joined.values()) == LOGINS_AT_ONCE * JOINED_FOR
 
 
 LINE = {"id": "user-001.1.1", "sku": "cup", "quantity": 1, "gift": False}
