@@ -40,7 +40,7 @@ READ_AS_PAGE = 8
 """One of so many reads is read as a browser does."""
 WRONG_PASSWORDS = 4
 """So many a device tries in all: after ten within a minute the shop would lock its owner out."""
-LOGINS_AT_ONCE, JOINED_FOR = 3, 4
+LOGINS_AT_ONCE, JOINED_FOR = 4, 4
 """An account beside the user's own is logged in to so often each time, at whatever replicas answer; and so many times
 before there is another. What a release makes of an account at a login, others must be able to read."""
 TICKETS_KEPT = 3

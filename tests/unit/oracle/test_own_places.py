@@ -43,6 +43,25 @@ def test_what_only_its_taker_shows_is_kept_there(own: bool, others: bool, *, fit
     assert cause.startswith("what a user did is shown by the replica alone that took it") is fits
 
 
+@pytest.mark.parametrize(("own", "old", "fits"), [(True, False, True), (True, True, False), (False, False, False)])
+def test_what_one_release_keeps_for_itself(own: bool, old: bool, *, fits: bool) -> None:
+    """It has copied what the other one had taken before, and shows that; what it takes itself the other never shows."""
+    releases = {"a1-1": "v1", "a1-2": "v2", "b1-2": "v2"}
+    told: list[Operation] = []
+    notes: list[str] = []
+    for turn in range(12):
+        taker = ("a1-1", "a1-2", "b1-2")[turn % 3]
+        release = releases[taker]
+        told.append(op(Kind.ACT, turn * 10 * NS, turn * 10 * NS + 1, replica=taker, release=release))
+        notes.append(f"{release}/{turn}")
+        for number, (reader, of) in enumerate(releases.items()):
+            seen = [one for one in notes if one.startswith("v1") or (own if of == "v2" else old)]
+            read = state(turn * 10 + 1 + number, reader, "u", seen, list(notes))
+            told.append(replace(read, tries=(replace(read.final, release=of),)))
+    cause = own_app_cause([LOST], [], told)
+    assert cause.startswith("what is done at v2 is not shown by v1: v2 keeps it in a place of its own") is fits, cause
+
+
 @pytest.mark.parametrize(
     ("stopped", "shows_older", "fits"), [(True, True, True), (False, True, False), (True, False, False)]
 )
