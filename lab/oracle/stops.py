@@ -76,7 +76,8 @@ def find_cut(
     names no slot, or the strike none, and it began until STRIKE_EXPLAINS after the strike or while that lasted; or if
     it went to the victim's slot while it lasted or before that one had a new replica. A timeout that names no slot
     is laid at no stop where others came while nobody was stopped or struck: then the machine, or the app as a whole,
-    was too slow for somebody's patience, and that is for other promises to tell. `events` are in time order.
+    was too slow for somebody's patience, and that is for other promises to tell. Neither is what the shop says to a
+    login that waited for long. `events` are in time order.
 
     Of an app that got its own stop signal it is told app by app: what it cut, those among `repeated` too that the
     balancer then made good elsewhere, and that it was killed because it did not end in its time. What takes longer than
@@ -92,7 +93,7 @@ def find_cut(
     cut: dict[str, list[_Cut]] = {}
     found: list[Finding] = []
     for operation, one in failed:
-        if is_slow and _is_silence(one):
+        if (is_slow and _is_silence(one)) or _is_told_to_come_later(operation, one):
             continue
         places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
         under_way = (stop for stop in stops.during(one) if not places or stop.slot in places)
@@ -194,6 +195,11 @@ def _killed(
             at=at,
             why=f"{app.service} took its whole {app.grace:g} s and was killed: {how}{process}: {stop.replica}",
         )
+
+
+def _is_told_to_come_later(operation: Operation, one: Try) -> bool:
+    """Whether a replica said itself that too many log in just now."""
+    return operation.kind in _MAY_BE_BUSY and one.replica is not None and one.result == "503"
 
 
 def _is_silence(one: Try) -> bool:

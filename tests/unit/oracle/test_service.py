@@ -282,6 +282,15 @@ def test_a_strike_explains_as_long_as_it_lasts(slot: str, failed: Operation) -> 
     assert report(frozen, *stop, replace(undone, at=14 * NS), failed).broken[CLEAN_STOPS] == 1
 
 
+def test_a_login_that_is_told_to_come_later_was_not_cut() -> None:
+    """Passwords are checked one at a time, and whoever waits for long is told so, also by a replica that leaves."""
+    busy = acted(11, "503", "200", edge=("a1",), replica="a1-1")
+    assert report(*STOP, busy).broken[CLEAN_STOPS] == 1
+    assert not report(*STOP, replace(busy, kind=Kind.LOGIN)).broken[CLEAN_STOPS]
+    nobody = acted(11, "503", "200", edge=("a1",))
+    assert report(*STOP, replace(nobody, kind=Kind.LOGIN)).broken[CLEAN_STOPS] == 1
+
+
 def test_a_struck_replica_is_no_planned_stop() -> None:
     """Tidying up what a strike left is not counted as a stop that went well."""
     assert report(strike(9), *STOP).checks[CLEAN_STOPS] == 0
