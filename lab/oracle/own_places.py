@@ -1,5 +1,5 @@
-"""Where an app of somebody's own keeps what its users did: where all find it, or with the one, or the release, that took
-it."""
+"""Where an app of somebody's own keeps what its users did: where all find it, or with the one, or the release, that
+took it."""
 
 from __future__ import annotations
 
