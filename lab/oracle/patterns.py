@@ -12,7 +12,7 @@ from lab.oracle.between import MISSING, Between
 from lab.oracle.engine_words import said_by_the_engine
 from lab.oracle.interval import READS
 from lab.oracle.loss import LOSING, StoreStrike, store_strikes
-from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, ORDERS_ONCE, TRIES, Anomaly
+from lab.oracle.promises import APPLIED_ONCE, CLEAN_STOPS, DEVICES_AGREE, ORDERS_ONCE, TRIES, Anomaly
 from lab.oracle.went_well import ACCIDENT, WentWell
 from lab.oracle.where_it_shows import LEAST, Known, by_release, one_maker, one_replica, pages_alone, slower_release
 from lab.oracle.witness import culprit_of, is_shown_again, maker_of, reader_of, release_of, replica_of, was_shown_before
@@ -48,6 +48,8 @@ class _Sorts(NamedTuple):
     unanswered: list[Finding]
     cut: list[Finding]
     others: list[Finding]
+    differing: list[Finding]
+    """Two devices of an account that show something else, which whatever is wrong may lead to."""
 
 
 def likely_pattern(findings: Sequence[Finding], known: Known) -> str:
@@ -87,7 +89,8 @@ def _sort(findings: Sequence[Finding]) -> _Sorts:
         doubled=[one for one in hurt if one.promise in {APPLIED_ONCE, ORDERS_ONCE} and one.anomaly in _DOUBLED],
         unanswered=[one for one in hurt if one.promise == TRIES and one.anomaly in _UNANSWERED],
         cut=[one for one in hurt if one.promise == CLEAN_STOPS],
-        others=[one for one in hurt if one.anomaly not in told],
+        others=[one for one in hurt if one.anomaly not in told and one.promise != DEVICES_AGREE],
+        differing=[one for one in hurt if one.promise == DEVICES_AGREE],
     )
 
 

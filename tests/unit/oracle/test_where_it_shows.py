@@ -11,6 +11,7 @@ from lab.oracle.promises import (
     ANSWERS_IN_TIME,
     APPLIED_ONCE,
     CLEAN_STOPS,
+    DEVICES_AGREE,
     NAME_REGISTER,
     OWN_DATA,
     SERVING_FLOOR,
@@ -169,6 +170,16 @@ def test_what_was_put_with_somebody_else_was_put_there_wrongly() -> None:
     """But not where its owner has it, too."""
     assert "add goes wrong there alone" in likely(*leaked(owner_sees_it=False))
     assert "add goes wrong" not in likely(*leaked(owner_sees_it=True))
+
+
+def test_devices_that_differ_hide_no_cause() -> None:
+    """They follow from what the others were shown, and are of another sort."""
+    by = (("a1-2", "v2"), ("b1-2", "v2"), ("c1-2", "v2"))
+    reads = [one(Kind.ACCOUNT, 20 + number, by[number % 3], user=f"x{number}") for number in range(8)]
+    leaks = [finding(OWN_DATA, Anomaly.LEAK, read) for read in reads]
+    differing = [finding(DEVICES_AGREE, Anomaly.DEVICES_DIFFER, read) for read in reads[:3]]
+    assert likely(leaks) == "it comes with v2: nothing of it shows where the other release answers"
+    assert likely([*leaks, *differing]) == likely(leaks)
 
 
 def failed(when: float, by: tuple[str, str], result: str = "500") -> Finding:
