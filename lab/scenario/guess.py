@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from lab.cluster.own_app import base_name, image_of, is_proxy, jobs_of
 from lab.errors import UsageError
@@ -59,15 +58,22 @@ _JOB_NAME = re.compile(r"(^|[-_])(migrate|migrations?|migrator|init|setup|seed|s
 _PROXY_NAME = re.compile(
     r"(^|[-_])(proxy|nginx|caddy|traefik|haproxy|gateway|ingress|lb|loadbalancer|balancer|httpd|front-?door)($|[-_])"
 )
-_URL = re.compile(
-    r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::(?P<port>\d+))?(?P<path>/[^\s'\"|;&)]*)?"
+_ITSELF = r"localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|\$+(?:\{?HOSTNAME\}?|\(hostname[^)]*\))"
+_URL_OF = (
+    r"(?:(?P<scheme>https?)://(?:{itself}|{names})(?![\w.-])|(?<![\w./@:-])(?:{itself})(?=[:/]))"
+    r"(?P<port>:(?:\$+\{{[^}}\s]*\}}|[^/\s'\"`|;&)])*)?(?P<path>/[^\s'\"`|;&)]*)?"
 )
+"""What a health check asks for of its own container: with a scheme, or as curl takes it, without one."""
+_VARIABLE = re.compile(r"\$+\{?(?:process\.env\.)?(?P<name>[A-Za-z_]\w*)(?::?-(?P<default>\d+))?\}?")
+_KNOCKS = re.compile(rf"(?:/dev/tcp/(?:{_ITSELF})/|\bnc\s(?:-\S+\s+(?:\d+\s+)?)*(?:{_ITSELF})\s+)(?P<port>\d+)")
+"""How a health check sees that somebody listens, and no more."""
 _LISTENS = re.compile(
     r"(?:^|\s)(?:--[\w.-]*port(?:=|\s+)|-p(?:=|\s*)|(?:\S*=)?(?:0\.0\.0\.0|\[::\]|\*)?:)(?P<port>\d{2,5})(?=\s|$)"
 )
 """How a command says where its server listens: "--port 80", "-p 80", "--bind=0.0.0.0:80", ":80"."""
 _INSPECTS = re.compile(r"--inspect\S*")
-_FASTCGI = 9000
+_NOT_BY_HTTP = {9000: "FastCGI", 443: "TLS", 8443: "TLS"}
+"""What is usually spoken there, if nothing else is known of an app."""
 _TRAEFIK_PORT = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.server\.port")
 _TRAEFIK_PATH = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.healthcheck\.path")
 _NOT_FOR_USERS = frozenset({22, 443, 8443, 9229, 5678, 5005, 9003, 9000, 35729, 24678})
@@ -105,8 +111,8 @@ def guess(config: Mapping[str, Any], service: str | None, image: Mapping[str, An
     workers = tuple(one for one in config["services"] if one != name and _is_worker(config, one))
     return Guesses(
         service=chosen,
-        port=guess_port(told, looked),
-        ready=guess_ready(told, looked),
+        port=guess_port(name, told, looked),
+        ready=guess_ready(name, told, looked),
         front=guess_front(config, name),
         stores=stores,
         workers=tuple(one for one in workers if one not in stores),
@@ -155,41 +161,56 @@ def what_else(config: Mapping[str, Any], name: str) -> str:
     return "a worker" if _is_worker(config, name) else ""
 
 
-def guess_port(told: Mapping[str, Any], image: Mapping[str, Any]) -> Guess:
+class _Asked(Value):
+    """What a health check asks for by HTTP."""
+
+    port: int | None
+    """None where it depends on what only the container knows."""
+    path: str
+    is_plain: bool = True
+    """Not by TLS."""
+
+
+def guess_port(name: str, told: Mapping[str, Any], image: Mapping[str, Any]) -> Guess:
     """Where it listens, inside its container."""
-    for url in _asks_users_port(told, image):
-        return Guess(value=str(_port_of(url)), why="its health check asks there")
+    asked = _asks_users_port(name, told, image)
+    for one in asked:
+        if one.port is not None and one.is_plain:
+            return Guess(value=str(one.port), why="its health check asks there")
     for label, value in _labels(told):
         if _TRAEFIK_PORT.fullmatch(label) and value.isdigit():
             return Guess(value=value, why=f"the label {label}")
-    for name in ("VIRTUAL_PORT", "PORT", "HTTP_PORT", "SERVER_PORT"):
-        value = str((told.get("environment") or {}).get(name) or "")
+    for variable in ("VIRTUAL_PORT", "PORT", "HTTP_PORT", "SERVER_PORT"):
+        value = str((told.get("environment") or {}).get(variable) or "")
         if value.isdigit():
-            return Guess(value=value, why=f"its variable {name}", is_sure=name == "VIRTUAL_PORT")
+            return Guess(value=value, why=f"its variable {variable}", is_sure=variable == "VIRTUAL_PORT")
     published = _for_users([int(one["target"]) for one in told.get("ports") or () if one.get("protocol") != "udp"])
     exposed = _for_users([int(found[1]) for one in told.get("expose") or () if (found := _exposed(str(one)))])
     in_image = _for_users([int(found[1]) for one in image.get("ExposedPorts") or () if (found := _exposed(str(one)))])
     listens = [port for port in _listens(told) if not exposed + published or port in exposed + published]
+    by_tls = {one.port: "TLS" for one in asked if one.port is not None and not one.is_plain}
     for ports, why in (
         (listens[:1], "its command says so"),
         (exposed, "it exposes it"),
         (published, "it publishes it"),
         (in_image, "its image exposes it"),
+        (list(by_tls), "its health check asks there"),
     ):
-        if ports == [_FASTCGI]:
-            return Guess(value=str(_FASTCGI), why=f"{why}; FastCGI would not do, the lab asks by HTTP", is_sure=False)
         if ports:
+            spoken = (_NOT_BY_HTTP | by_tls).get(ports[0]) if len(ports) == 1 else None
             more = f", and {', '.join(map(str, ports[1:]))}" if len(ports) > 1 else ""
-            is_sure = len(ports) == 1 and ports[0] not in _NOT_FOR_USERS
+            more += f"; {spoken} would not do, the lab asks by HTTP" if spoken else ""
+            is_sure = len(ports) == 1 and not spoken and ports[0] not in _NOT_FOR_USERS
             return Guess(value=str(ports[0]), why=f"{why}{more}", is_sure=is_sure)
+    for port in _knocks(told, image):
+        return Guess(value=str(port), why="its health check knocks there", is_sure=False)
     return Guess(value=str(USUAL_PORT), why="nothing says where it listens", is_sure=False)
 
 
-def guess_ready(told: Mapping[str, Any], image: Mapping[str, Any]) -> Guess:
+def guess_ready(name: str, told: Mapping[str, Any], image: Mapping[str, Any]) -> Guess:
     """The path that says whether it is ready."""
-    for url in _asks_users_port(told, image):
-        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        return Guess(value=path, why="its health check asks for it", is_sure=path != "/")
+    for one in _asks_users_port(name, told, image):
+        return Guess(value=one.path, why="its health check asks for it", is_sure=one.path != "/")
     for label, value in _labels(told):
         if _TRAEFIK_PATH.fullmatch(label):
             return Guess(value=value, why=f"the label {label}")
@@ -256,24 +277,44 @@ def _ask(may_be: list[str], what: str) -> UsageError:
     return UsageError(what, at="lab init", hint=f"lab init --service {' | '.join(map(shlex.quote, may_be))}")
 
 
-def _urls(told: Mapping[str, Any], image: Mapping[str, Any]) -> Iterator[Any]:
-    """What its health check asks for of the container itself."""
+def _test_of(told: Mapping[str, Any], image: Mapping[str, Any]) -> str:
+    """The command of its health check, of its image's where it has none; "" for none."""
     own = told.get("healthcheck") or {}
-    test = (image.get("Healthcheck") or {}).get("Test") if not own.get("test") else own["test"]
-    if own.get("disable"):
-        return
-    for found in _URL.finditer(" ".join(map(str, test or ()))):
-        yield urlsplit(found[0])
+    test = own.get("test") or (image.get("Healthcheck") or {}).get("Test") or ()
+    return "" if own.get("disable") else " ".join(map(str, test))
 
 
-def _port_of(url: Any) -> int:
-    return int(url.port or {"http": 80, "https": 443}[url.scheme])
+def _asked(name: str, told: Mapping[str, Any], image: Mapping[str, Any]) -> Iterator[_Asked]:
+    """What its health check asks for of the container itself, by whatever name."""
+    names = {name, *(str(told[key]) for key in ("container_name", "hostname") if told.get(key))}
+    urls = _URL_OF.format(itself=_ITSELF, names="|".join(map(re.escape, sorted(names))))
+    for found in re.finditer(urls, _test_of(told, image)):
+        is_plain = found["scheme"] != "https"
+        port: int | None = 80 if is_plain else 443
+        if found["port"]:
+            port = _number(found["port"].removeprefix(":"), told, image)
+        if port is not None or found["path"]:
+            yield _Asked(port=port, path=(found["path"] or "/").partition("#")[0], is_plain=is_plain)
 
 
-def _asks_users_port(told: Mapping[str, Any], image: Mapping[str, Any]) -> Iterator[Any]:
+def _number(text: str, told: Mapping[str, Any], image: Mapping[str, Any]) -> int | None:
+    """A port as a health check writes it: a number, or a variable whose value the service or its image says."""
+    variable = _VARIABLE.fullmatch(text)
+    if variable:
+        in_image = dict(str(one).partition("=")[::2] for one in image.get("Env") or ())
+        values = {**in_image, **(told.get("environment") or {})}
+        text = str(values.get(variable["name"]) or variable["default"] or "")
+    return int(text) if re.fullmatch(r"[0-9]{1,5}", text) else None
+
+
+def _asks_users_port(name: str, told: Mapping[str, Any], image: Mapping[str, Any]) -> list[_Asked]:
     """Of those what asks where users come: an app may have another door for whoever looks after it."""
     named = _named_ports(told)
-    yield from (url for url in _urls(told, image) if not named or _port_of(url) in named)
+    return [one for one in _asked(name, told, image) if not named or one.port is None or one.port in named]
+
+
+def _knocks(told: Mapping[str, Any], image: Mapping[str, Any]) -> list[int]:
+    return _for_users([int(found["port"]) for found in _KNOCKS.finditer(_test_of(told, image))])
 
 
 def _named_ports(told: Mapping[str, Any]) -> list[int]:

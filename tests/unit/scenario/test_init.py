@@ -301,3 +301,52 @@ def test_the_image_says_what_the_file_does_not() -> None:
     health = {"Healthcheck": {"Test": ["CMD-SHELL", "curl -f http://localhost:81/ok"]}}
     taken = guess(config, None, image | health)
     assert (taken.port.value, taken.ready.value) == ("81", "/ok")
+
+
+@pytest.mark.parametrize(
+    ("test", "port", "ready"),
+    [
+        ("curl -f http://localhost:3000/up", "3000", "/up"),
+        ("curl -fsS 127.0.0.1:3000/live", "3000", "/live"),
+        ("curl -f localhost/live || exit 1", "80", "/live"),
+        ("wget -qO- http://localhost:$$PORT/h", "5000", "/h"),
+        ("wget -qO- http://localhost:$${PORT}/h?a=1", "5000", "/h?a=1"),
+        ("wget -qO- http://$${HOSTNAME}:$${OTHER:-6000}/h", "6000", "/h"),
+        ("curl http://$$(hostname -i):3000/h", "3000", "/h"),
+        ("node -e fetch(`http://localhost:$${process.env.PORT}/h`)", "5000", "/h"),
+        ("node -e fetch('http://localhost:'+process.env.PORT+'/h')", "8000?", "/healthz?"),
+        ("curl http://localhost:$$ELSEWHERE/h", "8000?", "/h"),
+        ("curl http://web:7000/h", "7000", "/h"),
+        ("curl http://web-1.example:7000/h", "7000", "/h"),
+        ("curl http://web.example.com:7000/h", "8000?", "/healthz?"),
+        ("curl http://localhost.example.com/h", "8000?", "/healthz?"),
+        ("python web/check.py", "8000?", "/healthz?"),
+        ("redis-cli -u redis://localhost:6379/0", "8000?", "/healthz?"),
+        ("nc -z localhost 7000", "7000?", "/healthz?"),
+        ("nc -z -w 1 127.0.0.1 7000 || exit 1", "7000?", "/healthz?"),
+        ("exec 3<>/dev/tcp/localhost/7000", "7000?", "/healthz?"),
+        ("curl -k https://localhost:7000/h", "7000?", "/h"),
+    ],
+)
+def test_a_health_check_says_where_and_what_it_asks(test: str, port: str, ready: str) -> None:
+    """With a scheme or without, by whatever name and variable; what it does not say stays a guess."""
+    web = {
+        "image": "me/app:1",
+        "hostname": "web-1.example",
+        "healthcheck": {"test": ["CMD-SHELL", test]},
+        "environment": {"PORT": "5000"} if "PORT" in test and port == "5000" else {},
+    }
+    taken = guess({"name": "x", "services": {"web": web}}, None)
+    found = [f"{one.value}{'' if one.is_sure else '?'}" for one in (taken.port, taken.ready)]
+    assert found == [port, ready]
+
+
+def test_a_port_for_tls_is_told_to_be_none_for_the_lab() -> None:
+    """By its number, or since the health check asks there so."""
+    for told in (
+        {"ports": [{"target": 443}]},
+        {"ports": [{"target": 3000}], "healthcheck": {"test": ["CMD", "curl", "https://localhost:3000/"]}},
+    ):
+        port = guess({"name": "x", "services": {"web": {"image": "me/app:1", **told}}}, None).port
+        assert "TLS would not do" in port.why
+        assert not port.is_sure
