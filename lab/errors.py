@@ -52,7 +52,7 @@ class LabError(Exception):
 
     def __str__(self) -> str:
         where = f"{self.at}: " if self.at else ""
-        todo = f"\n  try: {self.hint}" if self.hint else ""
+        todo = "\n  try: {}".format(self.hint.replace("\n", "\n       ")) if self.hint else ""
         return f"{where}{self.what}{todo}"
 
 

@@ -38,12 +38,12 @@ def complain(text: str) -> None:
 def describe(error: LabError) -> str:
     """An error with its place and its hint; whatever lines it quotes are indented, so none passes for the lab's own."""
     where = f"{printable(error.at, keep='')}: " if error.at else ""
-    todo = f"\n  try: {_indented(error.hint)}" if error.hint else ""
-    return f"lab: {where}{_indented(error.what)}{todo}"
+    todo = f"\n  try: {_indented(error.hint, 7)}" if error.hint else ""
+    return f"lab: {where}{_indented(error.what, 2)}{todo}"
 
 
-def _indented(text: str) -> str:
-    return printable(text).replace("\n", "\n  ")
+def _indented(text: str, by: int) -> str:
+    return printable(text).replace("\n", "\n" + " " * by)
 
 
 class StandardOutput(io.TextIOWrapper):

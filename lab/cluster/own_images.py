@@ -50,8 +50,13 @@ def parts_of(read: ReadCompose, app: OwnApp) -> OwnParts:
         for name in brought_up(config, app)
         if services[name].get("pre_stop")
     ]
-    notes += [f"the variable {name} is not set: Compose puts nothing in its place" for name in read.unset]
+    notes += map(unset_note, read.unset)
     return OwnParts(services=brought_up(config, app), notes=tuple(notes))
+
+
+def unset_note(variable: str) -> str:
+    """What is told of a variable that the files ask for and nothing sets."""
+    return f"the variable {variable} is not set: Compose puts nothing in its place"
 
 
 def check_images(
@@ -72,7 +77,7 @@ def check_images(
         what = f"the engine has no image {lacking[0]!r}" if len(lacking) == 1 else "the engine lacks images: "
         what += "" if len(lacking) == 1 else ", ".join(map(repr, lacking))
         todo = [_how_to_get(image, compose, read, app, beside) for image in lacking]
-        raise UsageError(what, at=at, hint="\n       ".join(todo))
+        raise UsageError(what, at=at, hint="\n".join(todo))
     for number, image in enumerate(releases):
         same = next((one for one in releases[:number] if ids[one] == ids[image]), None)
         if same is not None:
@@ -138,7 +143,9 @@ def _set_hint(read: ReadCompose) -> str:
 
 
 def _how_to_get(image: str, compose: Sequence[str], read: ReadCompose, app: OwnApp, beside: Mapping[str, str]) -> str:
-    """The command that makes or brings it."""
+    """The command that makes or brings it; nobody can build to a digest."""
+    if "@" in image:
+        return f"docker pull {image}"
     services = read.config["services"]
     own = {app.service: image_of(read.config, app.service), **beside}
     same = {image, image.removesuffix(":latest")}
@@ -148,7 +155,9 @@ def _how_to_get(image: str, compose: Sequence[str], read: ReadCompose, app: OwnA
     built = _built(read.config).get(_repository(image))
     if built is not None:
         return f"{_docker_build(image, built)}   # as {image_of(read.config, app.service)} is, from the next code"
-    return f"docker pull {image}" if image in beside.values() else f"docker build -t {image} .   # or: docker pull"
+    if image in own.values():
+        return f"docker pull {image}"
+    return f"docker build -t {image} .   # or: docker pull"
 
 
 def _id_of(engine: APIClient, image: str) -> str | None:

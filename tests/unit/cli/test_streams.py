@@ -160,9 +160,9 @@ def test_a_record_can_not_steer_the_terminal(held: Path, tmp_path: Path) -> None
 
 
 def test_an_error_quotes_lines_without_letting_them_pass_for_its_own() -> None:
-    """Lines of what is quoted are indented; a place is one line."""
+    """Lines of what is quoted are indented, those of a hint one under another; a place is one line."""
     error = LabError("failed:\n✓ all held\x1b[1m", at="a\nlab: b", hint="one\ntwo")
-    assert describe(error) == "lab: a\\nlab: b: failed:\n  ✓ all held\\u001b[1m\n  try: one\n  two"
+    assert describe(error) == "lab: a\\nlab: b: failed:\n  ✓ all held\\u001b[1m\n  try: one\n       two"
 
 
 @pytest.mark.parametrize(

@@ -82,3 +82,22 @@ def test_what_no_engine_takes_for_a_name_is_told_before_one_is_asked(image: str)
         check_images(EmptyEngine(), ["docker", "compose"], read, APP, [image])
     with pytest.raises(UsageError, match="is not the name of an image"):
         guess_all(read, "web", look=lambda _: {})
+
+
+DIGEST = f"sha256:{'0f' * 32}"
+
+
+@pytest.mark.parametrize("image", ["todo:v1", f"todo@{DIGEST}", f"here:5000/todo:v1@{DIGEST}"])
+def test_what_no_file_builds_is_pulled_and_so_is_a_digest(image: str) -> None:
+    """No command builds an image under a digest, nor does anyone here build what the file merely names."""
+    read = ReadCompose(files=READ.files, config={"name": "todo", "services": {"web": {"image": image}}})
+    for release in (image, f"todo@{DIGEST}"):
+        with pytest.raises(UsageError) as raised:
+            check_images(EmptyEngine(), ["docker", "compose"], read, APP, [release])
+        assert raised.value.hint == f"docker pull {release}"
+    with pytest.raises(UsageError) as raised:
+        check_images(EmptyEngine(), ["docker", "compose"], read, APP, [image, "todo:next"])
+    assert raised.value.hint.splitlines() == [
+        f"docker pull {image}",
+        "docker build -t todo:next .   # or: docker pull",
+    ]
