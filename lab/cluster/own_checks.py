@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lab.cluster.own_app import OwnApp, brought_up, left_out, named_wrongly, parts_used
+from lab.cluster.own_files import profiles_with
 from lab.errors import UsageError
 
 DEFAULT_CAPABILITIES = frozenset(
@@ -79,7 +80,7 @@ def _check_names(
             raise UsageError(
                 f"service {name!r} belongs to the profile {' or '.join(of)}, which is not active",
                 at=_at(app, f"services.{name}.profiles"),
-                hint=f"COMPOSE_PROFILES={of[0]} lab run ...   # or that line in .env",
+                hint=f"{profiles_with(app.compose[0].parent, of[0])} lab run ...   # or that line in .env",
             )
         raise UsageError(
             f"{key}: there is no service {name!r}", at=_at(app), hint=f"one of: {', '.join(services) or 'none'}"
@@ -115,9 +116,9 @@ def _reaches_out(
 ) -> Iterator[tuple[str, str, str]]:
     """Key, what is wrong and what to do about it, for whatever of a service lies beyond its own container."""
     is_app = name == app.service
-    leave = "" if is_app else f"cluster: {{services: {{{name}: left_out}}}}"
+    leave = "" if is_app else _leave_out(name, app)
     without = leave or "an override file for the lab without that key"
-    yield from _mounts(config, name, service, is_app=is_app)
+    yield from _mounts(config, name, service, leave)
     yield from ((key, what, without) for key, what in _RULES_THE_MACHINE.items() if service.get(key))
     for key in ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup"):
         whose = str(service.get(key) or "")
@@ -146,21 +147,27 @@ def _reaches_out(
             yield key, "has a privileged hook", without
 
 
+def _leave_out(name: str, app: OwnApp) -> str:
+    """How a scenario says that the lab does not bring up a service beside the app."""
+    role = f"cluster: {{services: {{{name}: left_out}}}}"
+    return f"{role}, and no front" if app.front is not None and app.front.service == name else role
+
+
 def _mounts(
-    config: Mapping[str, Any], name: str, service: Mapping[str, Any], *, is_app: bool
+    config: Mapping[str, Any], name: str, service: Mapping[str, Any], leave: str
 ) -> Iterator[tuple[str, str, str]]:
     """Sockets of engines in any mode, and what outlives the cluster and may be written to.
 
     Of the app the latter is not to be borne either: its replicas would share its owner's data with the lab's users.
+    `leave` says how to leave the service out; "" where it is the app.
     """
     volumes = config.get("volumes") or {}
     for number, mount in enumerate(service.get("volumes") or ()):
         key, source = f"volumes[{number}]", str(mount.get("source", ""))
         if mount["type"] == "bind" and _reaches_engine(source):
-            hint = f"cluster: {{services: {{{name}: left_out}}}}"
             proxy = "   # a proxy can read a file in place of the engine's labels"
             what = f"reaches the engine through {source!r}: whoever does rules this machine, read-only or not"
-            yield key, what, ("an override file for the lab without that mount" if is_app else hint + proxy)
+            yield key, what, (leave + proxy if leave else "an override file for the lab without that mount")
         options = (volumes.get(source) or {}).get("driver_opts") or {}
         device = str(options.get("device") or "") if options.get("type") != "tmpfs" else ""
         written = source if mount["type"] == "bind" else device if mount["type"] == "volume" else ""
@@ -168,7 +175,7 @@ def _mounts(
             continue
         instead = f"give {name!r} a named volume of the cluster's own"
         hint = f"mount it read-only ({written}:...:ro), or {instead}"
-        if is_app:
+        if not leave:
             hint = f"leave the mount out in an override file for the lab, or {instead}"
         yield key, f"may write to {written!r}, which is this machine's and no place for an experiment", hint
 

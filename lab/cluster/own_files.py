@@ -27,6 +27,9 @@ _EXAMPLES = (".example", ".sample", ".template", ".dist", ".default")
 """What a file's example is called, after the file's own name."""
 _NO_ENV_FILE = re.compile(r"env file (?P<path>.+?) not found")
 _REQUIRED = re.compile(r"required variable (?P<name>\w+) is missing a value")
+_UNDEFINED = re.compile(r'depends on undefined service "?(?P<name>[\w.-]+)"?')
+_QUOTED = re.compile(r"""(?P<quote>["'])(?P<value>.*?)(?P=quote)""")
+_REMARK = re.compile(r"(^|\s+)#.*")
 _UNSET = re.compile(r'The \\?"(?P<name>\w+)\\?" variable is not set')
 
 
@@ -51,9 +54,9 @@ def files_of(named: Sequence[Path]) -> tuple[Path, ...]:
     if len(named) != 1 or named[0].name not in USUAL_NAMES:
         return tuple(named)
     [file] = named
-    listed = os.environ.get("COMPOSE_FILE") or _from_dot_env(file.parent, "COMPOSE_FILE")
+    listed = _variable(file.parent, "COMPOSE_FILE")
     if listed:
-        between = os.environ.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+        between = _variable(file.parent, "COMPOSE_PATH_SEPARATOR") or os.pathsep
         return tuple(file.parent / one for one in listed.split(between) if one)
     override = next((file.parent / name for name in OVERRIDES if (file.parent / name).is_file()), None)
     return (file,) if override is None else (file, override)
@@ -81,10 +84,16 @@ def read_compose(compose: Sequence[str], files: Sequence[Path]) -> ReadCompose:
     """
     for file in files:
         if file.is_dir():
-            raise UsageError("is a folder, not a compose file", at=str(file), hint=f"ls {file}")
+            raise UsageError("is a folder, not a compose file", at=str(file), hint=f"ls {shlex.quote(str(file))}")
         if not file.is_file():
-            raise UsageError("there is no such file", at=str(file), hint=f"ls {file.parent}")
-    said, unset = _config(compose, files, "config", "--format", "json")
+            raise UsageError("there is no such file", at=str(file), hint=f"ls {shlex.quote(str(file.parent))}")
+    try:
+        said, unset = _config(compose, files, "config", "--format", "json")
+    except UsageError as exc:
+        of_a_profile = _of_inactive_profile(compose, files, exc)
+        if of_a_profile is None:
+            raise
+        raise of_a_profile from exc
     config: dict[str, Any] = json.loads(said)
     asked = {one["environment"] for kind in _CONTENTS for one in (config.get(kind) or {}).values() if _is_variable(one)}
     environment: dict[str, str] = {}
@@ -96,6 +105,23 @@ def read_compose(compose: Sequence[str], files: Sequence[Path]) -> ReadCompose:
         }
         unset = tuple(dict.fromkeys((*unset, *sorted(asked - environment.keys()))))
     return ReadCompose(config=config, files=tuple(files), unset=unset, environment=environment)
+
+
+def _of_inactive_profile(compose: Sequence[str], files: Sequence[Path], said: UsageError) -> UsageError | None:
+    """What to say where Compose misses a service that is there, of a profile that is not active."""
+    absent = _UNDEFINED.search(said.what)
+    of = inactive_services(compose, files).get(absent["name"]) if absent else None
+    if absent is None or of is None:
+        return None
+    what = f"{said.what}; {absent['name']!r} belongs to the profile {' or '.join(of)}, which is not active"
+    line = profiles_with(files[0].parent, of[0])
+    return UsageError(what, at=said.at, hint=f"export {line}   # or that line in {files[0].parent / '.env'}")
+
+
+def profiles_with(folder: Path, profile: str) -> str:
+    """The setting that makes a profile active beside those that are: a new one takes the place of the old one."""
+    active = [one.strip() for one in _variable(folder, "COMPOSE_PROFILES").split(",")]
+    return f"COMPOSE_PROFILES={shlex.quote(','.join(dict.fromkeys(filter(None, (*active, profile)))))}"
 
 
 def inactive_services(compose: Sequence[str], files: Sequence[Path]) -> dict[str, tuple[str, ...]]:
@@ -169,6 +195,11 @@ def copy_example(variables: Path) -> str:
     return f"cp {shlex.quote(str(example))} {shlex.quote(str(variables))}"
 
 
+def _variable(folder: Path, name: str) -> str:
+    """A variable of Compose's own: of the environment, or else of the folder's .env; "" if none sets it."""
+    return os.environ.get(name) or _from_dot_env(folder, name)
+
+
 def _from_dot_env(folder: Path, name: str) -> str:
     """A variable that the folder's .env sets, as Compose would find it; "" if it sets none."""
     try:
@@ -176,5 +207,11 @@ def _from_dot_env(folder: Path, name: str) -> str:
     except (OSError, UnicodeDecodeError):
         return ""
     pairs = (line.strip().removeprefix("export ").partition("=") for line in lines)
-    found = [value.strip().strip("\"'") for key, _, value in pairs if key.strip() == name]
+    found = [_unquoted(value.strip()) for key, _, value in pairs if key.strip() == name]
     return found[-1] if found else ""
+
+
+def _unquoted(value: str) -> str:
+    """What a line of .env gives its variable: without quotes, and without the remark after it."""
+    quoted = _QUOTED.match(value)
+    return quoted["value"] if quoted else _REMARK.sub("", value)

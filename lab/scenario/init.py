@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from lab.cluster.own_files import (
     files_of,
     find_compose_files,
     inactive_services,
+    profiles_with,
     read_compose,
 )
+from lab.cluster.own_images import unset_note
 from lab.errors import ExitCode, UsageError
 from lab.machine.engine import NotFound, engine_errors, try_connect
 from lab.machine.install import provide_compose
@@ -44,7 +47,8 @@ def write_scenario(compose: Sequence[str], service: str | None, folder: Path, sa
     made = {folder / "lab.yaml": "", folder / "journey.py": _JOURNEY, folder / SCHEMA: schema_text()}
     for path in made:
         if path.exists():
-            raise UsageError("is there already, and nothing is overwritten", at=str(path), hint=f"mv {path} {path}.old")
+            hint = shlex.join(["mv", str(path), f"{path}.old"])
+            raise UsageError("is there already, and nothing is overwritten", at=str(path), hint=hint)
     if not files:
         raise UsageError("no compose file is here", at=str(folder), hint="lab init --compose FILE")
     compose_here = provide_compose(say)
@@ -52,17 +56,13 @@ def write_scenario(compose: Sequence[str], service: str | None, folder: Path, sa
     try:
         taken = guess_all(read, service)
     except UsageError as exc:
-        dormant = {
-            name: profiles
-            for name, profiles in inactive_services(compose_here, files).items()
-            if name not in (read.config.get("services") or {}) and service in (None, name)
-        }
+        dormant = {name: of for name, of in _dormant(compose_here, read).items() if service in (None, name)}
         if not dormant:
             raise
-        told = ", ".join(f"{name} ({' or '.join(profiles)})" for name, profiles in dormant.items())
         first = next(iter(dormant.values()))[0]
-        hint = "\n       ".join(filter(None, (f"COMPOSE_PROFILES={shlex.quote(first)} lab init", exc.hint)))
-        raise UsageError(f"{exc.what}; of profiles that are not active: {told}", at=exc.at, hint=hint) from exc
+        hint = "\n".join(filter(None, (f"{profiles_with(files[0].parent, first)} lab init", exc.hint)))
+        what = f"{exc.what}; of profiles that are not active: {_with_profiles(dormant)}"
+        raise UsageError(what, at=exc.at, hint=hint) from exc
     named = [Path(one) for one in compose] or list(files[:1] if files_of(files[:1]) == files else files)
     made[folder / "lab.yaml"] = scenario_text(read, taken, [os.path.relpath(one, folder) for one in named])
     _write_all(made)
@@ -70,6 +70,12 @@ def write_scenario(compose: Sequence[str], service: str | None, folder: Path, sa
         say(f"wrote {path}")
     for what, one in (("service", taken.service), ("port", taken.port), ("ready", taken.ready)):
         say(f"  {what:<8} {one.value}{'' if one.is_sure else '   (a guess)'}: {one.why}")
+    for name in read.unset:
+        say(f"  note: {unset_note(name)}")
+    with suppress(UsageError):  # what Compose can't read with other profiles is no matter here
+        dormant = _dormant(compose_here, read)
+        if dormant:
+            say(f"  note: left out are those of profiles that are not active: {_with_profiles(dormant)}")
     refused = why_refused(read, taken)
     if refused:
         say(f"  note: `lab run` will refuse these files as they are: {refused}")
@@ -78,6 +84,17 @@ def write_scenario(compose: Sequence[str], service: str | None, folder: Path, sa
     say(f"  next: tell {journey} how a user logs in, acts and reads; see one user at it with: lab try {file}")
     say(f"  and then: lab run {file}")
     return ExitCode.HELD
+
+
+def _dormant(compose: Sequence[str], read: ReadCompose) -> dict[str, tuple[str, ...]]:
+    """The services of profiles that are not active, with their profiles. Raises UsageError where Compose can't tell."""
+    active = read.config.get("services") or {}
+    found = inactive_services(compose, read.files)
+    return {name: profiles for name, profiles in found.items() if name not in active}
+
+
+def _with_profiles(services: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{name} ({' or '.join(profiles)})" for name, profiles in services.items())
 
 
 def _write_all(made: Mapping[Path, str]) -> None:
@@ -89,7 +106,8 @@ def _write_all(made: Mapping[Path, str]) -> None:
         except OSError as exc:
             for one in written:
                 one.unlink(missing_ok=True)
-            hint = f"df -h {path.parent}; ls -ld {path.parent}"
+            there = shlex.quote(str(path.parent))
+            hint = f"df -h {there}; ls -ld {there}"
             raise UsageError(f"can't be written: {exc.strerror}", at=str(path), hint=hint) from exc
         written.append(path)
 
@@ -113,7 +131,27 @@ def guess_all(
         what = f"{image!r} is not the name of an image{unset}"
         raise UsageError(what, at=f"{at}: services.{taken.service.value}.image", hint=_set_hint(read))
     known = guess(read.config, taken.service.value, (look or _look)(image))
-    return msgspec.structs.replace(known, service=taken.service)
+    front = known.front if known.front is not None and _may_stand_in_front(read, known.front[0]) else None
+    return msgspec.structs.replace(known, service=taken.service, front=front)
+
+
+def _may_stand_in_front(read: ReadCompose, name: str) -> bool:
+    """Whether a run would take it but for its mounts of files, which an override file mends; not one of the engine's
+    socket, without which it would find nobody.
+    """
+    one = read.config["services"][name]
+    mounts = [{**mount, "read_only": True} for mount in one.get("volumes") or ()]
+    return not _reaches_out(read, name, {**one, "volumes": mounts})
+
+
+def _reaches_out(read: ReadCompose, name: str, service: Mapping[str, Any]) -> bool:
+    """Whether a run would refuse a service for what it reaches, whoever else is there."""
+    alone = {**read.config, "services": {name: {**service, "depends_on": {}}}}
+    try:
+        check_service(alone, OwnApp(compose=read.files, service=name, port=1, ready="/"))
+    except UsageError:
+        return True
+    return False
 
 
 def _set_hint(read: ReadCompose) -> str:
@@ -159,10 +197,7 @@ def _roles(read: ReadCompose, taken: Guesses) -> dict[str, ServiceRole]:
     for name in read.config["services"]:
         if name in kept:
             continue
-        alone = {**read.config, "services": {name: {**read.config["services"][name], "depends_on": {}}}}
-        try:
-            check_service(alone, OwnApp(compose=read.files, service=name, port=1, ready="/"))
-        except UsageError:
+        if _reaches_out(read, name, read.config["services"][name]):
             roles[name] = ServiceRole.LEFT_OUT
     return roles
 

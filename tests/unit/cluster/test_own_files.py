@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from lab.cluster.own_app import contents_of, jobs_of
-from lab.cluster.own_files import ReadCompose, files_of, find_compose_files, inactive_services, read_compose
+from lab.cluster.own_files import (
+    ReadCompose,
+    files_of,
+    find_compose_files,
+    inactive_services,
+    profiles_with,
+    read_compose,
+)
 from lab.cluster.services import state_of
 from lab.errors import UsageError
 from lab.machine.install import find_compose
@@ -20,7 +27,7 @@ BASE = "services: {web: {image: 'web:1', environment: {A: base}}}"
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("COMPOSE_FILE", "COMPOSE_PROFILES", "VERSION", "TOKEN"):
+    for name in ("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES", "VERSION", "TOKEN"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -145,3 +152,42 @@ STATES: list[tuple[dict[str, Any], bool, str]] = [
 def test_when_a_service_is_as_it_is_to_be(state: dict[str, Any], is_job: bool, why: str) -> None:
     """A job has ended well; whatever else runs, and is healthy where it can say so, or has ended well too."""
     assert state_of({"State": state}, is_job=is_job) == why
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "COMPOSE_FILE=a.yaml:b.yaml  # ours",
+        "COMPOSE_FILE='a.yaml:b.yaml' # ours",
+        'export COMPOSE_FILE="a.yaml:b.yaml"',
+        "COMPOSE_FILE=a.yaml;b.yaml\nCOMPOSE_PATH_SEPARATOR=;",
+    ],
+)
+def test_a_file_of_variables_lists_files_as_compose_reads_it(lines: str, tmp_path: Path) -> None:
+    """With quotes, remarks and a separator of its own."""
+    (tmp_path / ".env").write_text(f"# files\n{lines}\n")
+    assert files_of([tmp_path / "compose.yaml"]) == (tmp_path / "a.yaml", tmp_path / "b.yaml")
+
+
+@reads_with_compose
+def test_a_service_that_is_needed_is_named_with_its_profile(tmp_path: Path, compose: list[str]) -> None:
+    """Compose calls it undefined where the profile is not active."""
+    text = "services: {web: {image: 'w:1', depends_on: [db]}, db: {image: 'd:1', profiles: [stores, all]}}"
+    write(tmp_path, compose__yaml=text)
+    (tmp_path / ".env").write_text("COMPOSE_PROFILES=debug")
+    with pytest.raises(UsageError, match=r"'db' belongs to the profile stores or all, which is not active") as raised:
+        read(compose, tmp_path / "compose.yaml")
+    assert raised.value.hint.startswith("export COMPOSE_PROFILES=debug,stores ")
+    write(tmp_path, compose__yaml=text.replace("[db]", "[dbb]"))
+    with pytest.raises(UsageError, match="undefined service") as raised:
+        read(compose, tmp_path / "compose.yaml")
+    assert "profile" not in str(raised.value)
+
+
+def test_a_profile_becomes_active_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment says takes the place of what .env says, as for Compose."""
+    assert profiles_with(tmp_path, "a") == "COMPOSE_PROFILES=a"
+    (tmp_path / ".env").write_text("COMPOSE_PROFILES=b, a")
+    assert profiles_with(tmp_path, "a") == "COMPOSE_PROFILES=b,a"
+    monkeypatch.setenv("COMPOSE_PROFILES", "c")
+    assert profiles_with(tmp_path, "a") == "COMPOSE_PROFILES=c,a"

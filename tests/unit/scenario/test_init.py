@@ -11,6 +11,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from lab.cluster.own_app import OwnApp
+from lab.cluster.own_checks import check_service
 from lab.cluster.own_files import ReadCompose, read_compose
 from lab.errors import UsageError
 from lab.machine.install import find_compose
@@ -350,3 +352,57 @@ def test_a_port_for_tls_is_told_to_be_none_for_the_lab() -> None:
         port = guess({"name": "x", "services": {"web": {"image": "me/app:1", **told}}}, None).port
         assert "TLS would not do" in port.why
         assert not port.is_sure
+
+
+def test_a_front_that_reaches_the_engine_is_left_out() -> None:
+    """A run would refuse it; one that merely mounts its configuration is kept, and told how to mount it."""
+
+    def read_with(source: str) -> ReadCompose:
+        front = {
+            "image": "traefik:v3",
+            "ports": [{"target": 80}],
+            "depends_on": {"web": {}},
+            "volumes": [{"type": "bind", "source": source, "target": "/x"}],
+        }
+        config = {"name": "x", "services": {"web": {"image": "me/app:1"}, "front": front}}
+        return ReadCompose(config=config, files=(Path("compose.yaml"),))
+
+    def taken(source: str) -> tuple[object, object, str]:
+        read = read_with(source)
+        found = guess_all(read, None, lambda _: {})
+        cluster = yaml.safe_load(scenario_text(read, found, ["compose.yaml"]))["cluster"]
+        return cluster.get("front"), cluster.get("services"), why_refused(read, found)
+
+    assert taken("/var/run/docker.sock") == (None, {"front": "left_out"}, "")
+    front, services, refused = taken("/here/front.conf")
+    assert (front, services) == ({"service": "front", "port": 80}, None)
+    assert "mount it read-only" in refused
+    read = read_with("/var/run/docker.sock")
+    kept = OwnApp(compose=read.files, service="web", port=80, ready="/", front=Front(service="front", port=80))
+    with pytest.raises(UsageError, match=r"services: \{front: left_out\}\}, and no front"):
+        check_service(read.config, kept)
+
+
+def test_what_is_not_set_and_what_is_not_active_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once: a run would come later, without them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COMPOSE_PROFILES", raising=False)
+    monkeypatch.delenv("PG_VERSION", raising=False)
+    db, jobs = "{image: 'postgres:${PG_VERSION}'}", "{image: 'me/app:v1', profiles: [full, jobs]}"
+    (tmp_path / "compose.yaml").write_text(f"services: {{web: {{image: 'me/app:v1'}}, db: {db}, jobs: {jobs}}}")
+    said: list[str] = []
+    write_scenario([], None, tmp_path, said.append)
+    assert "  note: the variable PG_VERSION is not set: Compose puts nothing in its place" in said
+    assert "  note: left out are those of profiles that are not active: jobs (full or jobs)" in said
+
+
+def test_hints_name_paths_for_a_shell(tmp_path: Path) -> None:
+    """Whatever characters they have."""
+    with pytest.raises(UsageError) as raised:
+        write_scenario([str(tmp_path / "my app" / "a.yaml")], None, tmp_path, lambda _: None)
+    assert raised.value.hint == f"ls '{tmp_path}/my app'"
+    (tmp_path / "my app").mkdir()
+    (tmp_path / "my app" / "lab.yaml").touch()
+    with pytest.raises(UsageError) as raised:
+        write_scenario([], None, tmp_path / "my app", lambda _: None)
+    assert raised.value.hint == f"mv '{tmp_path}/my app/lab.yaml' '{tmp_path}/my app/lab.yaml.old'"

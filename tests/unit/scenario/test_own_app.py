@@ -332,6 +332,7 @@ def test_init_says_the_command_that_runs_what_it_wrote(tmp_path: Path, monkeypat
     """It writes beside the compose file, which may be elsewhere: the path is said as it was written, for a shell."""
     monkeypatch.setattr(init, "provide_compose", lambda _: None)
     monkeypatch.setattr(init, "read_compose", lambda _, files: ReadCompose(config=theirs(), files=files))
+    monkeypatch.setattr(init, "inactive_services", lambda *_: {})
     folder = tmp_path / "my app"
     folder.mkdir()
     (folder / "compose.yaml").write_text("services: {}")
