@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import msgspec
 import regex
@@ -44,7 +44,8 @@ class HttpStep(Value):
     action, `{any: tea|cup}` one of these, `{had}` one of the members that the app has acknowledged, and `{csrf}` what
     an earlier step kept under that name. `{env: SHOP_PASSWORD}`, in a body or a header, is what that variable holds,
     or the file that SHOP_PASSWORD_FILE names: it is in no record. A step that says `{had}` is left out while there is
-    none. A value at the very beginning of a path may be a path itself."""
+    none. A value at the very beginning of a path may be a path itself; a relative one leads where it does on the
+    page that it was kept of."""
 
     get: str | None = None
     """The path to get."""
@@ -229,6 +230,7 @@ class StepsJourney(UserJourney):
         super().__init__(name, number, password, chance)
         self.login_page, self.within = told.login_page, told.within
         self._kept: dict[str, str] = {}
+        self._kept_of: dict[str, str] = {}  # the path of the page that each was found on
         self._drawn: dict[str, str] = {}
         self._page: Page | None = None
         """The last one, whose form may be sent."""
@@ -241,7 +243,7 @@ class StepsJourney(UserJourney):
         return {"count": 0} if self._told.state.is_count else {"acknowledged": []}
 
     def log_in(self, http: Http) -> None:
-        self._kept, self._page = {}, None
+        self._kept, self._kept_of, self._page = {}, {}, None
         for number, step in enumerate(self._told.log_in):
             self.step_under_way = f"log_in[{number}]"
             self._do(http, step)
@@ -297,7 +299,7 @@ class StepsJourney(UserJourney):
             page = http.ask(step.method, self._fill_path(step.target), **body, **filled)
         self._page = page
         for name, pick in step.keep.items():
-            self._kept[name] = _picked(page, pick, http)
+            self._kept[name], self._kept_of[name] = _picked(page, pick, http), page.path
 
     @property
     def _members(self) -> list[Any]:
@@ -326,12 +328,15 @@ class StepsJourney(UserJourney):
         return _HOLE.sub(self._put, text)
 
     def _fill_path(self, path: str) -> str:
-        """Values are quoted, but for one at the very beginning that is a path, or an address, itself."""
+        """Values are quoted, but for one at the very beginning: that is a path or an address itself, and a relative one
+        leads where it does on its page.
+        """
 
         def put(hole: re.Match[str]) -> str:
             value = self._put(hole)
-            is_path = hole.start() == 0 and (value.startswith("/") or "://" in value)
-            return quote(value, safe=_IN_PATH if is_path else "")
+            if hole.start():
+                return quote(value, safe="")
+            return urljoin(self._kept_of.get(hole["name"] or "", "/"), quote(value, safe=_IN_PATH))
 
         return _HOLE.sub(put, path)
 

@@ -31,6 +31,9 @@ EDIT = """<form id=edit action=save method=post enctype=multipart/form-data>
 <input type=hidden name=csrf value=c1><select name=kind><option>a<option selected>b</select>
 <input type=file name=doc></form>"""
 
+LINKS = r'{"up": "../things/made", "next": "?page=2", "beside": "list?a=1&b=\u00fc"}'
+DOCS = {"/docs/edit": EDIT, "/docs/list": LINKS}
+
 
 class Site(App):
     """Things by id, in JSON; a form with an upload; cookies; compressed and large answers."""
@@ -64,8 +67,8 @@ class Talk(BaseHTTPRequestHandler):
             site.origins.append(self.headers["Origin"])
         if path == "/in":
             self._say(200, b"", **{"Set-Cookie": "XSRF-TOKEN=x%3D1; Domain=shop.example; Path=/"})
-        elif path == "/docs/edit":
-            self._say(200, EDIT.encode())
+        elif path in DOCS:
+            self._say(200, DOCS[path].encode())
         elif path == "/docs/save":
             site.things.append("doc")
             self._say(200, b"{}")
@@ -298,6 +301,21 @@ def test_steps_can_do_what_python_can(site: Site) -> None:
 
     only = STEPS.replace("  - {delete", "  #")  # which may draw the very one that was lost
     assert broken(live(site, steps(told_steps(only)), nothing, lose)) == {STATE_KEPT}
+
+
+def test_a_kept_link_leads_where_it_does_on_its_page(site: Site) -> None:
+    """Relative or not, as in a browser."""
+    act = """
+  - {get: /docs/list?page=1, keep: {up: {json: up}, next: {json: next}, beside: {json: beside}}}
+  - {get: "{up}"}
+  - {get: "{next}"}
+  - {get: "{beside}&c={n}"}
+"""
+    told = live(site, steps(told_steps(STEPS.replace("act:\n", f"act:{act}"))), nothing)
+    assert broken(told) == set()
+    asked = ["GET /docs/list?page=1", "GET /things/made", "GET /docs/list?page=2", "GET /docs/list?a=1&b=%C3%BC&c="]
+    first = site.asked.index(asked[0])
+    assert [one.partition("&c=")[0] for one in site.asked[first : first + 4]] == [*asked[:3], asked[3][:-3]]
 
 
 def test_steps_may_count(site: Site) -> None:
