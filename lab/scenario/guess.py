@@ -76,7 +76,8 @@ _NOT_BY_HTTP = {9000: "FastCGI", 443: "TLS", 8443: "TLS"}
 """What is usually spoken there, if nothing else is known of an app."""
 _TRAEFIK_PORT = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.server\.port")
 _TRAEFIK_PATH = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.healthcheck\.path")
-_NOT_FOR_USERS = frozenset({22, 443, 8443, 9229, 5678, 5005, 9003, 9000, 35729, 24678})
+_DEBUGGERS = frozenset({9229, 5678, 5005, 9003})
+_NOT_FOR_USERS = _DEBUGGERS | {22, 443, 8443, 9000, 35729, 24678}
 """Of shells, of TLS, of debuggers and FastCGI, of live reloads: the last that one thinks of."""
 
 
@@ -247,7 +248,8 @@ def _is_front(config: Mapping[str, Any], name: str) -> bool:
 def _is_worker(config: Mapping[str, Any], name: str) -> bool:
     one = config["services"][name]
     words = " ".join(word for word in _words_of(one).split() if not word.startswith("-"))  # gunicorn has --workers
-    return not one.get("ports") and bool(_WORKER_NAME.search(name) or _WORKS.search(words))
+    is_reached = any(int(port["target"]) not in _DEBUGGERS for port in one.get("ports") or ())
+    return not is_reached and bool(_WORKER_NAME.search(name) or _WORKS.search(words))
 
 
 def _is_reached(told: Mapping[str, Any]) -> bool:

@@ -406,3 +406,13 @@ def test_hints_name_paths_for_a_shell(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         write_scenario([], None, tmp_path / "my app", lambda _: None)
     assert raised.value.hint == f"mv '{tmp_path}/my app/lab.yaml' '{tmp_path}/my app/lab.yaml.old'"
+
+
+def test_a_worker_that_can_be_debugged_stays_a_worker() -> None:
+    """What it publishes for that makes it no app, nor what stands before one."""
+    app = {"image": "me/app:1", "ports": [{"target": 8000}]}
+    jobs = {"image": "me/app:1", "command": ["node", "bullmq"], "ports": [{"target": 9229}], "depends_on": {"web": {}}}
+    taken = guess({"name": "x", "services": {"web": app, "jobs": jobs}}, None)
+    assert (taken.service.value, taken.workers) == ("web", ("jobs",))
+    told = {**jobs, "ports": [*jobs["ports"], {"target": 3000}]}  # users come there, too
+    assert guess({"name": "x", "services": {"web": app, "jobs": told}}, "web").workers == ()
