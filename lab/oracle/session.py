@@ -169,4 +169,7 @@ class Sessions:
 def _rejected(operation: Operation) -> str:
     """How the app said that it did not know the session."""
     result = operation.final.result
-    return "rejected with 401" if result == "401" else f"not known any more: the user was sent to log in ({result})"
+    if result == "401":
+        return "rejected with 401"
+    how = "shown the login page" if result < "3" else "sent to log in"
+    return f"not known any more: the user was {how} ({result})"

@@ -259,9 +259,9 @@ class Device:
                 await self.log_in()
         return operation
 
-    def ticket(self) -> Ticket:
-        """The device's session and cookies of this moment."""
-        return Ticket(self.session, self._jar.line("/"))
+    def ticket(self, path: str = "/") -> Ticket:
+        """The device's session of this moment, and the cookies that a request for `path` carries."""
+        return Ticket(self.session, self._jar.line(path))
 
     async def close(self) -> None:
         """Close the connection; its socket is closed when this returns."""

@@ -95,6 +95,11 @@ class Driven(Journey, Browser):
         """What the login under way asked for, and who answered it with what."""
         self._login_tries: tuple[Try, ...] = ()
         """Those of its last request that was no read: who answered that made the session."""
+        self._logout_tries: tuple[Try, ...] = ()
+        """Those of the request that a logout is made of: its last that was no read, else the last that no redirect led
+        to."""
+        self._is_ended = False
+        """Whether a logout under way has asked for something that is no read."""
         self._failed_logins = 0
         """In a row."""
         self._logouts = Logouts(device, mine, lambda page: self._is_away(page, None))
@@ -129,7 +134,12 @@ class Driven(Journey, Browser):
 
     async def log_out(self) -> None:
         """Log out, and show the session that was ended; the next turn logs in."""
-        await self._logouts.log_out(lambda: self._run(Kind.LOGOUT, self._mine.log_out), self._read)
+        self._logout_tries, self._is_ended = (), False
+        await self._logouts.log_out(self._end_session, self._read)
+
+    async def _end_session(self) -> tuple[Try, ...]:
+        await self._run(Kind.LOGOUT, self._mine.log_out)
+        return self._logout_tries
 
     async def act(self) -> None:
         if self._read and self.device.is_logged_in and self._logouts.is_due():
@@ -291,13 +301,14 @@ class Driven(Journey, Browser):
         def look(came: HttpAnswer) -> Look:
             nonlocal page
             page = Page(came.status, came.headers, came.body, asked.path, method=asked.method, send=self._http.ask)
-            is_away = kind is not _BROWSE and self._is_away(page, asked.expected)
+            is_away = kind is not _BROWSE and (self._is_away(page, asked.expected) or self._asks_here(asked, page))
             meaning = meaning_of(came, expected=asked.expected, follows=True, is_away=is_away)
             if meaning is Meaning.UNKNOWN and came.status < 500 and len(came.head.edge) < 2:
                 # What its journey does not take for a success, an app that answered has not done as far as it says;
                 # that it may have done something all the same, `_note_write` allows for.
                 meaning = Meaning.NOT_APPLIED
-            doubt = partial(self._is_asked_to_log_in, page, device) if self._is_suspect(page, kind) else None
+            is_suspect = not is_away and self._is_suspect(page, kind, reads=reads)
+            doubt = partial(self._is_asked_to_log_in, page, device) if is_suspect else None
             return Look(meaning, _location(came), doubt)
 
         done = await device.do(
@@ -312,12 +323,8 @@ class Driven(Journey, Browser):
         )
         if done.turned_away:
             return StepAnswer(page, is_accepted=False, is_logged_out=True)
-        if logs_in:
-            by = f" by {done.final.replica}" if done.final.replica else ""
-            self._chain.append(f"{asked.method} {asked.path} -> {done.final.result}{by}")
-            self._login_page.answered(page if done.final.answered else None)
-            if not reads:
-                self._login_tries = done.tries
+        if kind is _BROWSE:
+            self._note_login_or_logout(asked, done, page)
         elif kind is _READ and self._kind is _READ:
             self._dependence.note(asked.path, page)
             self._read = asked.path
@@ -329,6 +336,19 @@ class Driven(Journey, Browser):
                 return unknown
         answered = page if done.final.answered else None
         return StepAnswer(answered, is_accepted=done.outcome is _OK, is_logged_out=False)
+
+    def _note_login_or_logout(self, asked: RequestSpec, done: Operation, page: Page | None) -> None:
+        """Keep in mind who answered what of a login or a logout."""
+        reads = asked.method == "GET"
+        if self._kind is Kind.LOGOUT:
+            if not reads or not (asked.is_led_to or self._is_ended):
+                self._logout_tries, self._is_ended = done.tries, not reads
+            return
+        by = f" by {done.final.replica}" if done.final.replica else ""
+        self._chain.append(f"{asked.method} {asked.path} -> {done.final.result}{by}")
+        self._login_page.answered(page if done.final.answered else None)
+        if not reads:
+            self._login_tries = done.tries
 
     def _note_write(self, done: Operation, page: Page | None) -> StepAnswer | None:
         """Keep in mind what came of a write; the answer to go on with where nobody knows whether it took effect."""
@@ -349,20 +369,40 @@ class Driven(Journey, Browser):
         """Whether an answer says by itself that the session is gone."""
         if page.status == 401 and expected is not None and 401 in expected:
             return False
-        said = self._mine.login_page
-        guessed = self._login_page.path if self._login_page.is_certain else ""
+        guessed = self._mine.login_page or self._login_page.known(self._target_of(page))
         try:
             with own_code():
-                return self._mine.is_logged_out(page, said or guessed)
+                return self._mine.is_logged_out(page, guessed)
         except SystemExit as exc:  # it must not end the loop
             raise broken_by(type(self._mine).__name__, exc) from exc
 
-    def _is_suspect(self, page: Page, kind: Kind) -> bool:
-        """Whether it redirects to where a login began: a login page, or one that users come back to as well."""
+    def _is_suspect(self, page: Page, kind: Kind, *, reads: bool) -> bool:
+        """Whether it redirects to where a login began: a login page, or one that users come back to as well.
+
+        Users come back there from what they write; where a read sends them to is asked each time.
+        """
         login = self._login_page
-        if page.status not in REDIRECTS or kind is _BROWSE or self._mine.login_page or login.is_certain:
+        if page.status not in REDIRECTS or kind is _BROWSE or self._mine.login_page:
             return False
-        return bool(login.path) and leads_to(page, login.path)
+        if not login.path or not leads_to(page, login.path):
+            return False
+        return reads or not login.is_harmless(self._target_of(page))
+
+    def _target_of(self, page: Page) -> str:
+        """The path and query that it redirects to within the app; empty for none."""
+        if page.status not in REDIRECTS:
+            return ""
+        try:
+            return self._http.inside(page.path, page.header("location"))
+        except Unexpected:
+            return ""
+
+    def _asks_here(self, asked: RequestSpec, page: Page) -> bool:
+        """Whether what a redirect led to is the login page, and asks to log in: the redirect alone did not say so."""
+        login = self._login_page
+        if not asked.is_led_to or self._mine.login_page or not login.path:
+            return False
+        return urlsplit(asked.path).path == login.path and login.is_shown_by(page)
 
     async def _is_asked_to_log_in(self, page: Page, device: Device) -> bool:
         """Follow a redirect to where a login began, as a browser does: what comes there says whether it is a logout."""
@@ -377,7 +417,8 @@ class Driven(Journey, Browser):
         (tab,) = device.tabs(1)
         await tab.do(Kind.BROWSE, "GET", path, argument=f"GET {path}", look=look)
         is_asked = came is not None and self._login_page.is_shown_by(came)
-        self._login_page.is_certain, self._login_page.is_other = is_asked, came is not None and not is_asked
+        if came is not None:
+            self._login_page.found(path, asks=is_asked)
         return is_asked
 
     # running it

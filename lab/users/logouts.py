@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from lab.model import Kind, Outcome
+from lab.model import Kind, Outcome, Try
 from lab.users.device import Device, Look, Ticket
 from lab.users.meaning import Meaning
 from lab.users.own import UserJourney
@@ -35,15 +35,16 @@ class Logouts:
         """Whether the user logs out now; drawn only where the journey can."""
         return self._mine.can_log_out and self._device.chance.random() < LOGS_OUT
 
-    async def log_out(self, do: Callable[[], Awaitable[None]], path: str) -> None:
-        """Log out by `do`, and see what the session is good for then; `path` is what `state` got last."""
-        device, ticket, before = self._device, self._device.ticket(), self._device.requests
+    async def log_out(self, do: Callable[[], Awaitable[tuple[Try, ...]]], path: str) -> None:
+        """Log out by `do`, which gives the tries of the request that does it, and see what the session is good for
+        then; `path` is what `state` got last."""
+        device, ticket = self._device, self._device.ticket(path)
         try:
-            await do()
-            is_done = device.requests > before
+            tries = await do()
         except Unexpected:
-            is_done = False
-        device.conclude(Kind.LOGOUT, outcome=Outcome.OK if is_done else Outcome.UNKNOWN)
+            tries = ()
+        is_done = bool(tries)
+        device.conclude(Kind.LOGOUT, outcome=Outcome.OK if is_done else Outcome.UNKNOWN, tries=tries or None)
         device.forget_session()
         if is_done and await self._is_telling(path):
             for _ in range(SHOWN):

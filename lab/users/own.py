@@ -34,6 +34,8 @@ class RequestSpec(NamedTuple):
     once: bool
     expected: frozenset[int] | None
     """None: any 2xx, and redirects."""
+    is_led_to: bool = False
+    """Whether a redirect led there."""
 
 
 class StepAnswer(NamedTuple):
@@ -147,7 +149,8 @@ class Http:
             is_got = page.status == 303 or (page.status in {301, 302} and asked.method == "POST")  # as browsers do
             follow = "GET" if is_got else asked.method
             again = Content(headers=content.headers) if follow == "GET" else content
-            asked = RequestSpec(follow, self.inside(asked.path, where), again, follow == "GET" or asked.once, expected)
+            target, once = self.inside(asked.path, where), follow == "GET" or asked.once
+            asked = RequestSpec(follow, target, again, once, expected, is_led_to=True)
         raise Unexpected(f"{method} {path} redirects more than {MOST_REDIRECTS} times")
 
     def _spec(

@@ -36,7 +36,8 @@ class App(ThreadingHTTPServer):
         self.notes: list[str] = []
         self.sessions: set[str] = set()
         self.next = ""
-        """What to do with the next note: "lose", "keep silent" (applied, not answered), "ignore" (neither)."""
+        """What to do with the next note: "lose", "keep silent" (applied, not answered), "ignore" (neither), or
+        "end" (all sessions, once it is applied)."""
         self.shows: tuple[int, bytes] | None = None
         """What it answers instead of the notes."""
         self.answers_a_note = (303, "/notes")
@@ -49,6 +50,10 @@ class App(ThreadingHTTPServer):
         self.at_logout: Callable[[], bool] = self.end_sessions
         """What a logout does; False: it is not answered."""
         self.is_open = False
+        self.cookie_path = "/"
+        """Where its session's cookie is sent."""
+        self.home = ""
+        """The page that everything leads to, and that is the login page of whoever is not logged in."""
         """Whether it shows its notes to everybody."""
 
     def end_sessions(self) -> bool:
@@ -71,12 +76,14 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         self.server.gets.append(self.path)
-        if path in {"/", "/start"}:
+        if self.server.home and self.path == self.server.home:
+            self._say(200, b"welcome" if self._is_in() else LOGIN_FORM)
+        elif path in {"/", "/start"}:
             self._say(200, b"")
         elif path == "/login":
             self._say(200, LOGIN_FORM)
         elif not self._is_in() and not (self.server.is_open and path == "/notes"):
-            self._say(302, b"", Location=f"/login?next={path}")
+            self._say(302, b"", Location=self.server.home or f"/login?next={path}")
         elif path == "/secret":
             self._say(401, b"")
         elif path == "/notes" and self.server.shows is not None:
@@ -91,13 +98,18 @@ class Answers(BaseHTTPRequestHandler):
         if self.path == "/login":
             good = form == {"user": ["u1"], "token": ["t&1"]}
             self.server.sessions |= {"s1"} if good else set()
-            self._say(303 if good else 403, b"", Location="/notes", **{"Set-Cookie": "sid=s1; Path=/; Secure"})
+            self._say(
+                303 if good else 403,
+                b"",
+                Location="/notes",
+                **{"Set-Cookie": f"sid=s1; Path={self.server.cookie_path}; Secure"},
+            )
         elif self.path == "/logout":
             self.close_connection = not self.server.at_logout()
             if not self.close_connection:
                 self._say(303, b"", Location="/login")
         elif not self._is_in():
-            self._say(302, b"", Location="/login?next=/notes")
+            self._say(302, b"", Location=self.server.home or "/login?next=/notes")
         else:
             self._add(form["note"][0])
 
@@ -110,6 +122,8 @@ class Answers(BaseHTTPRequestHandler):
         if do in {"keep silent", "ignore"}:
             self.close_connection = True
             return
+        if do == "end":
+            self.server.sessions.clear()
         status, where = self.server.answers_a_note
         self._say(status, b"", Location=where)
 

@@ -574,6 +574,32 @@ def test_a_page_that_login_begins_on_and_actions_lead_to_is_no_logout(app: App) 
     assert [len(one.answer["notes"]) for one in states(told)] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("home", "saved"), [("/home", "/home"), ("/x.php?id=login", "/x.php?id=home"), ("/x.php?id=home", "/x.php?id=home")]
+)
+def test_a_session_is_missed_where_the_login_page_is_home_too(app: App, home: str, saved: str) -> None:
+    """Also after writes had led there and asked nobody to log in, whether a read or a write meets it first; and every
+    page may be one script."""
+
+    class Begins(Writer):
+        def log_in(self, http: Http) -> None:
+            token = http.get(home).field("token")
+            http.post("/login", form={"user": f"u{self.number}", "token": token})
+
+    def lose() -> None:
+        app.sessions.clear()
+
+    def lose_before_the_read() -> None:
+        app.next = "end"
+
+    app.home, app.answers_a_note = home, (303, saved)
+    for losing in (lose, lose_before_the_read):
+        app.notes.clear()
+        told = live(app, Begins, nothing, nothing, losing, nothing, nothing)
+        assert broken(told) == {LOGGED_IN}, losing
+        assert sum(one.kind is Kind.LOGIN for one in told) == 2
+
+
 def test_an_error_in_state_after_it_worked_is_the_apps(app: App) -> None:
     """The app answers with another JSON than before: it shows no state. Before it ever worked it is the journey's."""
     told = live(app, Writer, nothing, lambda: setattr(app, "shows", (200, b'{"error": "oops"}')))

@@ -37,6 +37,18 @@ def test_a_login_page_asks_to_log_in(posted: Content, body: bytes, asks: bool) -
     assert not login.is_shown_by(page(body, 500))
 
 
+def test_a_page_to_change_a_password_on_is_no_login_page() -> None:
+    """It asks for another one than the login did."""
+    login = LoginPage()
+    login.asked("/start", None)
+    login.answered(page(b"<form><input name=user><input type=password name=pw></form>"))
+    login.asked("/start", Content(body=b"user=a&pw=b", kind=FORM))
+    login.answered(page(b"<form><input type=password name=new></form>"))
+    assert not login.is_shown_again
+    login.answered(page(b"<form>wrong<input type=password name=pw></form>"))
+    assert login.is_shown_again
+
+
 @pytest.mark.parametrize(
     ("location", "login_path", "leads"),
     [

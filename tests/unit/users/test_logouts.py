@@ -64,6 +64,36 @@ def test_a_session_that_lives_on_is_found_with_its_cause(app: App) -> None:
     assert cause == "a logout ends no session: whoever has its cookies stays logged in"
 
 
+def test_who_ended_a_session_is_who_was_asked_to(app: App) -> None:
+    """And not who answered what its answer led to."""
+    told = live(app, Leaver, nothing, nothing)
+    (out,) = [one for one in told if one.kind is Kind.LOGOUT]
+    assert (out.final.result, out.final.replica) == ("303", "a1-1")
+
+    class Goes(Writer):
+        def log_out(self, http: Http) -> None:
+            http.get("/start")
+
+    told = live(app, Goes, nothing, nothing)
+    (out,) = [one for one in told if one.kind is Kind.LOGOUT]
+    assert (out.final.result, out.final.replica) == ("200", "b1-2")
+
+
+def test_an_ended_session_is_shown_with_the_cookies_of_its_page(app: App) -> None:
+    """A session's cookie may be for some paths alone."""
+    app.at_logout, app.cookie_path = lambda: True, "/notes"
+
+    class Below(Leaver):
+        def act(self, http: Http) -> None:
+            http.get("/notes")
+
+        def log_out(self, http: Http) -> None:
+            http.post("/logout", form={"": ""}, expect=303)
+
+    found = check(live(app, Below, *[nothing] * 3)).findings
+    assert {one.anomaly for one in found} == {Anomaly.ALIVE_AFTER_LOGOUT}
+
+
 def test_a_page_for_everybody_tells_nothing(app: App) -> None:
     """It is shown without any session, too, so nobody can say what an ended one is good for."""
     app.at_logout, app.is_open = lambda: True, True
