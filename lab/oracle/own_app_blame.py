@@ -234,17 +234,20 @@ def _also_to(those: Sequence[_Listens], history: Iterable[Operation]) -> Iterato
 
 
 def _answers(history: Iterable[Operation], logins: dict[str, list[Operation]]) -> Iterator[_Answer]:
-    """Every answer of the app after the login, and in `logins` each user's logins."""
+    """Every answer of the app between a login and a logout, and in `logins` each user's logins."""
     before: dict[str, str | None] = {}
     first: dict[str, str] = {}
     made: dict[str, str | None] = {}
+    ended: set[str] = set()
     for operation in history:
         final = operation.final
+        if operation.kind is Kind.LOGOUT and operation.session is not None:
+            ended.add(operation.session)
         if operation.kind is Kind.LOGIN and operation.outcome is Outcome.OK:
             logins.setdefault(operation.user, []).append(operation)
             made[operation.device] = final.replica
-        if operation.is_conclusion or final.replica is None:
-            continue
+        if operation.is_conclusion or final.replica is None or operation.session in ended:
+            continue  # an ended session is to be refused
         if final.release is not None:
             first.setdefault(operation.user, final.release)
         is_good = operation.outcome is Outcome.OK and not operation.turned_away

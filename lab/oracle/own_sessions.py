@@ -41,7 +41,10 @@ class OwnSessions:
     def note(self, operation: Operation) -> None:
         """The next operation."""
         alias, last = operation.session, operation.final
-        if alias is None:
+        if alias is None or operation.kind is Kind.BROWSE:  # a page for everybody takes no session
+            return
+        if operation.kind is Kind.LOGOUT:
+            self._made.pop(alias, None)  # what an ended session is good for is another matter
             return
         if operation.kind is Kind.LOGIN:
             self._made[alias] = _Session(last.replica, last.release)

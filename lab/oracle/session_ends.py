@@ -17,7 +17,7 @@ FITS, LEAST = 0.9, 3
 ACCEPTED = 20
 """Requests with a session that must have been accepted to say how old one gets."""
 BLURRED = NS
-"""Nanoseconds by which ages may overlap: apps count in whole seconds."""
+"""Nanoseconds by which ages may overlap: apps count in whole seconds. Those of some such seconds say nothing."""
 
 _ENDERS = {
     Kind.LOGIN: "a login on one device ends the sessions of the others",
@@ -25,8 +25,17 @@ _ENDERS = {
 }
 
 
-def session_ends(findings: Sequence[Finding], history: Iterable[Operation], events: Iterable[AnyEvent]) -> str:
-    """The likely cause, in words; empty where none fits nearly all, or something contradicts each."""
+def session_ends(
+    findings: Sequence[Finding],
+    history: Iterable[Operation],
+    events: Iterable[AnyEvent],
+    *,
+    are_as_old: bool = False,
+) -> str:
+    """The likely cause, in words; empty where none fits nearly all, or something contradicts each.
+
+    `are_as_old`: most sessions began together, so that whatever ends all at one time takes those of one age.
+    """
     ended = [one for one in findings if one.anomaly == Anomaly.FORCED_LOGOUT and len(one.witness) > 1]
     alive = [one for one in findings if one.anomaly == Anomaly.ALIVE_AFTER_LOGOUT and len(one.witness) > 1]
     if len(ended) < LEAST and not alive:
@@ -37,7 +46,8 @@ def session_ends(findings: Sequence[Finding], history: Iterable[Operation], even
         seen.take(operation)
     if len(alive) > len(ended):
         return seen.came_back(alive) or seen.known_elsewhere(alive) or seen.ends_nothing()
-    return seen.of_other_devices() or seen.too_old() or seen.too_idle()
+    by_others = seen.of_other_devices()
+    return by_others or ("" if are_as_old and seen.all_at_once else seen.too_old() or seen.too_idle())
 
 
 class _Session:
@@ -65,6 +75,7 @@ class _Seen:
         self._sessions: dict[str, _Session] = {}
         self._by_user: dict[str, list[_Session]] = {}
         self._ages: list[int] = []
+        self._refused_at: list[int] = []
         self._idle: list[int] = []
         """Of the sessions that were refused."""
         self._oldest: Counter[str] = Counter()
@@ -108,6 +119,7 @@ class _Seen:
     def _refused(self, session: _Session, operation: Operation) -> None:
         self._refused_by[str(release_of(operation))] += 1
         self._ages.append(operation.end - session.began)
+        self._refused_at.append(operation.end)
         if session.used is not None:
             self._idle.append(operation.end - session.used)
         self._ended_by.update(session.rivals.keys())
@@ -137,10 +149,17 @@ class _Seen:
                 return sentence
         return ""
 
+    @property
+    def all_at_once(self) -> bool:
+        """Whether what ended them may have ended all at one time, and not each at its own."""
+        return bool(self._refused_at) and max(self._refused_at) - min(self._refused_at) < BLURRED
+
     def too_old(self) -> str:
         """Was every one that was refused older than all that those who refuse accepted?"""
         oldest = max((self._oldest[release] for release in self._refused_by), default=0)
         if self._accepted < ACCEPTED or len(self._ages) < LEAST or min(self._ages) < oldest - BLURRED:
+            return ""
+        if min(self._ages) < 2 * BLURRED:
             return ""
         return f"sessions end {_whole(min(self._ages))} after their login, whatever they are used for"
 
@@ -149,7 +168,7 @@ class _Seen:
         if self._accepted < ACCEPTED or len(self._idle) < max(LEAST, FITS * len(self._ages)):
             return ""
         idle = sorted(self._idle)[len(self._idle) - int(FITS * len(self._idle)) :]
-        if not idle or idle[0] < self._longest_idle - BLURRED // 2:
+        if not idle or idle[0] < max(BLURRED, self._longest_idle - BLURRED // 2):
             return ""
         return f"sessions end once nobody has used them for {_whole(idle[0])}"
 

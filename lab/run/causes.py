@@ -38,7 +38,10 @@ def _cause_in_all(scenario: Scenario, findings: Sequence[Finding], events: Seque
         return refused
     if not scenario.users.are_of_own_app:
         return overwritten(findings, seen.history()) or shown_by_all(findings, seen.history(), events)
-    return own_app_cause(findings, events, seen.history()) if _knows_replicas(scenario) else ""
+    if not _knows_replicas(scenario):
+        return ""
+    cause = own_app_cause(findings, events, seen.history())
+    return cause or session_ends(findings, seen.history(), events, are_as_old=True)
 
 
 def shown_by_all(findings: Sequence[Finding], history: Iterable[Operation], events: Sequence[AnyEvent]) -> str:

@@ -99,3 +99,20 @@ def test_what_is_said_of_sessions_goes_by_who_took_them(
 def test_nothing_is_said_of_sessions_where_nobody_lost_one() -> None:
     """What was broken is another promise."""
     assert own_app_cause([replace(MADE, promise=TRIES)], [], told(OLD, None, {})) == ""
+
+
+def test_a_session_that_was_ended_and_a_page_for_everybody_say_nothing_of_who_takes_sessions() -> None:
+    """The one is to be refused by all, the other is shown by all."""
+    one_each = [*told(OLD, None, {})]
+    more = [
+        part
+        for login in one_each
+        if login.kind is Kind.LOGIN
+        for part in (
+            replace(login, kind=Kind.BROWSE, is_conclusion=False, tries=(replace(login.final, replica="b1-1"),)),
+            replace(login, kind=Kind.LOGOUT),
+            replace(SHOWN, session=login.session, tries=login.tries, turned_away=True, outcome=Outcome.REFUSED),
+        )
+    ]
+    expected = f"a session is taken by the replica alone that made it: {EITHER}"
+    assert own_app_cause([MADE], [], [*one_each, *more]) == expected

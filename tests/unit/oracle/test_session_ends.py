@@ -149,3 +149,4 @@ def test_a_store_that_forgot_sessions_is_no_limit_of_their_age(is_struck: bool) 
     ]  # fmt: skip
     said = shown_by_all(refused(history), history, struck if is_struck else [])
     assert said.startswith("the store came back without" if is_struck else "sessions end 6 s after their login")
+    assert session_ends(refused(history), history, [], are_as_old=True) == ""  # all began, and may have ended, at once

@@ -56,7 +56,7 @@ class Site:
             return 302, "/login", b""
         notes = self._notes.setdefault(user, [])
         if method == "POST":
-            notes.append(form["note"])
+            notes += [form["note"]] if path == "/notes" else []  # a logout leaves the session as it was
             return 303, "/notes", b""
         return 200, "", msgspec.json.encode({"notes": notes})
 
@@ -114,7 +114,7 @@ users:
       - {{post: /login, form: {{user: "u{{n}}", password: "{password}", token: "{{token}}"}}, expect: 303}}
     act:
       - {{post: /notes, form: {{note: "{{new}}"}}, expect: 303, adds: "{{new}}"}}
-    state: {{get: /notes, path: "notes.*"}}
+    state: {{get: /notes, path: "notes.*"}}{more}
 promises: {{serving_at_least: 1}}
 steps: [{{settle: {{for: 0.5}}}}{roll}]
 enough: {{operations: 20, checks: 5}}
@@ -128,9 +128,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]
     NOTES.clear()
     SHARED.clear()
 
-    def start(image: str, users: int = 6, types: str = "the right one", to: str = "") -> Ended:
+    def start(image: str, users: int = 6, types: str = "the right one", to: str = "", more: str = "") -> Ended:
         roll = f", {{roll: {{to: '{to}'}}}}, {{settle: {{for: 0.5}}}}" if to else ""
-        text = SCENARIO.format(image=image, users=users, password=types, roll=roll)
+        text = SCENARIO.format(image=image, users=users, password=types, roll=roll, more=more)
         return InProcessLab(tmp_path, APPS).run(text)
 
     return start
@@ -192,3 +192,14 @@ def test_a_secret_of_each_release_is_laid_at_the_releases(run: Callable[..., End
         ended.judged.judgement.likely
     )
     assert "each release signs them with a secret of its own" in ended.judged.judgement.likely
+
+
+def test_a_logout_that_ends_nothing_is_the_cause_of_what_follows(
+    run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of somebody's own app, too, it is told what ends sessions, and what does not."""
+    monkeypatch.setattr("lab.users.logouts.LOGS_OUT", 0.3)
+    ended = run("site:v1", more="\n    log_out: [{post: /logout, form: {really: 'yes'}}]")
+    assert ended.code == ExitCode.BROKEN, ended.lines
+    assert ended.broken == {"logged_in"}
+    assert ended.judged.judgement.likely == "a logout ends no session: whoever has its cookies stays logged in"
