@@ -22,10 +22,12 @@ KeyboardInterrupt
 
 from __future__ import annotations
 
+import os
 import traceback
 import unicodedata
 from enum import IntEnum
 from pathlib import Path
+from sysconfig import get_path
 
 
 class ExitCode(IntEnum):
@@ -148,10 +150,15 @@ def _escape(character: str) -> str:
     return short or "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
+_INSTALLED = tuple(f"{path}{os.sep}" for name in ("stdlib", "purelib", "platlib") if (path := get_path(name)))
+"""Where Python's own modules and packages are."""
+
+
 def blame(exc: BaseException, file: str = "", *, caller: str = "") -> tuple[str, str]:
     """What somebody's own code did, and where: the last line of `file`, or of any, that had a part in it.
 
-    Where code beside the file `caller`, which called it, has a part in it, the line is that before.
+    Where code beside the file `caller`, which called it, has a part in it, the line is that before; lines of installed code
+    are told only where there are no others.
 
     Code that ends the process is reported as just that: `sys.exit(0)` must not pass for a verdict.
     """
@@ -163,4 +170,5 @@ def blame(exc: BaseException, file: str = "", *, caller: str = "") -> tuple[str,
     frames = [one for one in traceback.extract_tb(exc.__traceback__) if file in {"", one.filename}]
     if caller:
         frames = [one for one in frames if Path(one.filename).parent != Path(caller).parent] or frames
+        frames = [one for one in frames if not one.filename.startswith(_INSTALLED)] or frames
     return what, f"{frames[-1].filename}:{frames[-1].lineno}" if frames else file

@@ -102,7 +102,7 @@ class Driven(Journey, Browser):
         """Whether a logout under way has asked for something that is no read."""
         self._failed_logins = 0
         """In a row."""
-        self._logouts = Logouts(device, mine, lambda page: self._is_away(page, None))
+        self._logouts = Logouts(device, mine, self._is_away_by_itself)
         self._read = ""
         """The path that `state` got last."""
 
@@ -376,6 +376,10 @@ class Driven(Journey, Browser):
         except SystemExit as exc:  # it must not end the loop
             raise broken_by(type(self._mine).__name__, exc) from exc
 
+    def _is_away_by_itself(self, page: Page) -> bool:
+        """Whether this says that nobody is logged in, as the login page does that is shown in place of another."""
+        return self._is_away(page, None) or self._login_page.is_shown_by(page)
+
     def _is_suspect(self, page: Page, kind: Kind, *, reads: bool) -> bool:
         """Whether it redirects to where a login began: a login page, or one that users come back to as well.
 
@@ -433,7 +437,9 @@ class Driven(Journey, Browser):
             if self._is_imagined:
                 raise _InDoubt from None
             raise
-        except (Exception, SystemExit) as exc:
+        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:  # what ends a test, such as pytest.fail, is no Exception
             if self._is_imagined and not isinstance(exc, SystemExit):
                 raise _InDoubt from exc  # it wanted more of an answer than there was
             broken = broken_by(type(self._mine).__name__, exc)
@@ -450,5 +456,7 @@ def _location(came: HttpAnswer) -> str:
 
 def broken_by(name: str, exc: BaseException) -> UsageError:
     """What somebody's own code did wrong, and where."""
+    if isinstance(exc, RuntimeError) and isinstance(exc.__cause__, StopIteration):
+        exc = exc.__cause__  # which no coroutine lets through
     what, at = blame(exc, caller=__file__)
     return UsageError(f"{name} broke: {what}", at=at)

@@ -50,6 +50,8 @@ class App(ThreadingHTTPServer):
         self.at_logout: Callable[[], bool] = self.end_sessions
         """What a logout does; False: it is not answered."""
         self.is_open = False
+        self.shows_login = False
+        """Whether it shows the login page in place of what only users see, and sends nobody there."""
         self.cookie_path = "/"
         """Where its session's cookie is sent."""
         self.home = ""
@@ -83,7 +85,7 @@ class Answers(BaseHTTPRequestHandler):
         elif path == "/login":
             self._say(200, LOGIN_FORM)
         elif not self._is_in() and not (self.server.is_open and path == "/notes"):
-            self._say(302, b"", Location=self.server.home or f"/login?next={path}")
+            self._turn_away(path)
         elif path == "/secret":
             self._say(401, b"")
         elif path == "/notes" and self.server.shows is not None:
@@ -126,6 +128,12 @@ class Answers(BaseHTTPRequestHandler):
             self.server.sessions.clear()
         status, where = self.server.answers_a_note
         self._say(status, b"", Location=where)
+
+    def _turn_away(self, path: str) -> None:
+        if self.server.shows_login:
+            self._say(200, LOGIN_FORM)
+        else:
+            self._say(302, b"", Location=self.server.home or f"/login?next={path}")
 
     def _is_in(self) -> bool:
         return "sid=s1" in (self.headers["Cookie"] or "") and "s1" in self.server.sessions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
@@ -266,6 +267,32 @@ def test_a_journey_that_breaks_says_where(app: App) -> None:
     """An error in somebody's own file is told with its line, and never as a broken promise."""
     with pytest.raises(UsageError, match=r"Broken broke: KeyError.*") as raised:
         live(app, Broken, nothing)
+    assert "test_driven.py:" in raised.value.at
+
+
+class Failing(Writer):
+    def act(self, http: Http) -> None:  # noqa: ARG002 -- as the journey has it
+        pytest.fail("as a test does")
+
+
+class Searching(Writer):
+    def act(self, http: Http) -> None:
+        next(one for one in http.get("/notes").json()["items"] if one == "nothing of the kind")
+
+
+class Parsing(Writer):
+    def act(self, http: Http) -> None:
+        json.loads(http.get("/login").text)
+
+
+@pytest.mark.parametrize(
+    ("journey", "what"),
+    [(Failing, "Failed: as a test does"), (Searching, "StopIteration: "), (Parsing, "JSONDecodeError: ")],
+)
+def test_whatever_a_journey_raises_says_where(app: App, journey: type[Writer], what: str) -> None:
+    """Its own line, though it is no Exception, nothing that a coroutine may raise, or raised by what it called."""
+    with pytest.raises(UsageError, match=f"{journey.__name__} broke: {what}") as raised:
+        live(app, journey, nothing)
     assert "test_driven.py:" in raised.value.at
 
 

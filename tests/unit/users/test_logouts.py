@@ -94,6 +94,17 @@ def test_an_ended_session_is_shown_with_the_cookies_of_its_page(app: App) -> Non
     assert {one.anomaly for one in found} == {Anomaly.ALIVE_AFTER_LOGOUT}
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_login_page_in_place_of_another_turns_away(app: App, ends: bool) -> None:
+    """Whoever gets it, with 200, is not logged in; whoever gets something else is."""
+    app.shows_login = True
+    if not ends:
+        app.at_logout = lambda: True
+    told = live(app, Leaver, nothing, nothing)
+    assert [one.session_rejected for one in ended(told)] == [ends] * logouts.SHOWN
+    assert broken(told) == (set() if ends else {LOGGED_IN})
+
+
 def test_a_page_for_everybody_tells_nothing(app: App) -> None:
     """It is shown without any session, too, so nobody can say what an ended one is good for."""
     app.at_logout, app.is_open = lambda: True, True
