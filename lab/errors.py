@@ -157,8 +157,8 @@ _INSTALLED = tuple(f"{path}{os.sep}" for name in ("stdlib", "purelib", "platlib"
 def blame(exc: BaseException, file: str = "", *, caller: str = "") -> tuple[str, str]:
     """What somebody's own code did, and where: the last line of `file`, or of any, that had a part in it.
 
-    Where code beside the file `caller`, which called it, has a part in it, the line is that before; lines of installed code
-    are told only where there are no others.
+    Where code beside the file `caller`, which called it, has a part in it, the line is that before; lines of installed
+    code are told only where there are no others.
 
     Code that ends the process is reported as just that: `sys.exit(0)` must not pass for a verdict.
     """

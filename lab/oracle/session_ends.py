@@ -45,7 +45,7 @@ def session_ends(
     for operation in history:
         seen.take(operation)
     if len(alive) > len(ended):
-        return seen.came_back(alive) or seen.known_elsewhere(alive) or seen.ends_nothing()
+        return seen.known_elsewhere(alive) or seen.came_back(alive) or seen.ends_nothing()
     by_others = seen.of_other_devices()
     return by_others or ("" if are_as_old and seen.all_at_once else seen.too_old() or seen.too_idle())
 

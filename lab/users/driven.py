@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -31,6 +31,8 @@ NO_ANSWER_YET = frozenset({"408", "425", "429"})
 UNCHANGED = "the state never changed"
 LOOK_AGAIN = 0.25
 """Seconds between two reads of an effect that comes later."""
+LOOKS_ELSEWHERE = 2
+"""Looks at whether a session is known: one may meet the only replica that knows it."""
 LOGS_IN_ANEW = 1 / 30
 """The share of the actions on an account's second device before which it logs in anew, as from another browser."""
 
@@ -105,6 +107,8 @@ class Driven(Journey, Browser):
         self._logouts = Logouts(device, mine, self._is_away_by_itself)
         self._read = ""
         """The path that `state` got last."""
+        self._shows_form = False
+        """Whether a state was made from pages that show what the login page shows."""
 
     async def log_in(self) -> None:
         self.device.forget_session()
@@ -170,6 +174,7 @@ class Driven(Journey, Browser):
             if not within or not self._may_come_later(seen) or SYSTEM_CLOCK.now() >= until:
                 break
             await asyncio.sleep(LOOK_AGAIN)
+        self._shows_form = self._shows_form or any(self._login_page.stands_in(page) for _, page in self._reads)
         account.allow_late(seen)
         answer, allowed = recorded(seen, account.allowed)
         self.device.conclude(
@@ -307,8 +312,7 @@ class Driven(Journey, Browser):
                 # What its journey does not take for a success, an app that answered has not done as far as it says;
                 # that it may have done something all the same, `_note_write` allows for.
                 meaning = Meaning.NOT_APPLIED
-            is_suspect = not is_away and self._is_suspect(page, kind, reads=reads)
-            doubt = partial(self._is_asked_to_log_in, page, device) if is_suspect else None
+            doubt = None if is_away or kind is _BROWSE else self._doubt_of(page, device, reads=reads)
             return Look(meaning, _location(came), doubt)
 
         done = await device.do(
@@ -380,13 +384,22 @@ class Driven(Journey, Browser):
         """Whether this says that nobody is logged in, as the login page does that is shown in place of another."""
         return self._is_away(page, None) or self._login_page.is_shown_by(page)
 
-    def _is_suspect(self, page: Page, kind: Kind, *, reads: bool) -> bool:
+    def _doubt_of(self, page: Page, device: Device, *, reads: bool) -> Callable[[], Awaitable[bool]] | None:
+        """How to find out whether an answer to a logged-in user turns that one away; None where it does not look so."""
+        if self._is_suspect(page, reads=reads):
+            return partial(self._is_asked_to_log_in, page, device)
+        login, path = self._login_page, page.path.partition("?")[0]
+        if not self._read or self._shows_form or path == login.path or not login.stands_in(page):
+            return None
+        return partial(self._is_login_in_place, device)
+
+    def _is_suspect(self, page: Page, *, reads: bool) -> bool:
         """Whether it redirects to where a login began: a login page, or one that users come back to as well.
 
         Users come back there from what they write; where a read sends them to is asked each time.
         """
         login = self._login_page
-        if page.status not in REDIRECTS or kind is _BROWSE or self._mine.login_page:
+        if page.status not in REDIRECTS or self._mine.login_page:
             return False
         if not login.path or not leads_to(page, login.path):
             return False
@@ -424,6 +437,24 @@ class Driven(Journey, Browser):
         if came is not None:
             self._login_page.found(path, asks=is_asked)
         return is_asked
+
+    async def _is_login_in_place(self, device: Device) -> bool:
+        """Whether the login page is shown in place of what `state` gets, too, and not by a page of its own."""
+        if self._kind is _READ:
+            return True  # no state before was made from such a page
+        is_shown = False
+
+        def look(answer: HttpAnswer) -> Look:
+            nonlocal is_shown
+            is_shown = self._login_page.stands_in(Page(answer.status, answer.headers, answer.body, self._read))
+            return Look(Meaning.APPLIED if answer.status < 500 else Meaning.UNKNOWN)
+
+        (tab,) = device.tabs(1)
+        for _ in range(LOOKS_ELSEWHERE):
+            await tab.do(Kind.BROWSE, "GET", self._read, argument=f"GET {self._read}", look=look)
+            if is_shown:
+                return True
+        return False
 
     # running it
 

@@ -24,6 +24,8 @@ class LoginPage:
         self._first = self._got = self._posted_from = ""
         self._fields: frozenset[str] = frozenset()
         """What the login's form sent."""
+        self._typed: frozenset[str] = frozenset()
+        """Those of them that its page showed to be filled in."""
         self._secrets: frozenset[str] = frozenset()
         """Those of them that it asked for as passwords."""
         self._shown: Page | None = None
@@ -51,6 +53,8 @@ class LoginPage:
             is_form = posted.kind == FORM
             self._is_sent_by_script = not is_form
             self._fields = frozenset(name for name, _ in parse_qsl(posted.body.decode())) if is_form else frozenset()
+            shown = () if self._shown is None else _controls_of(self._shown)
+            self._typed = self._fields & frozenset(one.name for one in shown if one.kind != "hidden")
             self._secrets = self._fields & (frozenset() if self._shown is None else _passwords_of(self._shown))
 
     def answered(self, page: Page | None) -> None:
@@ -102,6 +106,12 @@ class LoginPage:
             return False
         typed = {one.name for one in _controls_of(page) if one.kind != "hidden"}
         return self._asks_for_password(page) or bool(typed & self._fields) or (self._is_sent_by_script and not typed)
+
+    def stands_in(self, page: Page) -> bool:
+        """Whether a page asks for all that the login's form asked for: for the same password, and for whose it is."""
+        if page.status != 200 or not self._secrets or b"password" not in page.body.lower():
+            return False
+        return self._typed <= frozenset(one.name for one in _controls_of(page))
 
     def _asks_for_password(self, page: Page) -> bool:
         """Whether it asks for the one that the login sent: of any where that had no name. A page that users change

@@ -150,3 +150,11 @@ def test_a_store_that_forgot_sessions_is_no_limit_of_their_age(is_struck: bool) 
     said = shown_by_all(refused(history), history, struck if is_struck else [])
     assert said.startswith("the store came back without" if is_struck else "sessions end 6 s after their login")
     assert session_ends(refused(history), history, [], are_as_old=True) == ""  # all began, and may have ended, at once
+
+
+def test_a_cache_of_each_replica_is_no_session_that_comes_back() -> None:
+    """Whoever ended it refuses it, and every other takes it, though it was refused before."""
+    shown = [("a", True), ("b", False), ("c", False)]
+    assert "each has a cache of its own" in told([after_logout(user, *shown) for user in range(12)], taken)
+    back = [("a", True), ("a", False), ("b", False)]
+    assert "come back" in told([after_logout(user, *back) for user in range(12)], taken)

@@ -50,6 +50,8 @@ class App(ThreadingHTTPServer):
         self.at_logout: Callable[[], bool] = self.end_sessions
         """What a logout does; False: it is not answered."""
         self.is_open = False
+        self.asks_for_users = False
+        """Whether its login form asks whose the password is."""
         self.shows_login = False
         """Whether it shows the login page in place of what only users see, and sends nobody there."""
         self.cookie_path = "/"
@@ -82,8 +84,8 @@ class Answers(BaseHTTPRequestHandler):
             self._say(200, b"welcome" if self._is_in() else LOGIN_FORM)
         elif path in {"/", "/start"}:
             self._say(200, b"")
-        elif path == "/login":
-            self._say(200, LOGIN_FORM)
+        elif path in {"/login", "/confirm"}:
+            self._say(200, self._login_form())
         elif not self._is_in() and not (self.server.is_open and path == "/notes"):
             self._turn_away(path)
         elif path == "/secret":
@@ -98,7 +100,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         if self.path == "/login":
-            good = form == {"user": ["u1"], "token": ["t&1"]}
+            good = form["user"] == ["u1"] and form["token"] == ["t&1"]
             self.server.sessions |= {"s1"} if good else set()
             self._say(
                 303 if good else 403,
@@ -111,7 +113,7 @@ class Answers(BaseHTTPRequestHandler):
             if not self.close_connection:
                 self._say(303, b"", Location="/login")
         elif not self._is_in():
-            self._say(302, b"", Location=self.server.home or "/login?next=/notes")
+            self._turn_away("/notes")
         else:
             self._add(form["note"][0])
 
@@ -129,9 +131,13 @@ class Answers(BaseHTTPRequestHandler):
         status, where = self.server.answers_a_note
         self._say(status, b"", Location=where)
 
+    def _login_form(self) -> bytes:
+        whose = b"<input name=user>" if self.server.asks_for_users else b""
+        return LOGIN_FORM.replace(b"</form>", whose + b"</form>")
+
     def _turn_away(self, path: str) -> None:
         if self.server.shows_login:
-            self._say(200, LOGIN_FORM)
+            self._say(200, self._login_form())
         else:
             self._say(302, b"", Location=self.server.home or f"/login?next={path}")
 

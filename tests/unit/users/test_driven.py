@@ -627,6 +627,35 @@ def test_a_session_is_missed_where_the_login_page_is_home_too(app: App, home: st
         assert sum(one.kind is Kind.LOGIN for one in told) == 2
 
 
+class ByForm(Writer):
+    def log_in(self, http: Http) -> None:
+        http.get("/login").form().submit(user=f"u{self.number}", pw=self.password)
+
+
+def test_a_login_page_in_place_of_what_users_see_is_a_lost_session(app: App) -> None:
+    """With 200 and no redirect, whether a write meets it or a read; the write did nothing then."""
+    app.shows_login = app.asks_for_users = True
+    for losing in (app.sessions.clear, lambda: setattr(app, "next", "end")):
+        app.notes.clear()
+        told = live(app, ByForm, nothing, nothing, losing, nothing, nothing)
+        assert broken(told) == {LOGGED_IN}
+        assert sum(one.kind is Kind.LOGIN for one in told) == 2
+
+
+def test_a_page_of_users_that_asks_for_the_same_is_no_lost_session(app: App) -> None:
+    """Such as one to confirm a change on: what `state` got last is still shown."""
+
+    class Confirms(ByForm):
+        def act(self, http: Http) -> None:
+            super().act(http)
+            assert http.get("/confirm").has_password()
+
+    app.asks_for_users = True
+    told = live(app, Confirms, nothing, nothing)
+    assert broken(told) == set()
+    assert len(states(told)) == 2
+
+
 def test_an_error_in_state_after_it_worked_is_the_apps(app: App) -> None:
     """The app answers with another JSON than before: it shows no state. Before it ever worked it is the journey's."""
     told = live(app, Writer, nothing, lambda: setattr(app, "shows", (200, b'{"error": "oops"}')))
