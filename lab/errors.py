@@ -3,7 +3,8 @@
 LabError
 ├── UsageError           2   the command line, a file or a setting is wrong; nothing was started
 │   ├── ScenarioError    2   a scenario file, with the key path of what is wrong
-│   └── JourneyMistake   2   a journey that proves nothing; a run that it ends can't tell (4)
+│   └── JourneyMistake   2   a journey that keeps every user from going on; a run that it ends can't tell (4)
+│       └── ProvesNothing 2  one by which no loss could be seen; a run that it ends has checked too little (5)
 ├── SetupError           2   this machine lacks something that the lab won't or can't install
 └── LabFault             4   the lab, not the system under test, is unwell: nothing can be told
     ├── EngineError      4   Docker did not do what was asked, or went away
@@ -70,6 +71,10 @@ class ScenarioError(UsageError):
 
 class JourneyMistake(UsageError):
     """Every user would fare like this, whatever is done to the app: nothing that was seen until then means anything."""
+
+
+class ProvesNothing(JourneyMistake):
+    """No user does or is shown anything by which a loss could be seen: too little is checked, however long it runs."""
 
 
 class SetupError(LabError):

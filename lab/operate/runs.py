@@ -26,7 +26,7 @@ from lab.collection import rare_collection
 from lab.console.page import PageSpec, watched
 from lab.console.reports import leave_report, report_path
 from lab.console.terminal import choose_view, say_closing
-from lab.errors import ExitCode, JourneyMistake, LabError, LabFault, UsageError, blame, printable
+from lab.errors import ExitCode, JourneyMistake, LabError, LabFault, ProvesNothing, UsageError, blame, printable
 from lab.machine.halt import halted_in
 from lab.machine.places import find_places
 from lab.model import Value
@@ -318,8 +318,14 @@ def troubles_recorded(run_record: RunRecord) -> Iterator[None]:
     try:
         yield
     except LabError as exc:
-        is_mistake = isinstance(exc, JourneyMistake)
-        run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=str(exc), is_mistake=is_mistake))
+        run_record.event(
+            Trouble(
+                at=SYSTEM_CLOCK.now(),
+                what=str(exc),
+                is_mistake=isinstance(exc, JourneyMistake),
+                proves_nothing=isinstance(exc, ProvesNothing),
+            )
+        )
     except SystemExit as exc:  # a journey's or a script's: its code is no verdict
         what, at = blame(exc)
         run_record.event(Trouble(at=SYSTEM_CLOCK.now(), what=f"{at}: {what}"))

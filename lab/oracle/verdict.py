@@ -89,6 +89,8 @@ class Evidence(Value):
     """Commands of somebody's own that did not succeed, and how each ended."""
     is_mistaken: bool = False
     """Whether the journey makes every user fare like this, so that nothing that was found means anything."""
+    proves_nothing: bool = False
+    """Whether it does so because nothing that its users do or are shown could show a loss."""
     terms: RunTerms | None = None
     """What was asked for, where what put the promises to the test was counted."""
     occasions: dict[str, int] = field(default_factory=dict)
@@ -154,6 +156,7 @@ def gather(
     rolled_back: bool = False,
     failed_commands: tuple[str, ...] = (),
     is_mistaken: bool = False,
+    proves_nothing: bool = False,
     nothing_new: tuple[str, ...] = (),
     lost: LossJudgement | None = None,
     terms: RunTerms | None = None,
@@ -198,6 +201,7 @@ def gather(
         rolled_back=rolled_back,
         failed_commands=failed_commands,
         is_mistaken=is_mistaken,
+        proves_nothing=proves_nothing,
         nothing_new=nothing_new,
         terms=terms if occasions is not None else None,
         occasions=dict(occasions or {}),
@@ -220,9 +224,9 @@ def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = 
     """The verdict on the promises that were `asked` for; an asked promise with nothing checked is never held.
 
     Broken, if anything asked for was certainly broken. Else could not tell: of the lab's own trouble, of a torn
-    or empty record, of a crashed check (exit 4), or because too little was checked, or what every run is about was not
-    put to the test (exit 5). Else held; exit 3
-    where the new release was rolled back, or a command failed, and no user was harmed.
+    or empty record, of a crashed check (exit 4), or because too little was checked, the journey can't show a loss, or
+    what every run is about was not put to the test (exit 5). Else held; exit 3 where the new release was rolled back,
+    or a command failed, and no user was harmed.
     """
     certain = _certain(evidence)
     results = tuple(_result(name, evidence, certain) for name in asked)
@@ -230,9 +234,9 @@ def judge(evidence: Evidence, enough: Enough = ANYTHING, asked: Sequence[str] = 
     too_little = _too_little(evidence, enough, results)
     if any(one.verdict is Verdict.BROKEN for one in results):
         verdict, exit_code = Verdict.BROKEN, ExitCode.BROKEN
-    elif unwell:
+    elif unwell and not evidence.proves_nothing:
         verdict, exit_code = Verdict.COULD_NOT_TELL, ExitCode.COULD_NOT_TELL
-    elif too_little:
+    elif too_little or evidence.proves_nothing:
         verdict, exit_code = Verdict.COULD_NOT_TELL, ExitCode.TOO_LITTLE_CHECKED
     else:
         verdict = Verdict.HELD

@@ -363,6 +363,8 @@ class Trouble(Event):
     what: str
     is_mistake: bool = False
     """Whether it is one of the journey's that every user makes: then nothing that was found means anything."""
+    proves_nothing: bool = False
+    """Whether by that mistake nothing could be seen to be lost: too little was checked, and nothing is unwell."""
 
 
 AnyEvent = (

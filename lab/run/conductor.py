@@ -418,7 +418,12 @@ class Conductor:
     def _check_parts(self) -> None:
         """Raise what ended a part of the lab, if anything did; and pass on what users got."""
         if self._crowd is not None:
-            self._crowd.check()
+            try:
+                self._crowd.check()
+            except UsageError as exc:
+                if self._first_try is not None:
+                    self._first_try.note_broken(exc)
+                raise
             self._seen.counts = self._crowd.counts()
             if self._first_try is not None:
                 self._first_try.check(self._seen.oracle, self._scenario.users.count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from lab.errors import JourneyMistake, UsageError
+from lab.errors import JourneyMistake, ProvesNothing, UsageError
 from lab.oracle import Oracle
 from lab.oracle.promises import OWN_DATA
 from lab.scenario.spec import UsersSpec
@@ -48,15 +48,20 @@ class FirstTry:
         tried = await self._trial(one).run(0, within=TRIED_WITHIN)
         if tried.is_in:
             return f"; {one.name} gets in alone on one replica, so sessions or secrets may be each replica's own"
-        raise _mistaken(tried.mistake)
+        raise _mistaken(JourneyMistake, tried.mistake)
 
     def check(self, oracle: Oracle, users: int) -> None:
-        """Raise JourneyMistake where everybody fares as the one did who tried it first, and may do so by a mistake."""
+        """Raise ProvesNothing where everybody fares as the one did who tried it first, and may do so by a mistake."""
         if not self._mistake or any(one.promise == OWN_DATA for one in oracle.findings):
             return  # whoever shows what is another user's is no journey
         is_idle = oracle.why_nothing and oracle.operations > ACTIONS_EACH * users
         if oracle.always_ends_early or is_idle or len(oracle.users_hurt) >= users:
-            raise _mistaken(self._mistake)
+            raise _mistaken(ProvesNothing, self._mistake)
+
+    def note_broken(self, why: UsageError) -> None:
+        """The journey itself broke: raise ProvesNothing where whoever tried it first had made a mistake before that."""
+        if self._mistake:
+            raise _mistaken(ProvesNothing, self._mistake) from why
 
     def _trial(self, user: User) -> Trial:
         return Trial(self._make, self._door(), user=user, policy=self._policy)
@@ -78,7 +83,7 @@ def first_try_of(
     return FirstTry(make, partial(to_slot, slots[0]), policy, first_user=first_user, seed=seed)
 
 
-def _mistaken(mistake: str) -> JourneyMistake:
-    return JourneyMistake(
+def _mistaken(kind: type[JourneyMistake], mistake: str) -> JourneyMistake:
+    return kind(
         f"every user makes the same mistake: {mistake}", at="journey", hint="lab try FILE   # shows each request"
     )

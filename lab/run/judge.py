@@ -140,6 +140,7 @@ def judge_run(
         rolled_back=rolled_back,
         failed_commands=failed_commands,
         is_mistaken=any(isinstance(event, Trouble) and event.is_mistake for event in events),
+        proves_nothing=any(isinstance(event, Trouble) and event.proves_nothing for event in events),
         lost=taken.lost,
         terms=terms,
         occasions=None if tally.occasions is None else tally.occasions.counts(),

@@ -49,12 +49,83 @@ def test_a_mistake_of_everybody_ends_the_run_at_once(tmp_path: Path, right: str,
     the app's."""
     patient = NOTES_SCENARIO.replace("for: 1}", "for: 30}")
     judged, _ = ran(tmp_path, patient.replace(right, wrong))
-    assert judged.judgement.exit_code == ExitCode.COULD_NOT_TELL
+    nobody_gets_in = "nobody gets in" in says
+    assert judged.judgement.exit_code == (ExitCode.COULD_NOT_TELL if nobody_gets_in else ExitCode.TOO_LITTLE_CHECKED)
     assert not judged.judgement.findings
     assert any("every user makes the same mistake" in one and says in one for one in judged.judgement.reasons), (
         judged.judgement.reasons,
         judged.judgement.findings,
     )
+
+
+PYTHON = """
+from lab import Journey
+
+
+class Writer(Journey):
+    def begin(self):
+        return {"notes": []}
+
+    def log_in(self, http):
+        http.post("/login", form={"user": self.name, "password": self.password})
+
+    def write(self, http, path="/notes", **how):
+        note = self.unique()
+        http.post(path, form={"note": note}, **how)
+        self.model["notes"].append(note)
+
+    def read(self, http):
+        return http.get("/notes.json").json()
+
+    def act(self, http):
+        self.write(http)
+
+    def state(self, http):
+        return self.read(http)
+"""
+ACT, STATE = "        self.write(http)\n", "        return self.read(http)\n"
+
+
+@pytest.mark.parametrize(
+    ("part", "instead"),
+    [
+        (ACT, "        pass\n"),
+        (ACT, "        self.read(http)\n"),
+        (ACT, "        self.write(http, form=http.get('/').field('csrf'))\n"),
+        (ACT, "        http.post('/nowhere', form={'note': 'x'}, expect=404)\n"),
+        (STATE, "        return {'notes': []}\n"),
+        (STATE, "        self.read(http)\n        return {'notes': []}\n"),
+        (STATE, "        return self.model\n"),
+        (STATE, "        self.read(http)\n        return self.model\n"),
+        (STATE, "        return {'notes': str(type(self.read(http)))}\n"),
+    ],
+    ids=[
+        "does nothing",
+        "only reads",
+        "a field that is not there",
+        "refused as expected",
+        "a constant",
+        "asks and ignores",
+        "its own model",
+        "asks, and says its own model",
+        "only a type",
+    ],
+)
+def test_a_journey_that_could_not_show_a_loss_is_never_green(tmp_path: Path, part: str, instead: str) -> None:
+    """Too little was checked, whatever it is that it leaves out, and the first line says what."""
+    (tmp_path / "mine.py").write_text(PYTHON.replace(part, instead))
+    steps = NOTES_SCENARIO[NOTES_SCENARIO.index("  http:") : NOTES_SCENARIO.index("promises:")]
+    judged, _ = ran(tmp_path, NOTES_SCENARIO.replace(steps, f"  journey: {tmp_path / 'mine.py'}:Writer\n"))
+    assert judged.judgement.exit_code == ExitCode.TOO_LITTLE_CHECKED, judged.judgement.reasons
+    assert judged.judgement.reasons
+
+
+def test_the_journey_of_these_tests_shows_a_loss(tmp_path: Path) -> None:
+    """As it stands, before anything of it is left out."""
+    (tmp_path / "mine.py").write_text(PYTHON)
+    steps = NOTES_SCENARIO[NOTES_SCENARIO.index("  http:") : NOTES_SCENARIO.index("promises:")]
+    judged, _ = ran(tmp_path, NOTES_SCENARIO.replace(steps, f"  journey: {tmp_path / 'mine.py'}:Writer\n"))
+    assert judged.judgement.exit_code == ExitCode.HELD, judged.judgement.reasons
 
 
 def test_an_app_whose_sessions_are_each_replicas_own_is_no_mistake_of_the_journey(tmp_path: Path) -> None:

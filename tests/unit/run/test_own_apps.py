@@ -151,8 +151,11 @@ def test_a_login_that_two_replicas_answer_never_works_where_sessions_are_in_file
     assert ended.code == ExitCode.BROKEN, ended.lines
     assert "logged_in" in ended.broken
     judged = ended.judged.judgement
-    assert "sessions live in the instance" in judged.likely
     assert judged.likely.startswith("login form by ") or users > 1, "several may all get in by chance"
+    assert (
+        "sessions live in the instance" in judged.likely
+        or "is taken by the replica alone that made it" in judged.likely
+    )
     logins = [one for one in ReadRecord(ended.folder).history() if one.kind is Kind.LOGIN]
     assert {one.outcome for one in logins} == {Outcome.OK, Outcome.REFUSED}
 
