@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome
@@ -65,6 +66,20 @@ class _Session:
         """When another device of the account last did each thing that may end it."""
 
 
+@dataclass
+class _Refused:
+    """A session that was refused, and what other devices of the account had done that may have ended it."""
+
+    device: str
+    at: int
+    rivals: set[Kind]
+
+    def note(self, later: Operation) -> None:
+        """What takes effect before it is answered may have done so before this was refused."""
+        if later.device != self.device and later.begin < self.at:
+            self.rivals.add(later.kind)
+
+
 class _Seen:
     """Fed with everything in order; memory grows with the sessions."""
 
@@ -82,7 +97,8 @@ class _Seen:
         """How old a session was that each release accepted."""
         self._refused_by: Counter[str] = Counter()
         self._longest_idle = self._accepted = 0
-        self._ended_by: Counter[Kind] = Counter()
+        self._refusals: dict[str, list[_Refused]] = {}
+        """By user."""
         self._survived: Counter[Kind] = Counter()
         self._shown = self._shown_elsewhere = self._refused_after = 0
 
@@ -92,6 +108,8 @@ class _Seen:
             for other in self._by_user.get(operation.user, ()):
                 if other.device != operation.device and other.ended_by is None:
                     other.rivals[kind] = operation.end
+            for refused in self._refusals.get(operation.user, ()):
+                refused.note(operation)
         if alias is None or kind is Kind.BROWSE:
             return
         if kind is Kind.LOGIN and operation.outcome is Outcome.OK:
@@ -117,12 +135,13 @@ class _Seen:
             self._took(session, operation)
 
     def _refused(self, session: _Session, operation: Operation) -> None:
+        refused = _Refused(session.device, operation.end, set(session.rivals))
+        self._refusals.setdefault(operation.user, []).append(refused)
         self._refused_by[str(release_of(operation))] += 1
         self._ages.append(operation.end - session.began)
         self._refused_at.append(operation.end)
         if session.used is not None:
             self._idle.append(operation.end - session.used)
-        self._ended_by.update(session.rivals.keys())
         session.ended_by = ""
         self._by_user[operation.user].remove(session)
 
@@ -144,7 +163,7 @@ class _Seen:
     def of_other_devices(self) -> str:
         """Was nearly each that was refused used on, until another device did something that no session outlived?"""
         for kind, sentence in _ENDERS.items():
-            fitting = self._ended_by[kind]
+            fitting = sum(kind in one.rivals for those in self._refusals.values() for one in those)
             if fitting >= max(LEAST, FITS * len(self._ages)) and self._survived[kind] <= (1 - FITS) * fitting:
                 return sentence
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Role
@@ -93,6 +94,17 @@ def test_what_another_device_did() -> None:
     assert told(rivals(Kind.LOGIN)) == "a login on one device ends the sessions of the others"
     assert told(rivals(Kind.LOGOUT)) == "a logout on one device ends the sessions of the others"
     assert "logout" not in told([*rivals(Kind.LOGOUT, outlived=9), *STEADY])
+
+
+@pytest.mark.parametrize(("begins", "fits"), [(3.5, True), (4.5, False)])
+def test_what_another_device_did_may_be_answered_late(begins: float, *, fits: bool) -> None:
+    """On a busy machine its effect shows before its answer has come; but not before it was asked for."""
+    made = rivals(Kind.LOGOUT)
+    for of_user in made:
+        logout = next(one for one in of_user if one.kind is Kind.LOGOUT)
+        tries = (replace(logout.final, begin=int(begins * NS), end=5 * NS),)
+        of_user[of_user.index(logout)] = replace(logout, begin=int(begins * NS), end=5 * NS, tries=tries)
+    assert (told(made) == "a logout on one device ends the sessions of the others") is fits
 
 
 def after_logout(user: int, *shown: tuple[str, bool]) -> list[Operation]:
