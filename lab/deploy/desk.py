@@ -12,7 +12,7 @@ import msgspec
 from lab.clock import NS, Clock
 from lab.deploy.results import WINDOW, ReleaseFigures
 from lab.deploy.rollout import Desired, Phase, Rollout, RolloutRequest, Strategy, begin_rollout
-from lab.errors import UsageError
+from lab.errors import ClusterError, UsageError
 from lab.model import Release, Replica, Value
 from lab.state.change import again_while_stale
 from lab.state.documents import decode, encode
@@ -48,15 +48,19 @@ class Desk:
 
     def __init__(self, state: State, cluster: str, *, clock: Clock) -> None:
         self._state, self._cluster, self._clock = state, cluster, clock
+        self._was_there = False
 
     # the desired state
 
     def read(self) -> StoredDesired:
-        """Raises UsageError where nothing was ever wanted of this cluster."""
+        """Raises UsageError where nothing was ever wanted of this cluster, ClusterError where somebody took it down."""
         found = self._state.read(f"{self._cluster}/desired")
+        if found is None and self._was_there:
+            raise ClusterError("somebody took it down", at=self._cluster, hint=f"lab up -p {self._cluster}")
         if found is None:
             hint = f"lab up -p {self._cluster}; if it is up: lab status -p {self._cluster}   # finds it again"
             raise UsageError("no such cluster", at=self._cluster, hint=hint)
+        self._was_there = True
         return StoredDesired(version=found.version, desired=decode(found.body, Desired, at=f"{self._cluster}/desired"))
 
     def exists(self) -> bool:
@@ -67,6 +71,7 @@ class Desk:
         """Want something of a cluster of which nothing is wanted yet, or something else altogether."""
         found = self._state.read(f"{self._cluster}/desired")
         self._put(desired, version=0 if found is None else found.version)
+        self._was_there = True
 
     def write(self, kept: StoredDesired, desired: Desired, lease: Lease) -> StoredDesired:
         """The deployer's way: refused (Stale, Fenced) if anybody wrote since, or leads since."""

@@ -26,7 +26,7 @@ from lab.deploy.gate import EDGES_MS, Figures, JudgeSettings
 from lab.deploy.look import Lookout
 from lab.deploy.results import ReleaseFigures
 from lab.deploy.rollout import Canary, Ending, Phase, RedBlack, Rolling, RolloutRequest, Strategy
-from lab.errors import EngineAway, EngineError, StateError, UsageError
+from lab.errors import ClusterError, EngineAway, EngineError, StateError, UsageError
 from lab.model import Release, Replica, ReplicaState, Slot
 from lab.retry import wait_until
 from lab.state.file import FileState
@@ -579,6 +579,15 @@ def test_what_was_paused_before_the_deployer_came_is_replaced(tmp_path: Path, *,
         assert ground.releases() == ["v2" if rolls else "v1"] * 3
         assert paused.container not in ground.cluster.engine.there
         assert ground.ending() is (Ending.DONE if rolls else None)
+
+
+def test_a_cluster_that_was_there_was_taken_down(ground: Ground) -> None:
+    """Whoever works on it hears so, and not that it never was."""
+    desk = Desk(ground.state, "lab-gone", clock=SYSTEM_CLOCK)
+    desk.begin(ground.desk.read().desired)
+    ground.state.forget("lab-gone")
+    with pytest.raises(ClusterError, match="somebody took it down"):
+        desk.read()
 
 
 def test_requests_of_people_are_refused_where_they_make_no_sense(ground: Ground) -> None:
