@@ -2,7 +2,8 @@
 
 It is the shipped soak, in a process of its own: upgraded and taken back under fire, again and again. What the process
 and its children hold in memory is read every ten seconds; so is what the balancer and the store hold, which live as
-long as the run. Ends with 1 where the run did not hold, or where memory did not stay flat.
+long as the run. Ends with 1 where the run did not hold, or where memory did not stay flat while the cluster stood; what
+judging the record takes afterwards is told apart.
 """
 
 from __future__ import annotations
@@ -125,17 +126,20 @@ def main(argv: Sequence[str]) -> int:
     code, seen, said = watch(seconds, argv[1:], lambda line: print(line, flush=True))
     told = ORDERS.search(said)
     orders, grew = int(told[1].replace(" ", "")) if told else 0, list[str]()
+    stood = [one for one in seen if one.balancer]
     for what, of in (
         ("lab", lambda one: one.lab),
         ("balancer", lambda one: one.balancer),
         ("store", lambda one: one.store),
     ):
-        held = pieces(seen, of)
+        held = pieces(stood, of)
         print(
             f"figure: {what}, MB in each tenth of {seconds:g} s: {' '.join(f'{one:.0f}' for one in held)}", flush=True
         )
         if not is_flat(held, orders):
             grew.append(what)
+    judging = [one.lab for one in seen if one.at > stood[-1].at]
+    print(f"figure: judging the record, MB at most: {max(judging, default=0):.0f}", flush=True)
     told_of = f"memory grew: {', '.join(grew)}" if grew else "memory stayed flat"
     print(f"soak: the run ended with {code}; {told_of}, beside {orders} orders")
     return int(bool(code or grew))
