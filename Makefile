@@ -53,7 +53,7 @@ sweep: setup ## every strategy with every fault at every phase, then deployers k
 	@$(LAB) sweep
 	@$(LAB) sweep --deployer-kills 100
 
-sabotage: setup ## builds with one mistake each: every one must turn a run red by its own promise (5 minutes)
+sabotage: setup ## builds with one mistake each: every one must turn a run red by its own promise (half an hour)
 	@$(PY) -m tests.sabotage
 
 workshop: setup ## lessons to work through by hand: break it, predict it, mend it, have it graded
