@@ -170,11 +170,6 @@ class Device:
         return self.session is not None
 
     @property
-    def requests(self) -> int:
-        """How many operations it has begun."""
-        return self._begun
-
-    @property
     def door(self) -> Door:
         """The one that it went to last, or will go to first."""
         return self._connection.target

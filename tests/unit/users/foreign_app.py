@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -23,7 +25,22 @@ from lab.users.loading import MakeUser
 from lab.users.own import Http, UserJourney
 from lab.users.steps import HttpJourney, StepsJourney
 
+Server = TypeVar("Server", bound=ThreadingHTTPServer)
+
 LOGIN_FORM = b'<form method=post><input type="hidden" name="token" value="t&amp;1"><input type=password name=pw></form>'
+
+
+@contextmanager
+def served(server: Server) -> Iterator[Server]:
+    """It answers, in a thread of its own, while the block runs."""
+    with server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class App(ThreadingHTTPServer):

@@ -7,7 +7,6 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator
-from threading import Thread
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -31,6 +30,7 @@ from tests.unit.users.foreign_app import (
     broken,
     live,
     nothing,
+    served,
     states,
     steps,
     told_steps,
@@ -39,12 +39,8 @@ from tests.unit.users.foreign_app import (
 
 @pytest.fixture
 def app() -> Iterator[App]:
-    with App() as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with served(App()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_what_was_acknowledged_is_read_back(app: App) -> None:

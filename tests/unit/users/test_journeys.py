@@ -7,7 +7,6 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,7 +24,7 @@ from lab.users.loading import OwnUsers
 from lab.users.own import Http, UserJourney
 from lab.users.page import Unexpected
 from lab.users.steps import HttpJourney, check_journey
-from tests.unit.users.foreign_app import App, broken, live, nothing, states, steps
+from tests.unit.users.foreign_app import App, broken, live, nothing, served, states, steps
 
 EDIT = """<form id=edit action=save method=post enctype=multipart/form-data>
 <input type=hidden name=csrf value=c1><select name=kind><option>a<option selected>b</select>
@@ -109,12 +108,8 @@ class Talk(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with Site() as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with served(Site()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 class Visitor(UserJourney):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Thread
 
 import pytest
 
@@ -15,7 +14,19 @@ from lab.oracle.session_ends import session_ends
 from lab.users import logouts
 from lab.users.own import Http, UserJourney
 from lab.users.steps import check_journey
-from tests.unit.users.foreign_app import STEPS, App, Leaver, Writer, broken, live, nothing, states, steps, told_steps
+from tests.unit.users.foreign_app import (
+    STEPS,
+    App,
+    Leaver,
+    Writer,
+    broken,
+    live,
+    nothing,
+    served,
+    states,
+    steps,
+    told_steps,
+)
 
 LOG_OUT = "log_out: [{post: /logout, form: {from: here}}]"
 
@@ -24,12 +35,8 @@ LOG_OUT = "log_out: [{post: /logout, form: {from: here}}]"
 def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """One whose users log out whenever they can."""
     monkeypatch.setattr(logouts, "LOGS_OUT", 1.0)
-    with App() as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with served(App()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def ended(told: list[Operation]) -> list[Operation]:

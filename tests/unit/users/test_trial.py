@@ -13,17 +13,13 @@ from lab.users import Tries, trial
 from lab.users.loading import MakeUser
 from lab.users.own import Http
 from lab.users.trial import PartEnded, Trial, Tried, TriedRequest, TriedState, user_to_try
-from tests.unit.users.foreign_app import App, Writer, steps, told_steps
+from tests.unit.users.foreign_app import App, Writer, served, steps, told_steps
 
 
 @pytest.fixture
 def app() -> Iterator[App]:
-    with App() as served:
-        thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield served
-        served.shutdown()
-        thread.join()
+    with served(App()) as server:
+        yield server
 
 
 def tried(app: App, make: MakeUser, actions: int = 2, within: float = 5) -> Tried:
