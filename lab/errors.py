@@ -23,7 +23,10 @@ KeyboardInterrupt
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+import threading
 import traceback
 import unicodedata
 from enum import IntEnum
@@ -155,6 +158,18 @@ def _escape(character: str) -> str:
     return short or "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
+def is_from_outside(exc: BaseException) -> bool:
+    """Whether this passes through somebody's own code and is none of its doing: it is broken off, or was Ctrl-C.
+
+    Python raises KeyboardInterrupt for Ctrl-C in the main thread alone, and there only as long as nobody else takes
+    the signal; what takes it here raises Interrupted.
+    """
+    if type(exc) is KeyboardInterrupt:
+        is_main = threading.current_thread() is threading.main_thread()
+        return is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return isinstance(exc, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt))
+
+
 _INSTALLED = tuple(f"{path}{os.sep}" for name in ("stdlib", "purelib", "platlib") if (path := get_path(name)))
 """Where Python's own modules and packages are."""
 
@@ -169,9 +184,9 @@ def blame(exc: BaseException, file: str = "", *, caller: str = "") -> tuple[str,
     """
     if isinstance(exc, SyntaxError) and exc.filename == file and exc.lineno is not None:
         return f"SyntaxError: {exc.msg}", f"{file}:{exc.lineno}"
-    what = (
-        f"ended the process: sys.exit({exc.code!r})" if isinstance(exc, SystemExit) else f"{type(exc).__name__}: {exc}"
-    )
+    what = ": ".join(filter(None, (type(exc).__name__, str(exc))))
+    if isinstance(exc, SystemExit):
+        what = f"ended the process: sys.exit({exc.code!r})"
     frames = [one for one in traceback.extract_tb(exc.__traceback__) if file in {"", one.filename}]
     if caller:
         frames = [one for one in frames if Path(one.filename).parent != Path(caller).parent] or frames

@@ -16,7 +16,7 @@ from lab.deploy.deployer import Deployer
 from lab.deploy.plan import ClusterLook, Decision, decide
 from lab.deploy.rollout import Desired, Phase, Rollout, ordered
 from lab.deploy.target import SlotTarget, target_of
-from lab.errors import UsageError, blame
+from lab.errors import UsageError, blame, is_from_outside
 from lab.model import Replica, Value
 
 LEAST_LOCK_SECONDS = 2.0
@@ -43,7 +43,9 @@ def load_script(file: str) -> Script:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as exc:
+    except BaseException as exc:
+        if is_from_outside(exc):
+            raise
         what, at = blame(exc, file)
         raise UsageError(f"can't be loaded: {what}", at=at, hint=f"python3 {file}") from exc
     seconds: Any = getattr(module, "LOCK_SECONDS", None)
@@ -98,7 +100,9 @@ class ScriptedDeployer(Deployer):
     def _call(self, name: str, function: Callable[..., Any], *told: Any) -> Any:
         try:
             return function(*told)
-        except (Exception, SystemExit) as exc:
+        except BaseException as exc:
+            if is_from_outside(exc):
+                raise
             what, at = blame(exc, self._script.file)
             raise UsageError(f"{name}() failed: {what}", at=at) from exc
 

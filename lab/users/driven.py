@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from lab.clock import NS, SYSTEM_CLOCK
-from lab.errors import LabError, UsageError, blame
+from lab.errors import LabError, UsageError, blame, is_from_outside
 from lab.model import Kind, Operation, Outcome, Try
 from lab.users.account_model import AccountModel, encode, members_once, plain, recorded
 from lab.users.device import Device, Look
@@ -377,7 +377,9 @@ class Driven(Journey, Browser):
         try:
             with own_code():
                 return self._mine.is_logged_out(page, guessed)
-        except SystemExit as exc:  # it must not end the loop
+        except (SystemExit, KeyboardInterrupt) as exc:  # it must not end the loop
+            if is_from_outside(exc):
+                raise
             raise broken_by(type(self._mine).__name__, exc) from exc
 
     def _is_away_by_itself(self, page: Page) -> bool:
@@ -468,9 +470,9 @@ class Driven(Journey, Browser):
             if self._is_imagined:
                 raise _InDoubt from None
             raise
-        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
-            raise
         except BaseException as exc:  # what ends a test, such as pytest.fail, is no Exception
+            if is_from_outside(exc):
+                raise
             if self._is_imagined and not isinstance(exc, SystemExit):
                 raise _InDoubt from exc  # it wanted more of an answer than there was
             broken = broken_by(type(self._mine).__name__, exc)

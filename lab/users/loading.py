@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.clock import SYSTEM_CLOCK
-from lab.errors import LabError, UsageError, blame
+from lab.errors import LabError, UsageError, blame, is_from_outside
 from lab.users.account_model import AccountModel
 from lab.users.device import Device
 from lab.users.driven import Driven, broken_by
@@ -33,7 +33,9 @@ def load_journey(named: str) -> type[UserJourney]:
     try:
         with own_code():
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as exc:
+    except BaseException as exc:
+        if is_from_outside(exc):
+            raise
         what, at = blame(exc, file)
         raise UsageError(f"can't be loaded: {what}", at=at, hint=f"python3 {file}") from exc
     found = getattr(module, name, None)
@@ -70,7 +72,9 @@ class OwnUsers:
                 mine = self._kind(user.name, number, user.password, chance)
         except LabError:
             raise
-        except (Exception, SystemExit) as exc:
+        except BaseException as exc:
+            if is_from_outside(exc):
+                raise
             raise broken_by(getattr(self._kind, "__name__", "the journey"), exc) from exc
         mine.device = device.number
         account = self._accounts.setdefault(user.name, AccountModel(mine.model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,18 @@ def test_a_journey_file_that_ends_the_process_is_refused(tmp_path: Path, ending:
     file = tmp_path / "mine.py"
     file.write_text(f"# a journey\n{ending}\n")
     with pytest.raises(UsageError, match=r"can't be loaded: ended the process: sys\.exit\(") as refused:
+        load_journey(f"{file}:Shopper")
+    assert refused.value.at == f"{file}:2"
+
+
+def test_ctrl_c_is_not_taken_for_a_journeys_own_doing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Python raises it in whatever runs; only where somebody else takes the signal it is the file's own."""
+    file = tmp_path / "mine.py"
+    file.write_text("# a journey\nraise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_journey(f"{file}:Shopper")
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)
+    with pytest.raises(UsageError, match="can't be loaded: KeyboardInterrupt") as refused:
         load_journey(f"{file}:Shopper")
     assert refused.value.at == f"{file}:2"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -283,7 +284,7 @@ class Parsing(Writer):
 
 @pytest.mark.parametrize(
     ("journey", "what"),
-    [(Failing, "Failed: as a test does"), (Searching, "StopIteration: "), (Parsing, "JSONDecodeError: ")],
+    [(Failing, "Failed: as a test does"), (Searching, "StopIteration$"), (Parsing, "JSONDecodeError: ")],
 )
 def test_whatever_a_journey_raises_says_where(app: App, journey: type[Writer], what: str) -> None:
     """Its own line, though it is no Exception, nothing that a coroutine may raise, or raised by what it called."""
@@ -325,6 +326,27 @@ class LeavingUnheard(Writer):
 class LeavingUnheardAtAnAnswer(Writer):
     def is_logged_out(self, page: Page, login_path: str) -> bool:  # noqa: ARG002
         os._exit(0)
+
+
+class Interrupting(Writer):
+    def act(self, http: Http) -> None:  # noqa: ARG002
+        raise KeyboardInterrupt
+
+
+class InterruptingAtAnAnswer(Writer):
+    def is_logged_out(self, page: Page, login_path: str) -> bool:  # noqa: ARG002
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("journey", [Interrupting, InterruptingAtAnAnswer])
+def test_a_journey_that_says_it_was_interrupted_was_not(
+    app: App, monkeypatch: pytest.MonkeyPatch, journey: type[Writer]
+) -> None:
+    """The lab takes Ctrl-C itself, so that nobody pressed it who raises that."""
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_IGN)
+    with pytest.raises(UsageError, match=rf"{journey.__name__} broke: KeyboardInterrupt$") as raised:
+        live(app, journey, nothing)
+    assert "test_driven.py:" in raised.value.at
 
 
 @pytest.mark.parametrize("journey", [Leaving, LeavingAtAnAnswer, LeavingUnheard, LeavingUnheardAtAnAnswer])
