@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -168,7 +169,7 @@ class OperationCounts:
 
     def __init__(self, phases: Sequence[PhaseBegan], *, began: int = 0, findings: Iterable[Finding] = ()) -> None:
         self.kinds, self.requests = KindTally(), KeptRequests(began, findings)
-        self._begins = [one.at for one in phases]
+        self._begins = sorted(one.at for one in phases)
         self._latencies = [Latencies() for _ in phases]
         self._operations = [0 for _ in phases]
         self.tries: dict[int, int] = {}
@@ -181,8 +182,8 @@ class OperationCounts:
         self.kinds.take(operation)
         count = len(operation.tries) - operation.repeats
         self.tries[count] = self.tries.get(count, 0) + 1
-        place = max((place for place, at in enumerate(self._begins) if at <= operation.end), default=None)
-        if place is not None:
+        place = bisect_right(self._begins, operation.end) - 1
+        if place >= 0:
             self._operations[place] += 1
             self._latencies[place].add(operation.answered.end - operation.begin)
 
@@ -317,17 +318,22 @@ def _strike_rows(events: Sequence[AnyEvent], recoveries: Iterable[Recovery], beg
 def _step_rows(events: Sequence[AnyEvent], began: int) -> list[StepRow]:
     """In the order of time, since the name of a replica that went may be given again."""
     rows: list[StepRow] = []
+    staying: dict[str, list[int]] = {}
+    """Places of the rows whose old replica is still there, by its name."""
     ready: dict[str, float | None] = {}
     holder: dict[str, Step] = {}
     for one in (event for event in events if isinstance(event, Step)):
         if one.action == "ready":
             ready[one.replica] = one.seconds
         elif one.action == "remove":
-            rows = [_left(row, one) for row in rows]
+            for place in staying.pop(one.replica, ()):
+                rows[place] = msgspec.structs.replace(rows[place], drained=one.seconds)
         elif one.action == "enter":
             old = holder.get(one.slot)
             holder[one.slot] = one
             if one.why != "first":
+                if old is not None:
+                    staying.setdefault(old.replica, []).append(len(rows))
                 rows.append(_step_row(one, old, ready.get(one.replica), began))
     return rows
 
@@ -343,12 +349,6 @@ def _step_row(one: Step, old: Step | None, ready: float | None, began: int) -> S
         old=old.replica if old else "",
         before=old.release if old else "",
     )
-
-
-def _left(row: StepRow, gone: Step) -> StepRow:
-    if row.old != gone.replica or row.drained is not None:
-        return row
-    return msgspec.structs.replace(row, drained=gone.seconds)
 
 
 def _phase_rows(phases: Sequence[PhaseBegan], watch: OperationCounts, end: int, began: int) -> Iterable[PhaseRow]:

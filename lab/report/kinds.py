@@ -39,9 +39,10 @@ class KindTally:
         """One more operation; what is only concluded from others is none."""
         if not operation.is_conclusion:
             name = request_name(operation)
-            if name not in self._kinds and len(self._kinds) >= MOST:
-                name = OTHER
-            self._kinds.setdefault(name, _Kind()).take(operation)
+            known = self._kinds.get(name)
+            if known is None:
+                known = self._kinds.setdefault(name if len(self._kinds) < MOST else OTHER, _Kind())
+            known.take(operation)
 
     def counts(self) -> dict[str, KindCount]:
         """By kind, in the order in which they were first seen."""
