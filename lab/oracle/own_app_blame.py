@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from lab.clock import NS
 from lab.model import Finding, Kind, Operation, Outcome, Value
+from lab.oracle.own_formats import OwnFormats
 from lab.oracle.own_places import OwnPlaces
 from lab.oracle.own_sessions import OwnSessions
 from lab.oracle.own_state import leaves
@@ -60,14 +61,14 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
     if at_once:
         return at_once
     logins: dict[str, list[Operation]] = {}
-    late, sessions, served, places = _LateShown(), OwnSessions(), _Served(), OwnPlaces(events)
-    answers = list(_answers(_also_to((late, sessions, served, places), history), logins))
+    late, sessions, served, places, formats = _LateShown(), OwnSessions(), _Served(), OwnPlaces(events), OwnFormats()
+    answers = list(_answers(_also_to((late, sessions, served, places, formats), history), logins))
     logouts = [one for one in findings if one.anomaly == Anomaly.FORCED_LOGOUT]
     by_whom = _bound_elsewhere(logouts, logins) or _ended_by_another(logouts, logins, answers)
     by_whom = by_whom or sessions.cause(findings) or _shared_between_users(findings, served)
     if by_whom:
         return by_whom
-    of_state = late.cause or places.cause
+    of_state = late.cause or places.cause or formats.cause
     if of_state and any(one.anomaly in {Anomaly.LOST_WRITE, Anomaly.CONTRADICTION} for one in findings):
         return of_state
     failed = [one for one in answers if not one.is_good]
@@ -75,7 +76,7 @@ def own_app_cause(findings: Sequence[Finding], events: Sequence[AnyEvent], histo
         return ""
     good = [one for one in answers if one.is_good]
     began = _began(events)
-    return _forged(failed, good) or _by_release(failed, good, began)
+    return _forged(failed, good) or _by_release(failed, good, began) or formats.cause
 
 
 def _kept_out(findings: Sequence[Finding]) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import pytest
 from msgspec.structs import replace
 
 from lab.clock import NS
-from lab.model import Finding, Kind, Operation
+from lab.model import Finding, Kind, Operation, Outcome
 from lab.oracle.own_app_blame import own_app_cause
-from lab.oracle.promises import STATE_KEPT, Anomaly
+from lab.oracle.promises import STATE_KEPT, TRIES, Anomaly
 from lab.record import AppStopped
 from tests.unit.oracle.making import op
 
@@ -60,6 +61,39 @@ def test_what_one_release_keeps_for_itself(own: bool, old: bool, *, fits: bool) 
             told.append(replace(read, tries=(replace(read.final, release=of),)))
     cause = own_app_cause([LOST], [], told)
     assert cause.startswith("what is done at v2 is not shown by v1: v2 keeps it in a place of its own") is fits, cause
+
+
+NOT_READ = "v1 shows nothing once v2 has written: it does not read what that writes (formats)"
+
+
+@pytest.mark.parametrize("says", [[], "no state was shown: KeyError: 'notes'", 500])
+def test_what_one_release_can_not_read(says: object) -> None:
+    """Whoever the new one wrote for last has no state at the old one, as a whole: shown as empty, told in words, or
+    not answered."""
+    assert formats_cause(says, shows_own=True) == NOT_READ
+    assert formats_cause(says, shows_own=False) == ""
+
+
+def formats_cause(says: object, *, shows_own: bool) -> str:
+    """The old release writes for each user, then the new one; both are asked. Whether that shows what it wrote."""
+    told: list[Operation] = []
+    for turn, writer in product(range(4), ("v1", "v2")):
+        user, since = f"u{turn}", (turn * 2 + (writer == "v2")) * 10 * NS
+        told.append(op(Kind.ACT, since, since, user=user, replica=f"a1-{writer}", release=writer))
+        notes = ["old", "new"][: 1 + (writer == "v2")]
+        for number, reader in enumerate(("v1", "v2"), 1):
+            at, is_read = since + number * NS, writer == "v1" or (reader == "v2" and shows_own)
+            if says == 500 and not is_read:
+                out = Outcome.UNKNOWN
+                told.append(
+                    op(Kind.READ, at, at, user=user, outcome=out, result="500", replica=f"a1-{reader}", release=reader)
+                )
+                continue
+            seen = list(notes) if is_read else says
+            shown = op(Kind.STATE, at, at, user=user, answer=seen, replica=f"a1-{reader}", release=reader)
+            told.append(replace(shown, is_conclusion=True, allowed=(list(notes),)))
+    finding = replace(LOST, promise=TRIES, anomaly=str(Anomaly.NOT_ANSWERED)) if says == 500 else LOST
+    return own_app_cause([finding], [], told)
 
 
 @pytest.mark.parametrize(
