@@ -233,7 +233,8 @@ class Operation(Value, gc=False, kw_only=False):
     is_broken_off: bool = False
     """The lab itself ended it, as when it is interrupted: it says nothing of the app that no answer came."""
     ended_early: str | None = None
-    """Of a STATE: why the action before it ended early, "" where it did not; None: no action came before it."""
+    """Of a STATE: why the action before it ended early, "" where it did not; None: no action came before it. Of an
+    own app's LOGOUT: why it claims nothing, "" where it does."""
     could_not_fail: str = ""
     """Of a STATE: why comparing it could not have failed, "" where it could."""
     repeats: int = 0

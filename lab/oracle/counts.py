@@ -10,7 +10,7 @@ from lab.oracle import promises
 class OwnAppCounts:
     """What users of somebody's own app came to do: why its comparisons could not have failed, where none could."""
 
-    __slots__ = ("changes", "could_not_fail", "ended_early", "ended_whole", "writes")
+    __slots__ = ("changes", "could_not_fail", "ended_early", "ended_whole", "logged_out", "logouts_early", "writes")
 
     def __init__(self) -> None:
         self.writes = 0
@@ -23,6 +23,9 @@ class OwnAppCounts:
         """Actions, by why they did."""
         self.could_not_fail: Counter[str] = Counter()
         """Comparisons, by why they could not."""
+        self.logged_out = 0
+        self.logouts_early: Counter[str] = Counter()
+        """Logouts that claim nothing, by why."""
 
     def add(self, other: OwnAppCounts) -> None:
         """Count another's as well."""
@@ -31,13 +34,13 @@ class OwnAppCounts:
         self.ended_whole += other.ended_whole
         self.ended_early += other.ended_early
         self.could_not_fail += other.could_not_fail
+        self.logged_out += other.logged_out
+        self.logouts_early += other.logouts_early
 
     def why_nothing(self) -> str:
         """Why no change was ever read back; empty where users have done nothing at all."""
-        early = self.ended_early.total()
-        if early and not self.ended_whole:
-            (why, _), *_ = self.ended_early.most_common(1)
-            return f"act ended early in 100 % of its calls: {why}"
+        if self.ended_early and not self.ended_whole:
+            return _always_early("act", self.ended_early)
         if not self.ended_whole:
             return ""
         if not self.writes:
@@ -46,6 +49,15 @@ class OwnAppCounts:
             others = [why for why, _ in self.could_not_fail.most_common() if why.startswith("state()")]
             return others[0] if others else "the state never changed"
         return "no change was read back through another replica than the one that took it"
+
+    def why_no_logout(self) -> str:
+        """Why nobody logged out of those who would; empty where somebody did, or nobody would."""
+        return "" if self.logged_out or not self.logouts_early else _always_early("log_out", self.logouts_early)
+
+
+def _always_early(part: str, by_reason: Counter[str]) -> str:
+    (why, _), *_ = by_reason.most_common(1)
+    return f"{part} ended early in 100 % of its calls: {why}"
 
 
 class CheckCounts:

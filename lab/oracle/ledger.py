@@ -27,6 +27,7 @@ from lab.oracle.words import (
     CART,
     CHECKOUT,
     HISTORY,
+    LOGOUT,
     OK,
     ORDERS,
     REMOVE,
@@ -120,6 +121,8 @@ class Ledger:
         self.waiting.append(operation)
         if operation.kind in _OBJECT_OF:
             self._comparison().note(operation)
+        elif operation.kind is LOGOUT and operation.ended_early is not None:
+            self._note_logout(operation)
         self._check_owner(operation)
         self._check_content(operation)
 
@@ -190,6 +193,12 @@ class Ledger:
         for place, part in enumerate(parts):
             if part:
                 self._judge(self._object(place), part)
+
+    def _note_logout(self, operation: Operation) -> None:
+        if operation.ended_early:
+            self._counts.own_app.logouts_early[operation.ended_early] += 1
+        else:
+            self._counts.own_app.logged_out += 1
 
     def _comparison(self) -> Devices:
         """Of what the devices show in the end."""

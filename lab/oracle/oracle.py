@@ -114,6 +114,11 @@ class Oracle:
         return "" if self._counts.reads_compared else self._counts.own_app.why_nothing()
 
     @property
+    def why_no_logout(self) -> str:
+        """Of somebody's own app: why every logout of its users ended early; empty where one did not."""
+        return self._counts.own_app.why_no_logout()
+
+    @property
     def always_ends_early(self) -> str:
         """Of somebody's own app: why every action of its users ended early so far; empty where one did not."""
         own_app = self._counts.own_app

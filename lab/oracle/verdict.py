@@ -82,6 +82,8 @@ class Evidence(Value):
     """What a check died of, if one did."""
     why_nothing: str = ""
     """Of somebody's own app: why no comparison of its state could have failed, where none could."""
+    why_no_logout: str = ""
+    """And why nobody of those logged out who would have, where nobody did."""
     last: int = 0
     """When the last recorded operation ended."""
     rolled_back: bool = False
@@ -188,6 +190,7 @@ def gather(
         store_loss=loss,
         unjudged=oracle.unjudged,
         why_nothing=oracle.why_nothing,
+        why_no_logout=oracle.why_no_logout,
         strikes=service.strikes,
         strikes_that_hit=service.strikes_that_hit,
         users_served_by_new=service.users_by_release.get(new_release, 0) if new_release else 0,

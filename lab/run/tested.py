@@ -43,7 +43,8 @@ def _parts(scenario: Scenario, evidence: Evidence, events: Sequence[AnyEvent]) -
     yield _part(
         "logout",
         f"sessions that their users had ended were shown again and turned away, {shown} times" if shown else "",
-        "no session that its user had ended was turned away: users log out where their journey has log_out",
+        evidence.why_no_logout
+        or "no session that its user had ended was turned away: users log out where their journey has log_out",
     )
     yield _part("long-lived connections", "", "users make requests alone, no WebSocket and no event stream")
 

@@ -40,11 +40,16 @@ class Logouts:
         then; `path` is what `state` got last."""
         device, ticket = self._device, self._device.ticket(path)
         try:
-            tries = await do()
-        except Unexpected:
-            tries = ()
+            tries, why = await do(), "it asked for nothing"
+        except Unexpected as exc:
+            tries, why = (), str(exc)
         is_done = bool(tries)
-        device.conclude(Kind.LOGOUT, outcome=Outcome.OK if is_done else Outcome.UNKNOWN, tries=tries or None)
+        device.conclude(
+            Kind.LOGOUT,
+            outcome=Outcome.OK if is_done else Outcome.UNKNOWN,
+            ended_early="" if is_done else why,
+            tries=tries or None,
+        )
         device.forget_session()
         if is_done and await self._is_telling(path):
             for _ in range(SHOWN):

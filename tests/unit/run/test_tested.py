@@ -39,7 +39,9 @@ STRUCK = Strike(
 )
 
 
-def parts(text: str = SCENARIO, events: Sequence[AnyEvent] = (), *, reads: int = 0, busy: int = 0) -> dict[str, str]:
+def parts(
+    text: str = SCENARIO, events: Sequence[AnyEvent] = (), *, reads: int = 0, busy: int = 0, out: str = ""
+) -> dict[str, str]:
     scenario = msgspec.yaml.decode(text, type=Scenario)
     evidence = Evidence(
         operations=9,
@@ -48,6 +50,7 @@ def parts(text: str = SCENARIO, events: Sequence[AnyEvent] = (), *, reads: int =
         checks={"state_kept": reads},
         occasions={"busy_stops": busy},
         why_nothing="" if reads else "the state never changed",
+        why_no_logout=out,
     )
     return {one.part: one.text.partition(": ")[2] for one in parts_tested(scenario, evidence, events)}
 
@@ -66,6 +69,13 @@ def test_all_that_was_done_is_told_as_tested() -> None:
         " has log_out",
         "long-lived connections": "not tested: users make requests alone, no WebSocket and no event stream",
     }
+
+
+def test_logouts_that_never_come_about_are_told_with_their_reason() -> None:
+    """A journey that has `log_out` need not be told to have one."""
+    assert parts(out="log_out ended early in 100 % of its calls: no button")["logout"] == (
+        "not tested: log_out ended early in 100 % of its calls: no button"
+    )
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def test_an_ended_session_is_shown_again_and_turned_away(app: App, journey: type
     for one in told:
         counted.feed(one)
     assert counted.counts()["ended_sessions"] == 2 * logouts.SHOWN
+    assert check(told).why_no_logout == ""
     assert len(states(told)) == 1
 
 
@@ -133,6 +134,8 @@ def test_a_logout_that_was_not_answered_claims_nothing(app: App) -> None:
         assert [one.outcome for one in told if one.kind is Kind.LOGOUT] == [Outcome.UNKNOWN]
         assert ended(told) == []
         assert broken(told) == set()
+        assert check(told).why_no_logout.startswith("log_out ended early in 100 % of its calls: ")
+    assert check(told).why_no_logout.endswith(": it asked for nothing")
 
 
 def test_nobody_logs_out_who_can_not(app: App) -> None:
