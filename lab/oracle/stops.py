@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Generic, NamedTuple, TypeVar
@@ -23,6 +24,8 @@ STOPPED_WITHIN = 15.0
 """Seconds that a stop is taken to last where the record does not say when it was over."""
 
 
+USUAL = 3
+"""So many of an error show that a release answers it by itself."""
 WITNESSES = 3
 """Operations that are shown of those that one app cut."""
 
@@ -77,7 +80,8 @@ def find_cut(
     it went to the victim's slot while it lasted or before that one had a new replica. A timeout that names no slot
     is laid at no stop where others came while nobody was stopped or struck: then the machine, or the app as a whole,
     was too slow for somebody's patience, and that is for other promises to tell. Neither is what the shop says to a
-    login that waited for long. `events` are in time order.
+    login that waited for long, nor an error that a release answers as often while it is not stopped. `events` are in
+    time order.
 
     Of an app that got its own stop signal it is told app by app: what it cut, those among `repeated` too that the
     balancer then made good elsewhere, and that it was killed because it did not end in its time. What takes longer than
@@ -90,10 +94,13 @@ def find_cut(
     silent = [one for _, one in failed if _is_silence(one)]
     is_slow = any(next(stops.during(one), None) is None and not any(strikes.during(one)) for one in silent)
     told = {event.replica: event for event in events if isinstance(event, AppStopped)}
+    usual = _usual_errors(failed, stops, strikes)
     cut: dict[str, list[_Cut]] = {}
     found: list[Finding] = []
     for operation, one in failed:
         if (is_slow and _is_silence(one)) or _is_told_to_come_later(operation, one):
+            continue
+        if one.replica is not None and (one.release, one.result) in usual:
             continue
         places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
         under_way = (stop for stop in stops.during(one) if not places or stop.slot in places)
@@ -120,6 +127,19 @@ def find_cut(
             cut.setdefault(stop.replica, []).append(_Cut(operation, one, is_saved=True))
     found += [_cut_by_app(told[replica], those) for replica, those in cut.items()]
     return [*found, *_unprepared(told), *_killed(told, planned_stops(events), events)]
+
+
+def _usual_errors(
+    failed: Iterable[tuple[Operation, Try]], stops: _InTime[PlannedStop], strikes: _InTime[_Struck]
+) -> frozenset[tuple[str | None, str]]:
+    """What releases answer by themselves, and as often while the replica that does so is not stopped."""
+    at_stops, otherwise = Counter[tuple[str | None, str]](), Counter[tuple[str | None, str]]()
+    for _, one in failed:
+        if one.replica is None or not one.answered or any(strikes.during(one)):
+            continue
+        is_stopped = any(stop.replica == one.replica for stop in stops.during(one))
+        (at_stops if is_stopped else otherwise)[one.release, one.result] += 1
+    return frozenset(one for one, count in otherwise.items() if count >= max(USUAL, at_stops[one]))
 
 
 class _Cut(NamedTuple):

@@ -291,6 +291,19 @@ def test_a_login_that_is_told_to_come_later_was_not_cut() -> None:
     assert report(*STOP, replace(nobody, kind=Kind.LOGIN)).broken[CLEAN_STOPS] == 1
 
 
+def test_an_error_that_a_release_answers_anyhow_is_no_stops() -> None:
+    """As often while it is not stopped, whichever of its replicas; what a stop brings alone is laid at it."""
+    anyhow = [acted(2 + number, "500", "200", replica="b1-4") for number in range(3)]
+    at_stop = [acted(11 + number / 10, "500", "200", replica="a1-1") for number in range(3)]
+    assert not report(*STOP, *anyhow, *at_stop).broken[CLEAN_STOPS]
+    assert report(*STOP, *anyhow[1:], *at_stop[1:]).broken[CLEAN_STOPS] == 2
+    assert report(*STOP, *anyhow, *at_stop, acted(11.5, "500", "200", replica="a1-1")).broken[CLEAN_STOPS] == 4
+    other = [acted(2 + number, "503", "200", replica="b1-4") for number in range(3)]
+    assert report(*STOP, *other, *at_stop).broken[CLEAN_STOPS] == 3
+    nobodys = [acted(2 + number, "500", "200", edge=("a1",)) for number in range(3)]
+    assert report(*STOP, *nobodys, *at_stop).broken[CLEAN_STOPS] == 3
+
+
 def test_a_struck_replica_is_no_planned_stop() -> None:
     """Tidying up what a strike left is not counted as a stop that went well."""
     assert report(strike(9), *STOP).checks[CLEAN_STOPS] == 0
