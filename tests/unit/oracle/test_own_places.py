@@ -72,10 +72,12 @@ def test_what_one_release_can_not_read(says: object) -> None:
     not answered."""
     assert formats_cause(says, shows_own=True) == NOT_READ
     assert formats_cause(says, shows_own=False) == ""
+    assert formats_cause(says, shows_own=True, reads_own=False) == ""
 
 
-def formats_cause(says: object, *, shows_own: bool) -> str:
-    """The old release writes for each user, then the new one; both are asked. Whether that shows what it wrote."""
+def formats_cause(says: object, *, shows_own: bool, reads_own: bool = True) -> str:
+    """The old release writes for each user, then the new one; both are asked. Whether that shows what it wrote, and
+    whether the old one shows to the last user what only it has written."""
     told: list[Operation] = []
     for turn, writer in product(range(4), ("v1", "v2")):
         user, since = f"u{turn}", (turn * 2 + (writer == "v2")) * 10 * NS
@@ -83,6 +85,7 @@ def formats_cause(says: object, *, shows_own: bool) -> str:
         notes = ["old", "new"][: 1 + (writer == "v2")]
         for number, reader in enumerate(("v1", "v2"), 1):
             at, is_read = since + number * NS, writer == "v1" or (reader == "v2" and shows_own)
+            is_read = is_read and (reads_own or turn < 3 or (writer, reader) != ("v1", "v1"))
             if says == 500 and not is_read:
                 out = Outcome.UNKNOWN
                 told.append(
