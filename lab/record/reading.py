@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -18,6 +20,11 @@ from lab.record.folder import FORMAT, HELD_BACK
 _T = TypeVar("_T")
 CHUNK = 1 << 16
 """Bytes that are decoded at once."""
+AT_ONCE = 256
+"""So many of these are divided before they are written."""
+PART, QUICKEST = ".gz", 1
+"""What a part's file ends with, and how it is packed: a long history takes a fifth of its room, and less time to read
+again than to write whole."""
 LONGEST = 1 << 27
 """Bytes of one line, and of one document: what is longer was never written by a lab."""
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -103,6 +110,29 @@ class ReadRecord:
 
         return self._lines("history.jsonl", decoder, mine)
 
+    def divide(self, of: int, into: Path, *, passed: Callable[[Sequence[bytes], Sequence[bytes]], None]) -> None:
+        """Write the history into a file for each of `of` parts of the users, as `part` reads them; `passed` as `shard`
+        tells it. Raises OSError where they can't be written."""
+        waiting: list[list[bytes]] = [[] for _ in range(of)]
+        with ExitStack() as stack:
+            files = [
+                stack.enter_context(gzip.open(_file_of(number, into), "wb", compresslevel=QUICKEST))
+                for number in range(of)
+            ]
+            for read, chunk in enumerate(self._chunks(self.folder / "history.jsonl"), 1):
+                lines = chunk.splitlines(keepends=True)
+                users = [user_of(line) for line in lines]
+                passed(lines, users)
+                for line, user in zip(lines, users, strict=True):
+                    waiting[part_of(user, of)].append(line)
+                if read % AT_ONCE == 0:
+                    _write(waiting, files)
+            _write(waiting, files)
+
+    def part(self, number: int, divided: Path) -> Iterator[Operation]:
+        """The operations of one part, as `divide` has written them into that folder."""
+        return self._lines(str(_file_of(number, divided)), msgspec.json.Decoder(Operation))
+
     def document(self, name: str) -> Any:
         """A whole document, or None where the run ended before it was written."""
         path = self.folder / name
@@ -120,22 +150,27 @@ class ReadRecord:
     def _lines(
         self, name: str, decoder: msgspec.json.Decoder[_T], part: Callable[[bytes], bytes] = lambda chunk: chunk
     ) -> Iterator[_T]:
-        path = self.folder / name
-        read = checksum = 0
+        path, read = self.folder / name, 0
+        for whole in self._chunks(path):
+            chunk = part(whole)
+            try:
+                decoded = decoder.decode_lines(chunk)
+            except _UNREADABLE:
+                decoded = self._one_by_one(chunk, decoder, path, read=read)
+            yield from decoded
+            read += len(decoded)
+
+    def _chunks(self, path: Path) -> Iterator[bytes]:
+        """Whole lines, some hundred at a time; what the file comes to is known once all are read."""
+        checksum = 0
         try:
-            with path.open("rb") as file:
-                for whole in _chunks(file, path):
-                    checksum = crc32(whole, checksum)
-                    chunk = part(whole)
-                    try:
-                        decoded = decoder.decode_lines(chunk)
-                    except _UNREADABLE:
-                        decoded = self._one_by_one(chunk, decoder, path, read=read)
-                    yield from decoded
-                    read += len(decoded)
-            self._checksums[name] = checksum
-        except OSError as exc:
+            with gzip.open(path) if path.suffix == PART else path.open("rb") as file:
+                for chunk in _chunks(file.read, path):
+                    checksum = crc32(chunk, checksum)
+                    yield chunk
+        except (OSError, EOFError) as exc:
             raise RecordError(f"can't be read: {exc}", at=str(path), hint=_OTHER) from exc
+        self._checksums[path.name] = checksum
 
     def _one_by_one(self, chunk: bytes, decoder: msgspec.json.Decoder[_T], path: Path, *, read: int) -> list[_T]:
         """What can be read of lines of which one is bad: all but one without an end, the file's last, must be good."""
@@ -151,6 +186,17 @@ class ReadRecord:
                     raise RecordError(f"can't be read: {exc}", at=f"{path}, line {read + number}", hint=hint) from exc
                 self._torn.add(path.name)
         return decoded
+
+
+def _file_of(part: int, folder: Path) -> Path:
+    return folder / f"{part}{PART}"
+
+
+def _write(waiting: Sequence[list[bytes]], files: Sequence[gzip.GzipFile]) -> None:
+    """Each part's lines into its file."""
+    for lines, file in zip(waiting, files, strict=True):
+        file.write(b"".join(lines))
+        lines.clear()
 
 
 def _has_other_shape(exc: Exception) -> bool:
@@ -211,11 +257,11 @@ class FollowedRecord:
         return decoded
 
 
-def _chunks(file: IO[bytes], path: Path) -> Iterator[bytes]:
+def _chunks(some: Callable[[int], bytes], path: Path) -> Iterator[bytes]:
     """Whole lines, some hundred at a time; only the file's last may lack its end. Takes time in proportion to them."""
     begun: list[bytes] = []
     size = 0
-    for block in iter(partial(file.read, CHUNK), b""):
+    for block in iter(partial(some, CHUNK), b""):
         whole, newline, rest = block.rpartition(b"\n")
         if newline:
             yield b"".join((*begun, whole, newline))

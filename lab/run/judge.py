@@ -213,7 +213,7 @@ def _take_in(
         elif parts > 1:
             take_in_processes(
                 tally,
-                seen.folder,
+                seen,
                 rules,
                 releases.new,
                 processes=processes,

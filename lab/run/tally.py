@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lab.collection import no_collection
 from lab.model import Operation
@@ -90,7 +92,7 @@ def parts_of(size: int, processes: int) -> int:
 
 def take_in_processes(
     tally: Tally,
-    folder: Path,
+    seen: ReadRecord,
     rules: ServiceRules,
     new_release: str | None,
     *,
@@ -99,28 +101,65 @@ def take_in_processes(
     is_cut_off: bool,
 ) -> None:
     """The same as `take` of all operations, with the users divided into `parts`, of which so many processes take one
-    after another. What a part needs is let go with its process.
+    after another. What a part needs is let go with its process. Where there are more of them than processes the
+    history is read once and divided among files beside it, where there is room for them; else each part reads it whole.
 
     Raises what a part raised: what is wrong with a record is told better by one process. Who is told to stop
     meanwhile waits for no part.
     """
-    part, others = partial(_part, folder, rules, new_release, parts, is_cut_off), set(active_children())
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        try:
-            tally.absorb(list(pool.map(part, range(parts))))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for one in set(active_children()) - others:
-                one.terminate()
-            raise
+    others = set(active_children())
+    with _divided(seen, parts, tally) if parts > processes else nullcontext() as divided:
+        part = partial(_part, seen.folder, divided, rules, new_release, parts, is_cut_off)
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+            try:
+                tally.absorb(list(pool.map(part, range(parts))))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for one in set(active_children()) - others:
+                    one.terminate()
+                raise
 
 
-def _part(folder: Path, rules: ServiceRules, new_release: str | None, of: int, is_cut_off: bool, number: int) -> Tally:
-    """One part, in a process of its own. The first also looks at what concerns all: numbers, who came after whom."""
+@contextmanager
+def _divided(seen: ReadRecord, parts: int, tally: Tally) -> Iterator[Path | None]:
+    """The folder of the parts' files, gone with the block; None where they can't be written."""
+    with ExitStack() as stack:
+        yield _divide(seen, parts, tally, stack)
+
+
+def _divide(seen: ReadRecord, parts: int, tally: Tally, stack: ExitStack) -> Path | None:
+    passing = _Passing(tally.whole)
+    try:
+        made = TemporaryDirectory(prefix=".parts-", dir=seen.folder, ignore_cleanup_errors=True)
+        folder = Path(stack.enter_context(made))
+        seen.divide(parts, folder, passed=passing.lines)
+    except OSError:  # the disk is full, or nobody may write there
+        stack.close()
+        return None
+    if tally.occasions is not None:
+        tally.occasions.add_neighbours(passing.neighbours)
+    return folder
+
+
+def _part(
+    folder: Path,
+    divided: Path | None,
+    rules: ServiceRules,
+    new_release: str | None,
+    of: int,
+    is_cut_off: bool,
+    number: int,
+) -> Tally:
+    """One part, in a process of its own. If nobody has, the first also looks at what concerns all: numbers, who came
+    after whom."""
     seen, tally = ReadRecord(folder), Tally(rules, is_part=True)
     tally.take_events(list(seen.events()), new_release)
     passing = _Passing(tally.whole)
-    tally.take(seen.shard(number, of, passed=passing.lines if number == 0 else None), is_cut_off=is_cut_off)
+    if divided is None:
+        operations = seen.shard(number, of, passed=passing.lines if number == 0 else None)
+    else:
+        operations = seen.part(number, divided)
+    tally.take(operations, is_cut_off=is_cut_off)
     if tally.occasions is not None:
         tally.occasions.add_neighbours(passing.neighbours)
     tally.oracle.close()

@@ -75,7 +75,7 @@ def processes(size: int = 10**7) -> Iterator[str]:
 def hundred_million(size: int = 10**8) -> Iterator[str]:
     """10^8 operations, of which one shows that something was lost."""
     with _folder() as folder:
-        done = _piped(folder / "run", Shape(operations=size, is_spoilt=True), parts=PARTS)
+        done = _piped(folder / "run", Shape(operations=size, is_spoilt=True), parts=PARTS, processes=2)
     print(f"figure: {done.figure}")
     if (done.code, done.hurt, done.findings) != (ExitCode.BROKEN, 1, 1):
         yield f"one loss was planted: exit {done.code}, {done.hurt} hurt, {done.findings} findings{done.said}"
@@ -113,9 +113,9 @@ def _is_held(*those: Judged) -> Iterator[str]:
             yield f"a valid record of {one.operations:,} operations ended with {one.code}{one.said}"
 
 
-def _piped(folder: Path, shape: Shape, *, parts: int = 1) -> Judged:
+def _piped(folder: Path, shape: Shape, *, parts: int = 1, processes: int = 1) -> Judged:
     history, total = write_record(folder, shape)
-    return judge_piped(folder, history, total, parts=parts)
+    return judge_piped(folder, history, total, parts=parts, processes=processes)
 
 
 @contextmanager

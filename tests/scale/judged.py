@@ -86,11 +86,13 @@ def judge(folder: Path, operations: int, *, processes: int = 1, parts: int = 0) 
     )
 
 
-def judge_piped(folder: Path, history: Callable[[IO[bytes]], None], operations: int, *, parts: int = 1) -> Judged:
+def judge_piped(
+    folder: Path, history: Callable[[IO[bytes]], None], operations: int, *, parts: int = 1, processes: int = 1
+) -> Judged:
     """The same of a history that is on no disk: it is written while it is read, anew for whoever opens it next."""
 
     def write() -> None:
-        while True:  # as each part does, and whoever looks for a cause
+        while True:  # as whoever looks for a cause does
             with suppress(BrokenPipeError), pipe.open("wb", buffering=0) as file:  # somebody may have read enough
                 history(file)
                 pipe.unlink()  # whoever opens it next gets a pipe of its own, and this reader its end
@@ -100,4 +102,4 @@ def judge_piped(folder: Path, history: Callable[[IO[bytes]], None], operations: 
     os.mkfifo(pipe)
     writer = threading.Thread(target=write, daemon=True)
     writer.start()
-    return judge(folder, operations, parts=parts)
+    return judge(folder, operations, parts=parts, processes=processes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -48,7 +49,27 @@ def test_every_recorded_run_is_judged_as_by_one_process(name: str, tmp_path: Pat
 def test_parts_that_are_judged_one_after_another_say_the_same(tmp_path: Path) -> None:
     """However many: each in a process of its own, whose memory goes with it."""
     folder = golden.unpack("memory", tmp_path)
+    before = sorted(folder.iterdir())
     assert judged(folder, 1, parts=3) == judged(folder, 1)
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS])
+def test_where_there_is_no_room_for_parts_each_reads_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    """A full disk, or one that nobody may write to, changes nothing of what is said; and nothing is left there."""
+    folder = golden.unpack("memory", tmp_path)
+    expected, written = judged(folder, 1), list[Path]()
+
+    def refuse(_: object, of: int, into: Path, **__: object) -> None:
+        written.extend(into / str(number) for number in range(of))
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(ReadRecord, "divide", refuse)
+    assert judged(folder, 1, parts=3) == expected
+    assert written
+    assert not written[0].parent.exists()
 
 
 def test_a_long_record_is_judged_in_parts() -> None:
@@ -84,6 +105,7 @@ def test_what_is_wrong_with_a_record_is_told_as_by_one_process(spoil: str, tmp_p
     history.write_bytes(b"".join(lines))
     assert judged(folder, 2).reasons
     assert judged(folder, 2) == judged(folder, 1)
+    assert judged(folder, 1, parts=2) == judged(folder, 1)
 
 
 @pytest.mark.parametrize("seed", range(20))

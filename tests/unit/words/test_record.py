@@ -154,7 +154,7 @@ def test_a_long_line_takes_time_in_proportion(tmp_path: Path) -> None:
     assert [one.user for one in seen.history()] == ["user-001"]
     assert time.process_time() - began < 3
     with pytest.raises(RecordError, match="is longer than"):
-        list(_chunks(io.BytesIO(b"x" * (LONGEST + 1)), Path("x")))
+        list(_chunks(io.BytesIO(b"x" * (LONGEST + 1)).read, Path("x")))
 
 
 def test_a_document_that_the_disk_refuses_leaves_the_old_one(tmp_path: Path) -> None:
