@@ -10,43 +10,13 @@ from typing import Any
 from lab.cluster.own_app import base_name, image_of, is_proxy, jobs_of
 from lab.errors import UsageError
 from lab.model import Value
+from lab.scenario.known_images import STORE_NAMES, STORE_PORTS, STORES, TOOLS
 
 _NEEDS_A_STORE = "the only one that needs a store"
 """It may speak against another, as of a front end that users reach; of two services behind one it says too little."""
 USUAL_PORT, USUAL_PATH = 8000, "/healthz"
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-STORES = _words(
-    """
-    arangodb azure-sql-edge beanstalkd cassandra clickhouse clickhouse-server cockroach consul couchdb cp-kafka
-    cp-zookeeper dragonfly eclipse-mosquitto elasticsearch etcd influxdb kafka keydb mariadb meilisearch memcached
-    milvus minio mongo mongodb mosquitto mysql mysql-server nats neo4j opensearch percona pgvector postgis postgres
-    postgresql qdrant rabbitmq redis redis-stack redis-stack-server redismod rethinkdb scylla solr timescaledb
-    timescaledb-ha typesense valkey vault weaviate zookeeper
-    """
-)
-"""Images by the last part of their names that keep something."""
-_STORE_NAMES = STORES | _words("database db es pg")
-_STORE_PORTS = frozenset(
-    {1433, 2181, 3306, 5432, 5672, 6379, 7687, 9042, 9092, 9200, 9300, 11211, 15672, 26257, 27017, 33060}
-)
-"""Where stores listen: what is built from one of their images keeps its port, and often its name."""
-TOOLS = _words(
-    """
-    acme-companion adminer alertmanager all-in-one autoheal autopostgresqlbackup cadvisor certbot chrome chromium clamav
-    coturn docker-db-backup dozzle filebeat fluent-bit fluentd flower gotenberg grafana imgproxy jaeger kibana
-    localstack logstash loki mailcatcher maildev mailhog mailpit mongo-express node-exporter
-    opentelemetry-collector opentelemetry-collector-contrib otel-collector pgadmin pgadmin4 pgbouncer phpmyadmin
-    portainer portainer-ce postfix postgres-backup-local postgres-exporter postgres_exporter prometheus promtail
-    redis-commander redis_exporter redisinsight registry selenium smtp4dev standalone-chrome statsd-exporter tika
-    vector watchtower zipkin
-    """
-)
-"""Images by the last part of their names that serve those who run an app, or one thing beside it."""
 _WORKS = re.compile(
     r"\b(celery|sidekiq|resque|rq|dramatiq|huey|arq|bullmq|horizon|queue:work|schedule:(run|work)|delayed_job|good_job"
     r"|solid_queue|worker|workers|beat|cron|crond|supercronic|consumer)\b"
@@ -234,7 +204,7 @@ def _is_store(config: Mapping[str, Any], name: str) -> bool:
     if base_name(image_of(config, name)) in STORES:
         return True
     ports = _named_ports(config["services"][name])
-    return all(port in _STORE_PORTS for port in ports) if ports else name in _STORE_NAMES
+    return all(port in STORE_PORTS for port in ports) if ports else name in STORE_NAMES
 
 
 def _is_front(config: Mapping[str, Any], name: str) -> bool:
