@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from lab.cluster.own_app import OwnApp, brought_up, left_out, named_wrongly, parts_used
+from lab.cluster.own_app import OwnApp, ServiceRole, brought_up, is_proxy, left_out, named_wrongly, parts_used
 from lab.cluster.own_files import profiles_with
 from lab.errors import UsageError
 
@@ -117,7 +117,8 @@ def _reaches_out(
     """Key, what is wrong and what to do about it, for whatever of a service lies beyond its own container."""
     is_app = name == app.service
     leave = "" if is_app else _leave_out(name, app)
-    without = leave or "an override file for the lab without that key"
+    is_store = app.services.get(name) is ServiceRole.STORE  # the app would not start without it
+    without = "an override file for the lab without that key" if is_app or is_store else leave
     yield from _mounts(config, name, service, leave)
     yield from ((key, what, without) for key, what in _RULES_THE_MACHINE.items() if service.get(key))
     for key in ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup"):
@@ -165,7 +166,7 @@ def _mounts(
     for number, mount in enumerate(service.get("volumes") or ()):
         key, source = f"volumes[{number}]", str(mount.get("source", ""))
         if mount["type"] == "bind" and _reaches_engine(source):
-            proxy = "   # a proxy can read a file in place of the engine's labels"
+            proxy = "   # a proxy can read a file in place of the engine's labels" if is_proxy(config, name) else ""
             what = f"reaches the engine through {source!r}: whoever does rules this machine, read-only or not"
             yield key, what, (leave + proxy if leave else "an override file for the lab without that mount")
         options = (volumes.get(source) or {}).get("driver_opts") or {}

@@ -158,6 +158,20 @@ def test_stores_workers_and_what_reaches_out_get_their_roles(read_all: dict[str,
     assert roles("names-that-are-words") == {"2048": "store"}
 
 
+def test_what_a_store_reaches_is_mended_not_left_out() -> None:
+    """Without it the app would not start; of a proxy alone it is said how it finds others without the engine."""
+    db = {"image": "mysql:8", "cap_add": ["NET_ADMIN"]}
+    jobs = {"image": "me/jobs:1", "volumes": [{"type": "bind", "source": "/var/run/docker.sock", "target": "/x"}]}
+
+    def refused(**others: Mapping[str, object]) -> str:
+        config = {"name": "x", "services": {"web": {"image": "me/app:1"}, **others}}
+        read = ReadCompose(config=config, files=(Path("compose.yaml"),))
+        return why_refused(read, guess(config, "web"))
+
+    assert refused(db=db).endswith("an override file for the lab without that key")
+    assert refused(jobs=jobs).endswith("cluster: {services: {jobs: left_out}}")
+
+
 MISTAKABLE = ("on", "2048", "null", "1e3", "0x1f", "1_000", "no", "y")
 """Names of services and images that YAML would take for something else."""
 NASTY = ("a b", 'x"y', "~", "web: #1", "ü\U0001f600", "- a")
