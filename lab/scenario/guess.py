@@ -12,6 +12,7 @@ from lab.errors import UsageError
 from lab.model import Value
 from lab.scenario.known_images import STORE_NAMES, STORE_PORTS, STORES, TOOLS
 
+_IS_REACHED = "the only one that users reach"
 _NEEDS_A_STORE = "the only one that needs a store"
 """It may speak against another, as of a front end that users reach; of two services behind one it says too little."""
 USUAL_PORT, USUAL_PATH = 8000, "/healthz"
@@ -26,7 +27,7 @@ _WORKER_NAME = re.compile(
 )
 _JOB_NAME = re.compile(r"(^|[-_])(migrate|migrations?|migrator|init|setup|seed|seeder|bootstrap|createbuckets)($|[-_])")
 _PROXY_NAME = re.compile(
-    r"(^|[-_])(proxy|nginx|caddy|traefik|haproxy|gateway|ingress|lb|loadbalancer|balancer|httpd|front-?door)($|[-_])"
+    r"(^|[-_])(proxy|nginx|caddy|traefik|haproxy|gateway|ingress|lb|loadbalancer|balancer|router|httpd|front-?door)($|[-_])"
 )
 _ITSELF = r"localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|\$+(?:\{?HOSTNAME\}?|\(hostname[^)]*\))"
 _URL_OF = (
@@ -42,13 +43,17 @@ _LISTENS = re.compile(
 )
 """How a command says where its server listens: "--port 80", "-p 80", "--bind=0.0.0.0:80", ":80"."""
 _INSPECTS = re.compile(r"--inspect\S*")
-_NOT_BY_HTTP = {9000: "FastCGI", 443: "TLS", 8443: "TLS"}
-"""What is usually spoken there, if nothing else is known of an app."""
-_TRAEFIK_PORT = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.server\.port")
+_FASTCGI = re.compile(r"(?<!nginx-php-)\bfpm(?![a-z])")
+"""In the name of an image that speaks it, or in a command."""
+_TRAEFIK_PORT = re.compile(r"traefik\.(?:http\.services\.[^.]+\.loadbalancer\.server\.|(?:[\w-]+\.)?)port")
 _TRAEFIK_PATH = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.healthcheck\.path")
-_DEBUGGERS = frozenset({9229, 5678, 5005, 9003})
-_NOT_FOR_USERS = _DEBUGGERS | {22, 443, 8443, 9000, 35729, 24678}
-"""Of shells, of TLS, of debuggers and FastCGI, of live reloads: the last that one thinks of."""
+_TRAEFIK_RULE = re.compile(r"traefik\.(http\.routers\.|(?:[\w-]+\.)?frontend\.rule)")
+_MSSQL = re.compile(r"(^|/)mssql/server(:|@|$)")
+_DEBUGGERS = frozenset({9222, 9229, 9230, 9231, 5678, 5005, 9003})
+_NEVER_HTTP = frozenset({21, 22, 25, 53, 110, 143, 389, 465, 587, 636, 993, 995, 1883, 3478, 4190, 9229, 9230, 9231})
+"""Of shells, mail, names and the like, and of one debugger."""
+_NOT_FOR_USERS = _NEVER_HTTP | _DEBUGGERS | {1025, 2222, 2525, 9000, 35729, 24678}
+"""Those, debuggers, FastCGI and live reloads: the last that one thinks of, as of TLS."""
 
 
 class Guess(Value):
@@ -105,18 +110,21 @@ def choose_service(config: Mapping[str, Any]) -> Guess:
     rules = {
         "what stands in front depends on it": _behind_fronts(config, may_be),
         "the only one that is built here": [name for name in may_be if services[name].get("build")],
-        "the only one that users reach": [name for name in may_be if _is_reached(services[name])],
+        _IS_REACHED: [name for name in may_be if _is_reached(services[name])],
         _NEEDS_A_STORE: [name for name in may_be if _needs_a_store(config, name)],
     }
     said = {why: found[0] for why, found in rules.items() if len(found) == 1}
     if said.keys() == {_NEEDS_A_STORE}:
         said.clear()
+    against = _against_the_reached(config, said[_IS_REACHED], may_be) if said.keys() == {_IS_REACHED} else ""
+    if against:
+        raise _ask(may_be, f"nothing says for sure which service is the app: {against}")
     if len(set(said.values())) == 1:
         return Guess(value=next(iter(said.values())), why=" and ".join(said))
     if not said:
         raise _ask(may_be, "nothing says which service is the app")
-    against = "; ".join(f"{name}: {why}" for why, name in said.items())
-    raise _ask(may_be, f"the files say two things of which service is the app: {against}")
+    both = "; ".join(f"{name}: {why}" for why, name in said.items())
+    raise _ask(may_be, f"the files say two things of which service is the app: {both}")
 
 
 def what_else(config: Mapping[str, Any], name: str) -> str:
@@ -168,13 +176,21 @@ def guess_port(name: str, told: Mapping[str, Any], image: Mapping[str, Any]) -> 
         (list(by_tls), "its health check asks there"),
     ):
         if ports:
-            spoken = (_NOT_BY_HTTP | by_tls).get(ports[0]) if len(ports) == 1 else None
+            spoken = by_tls.get(ports[0]) or _spoken(ports[0]) if len(ports) == 1 else ""
             more = f", and {', '.join(map(str, ports[1:]))}" if len(ports) > 1 else ""
             more += f"; {spoken} would not do, the lab asks by HTTP" if spoken else ""
             is_sure = len(ports) == 1 and not spoken and ports[0] not in _NOT_FOR_USERS
             return Guess(value=str(ports[0]), why=f"{why}{more}", is_sure=is_sure)
+    return _port_by_custom(name, told, image)
+
+
+def _port_by_custom(name: str, told: Mapping[str, Any], image: Mapping[str, Any]) -> Guess:
+    """Where it may listen, if no port is named for users: a guess whatever it is."""
     for port in _knocks(told, image):
         return Guess(value=str(port), why="its health check knocks there", is_sure=False)
+    if _FASTCGI.search(f"{told.get('image') or name} {_words_of(told)}"):
+        why = "usual for php-fpm, which its image or command names; FastCGI would not do, the lab asks by HTTP"
+        return Guess(value="9000", why=why, is_sure=False)
     return Guess(value=str(USUAL_PORT), why="nothing says where it listens", is_sure=False)
 
 
@@ -192,19 +208,22 @@ def guess_front(config: Mapping[str, Any], service: str) -> tuple[str, int] | No
     """The proxy that depends on the app alone, and its port; None where there is none, or more than one."""
     found = []
     for name, one in config["services"].items():
-        ports = [int(port["target"]) for port in one.get("ports") or () if port.get("protocol") != "udp"]
-        plain = [port for port in ports if port not in {443, 8443}]
+        plain = [port for port in _named_ports(one) if not _is_tls(port)] or ([80] if _is_routed(one) else [])
         if name != service and _is_front(config, name) and service in (one.get("depends_on") or {}) and plain:
             found.append((name, plain[0]))
     return found[0] if len(found) == 1 else None
 
 
 def _is_store(config: Mapping[str, Any], name: str) -> bool:
-    """By its image; somebody's own by where it listens, and by its name where nothing says where."""
-    if base_name(image_of(config, name)) in STORES:
+    """By its image; somebody's own by where it listens, and by its name ("orders-db2") where nothing says where."""
+    image = image_of(config, name)
+    if base_name(image) in STORES or _MSSQL.search(image):
         return True
     ports = _named_ports(config["services"][name])
-    return all(port in STORE_PORTS for port in ports) if ports else name in STORE_NAMES
+    if ports:
+        return all(port in STORE_PORTS for port in ports)
+    last = re.split(r"[-_.]", name)[-1].rstrip("0123456789")
+    return last in STORE_NAMES and not _JOB_NAME.search(name)
 
 
 def _is_front(config: Mapping[str, Any], name: str) -> bool:
@@ -219,14 +238,41 @@ def _is_worker(config: Mapping[str, Any], name: str) -> bool:
     one = config["services"][name]
     words = " ".join(word for word in _words_of(one).split() if not word.startswith("-"))  # gunicorn has --workers
     is_reached = any(int(port["target"]) not in _DEBUGGERS for port in one.get("ports") or ())
-    return not is_reached and bool(_WORKER_NAME.search(name) or _WORKS.search(words))
+    return not is_reached and bool(_WORKER_NAME.search(name) or _WORKS.search(words) or _helps_another(config, name))
+
+
+def _helps_another(config: Mapping[str, Any], name: str) -> bool:
+    """Of the image of another that it depends on, and nobody comes to it or waits for it."""
+    services = config["services"]
+    one = services[name]
+    alike = [
+        other
+        for other in one.get("depends_on") or {}
+        if other != name and _made_of(services[other]) == _made_of(one) and _is_more_than_a_job(one, other)
+    ]
+    waited_for = any(name in (other.get("depends_on") or {}) for other in services.values())
+    return bool(alike) and not waited_for and not one.get("ports") and not _is_routed(one)
+
+
+def _made_of(told: Mapping[str, Any]) -> tuple[Any, Any]:
+    return told.get("image"), told.get("build")
+
+
+def _is_more_than_a_job(told: Mapping[str, Any], other: str) -> bool:
+    """Whether what a service waits for stays: a job of the same image says nothing of who is the app."""
+    return str((told["depends_on"][other] or {}).get("condition")) != "service_completed_successfully"
 
 
 def _is_reached(told: Mapping[str, Any]) -> bool:
     """Published for users, by TCP and not for debugging alone, or routed to by a proxy's labels."""
     ports = [int(one["target"]) for one in told.get("ports") or () if one.get("protocol") != "udp"]
-    routed = any(label.startswith("traefik.http.routers.") for label, _ in _labels(told))
-    return bool(_for_users(ports)) or routed or bool((told.get("environment") or {}).get("VIRTUAL_HOST"))
+    return bool(_for_users(ports)) or _is_routed(told)
+
+
+def _is_routed(told: Mapping[str, Any]) -> bool:
+    """Whether a proxy finds it by its labels or variables."""
+    by_label = any(_TRAEFIK_RULE.match(label) for label, _ in _labels(told))
+    return by_label or "VIRTUAL_HOST" in (told.get("environment") or {})
 
 
 def _behind_fronts(config: Mapping[str, Any], may_be: list[str]) -> list[str]:
@@ -235,6 +281,16 @@ def _behind_fronts(config: Mapping[str, Any], may_be: list[str]) -> list[str]:
     return list(
         dict.fromkeys(one for name in fronts for one in services[name].get("depends_on") or {} if one in may_be)
     )
+
+
+def _against_the_reached(config: Mapping[str, Any], name: str, may_be: list[str]) -> str:
+    """Why the only one that users reach may yet be another's front, or beside the app; "" if nothing says so."""
+    reached = f"{name} is {_IS_REACHED}"
+    behind = _behind_fronts(config, may_be)
+    if behind and name not in behind:
+        return f"{reached}, but what stands in front depends on {', '.join(behind)}"
+    needed = [one for one in config["services"][name].get("depends_on") or {} if one in may_be]
+    return f"{reached}, but it depends on {', '.join(needed)} and may stand in front" if needed else ""
 
 
 def _needs_a_store(config: Mapping[str, Any], name: str) -> bool:
@@ -315,6 +371,17 @@ def _exposed(text: str) -> re.Match[str] | None:
 
 
 def _for_users(ports: list[int]) -> list[int]:
-    """Those that users may come to, as they stand there; all of them if there is no other."""
+    """Those that users may come to, as they stand there; if there is no other, those that may speak HTTP at all."""
     ports = list(dict.fromkeys(ports))
-    return [port for port in ports if port not in _NOT_FOR_USERS] or [port for port in ports if port not in {22, 9229}]
+    usual = [port for port in ports if port not in _NOT_FOR_USERS and not _is_tls(port)]
+    return usual or [port for port in ports if port not in _NEVER_HTTP]
+
+
+def _is_tls(port: int) -> bool:
+    """443, 8443, 9443 and so on: by custom."""
+    return port % 1000 == 443
+
+
+def _spoken(port: int) -> str:
+    """What is usually spoken there in place of HTTP, if nothing else is known of an app; "" for HTTP."""
+    return "TLS" if _is_tls(port) else "FastCGI" if port == 9000 else ""

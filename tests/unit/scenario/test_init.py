@@ -51,6 +51,7 @@ EXPECTED: Mapping[str, Expected] = {
     "chat-team": Expected("mattermost", "8065"),
     "database-built-here": Expected("api", "4100"),
     "data-pipeline": Expected("airflow-webserver", "8080", "/health"),
+    "debugged-beside-the-front": Expected(ASKS),
     "debugger-and-command": Expected("api", "4100"),
     "django-behind-nginx": Expected("web", "8000", front=front("nginx", 80)),
     "django-cookiecutter": Expected(ASKS),
@@ -64,19 +65,25 @@ EXPECTED: Mapping[str, Expected] = {
     "git-forge": Expected("server", "3000"),
     "graphql-engine": Expected(ASKS),
     "headless-cms": Expected("strapi", "1337", refused="may write to"),
+    "helpers-of-one-image": Expected("inventory", "8080", "/login/"),
     "home-automation-host": Expected("homeassistant", "8000?", refused="is privileged"),
     "identity-provider": Expected("keycloak", "8080"),
+    "inspectors-and-mail-first": Expected("server", "2283"),
+    "labels-of-an-old-traefik": Expected("videos", "7080"),
     "laravel-sail": Expected("laravel.test", "80?"),
     "listens-by-command": Expected("server", "7000"),
+    "mail-suite": Expected(ASKS),
     "monitored": Expected("app", "8000"),
     "names-that-are-words": Expected("yes", "8000"),
     "nginx-proxy-by-variables": Expected("site", "7000"),
     "only-a-tool": Expected("grafana", "3000", "/api/health"),
+    "page-before-the-apis": Expected(ASKS),
     "password-vault": Expected("vaultwarden", "80", "/alive"),
     "phoenix": Expected("web", "4000?"),
     "photos": Expected("photo-server", "2283"),
     "one-or-the-other": Expected(ASKS),
     "php-fpm-behind-caddy": Expected("fpm", "9000?", front=front("caddy", 80)),
+    "php-fpm-by-its-tag": Expected("app", "9000?", front=front("web", 80)),
     "php-fpm-nginx": Expected("php", "9000?", front=front("nginx", 80)),
     "port-by-variable": Expected("web", "3333?"),
     "rails-federated": Expected(ASKS),
@@ -84,11 +91,13 @@ EXPECTED: Mapping[str, Expected] = {
     "rails-simple": Expected("web", "3000"),
     "search-built-here": Expected(ASKS),
     "server-inside-php": Expected("php", "80"),
+    "shop-behind-a-router": Expected(ASKS),
     "sidecars-and-envoy": Expected("app", "8000", front=front("envoy", 10000)),
     "spring-with-debugger": Expected("app", "8080", "/actuator/health"),
     "ssh-first": Expected("forge", "3000"),
     "status-page-socket": Expected("uptime-kuma", "3001", refused="reaches the engine"),
     "symfony-caddy-inside": Expected("php", "80"),
+    "tls-beside-http": Expected("server", "9000?"),
     "traefik-by-labels": Expected("whoami", "8085", "/ping"),
     "two-behind-one-store": Expected(ASKS),
     "two-builds-one-published": Expected("api", "4000"),
@@ -156,6 +165,20 @@ def test_stores_workers_and_what_reaches_out_get_their_roles(read_all: dict[str,
     assert roles("rails-health-up") == {"db": "store", "jobs": "worker"}
     assert roles("traefik-by-labels") == {"traefik": "left_out"}
     assert roles("names-that-are-words") == {"2048": "store"}
+    assert roles("helpers-of-one-image") == {
+        "postgres": "store",
+        "redis-cache": "store",
+        "inventory-housekeeping": "worker",
+    }
+
+
+def test_databases_of_ones_own_are_told_by_the_last_word_of_their_names() -> None:
+    """Not a job that is done on one, nor one that says it listens elsewhere."""
+    names = ("orders-db", "user_db2", "shop.redis", "seed-db", "db-browser", "web-db")
+    services: dict[str, dict[str, object]] = {name: {"image": f"acme/{name.replace('.', '-')}:1"} for name in names}
+    services["web-db"]["ports"] = [{"target": 8080}]
+    taken = guess({"name": "x", "services": {"app": {"image": "acme/app:1"}, **services}}, "app")
+    assert taken.stores == ("orders-db", "user_db2", "shop.redis")
 
 
 def test_what_a_store_reaches_is_mended_not_left_out() -> None:
