@@ -23,7 +23,7 @@ _WORKS = re.compile(
     r"|solid_queue|worker|workers|beat|cron|crond|supercronic|consumer)\b"
 )
 _WORKER_NAME = re.compile(
-    r"(^|[-_])(worker|workers|beat|cron|scheduler|consumer|sidekiq|queue|jobs?|daemon|bot)\d*($|[-_])"
+    r"(^|[-_])(worker|workers|beat|cron|scheduler|consumer|etl|sidekiq|queue|jobs?|daemon|bot)\d*($|[-_])"
 )
 _JOB_NAME = re.compile(r"(^|[-_])(migrate|migrations?|migrator|init|setup|seed|seeder|bootstrap|createbuckets)($|[-_])")
 _PROXY_NAME = re.compile(
@@ -45,6 +45,7 @@ _LISTENS = re.compile(
 _INSPECTS = re.compile(r"--inspect\S*")
 _FASTCGI = re.compile(r"(?<!nginx-php-)\bfpm(?![a-z])")
 """In the name of an image that speaks it, or in a command."""
+_PHP = re.compile(r"php|fpm")
 _TRAEFIK_PORT = re.compile(r"traefik\.(?:http\.services\.[^.]+\.loadbalancer\.server\.|(?:[\w-]+\.)?)port")
 _TRAEFIK_PATH = re.compile(r"traefik\.http\.services\.[^.]+\.loadbalancer\.healthcheck\.path")
 _TRAEFIK_RULE = re.compile(r"traefik\.(http\.routers\.|(?:[\w-]+\.)?frontend\.rule)")
@@ -176,7 +177,8 @@ def guess_port(name: str, told: Mapping[str, Any], image: Mapping[str, Any]) -> 
         (list(by_tls), "its health check asks there"),
     ):
         if ports:
-            spoken = by_tls.get(ports[0]) or _spoken(ports[0]) if len(ports) == 1 else ""
+            may_be_php = ports != published or bool(_PHP.search(f"{name} {told.get('image')} {_words_of(told)}"))
+            spoken = by_tls.get(ports[0]) or _spoken(ports[0], may_be_php=may_be_php) if len(ports) == 1 else ""
             more = f", and {', '.join(map(str, ports[1:]))}" if len(ports) > 1 else ""
             more += f"; {spoken} would not do, the lab asks by HTTP" if spoken else ""
             is_sure = len(ports) == 1 and not spoken and ports[0] not in _NOT_FOR_USERS
@@ -286,6 +288,9 @@ def _behind_fronts(config: Mapping[str, Any], may_be: list[str]) -> list[str]:
 def _against_the_reached(config: Mapping[str, Any], name: str, may_be: list[str]) -> str:
     """Why the only one that users reach may yet be another's front, or beside the app; "" if nothing says so."""
     reached = f"{name} is {_IS_REACHED}"
+    inside = [one for one, told in config["services"].items() if told.get("network_mode") == f"service:{name}"]
+    if inside:
+        return f"{reached}, but {', '.join(inside)} share its network and may be the ones that are reached"
     behind = _behind_fronts(config, may_be)
     if behind and name not in behind:
         return f"{reached}, but what stands in front depends on {', '.join(behind)}"
@@ -382,6 +387,6 @@ def _is_tls(port: int) -> bool:
     return port % 1000 == 443
 
 
-def _spoken(port: int) -> str:
+def _spoken(port: int, *, may_be_php: bool) -> str:
     """What is usually spoken there in place of HTTP, if nothing else is known of an app; "" for HTTP."""
-    return "TLS" if _is_tls(port) else "FastCGI" if port == 9000 else ""
+    return "TLS" if _is_tls(port) else "FastCGI" if port == 9000 and may_be_php else ""

@@ -40,10 +40,10 @@ TOOLS = _words(
     fake-gcs-server filebeat flower fluent-bit fluentd gluetun gotenberg grafana greenmail imgproxy inbucket jaeger
     kafka-ui kibana letsencrypt-nginx-proxy-companion localstack logstash loki mailcatcher maildev mailhog mailpit mc
     mongo-express mysqld-exporter netdata ngrok node-exporter ofelia ollama opensearch-dashboards
-    opentelemetry-collector opentelemetry-collector-contrib otel-collector pgadmin pgadmin4
-    pgbouncer pghero phpmyadmin playwright portainer portainer-ce postfix postgres-backup-local postgres-backup-s3
-    postgres-exporter postgres_exporter prometheus promtail pyroscope redis-commander redis_exporter redisinsight
-    redpanda-console registry schema-registry selenium smtp smtp-relay smtp4dev splash squid standalone-chrome
+    opentelemetry-collector opentelemetry-collector-contrib otel-collector pgadmin pgadmin4 pgbouncer pghero phpmyadmin
+    playwright portainer portainer-ce postfix postgres-backup-local postgres-backup-s3 postgres-exporter
+    postgres_exporter prometheus promtail pyroscope redis-commander redis_exporter redisinsight redpanda-console
+    registry schema-registry selenium smtp smtp-relay smtp4dev splash squid standalone-chrome standalone-firefox
     statsd-exporter swagger-ui tailscale telegraf tempo tika unbound vector watchtower wireguard zipkin
     """
 )

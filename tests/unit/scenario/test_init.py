@@ -81,6 +81,7 @@ EXPECTED: Mapping[str, Expected] = {
     "password-vault": Expected("vaultwarden", "80", "/alive"),
     "phoenix": Expected("web", "4000?"),
     "photos": Expected("photo-server", "2283"),
+    "network-of-a-pause": Expected(ASKS),
     "one-or-the-other": Expected(ASKS),
     "php-fpm-behind-caddy": Expected("fpm", "9000?", front=front("caddy", 80)),
     "php-fpm-by-its-tag": Expected("app", "9000?", front=front("web", 80)),
@@ -330,6 +331,13 @@ def test_a_port_for_fastcgi_is_told_to_be_none_for_users() -> None:
     """The lab asks by HTTP: whoever reads the guess must know."""
     config = {"name": "x", "services": {"fpm": {"image": "me/app:1", "expose": ["9000"]}}}
     assert "FastCGI would not do" in guess(config, None).port.why
+
+
+@pytest.mark.parametrize(("name", "is_fastcgi"), [("store-api", False), ("php", True)])
+def test_what_users_reach_at_9000_speaks_fastcgi_only_where_it_may_be_php(name: str, *, is_fastcgi: bool) -> None:
+    """Many apps listen there; it stays a guess."""
+    port = guess({"name": "x", "services": {name: {"image": "me/app:1", "ports": [{"target": 9000}]}}}, None).port
+    assert (port.value, port.is_sure, "FastCGI" in port.why) == ("9000", False, is_fastcgi)
 
 
 def test_the_image_says_what_the_file_does_not() -> None:
