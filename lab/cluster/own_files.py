@@ -27,6 +27,7 @@ _EXAMPLES = (".example", ".sample", ".template", ".dist", ".default")
 """What a file's example is called, after the file's own name."""
 _NO_ENV_FILE = re.compile(r"env file (?P<path>.+?) not found")
 _REQUIRED = re.compile(r"required variable (?P<name>\w+) is missing a value")
+_REQUIRES = re.compile(r"(?<!\$)\$\{(?P<name>\w+):?\?")
 _UNDEFINED = re.compile(r'depends on undefined service "?(?P<name>[\w.-]+)"?')
 _QUOTED = re.compile(r"""(?P<quote>["'])(?P<value>.*?)(?P=quote)""")
 _REMARK = re.compile(r"(^|\s+)#.*")
@@ -169,21 +170,33 @@ def _config(
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if "level=warning" not in line]
         last = lines[-1] if lines else "no output"
-        raise UsageError(f"Compose can't read it: {last}", at=at, hint=_way_out(last, files[0].parent, hint))
+        raise UsageError(f"Compose can't read it: {last}", at=at, hint=_way_out(last, files, hint))
     return done.stdout, tuple(dict.fromkeys(_UNSET.findall(done.stderr)))
 
 
-def _way_out(said: str, folder: Path, hint: str) -> str:
-    """Of what Compose said last: a file of variables that is not there, a variable that must be set; else `hint`."""
+def _way_out(said: str, files: Sequence[Path], hint: str) -> str:
+    """Of what Compose said last: a file of variables that is not there, variables that must be set; else `hint`."""
     missing = _NO_ENV_FILE.search(said)
-    variables = Path(missing["path"]) if missing else folder / ".env"
+    variables = Path(missing["path"]) if missing else files[0].parent / ".env"
     copied = copy_example(variables)
     if copied:
         return f"{copied}   # then: {hint}"
     if missing:
         return f"touch {shlex.quote(str(variables))}   # with the variables that it is to hold; then: {hint}"
     required = _REQUIRED.search(said)
-    return f"export {required['name']}=...   # or a line in {variables}; then: {hint}" if required else hint
+    if not required:
+        return hint
+    names = dict.fromkeys((required["name"], *_required_by(files)))
+    line = "a line" if len(names) == 1 else "lines"
+    return f"export {' '.join(f'{name}=...' for name in names)}   # or {line} in {variables}; then: {hint}"
+
+
+def _required_by(files: Sequence[Path]) -> list[str]:
+    """The variables that the files require and nothing sets: Compose names one, and the next once that is set."""
+    texts = (file.read_text(encoding="utf-8", errors="replace") for file in files)
+    lines = (line for text in texts for line in text.splitlines() if not line.lstrip().startswith("#"))
+    found = dict.fromkeys(name for line in lines for name in _REQUIRES.findall(line))
+    return [name for name in found if not _variable(files[0].parent, name)]
 
 
 def copy_example(variables: Path) -> str:

@@ -310,6 +310,19 @@ def test_a_variable_that_must_be_set_is_told_with_its_name(tmp_path: Path, monke
     assert raised.value.hint.startswith("export VERSION=...")
 
 
+def test_all_variables_that_must_be_set_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose names one alone; what is set, has a default or stands in a remark or a command is none of them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("SET=1\n")
+    env = "{A: '${A:?err}', B: '${B?err}', C: '${SET:?err}', D: '${D:-1}', E: '$${E:?err}'}"
+    file = f"services: {{web: {{image: 'me/app:1', environment: {env}}}}}\n# ${{F:?err}}\n"
+    (tmp_path / "compose.yaml").write_text(file)
+    with pytest.raises(UsageError, match="required variable") as raised:
+        write_scenario([], None, tmp_path, print)
+    assert sorted(raised.value.hint.partition("   #")[0].split()) == ["A=...", "B=...", "export"]
+    assert "or lines in " in raised.value.hint
+
+
 @pytest.mark.parametrize("asked", [None, "app"])
 def test_an_app_of_a_profile_that_is_not_active_is_named(
     asked: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
