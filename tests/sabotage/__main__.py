@@ -11,7 +11,12 @@ from tests.sabotage.trying import try_build
 
 
 def main(asked: list[str]) -> int:
-    """Try them, one line each, and one line of counts at the end; 0 where all came out as they deserve."""
+    """Try them, one line each, and one line of counts at the end; 0 where all came out as they deserve, 2 for a name
+    that none has."""
+    unknown = set(asked) - {one.name for one in (*BUILDS, *RIGHT, HEALTHY)}
+    if unknown:
+        print(f"there is no build {min(unknown)!r}: see tests/sabotage/builds.py", file=sys.stderr)
+        return 2
     plan = [(build, 1) for build in (*BUILDS, *RIGHT) if not asked or build.name in asked]
     plan += [(HEALTHY, seed) for seed in SEEDS_OF_HEALTHY if not asked or HEALTHY.name in asked]
     judged = []
