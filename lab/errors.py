@@ -23,7 +23,6 @@ KeyboardInterrupt
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
@@ -164,10 +163,12 @@ def is_from_outside(exc: BaseException) -> bool:
     Python raises KeyboardInterrupt for Ctrl-C in the main thread alone, and there only as long as nobody else takes
     the signal; what takes it here raises Interrupted.
     """
+    from asyncio import CancelledError  # every pytest of the environment loads this module, and hardly any needs that
+
     if type(exc) is KeyboardInterrupt:
         is_main = threading.current_thread() is threading.main_thread()
         return is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    return isinstance(exc, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt))
+    return isinstance(exc, (CancelledError, GeneratorExit, KeyboardInterrupt))
 
 
 _INSTALLED = tuple(f"{path}{os.sep}" for name in ("stdlib", "purelib", "platlib") if (path := get_path(name)))
