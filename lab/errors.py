@@ -163,7 +163,7 @@ def is_from_outside(exc: BaseException) -> bool:
     Python raises KeyboardInterrupt for Ctrl-C in the main thread alone, and there only as long as nobody else takes
     the signal; what takes it here raises Interrupted.
     """
-    from asyncio import CancelledError  # every pytest of the environment loads this module, and hardly any needs that
+    from asyncio import CancelledError  # noqa: PLC0415 -- every pytest loads this module, and hardly any needs that
 
     if type(exc) is KeyboardInterrupt:
         is_main = threading.current_thread() is threading.main_thread()
