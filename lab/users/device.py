@@ -299,14 +299,11 @@ class Device:
         ended_early: str | None = None,
         could_not_fail: str = "",
         tries: tuple[Try, ...] | None = None,
-        session: str | None = None,
-        turned_away: bool = False,
     ) -> None:
         """Tell the witness what follows from the operations just before: how a login ended, a state that was read.
 
-        A LOGIN that is OK puts the device into a new session, and a LOGOUT is that of the one it is in; of other kinds
-        `session` is the one that was shown, if any. `tries` are the last operation's if not given; the others are as in
-        an Operation.
+        A LOGIN that is OK puts the device into a new session, and a LOGOUT is that of the one it is in. `tries` are the
+        last operation's if not given; the others are as in an Operation.
         """
         if kind is Kind.LOGIN and outcome is _OK:
             self._logins += 1
@@ -323,13 +320,12 @@ class Device:
             tries=self._last_tries if tries is None else tries,
             argument=argument,
             answer=answer,
-            session=self.session if kind is _LOGIN or kind is _LOGOUT else session,
+            session=self.session if kind is _LOGIN or kind is _LOGOUT else None,
             allowed=allowed,
             is_conclusion=True,
             quiet=not self.user.in_flight,
             ended_early=ended_early,
             could_not_fail=could_not_fail,
-            turned_away=turned_away,
             cookies=cookies_told(self._jar.named("/")) if kind is Kind.LOGIN and outcome is _OK else None,
         )
         self._witness.ended(concluded)

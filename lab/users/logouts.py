@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from lab.model import Kind, Outcome, Try
 from lab.users.device import Device, Look, Ticket
@@ -18,28 +17,19 @@ SHOWN = 3
 """So often an ended session is shown, so that replicas which take turns are asked that did not end it."""
 
 
-class _Got(NamedTuple):
-    """What came of a request: UNKNOWN without a body where there was no whole answer."""
-
-    meaning: Meaning = Meaning.UNKNOWN
-    body: bytes = b""
-
-
 class Logouts:
     """A journey's logouts on one device.
 
-    A session is shown again by getting what `state` got last, as a thief of its cookies would. Where the app turns away
-    whoever gets that without any, so must it do with an ended session. Where it shows them something, an ended session
-    must be shown the same; who is shown what the user saw just before is still logged in, and anything else tells
-    nothing, as a page that is the same for everybody. A logout that was not answered as the journey expects claims
-    nothing.
+    A session is shown again by getting what `state` got last, as a thief of its cookies would, and only where the app
+    turns away whoever gets that without any: a page that it shows to everybody tells nothing. A logout that was not
+    answered as the journey expects claims nothing.
     """
 
     def __init__(self, device: Device, mine: UserJourney, is_away: Callable[[Page], bool]) -> None:
         """`is_away`: whether an answer says by itself that nobody is logged in."""
         self._device, self._mine, self._is_away = device, mine, is_away
-        self._strangers: dict[str, bytes | None] = {}
-        """By path, what is shown to who has no session; None: they are turned away."""
+        self._tells: dict[str, bool] = {}
+        """By path, whether it turns away who has no session."""
 
     def is_due(self) -> bool:
         """Whether the user logs out now; drawn only where the journey can."""
@@ -49,9 +39,6 @@ class Logouts:
         """Log out by `do`, which gives the tries of the request that does it, and see what the session is good for
         then; `path` is what `state` got last."""
         device, ticket = self._device, self._device.ticket(path)
-        await self._learn(path)
-        stranger = self._strangers.get(path)
-        mine = None if stranger is None else (await self._get(Kind.BROWSE, path, ticket)).body
         try:
             tries, why = await do(), "it asked for nothing"
         except Unexpected as exc:
@@ -64,36 +51,27 @@ class Logouts:
             tries=tries or None,
         )
         device.forget_session()
-        for _ in range(SHOWN if is_done and path in self._strangers else 0):
-            if stranger is None:
+        if is_done and await self._is_telling(path):
+            for _ in range(SHOWN):
                 await self._get(Kind.READ, path, ticket)
-            elif mine and mine != stranger:
-                await self._compare(path, ticket, mine, stranger)
 
-    async def _learn(self, path: str) -> None:
-        if path not in self._strangers:
-            got = await self._get(Kind.BROWSE, path, Ticket(None, ""))
-            if got.meaning is not Meaning.UNKNOWN:
-                self._strangers[path] = None if got.meaning is Meaning.LOGGED_OUT else got.body
+    async def _is_telling(self, path: str) -> bool:
+        if path not in self._tells:
+            meaning = await self._get(Kind.BROWSE, path, Ticket(None, ""))
+            if meaning is Meaning.UNKNOWN:
+                return False
+            self._tells[path] = meaning is Meaning.LOGGED_OUT
+        return self._tells[path]
 
-    async def _compare(self, path: str, ticket: Ticket, mine: bytes, stranger: bytes) -> None:
-        """Show an ended session to an app that turns nobody away."""
-        got = await self._get(Kind.BROWSE, path, ticket)
-        is_away = got.meaning is Meaning.LOGGED_OUT or got.body == stranger
-        if is_away or got.body == mine:
-            outcome = Outcome.REFUSED if is_away else Outcome.OK
-            self._device.conclude(Kind.READ, outcome=outcome, session=ticket.session, turned_away=is_away)
-
-    async def _get(self, kind: Kind, path: str, ticket: Ticket) -> _Got:
-        """Get it with these cookies alone: the last answer."""
-        got = _Got()
+    async def _get(self, kind: Kind, path: str, ticket: Ticket) -> Meaning:
+        """Get it with these cookies alone: what the last answer means. UNKNOWN where there was none."""
+        meaning = Meaning.UNKNOWN
 
         def look(came: HttpAnswer) -> Look:
-            nonlocal got
+            nonlocal meaning
             is_away = 300 <= came.status < 500 or self._is_away(Page(came.status, came.headers, came.body, path))
             meaning = Meaning.LOGGED_OUT if is_away else Meaning.APPLIED if came.status < 300 else Meaning.UNKNOWN
-            got = _Got(meaning, b"" if meaning is Meaning.UNKNOWN else came.body)
             return Look(meaning)
 
         await self._device.do(kind, "GET", path, argument=f"GET {path}", look=look, ticket=ticket)
-        return got
+        return meaning

@@ -67,8 +67,6 @@ class App(ThreadingHTTPServer):
         self.at_logout: Callable[[], bool] = self.end_sessions
         """What a logout does; False: it is not answered."""
         self.is_open = False
-        self.shows_strangers: bytes | None = None
-        """What it shows to who is not logged in, with 200, in place of the notes; None: it turns them away."""
         self.asks_for_users = False
         """Whether its login form asks whose the password is."""
         self.shows_login = False
@@ -105,8 +103,6 @@ class Answers(BaseHTTPRequestHandler):
             self._say(200, b"")
         elif path in {"/login", "/confirm"}:
             self._say(200, self._login_form())
-        elif not self._is_in() and path == "/notes" and self.server.shows_strangers is not None:
-            self._say(200, self.server.shows_strangers)
         elif not self._is_in() and not (self.server.is_open and path == "/notes"):
             self._turn_away(path)
         elif path == "/secret":

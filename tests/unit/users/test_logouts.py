@@ -113,35 +113,6 @@ def test_a_login_page_in_place_of_another_turns_away(app: App, ends: bool) -> No
     assert broken(told) == (set() if ends else {LOGGED_IN})
 
 
-@pytest.mark.parametrize("ends", [True, False])
-def test_who_is_shown_what_strangers_are_was_turned_away(app: App, ends: bool) -> None:
-    """Some answer everybody with 200: whoever is shown what the user saw just before is still logged in."""
-    app.shows_strangers = b'{"items":null}'
-    if not ends:
-        app.at_logout = lambda: True
-    told = live(app, Leaver, nothing, nothing)
-    assert [one.session_rejected for one in ended(told)] == [ends] * logouts.SHOWN
-    assert broken(told) == (set() if ends else {LOGGED_IN})
-    counted = OccasionCounts(())
-    for one in told:
-        counted.feed(one)
-    assert counted.counts()["ended_sessions"] == ends * logouts.SHOWN
-
-
-def test_what_is_neither_tells_nothing(app: App) -> None:
-    """An answer that is another one each time, as with a token in it."""
-    app.shows_strangers = b"welcome"
-
-    def leave() -> bool:
-        app.shows = (200, b'{"items":[],"token":2}')
-        return True
-
-    app.at_logout = leave
-    told = live(app, Leaver, nothing, nothing)
-    assert ended(told) == []
-    assert broken(told) == set()
-
-
 def test_a_page_for_everybody_tells_nothing(app: App) -> None:
     """It is shown without any session, too, so nobody can say what an ended one is good for."""
     app.at_logout, app.is_open = lambda: True, True
