@@ -42,7 +42,7 @@ class Logouts:
         try:
             tries, why = await do(), "it asked for nothing"
         except Unexpected as exc:
-            tries, why = (), str(exc)
+            tries, why = (), str(exc) or "the app did not answer as expected"
         is_done = bool(tries)
         device.conclude(
             Kind.LOGOUT,

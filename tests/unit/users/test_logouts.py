@@ -13,6 +13,7 @@ from lab.oracle.promises import LOGGED_IN, Anomaly
 from lab.oracle.session_ends import session_ends
 from lab.users import logouts
 from lab.users.own import Http, UserJourney
+from lab.users.page import Unexpected
 from lab.users.steps import check_journey
 from tests.unit.users.foreign_app import (
     STEPS,
@@ -129,7 +130,11 @@ def test_a_logout_that_was_not_answered_claims_nothing(app: App) -> None:
         def log_out(self, http: Http) -> None:
             """Forgotten."""
 
-    for journey in (Leaver, Idle):
+    class Silent(Writer):
+        def log_out(self, http: Http) -> None:  # noqa: ARG002
+            raise Unexpected
+
+    for journey in (Leaver, Silent, Idle):
         told = live(app, journey, nothing, nothing)
         assert [one.outcome for one in told if one.kind is Kind.LOGOUT] == [Outcome.UNKNOWN]
         assert ended(told) == []
