@@ -30,6 +30,10 @@ WITNESSES = 3
 """Operations that are shown of those that one app cut."""
 
 
+_Error = tuple[Kind, str | None, str]
+"""An answer that is one: to what, of which release, with which status."""
+
+
 class PlannedStop(NamedTuple):
     """A replica that the deployer takes away, from the first word to its end."""
 
@@ -100,7 +104,7 @@ def find_cut(
     for operation, one in failed:
         if (is_slow and _is_silence(one)) or _is_told_to_come_later(operation, one):
             continue
-        if one.replica is not None and (one.release, one.result) in usual:
+        if one.replica is not None and (operation.kind, one.release, one.result) in usual:
             continue
         places = {*one.edge} | ({slots.get(one.replica, one.replica)} if one.replica else set())
         under_way = (stop for stop in stops.during(one) if not places or stop.slot in places)
@@ -131,14 +135,14 @@ def find_cut(
 
 def _usual_errors(
     failed: Iterable[tuple[Operation, Try]], stops: _InTime[PlannedStop], strikes: _InTime[_Struck]
-) -> frozenset[tuple[str | None, str]]:
+) -> frozenset[_Error]:
     """What releases answer by themselves, and as often while the replica that does so is not stopped."""
-    at_stops, otherwise = Counter[tuple[str | None, str]](), Counter[tuple[str | None, str]]()
-    for _, one in failed:
+    at_stops, otherwise = Counter[_Error](), Counter[_Error]()
+    for operation, one in failed:
         if one.replica is None or not one.answered or any(strikes.during(one)):
             continue
         is_stopped = any(stop.replica == one.replica for stop in stops.during(one))
-        (at_stops if is_stopped else otherwise)[one.release, one.result] += 1
+        (at_stops if is_stopped else otherwise)[operation.kind, one.release, one.result] += 1
     return frozenset(one for one, count in otherwise.items() if count >= max(USUAL, at_stops[one]))
 
 

@@ -300,6 +300,10 @@ def test_an_error_that_a_release_answers_anyhow_is_no_stops() -> None:
     assert report(*STOP, *anyhow, *at_stop, acted(11.5, "500", "200", replica="a1-1")).broken[CLEAN_STOPS] == 4
     other = [acted(2 + number, "503", "200", replica="b1-4") for number in range(3)]
     assert report(*STOP, *other, *at_stop).broken[CLEAN_STOPS] == 3
+    elsewhere = [replace(one, kind=Kind.VIEW) for one in anyhow]
+    assert report(*STOP, *elsewhere, *at_stop).broken[CLEAN_STOPS] == 3
+    busy = [replace(acted(2 + number, "503", "200", replica="b1-4"), kind=Kind.LOGIN) for number in range(3)]
+    assert report(*STOP, *busy, acted(11, "503", "200", replica="a1-1")).broken[CLEAN_STOPS] == 1
     nobodys = [acted(2 + number, "500", "200", edge=("a1",)) for number in range(3)]
     assert report(*STOP, *nobodys, *at_stop).broken[CLEAN_STOPS] == 3
 
